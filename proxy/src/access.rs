@@ -1,32 +1,33 @@
 //! Who may do what: who asks is found out before anything else of a request is looked at, and whether
-//! they may before anything of the repository is. What a route needs is in `access/needs.rs`, how users
+//! they may before anything of the repository is. What a route needs is in `access/permission.rs`, how users
 //! are told apart in `access/users.rs`.
 //!
 //! Invariant: what is refused looks the same whether the thing is there or not.
 
+mod api_tokens;
+mod cache_key;
 mod caller;
 mod challenge;
-mod dates;
-mod failures;
-mod file;
+mod check_queue;
+mod credentials;
 mod grants;
-mod in_turn;
-mod issued;
-mod issuers;
 mod key_file;
-mod known;
-mod marks;
-mod needs;
+mod line_file;
+mod login_cache;
+mod login_throttle;
+mod oidc;
+pub(crate) mod options;
 mod passthrough;
 mod passwords;
-mod permits;
+mod permission;
+mod permission_cache;
+mod recent_logins;
 mod rules;
-mod shown;
 mod signatures;
-mod strangers;
-mod tokens;
+mod timestamp;
+mod token_service;
+mod unproven_logins;
 mod users;
-mod verified;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -36,25 +37,26 @@ use http::{HeaderMap, HeaderValue};
 use wharf_oci::RepoName;
 
 use crate::Error;
-use crate::config::{AccessConfig, ConfigError};
-use crate::upstreams::Upstreams;
-use failures::Failures;
+use crate::access::options::AccessConfig;
+use crate::registries::Upstreams;
+use crate::settings::error::ConfigError;
+use login_throttle::Failures;
 use passthrough::Passthrough;
 use users::Users;
 
+pub(crate) use api_tokens::Tokens;
+pub use api_tokens::new_token;
 pub(crate) use caller::Caller;
 pub(crate) use challenge::{TOKEN_PATH, Way};
-pub(crate) use file::{Line, read as read_file};
+pub(crate) use credentials::Shown;
 pub(crate) use grants::{Actions, Grants};
-pub(crate) use issued::Given;
 pub(crate) use key_file::{drop_open_key, key_in, read_key};
-pub(crate) use needs::{Action, Door, Need};
+pub(crate) use line_file::{Line, read as read_file};
 pub(crate) use passwords::Passwords;
 pub use passwords::{HashKind, password_line};
+pub(crate) use permission::{Action, Door, Need};
 pub(crate) use rules::{Rule, Rules, Who};
-pub(crate) use shown::Shown;
-pub(crate) use tokens::Tokens;
-pub use tokens::new_token;
+pub(crate) use token_service::Given;
 
 /// What a client shows and what it asks a token for, on a line each, then lines of the files of
 /// passwords and tokens. For the fuzz target and its corpus.
@@ -77,8 +79,8 @@ pub fn read_login_words(input: &str) {
     let asked = Grants::asked(std::iter::once(scope));
     assert_eq!(Grants::of_entries(&asked.entries()), asked, "{scope}");
     let _ = (Passwords::parse(files), Tokens::parse(files));
-    for time in files.lines().filter_map(dates::parse) {
-        assert_eq!(dates::parse(&dates::write(time)), Some(time));
+    for time in files.lines().filter_map(timestamp::parse) {
+        assert_eq!(timestamp::parse(&timestamp::write(time)), Some(time));
     }
 }
 

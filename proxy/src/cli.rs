@@ -1,15 +1,24 @@
-//! The command line of `wharfd`, and the only lines that it prints itself. Logs go to stderr.
+//! The command line of `wharfd` as types.
+
+pub(crate) mod access;
+pub(crate) mod fd_limit;
+pub(crate) mod malloc;
+pub(crate) mod output;
+pub(crate) mod push;
+pub(crate) mod signals;
+pub(crate) mod store;
+pub(crate) mod tags;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use wharf_proxy::logging::{self, LogForm};
+use wharf_proxy::observe::log::LogForm;
 use wharf_proxy::{ConfigError, Listen, Overrides, Size, UpstreamConfig};
 
-use crate::access_commands::AccessArgs;
-use crate::push_commands::PushArgs;
-use crate::store_commands::StoreArgs;
-use crate::tag_commands::TagsArgs;
+use self::access::AccessArgs;
+use self::push::PushArgs;
+use self::store::StoreArgs;
+use self::tags::TagsArgs;
 
 /// A container registry, and a registry proxy in front of Azure Container Registry.
 ///
@@ -123,29 +132,4 @@ impl Serve {
             tls_key: self.tls_key,
         })
     }
-}
-
-/// Ends with what is wrong with the arguments. They are repeated there, except for what may hold a
-/// password.
-pub(crate) fn refuse(error: &clap::Error) -> ! {
-    let text = error.to_string();
-    if !text.contains('@') {
-        error.exit();
-    }
-    let shown =
-        |word: &str| if word.contains(['@', '?']) { "(not shown)" } else { word }.to_owned();
-    let line = |line: &str| line.split(' ').map(shown).collect::<Vec<_>>().join(" ");
-    say(&text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n"));
-    std::process::exit(error.exit_code())
-}
-
-/// The log of a command that is not `serve`: it says in its result what it has to say.
-pub(crate) fn start_log_of_command() {
-    logging::start(LogForm::Text, "warn", None);
-}
-
-/// Says one thing to the person at the terminal.
-#[expect(clippy::print_stderr, reason = "this is where wharfd prints")]
-pub(crate) fn say(text: &str) {
-    eprintln!("{text}");
 }

@@ -1,27 +1,17 @@
 //! The configuration as types: the TOML file, and the command line laid over it. One registry behind
-//! the proxy is in `config/upstream.rs`.
+//! the proxy is in `settings/upstream.rs`.
 //!
 //! Invariant: a `Config` that exists can be run; every unknown key, bad address and missing secret
 //! was refused before a port was bound. Secrets are read from the environment or from files, never
 //! from the file itself.
 
 mod access;
-mod address;
-mod credentials;
-mod egress;
+pub(crate) mod active;
+mod diff;
 mod exposure;
-mod hosts;
-mod keys;
-mod limits;
-mod listen;
 mod passthrough;
-mod patterns;
 mod source;
-mod telemetry;
-mod tls;
-mod upstream;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,138 +21,27 @@ use wharf_oci::RepoName;
 use wharf_store::limits::LIMIT_BYTES_MIN;
 
 use access::AccessKeys;
-
-use crate::forwarded::TrustedProxies;
-use crate::limits::SHUTDOWN_DEADLINE;
-use crate::quantity::Size;
-
-pub(crate) use access::{AccessConfig, IssuerConfig, UsersConfig, is_safe_to_ask};
-pub use address::{Address, AddressError};
-pub(crate) use credentials::{Application, Entra, Identity, Source};
-pub(crate) use egress::{Egress, Proxy};
 use exposure::{Everyone, Exposure};
-pub(crate) use hosts::{HostName, Hosts};
-pub(crate) use keys::{Keys, needs_restart};
-use limits::LimitsFile;
-pub(crate) use limits::{Limits, Rate};
-pub use listen::{Listen, ListenError};
-pub(crate) use patterns::{HostPattern, RepoPattern, TagRule, fits};
+
+use crate::access::options::AccessConfig;
+use crate::limits::SHUTDOWN_DEADLINE;
+use crate::settings::error::ConfigError;
+use crate::settings::hosts::HostName;
+use crate::settings::limits::{Limits, LimitsFile};
+use crate::settings::listen::Listen;
+use crate::settings::outbound_proxy::Egress;
+use crate::settings::patterns::TagRule;
+use crate::settings::telemetry::TelemetryConfig;
+use crate::settings::tls::TlsConfig;
+use crate::settings::trusted_proxies::TrustedProxies;
+use crate::settings::units::Size;
+use crate::settings::upstream::UpstreamConfig;
+
+pub(crate) use diff::{Keys, needs_restart};
 pub use source::{ConfigSource, Loaded};
-pub use telemetry::TelemetryConfig;
-pub(crate) use tls::{TlsConfig, TlsFiles, TlsIdentity};
-pub(crate) use upstream::Patience;
-pub use upstream::{PushMode, UpstreamConfig};
 
 /// Where `wharfd` listens when nobody says.
 const LISTEN_DEFAULT: &str = "127.0.0.1:5000";
-
-/// Why a configuration cannot be run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not TOML of the known keys. The reason shows the line.
-    #[error("{} is not a valid configuration\n{reason}", path.display())]
-    Malformed {
-        /// Which file.
-        path: PathBuf,
-        /// Line, column and cause.
-        reason: String,
-    },
-    /// No folder for the store.
-    #[error("no store: give --store DIR, or `store` in the configuration")]
-    NoStore,
-    /// An upstream address that cannot be used.
-    #[error("upstream `{text}`: {reason}")]
-    Upstream {
-        /// As given.
-        text: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Two upstreams for the same names.
-    #[error("two upstreams have the prefix `{0}`; give each its own")]
-    PrefixTwice(String),
-    /// A secret that is not there.
-    #[error("upstream {url}: {reason}")]
-    Secret {
-        /// Of which upstream.
-        url: String,
-        /// What is missing.
-        reason: String,
-    },
-    /// Write-once tags of nobody.
-    #[error(
-        "write_once_tags is for a registry of its own; with upstreams, write it below [[upstream]]"
-    )]
-    WriteOnceElsewhere,
-    /// A limit that no store can keep.
-    #[error("store_limit {given} is too small; give it at least {least}")]
-    StoreLimit {
-        /// As given.
-        given: Size,
-        /// The least that works.
-        least: Size,
-    },
-    /// Something about access that cannot be right.
-    #[error("{place}: {reason}")]
-    Access {
-        /// A file with a line, or a table.
-        place: String,
-        /// What is wrong, and what to do.
-        reason: String,
-    },
-    /// Traces that cannot be sent.
-    #[error("[telemetry]: {reason}")]
-    Telemetry {
-        /// What is wrong.
-        reason: String,
-    },
-    /// A proxy that connections cannot go through.
-    #[error("{variable}: {reason}")]
-    Egress {
-        /// Of the environment.
-        variable: &'static str,
-        /// What is wrong, without its value.
-        reason: &'static str,
-    },
-    /// Listening to the network without saying so.
-    #[error(
-        "{0} can be reached by others, and everyone may push: say who may with [access] in the \
-         configuration, add --insecure-open to allow it, or listen on 127.0.0.1"
-    )]
-    OpenToOthers(SocketAddr),
-    /// Secrets over a network that anyone can read.
-    #[error(
-        "{0} can be reached by others, and passwords would cross the network in plain HTTP: give a \
-         certificate (--tls-cert and --tls-key, or [tls]), or add --insecure-http to allow that"
-    )]
-    PlainToOthers(SocketAddr),
-    /// Metrics over a network that anyone can read.
-    #[error(
-        "{0} can be reached by others, and --admin is always plain HTTP: let it listen on 127.0.0.1, \
-         or add --insecure-http to allow that"
-    )]
-    AdminToOthers(SocketAddr),
-    /// The certificate, its key or the authorities of clients.
-    #[error("tls: {0}")]
-    Tls(String),
-    /// A bound that cannot be.
-    #[error("limits: {key}: {reason}")]
-    Limit {
-        /// Which.
-        key: &'static str,
-        /// What it may be.
-        reason: String,
-    },
-}
 
 /// Everything that `wharfd serve` needs.
 #[derive(Debug)]

@@ -1,344 +1,50 @@
 //! `wharfd`: a registry, and a registry proxy in front of Azure Container Registry.
 //!
-//! A pull crosses: `server` (connection), `account` (what is said of it), `route` (URL to [`Route`]), `handlers`
-//! (one match), `cache` (hit, join or fill), `bridge` (to the store and back). A miss goes on:
-//! `cache/fill`, `upstream`, `upstream/wire` and `upstream/auth`.
+//! The rooms, from the top; imports point down this list (`tests/e2e/layering.rs` has each module's rank):
 //!
-//! A push crosses: `server`, `route`, `handlers/uploads`, `uploads` (the session), `bridge` (hash
-//! and store) and, at the same time, `sending` and `upstream/push`.
-//!
-//! A staged push ends in the store: `delivery` keeps what is owed, sends it behind, and lets the
-//! manifest wait.
-//!
-//! An operator's command crosses: `store_commands` (of the program), `upkeep/ask` (is a server
-//! there?), and in that server `upkeep/control`; then `upkeep` does it.
-//!
-//! Imports point down that list. `error`, `finishing`, `held`, `lately`, `limits` and `min_rate` are leaves; `body`, `flights` and
-//! `metrics` import little else.
+//! - `ops`: the server as a whole, and the reload of its configuration.
+//! - `http`: connections, admission, [`Route`], handlers, answers, the record of each request.
+//! - `maintenance`: commands of an operator on the store of a running server; readiness.
+//! - `push`: upload sessions, transfer upstream, the outbox of staged pushes, locks for changes.
+//! - `pull`: hit, join, fill, bypass.
+//! - `config`: the whole configuration, its changes, the one in force.
+//! - `access`: who the caller is, and what is permitted.
+//! - `registries`: from a repository's name to its upstream.
+//! - `client`: one upstream registry over HTTP.
+//! - `observe`: log, audit log, metrics, traces.
+//! - `outbound`: connections to other machines, through proxies.
+//! - `settings`: the sections of the configuration, one file each.
+//! - `runtime`: threads, memory, queues, shares, bodies.
+//! - `caller_login`, `error`, `limits`: leaves.
 
 mod access;
-mod account;
-mod admission;
-mod agent;
-mod audit;
-mod body;
-mod bridge;
-mod cache;
+mod caller_login;
+mod client;
 mod config;
-mod delivery;
-mod egress;
 mod error;
-mod finishing;
-mod flights;
-mod forwarded;
-mod handlers;
-mod held;
-mod lately;
+mod http;
 pub mod limits;
-mod live;
-pub mod logging;
-mod metrics;
-mod min_rate;
-mod party;
-mod quantity;
-mod readiness;
-mod reload;
-mod response;
-mod rounds;
-mod route;
-mod seats;
-mod sending;
-mod server;
-mod shares;
-pub mod telemetry;
-mod tls;
-mod turns;
-pub mod upkeep;
-mod uploads;
-mod upstream;
-mod upstreams;
-mod write_once;
-
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-use wharf_store::{RocksStore, StoreError, StoreOptions};
-
-use admission::Admission;
-use bridge::Bridge;
-use cache::{Cache, Store, now_ms};
-use delivery::Deliveries;
-use finishing::Finishing;
-use handlers::{App, Puts};
-use limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
-use live::{Live, Rules};
-use metrics::Metrics;
-use readiness::Readiness;
-use reload::Reloader;
-use sending::Senders;
-use server::{Listeners, Purpose};
-use tls::Tls;
-use turns::Turns;
-use upkeep::Keeper;
-use upkeep::control::Control;
-use upkeep::scrubbing;
-use uploads::Uploads;
-use upstreams::{UpstreamSet, Upstreams};
-use write_once::WriteOnce;
+pub mod maintenance;
+pub mod observe;
+mod ops;
+mod outbound;
+mod pull;
+mod push;
+mod registries;
+mod runtime;
+mod settings;
 
 pub use access::{HashKind, new_token, password_line, read_login_words};
-pub use config::{
-    Address, AddressError, Config, ConfigError, ConfigSource, Listen, ListenError, Loaded,
-    Overrides, PushMode, TelemetryConfig, UpstreamConfig,
-};
+pub use client::challenge::{Challenge, parse as parse_challenge};
+pub use config::{Config, ConfigSource, Loaded, Overrides};
 pub use error::{Error, Fault, Shown};
-pub use quantity::{QuantityError, Size, Span};
-pub use route::{
+pub use http::route::{
     Cursor, Route, UploadStart, parse as parse_route, read_upload_words, render as render_route,
 };
-pub use upstream::challenge::{Challenge, parse as parse_challenge};
-
-/// What this program calls itself towards upstreams.
-const USER_AGENT: &str = concat!("wharfd/", env!("CARGO_PKG_VERSION"));
-
-/// How often sessions are looked at for expiry.
-const EXPIRY_PERIOD: Duration = Duration::from_mins(1);
-
-/// Why serving could not begin.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The store.
-    #[error("cannot open the store {}{}", path.display(), advice(source))]
-    Store {
-        /// Its folder.
-        path: PathBuf,
-        /// Why.
-        source: StoreError,
-    },
-    /// The signals that end the program.
-    #[error("signals cannot be caught: {0}")]
-    Signals(std::io::Error),
-    /// The audit log.
-    #[error("cannot write the audit log {}: {source}", path.display())]
-    AuditLog {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The address.
-    #[error("cannot listen on {address}: {source}; choose another with {option}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// The option that says it.
-        option: &'static str,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-/// What helps, where the cause does not say it itself.
-fn advice(error: &StoreError) -> String {
-    match error {
-        StoreError::Full { .. } => {
-            let room = Size(wharf_store::limits::DISK_RESERVE_BYTES);
-            format!(", whose disk is full (free {room} there)")
-        }
-        StoreError::Locked { .. } => ", which belongs to one process at a time".to_owned(),
-        _ => String::new(),
-    }
-}
-
-/// A server whose ports are bound and whose store is open.
-pub struct Server {
-    app: Arc<App>,
-    registry: Listeners,
-    admin: Option<Listeners>,
-    /// Where `wharfd store` asks; none when the folder takes no sockets.
-    control: Option<Control>,
-    scrub_rate: watch::Sender<Option<u64>>,
-    deadline: Duration,
-}
-
-/// What a running server is told from outside.
-pub struct Told {
-    /// Becomes true when it shall stop.
-    pub stop: watch::Receiver<bool>,
-    /// Changes when it shall read its configuration again.
-    pub reload: watch::Receiver<u64>,
-    /// From where, and what stood there at the start.
-    pub source: ConfigSource,
-    /// What stood there at the start.
-    pub loaded: Loaded,
-}
-
-impl Server {
-    /// Binds, then opens the store: a port that is taken leaves the store untouched.
-    pub async fn bind(config: &Config) -> Result<Self, ServeError> {
-        let registry = listen(&config.listen, "--listen").await?;
-        let admin = match &config.admin {
-            Some(address) => Some(listen(address, "--admin").await?),
-            None => None,
-        };
-        let bridge = Bridge::default();
-        open_audit_log(config, &bridge).await?;
-        let set = Arc::new(UpstreamSet::new(&config.upstreams, None)?);
-        let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
-        let tls = load_tls(config, &bridge).await?;
-        let rocks = Arc::new(open_store(config, &bridge).await?);
-        let segments = Arc::downgrade(&rocks);
-        bridge.held().watch(move || segments.upgrade().map_or(0, |store| store.read_bytes()));
-        let control = bind_control(config);
-        let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
-        let finishing = Finishing::default();
-        let loaded = {
-            let (jobs, bridge, store) = (bridge.clone(), bridge.clone(), Arc::clone(&store));
-            let (upstreams, limit) = (Arc::clone(&upstreams), config.store_limit);
-            let finishing = finishing.clone();
-            let load = move || {
-                let parts = (bridge, Arc::clone(&store), Arc::clone(&upstreams));
-                let senders = Arc::new(Senders::new(parts.0, parts.1, parts.2));
-                let owed = (Arc::clone(&store), Arc::clone(&upstreams));
-                let deliveries = Deliveries::load(owed.0, owed.1, Arc::clone(&senders), limit)?;
-                let owing = deliveries.clone();
-                let uploads = Uploads::load(store, upstreams, senders, owing, finishing)?;
-                Ok((uploads, deliveries))
-            };
-            jobs.run(load).await
-        };
-        let (uploads, deliveries) = loaded.map_err(|source| store_error(config, source))?;
-        let rules = config.write_once_tags.clone();
-        let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
-        let app = App {
-            uploads,
-            live: Live::new(Rules::new(config, set, &upstreams, None)?),
-            cache: Cache::new(bridge.clone(), store, upstreams),
-            metrics: Metrics::default(),
-            keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
-            deliveries,
-            turns: Turns::default(),
-            finishing,
-            puts: Puts::default(),
-            write_once,
-            admission: Admission::default(),
-            tls,
-            readiness: Readiness::default(),
-        };
-        app.cache.share_out(config.limits.fills_per_user);
-        app.metrics.configured();
-        let deadline = config.shutdown_deadline;
-        let scrub_rate = watch::Sender::new(config.scrub_rate);
-        Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
-    }
-
-    /// Where clients connect: with port 0 in the configuration, the port that was found.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.registry.addresses()
-    }
-
-    /// Where operators connect.
-    #[must_use]
-    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
-        self.admin.as_ref().map(Listeners::addresses).unwrap_or_default()
-    }
-
-    /// Serves until `stop` becomes true, then drains, then finishes what others have a part in, then
-    /// lets uploads rest in the store. The admin address answers to the last.
-    pub async fn run(self, told: Told) {
-        let Told { stop, reload, source, loaded } = told;
-        let Self { app, registry, admin, control, scrub_rate, deadline } = self;
-        let (over, is_over) = watch::channel(false);
-        let admin = admin.map(|admin| {
-            let served = server::serve(admin, Purpose::Admin, Arc::clone(&app), is_over, deadline);
-            tokio::spawn(served)
-        });
-        let mut behind = JoinSet::new();
-        if let Some(control) = control {
-            behind.spawn(control.serve(app.keeper.clone(), stop.clone()));
-        }
-        let rates = scrub_rate.subscribe();
-        behind.spawn(scrubbing::scrub(app.keeper.clone(), rates, stop.clone()));
-        if let Some(tls) = &app.tls {
-            behind.spawn(Arc::clone(tls).watch(app.cache.bridge.clone(), stop.clone()));
-        }
-        let bridge = app.cache.bridge.clone();
-        let keys = loaded.keys;
-        let reloader = Reloader { app: Arc::clone(&app), bridge, source, keys, scrub_rate };
-        behind.spawn(reloader.serve(reload, stop.clone()));
-        app.deliveries.start();
-        let expiry = tokio::spawn(expire(app.uploads.clone()));
-        let registry = server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline);
-        let connections = registry.await;
-        expiry.abort();
-        let unfinished = app.finishing.settled(FINISHING_DEADLINE).await;
-        if unfinished > 0 {
-            tracing::warn!(unfinished, "uploads, manifests or deletions are not finished in time");
-        }
-        app.uploads.suspend().await;
-        let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, connections.all_gone()).await;
-        app.deliveries.stop().await;
-        app.cache.upstreams.farewells_over().await;
-        behind.join_all().await;
-        over.send_replace(true);
-        if let Some(admin) = admin {
-            let _ = admin.await;
-        }
-        app.cache.bridge.run(audit::close).await;
-    }
-}
-
-async fn open_audit_log(config: &Config, bridge: &Bridge) -> Result<(), ServeError> {
-    let wanted = config.audit_log.clone();
-    let opened = bridge.run(move || audit::open(wanted.as_deref())).await;
-    let path = config.audit_log.clone().unwrap_or_default();
-    opened.map_err(|source| ServeError::AuditLog { path, source })
-}
-
-fn store_error(config: &Config, source: StoreError) -> ServeError {
-    ServeError::Store { path: config.store.clone(), source }
-}
-
-async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, ServeError> {
-    let options = StoreOptions { limit_bytes: config.store_limit, ..StoreOptions::default() };
-    let path = config.store.clone();
-    let open = move || {
-        access::drop_open_key(&path);
-        RocksStore::open_with(&path, &options)
-    };
-    let opened = bridge.run(open).await;
-    opened.map_err(|source| store_error(config, source))
-}
-
-async fn load_tls(config: &Config, bridge: &Bridge) -> Result<Option<Arc<Tls>>, ServeError> {
-    let Some(files) = config.tls.clone() else { return Ok(None) };
-    Ok(Some(Arc::new(bridge.run(move || Tls::load(files)).await?)))
-}
-
-/// A store that cannot have its socket is served all the same.
-fn bind_control(config: &Config) -> Option<Control> {
-    let bound = Control::bind(&config.store);
-    let unasked = |error| tracing::warn!(%error, "`wharfd store` cannot reach this server");
-    bound.map_err(unasked).ok()
-}
-
-async fn listen(listen: &Listen, option: &'static str) -> Result<Listeners, ServeError> {
-    let bound = Listeners::bind(listen).await;
-    bound.map_err(|(address, source)| ServeError::Listen { address, option, source })
-}
-
-async fn expire(uploads: Uploads) {
-    loop {
-        tokio::time::sleep(EXPIRY_PERIOD).await;
-        uploads.expire(tokio::time::Instant::now(), now_ms()).await;
-    }
-}
+pub use ops::serve::{ServeError, Server, Told};
+pub use settings::address::{Address, AddressError};
+pub use settings::error::ConfigError;
+pub use settings::listen::{Listen, ListenError};
+pub use settings::telemetry::TelemetryConfig;
+pub use settings::units::{QuantityError, Size, Span};
+pub use settings::upstream::{PushMode, UpstreamConfig};

@@ -1,6 +1,6 @@
 //! Every bound of the proxy, in one place: sizes, counts, times. A request
 //! that is turned away at one counts as `wharfd_failures_total{fault="load"}`. An operator may move
-//! those that `[limits]` names (`config/limits.rs`); here are their defaults.
+//! those that `[limits]` names (`settings/limits.rs`); here are their defaults.
 
 use std::time::Duration;
 

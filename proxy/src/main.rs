@@ -1,13 +1,6 @@
 //! `wharfd`: arguments, configuration, log, runtime, serve, exit code. The story, nothing else.
 
-mod access_commands;
-mod arenas;
 mod cli;
-mod open_files;
-mod push_commands;
-mod signals;
-mod store_commands;
-mod tag_commands;
 
 use std::process::ExitCode;
 
@@ -15,10 +8,11 @@ use clap::Parser;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::sync::watch;
-use wharf_proxy::telemetry::{Collector, Traces};
-use wharf_proxy::{ConfigSource, Loaded, ServeError, Server, Told, logging};
+use wharf_proxy::observe::log;
+use wharf_proxy::observe::traces::{Collector, Traces};
+use wharf_proxy::{ConfigSource, Loaded, ServeError, Server, Told};
 
-use cli::{Cli, Command, Serve};
+use cli::{Cli, Command, Serve, output};
 
 /// The configuration cannot be run.
 const EXIT_CONFIG: u8 = 2;
@@ -30,47 +24,47 @@ const EXIT_INTERRUPTED: u8 = 130;
 fn main() -> ExitCode {
     // Before there is a thread or a file: what is made here, by RocksDB too, is its owner's alone.
     umask(Mode::RWXG | Mode::RWXO);
-    let Cli { command } = Cli::try_parse().unwrap_or_else(|error| cli::refuse(&error));
+    let Cli { command } = Cli::try_parse().unwrap_or_else(|error| output::refuse(&error));
     match command {
         Command::Serve(serve) => serve_until_told(serve),
         Command::Store(command) => {
-            cli::start_log_of_command();
-            store_commands::run(command)
+            output::start_log_of_command();
+            cli::store::run(command)
         }
         Command::Push(command) => {
-            cli::start_log_of_command();
-            push_commands::run(command)
+            output::start_log_of_command();
+            cli::push::run(command)
         }
         Command::Tags(command) => {
-            cli::start_log_of_command();
-            tag_commands::run(command)
+            output::start_log_of_command();
+            cli::tags::run(command)
         }
         Command::Access(command) => {
-            cli::start_log_of_command();
-            access_commands::run(command)
+            output::start_log_of_command();
+            cli::access::run(command)
         }
     }
 }
 
 fn serve_until_told(serve: Serve) -> ExitCode {
-    arenas::bound();
-    open_files::raise();
+    cli::malloc::bound();
+    cli::fd_limit::raise();
     let (check_only, form) = (serve.check_config, serve.log_form());
     let (source, loaded) = match load(serve) {
         Ok(loaded) => loaded,
         Err(error) => return fail(EXIT_CONFIG, &error),
     };
     if check_only {
-        cli::start_log_of_command();
+        output::start_log_of_command();
         loaded.config.announce();
-        cli::say("the configuration is good");
+        output::say("the configuration is good");
         return ExitCode::SUCCESS;
     }
     let (traces, collector) = match Traces::prepare(&loaded.config.telemetry) {
         Ok(prepared) => prepared.unzip(),
         Err(error) => return fail(EXIT_CONFIG, &error),
     };
-    logging::start(form, "info", traces);
+    log::start(form, "info", traces);
     tracing::debug!(config = ?loaded.config, "effective configuration");
     match in_runtime(run(source, loaded, collector)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
@@ -98,8 +92,8 @@ async fn run(
     loaded: Loaded,
     collector: Option<Collector>,
 ) -> Result<(), ServeError> {
-    let stop = signals::stop_on_signal().map_err(ServeError::Signals)?;
-    let reload = signals::reload_on_signal().map_err(ServeError::Signals)?;
+    let stop = cli::signals::stop_on_signal().map_err(ServeError::Signals)?;
+    let reload = cli::signals::reload_on_signal().map_err(ServeError::Signals)?;
     let server = Server::bind(&loaded.config).await?;
     let (over, is_over) = watch::channel(false);
     let collecting = collector.map(|collector| tokio::spawn(collector.run(is_over)));
@@ -133,6 +127,6 @@ fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
         }
         source = cause.source();
     }
-    cli::say(&format!("error: {text}"));
+    output::say(&format!("error: {text}"));
     ExitCode::from(code)
 }

@@ -1,12 +1,16 @@
-//! The layers, checked by machine: the permitted dependencies of each package, and the permitted
-//! imports of each file.
+//! The layers, held by machine: which package may use which, and which file may use what.
+
+mod imports;
+mod ranks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// The first-party imports of each package, outside its tests.
+use imports::Crate;
+
+/// What each package may import of ours, outside its tests.
 const ALLOWED: [(&str, &[&str]); 8] = [
     ("wharf-oci", &[]),
     ("wharf-store", &["wharf-oci"]),
@@ -18,7 +22,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
     ("wharf-benches", &["wharf-oci", "wharf-store"]),
 ];
 
-/// Dependencies bound to one package each, so they do not spread.
+/// Which of our packages may use a dependency that must not spread.
 const HELD: [(&str, &str); 4] = [
     ("rocksdb", "wharf-store"),
     ("oci-client", "wharf-e2e"),
@@ -26,13 +30,13 @@ const HELD: [(&str, &str); 4] = [
     ("azure_identity", "wharf-proxy"),
 ];
 
-/// Texts bound to files under these paths.
+/// A text that may stand only in files whose path starts so.
 const ONLY_IN: [(&str, &str, &[&str]); 6] = [
-    ("proxy/src", "azure_core", &["proxy/src/upstream/credentials/entra.rs"]),
-    ("proxy/src", "azure_identity", &["proxy/src/upstream/credentials/entra.rs"]),
-    // A connection made another way would bypass the network's proxy.
-    ("proxy/src", "HttpsConnectorBuilder", &["proxy/src/egress.rs"]),
-    ("proxy/src", "spawn_blocking(", &["proxy/src/bridge.rs"]),
+    ("proxy/src", "azure_core", &["proxy/src/client/credentials/entra.rs"]),
+    ("proxy/src", "azure_identity", &["proxy/src/client/credentials/entra.rs"]),
+    // Whoever connects in another way goes past the proxy of the network.
+    ("proxy/src", "HttpsConnectorBuilder", &["proxy/src/outbound.rs"]),
+    ("proxy/src", "spawn_blocking(", &["proxy/src/runtime/blocking.rs"]),
     ("store/src", "use rocksdb", &["store/src/rocks"]),
     (
         "tests/e2e",
@@ -41,51 +45,33 @@ const ONLY_IN: [(&str, &str, &[&str]); 6] = [
     ),
 ];
 
-/// Layers inside the proxy: a file of the first must not import any of the second.
-const INSIDE_PROXY: [(&str, &[&str]); 14] = [
-    ("route", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
-    ("error", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
-    ("limits", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
-    (
-        "min_rate",
-        &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response", "config"],
-    ),
-    (
-        "held",
-        &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response", "config"],
-    ),
-    ("admission", &["handlers", "server", "cache", "uploads", "upstream", "bridge", "response"]),
-    ("bridge", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
-    ("body", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
-    ("access", &["handlers", "server", "cache", "uploads", "response"]),
-    ("egress", &["handlers", "server", "cache", "uploads", "upstream", "access", "response"]),
-    ("upstream", &["handlers", "server", "cache", "uploads", "response", "route"]),
-    ("cache", &["handlers", "server", "uploads", "response", "route"]),
-    ("uploads", &["handlers", "server", "response", "route"]),
-    ("upkeep", &["handlers", "server", "cache", "uploads", "upstream", "response", "route"]),
-];
-
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every Rust file under a folder, with its path from the root.
-fn sources(folder: &str) -> Vec<(String, String)> {
+/// Every Rust file under a folder, with its path from there.
+fn sources_below(folder: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut open = vec![root().join(folder)];
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
+    let mut open = vec![folder.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in std::fs::read_dir(&next).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                let name = path.strip_prefix(folder).unwrap().display().to_string();
                 found.push((name, std::fs::read_to_string(&path).unwrap()));
             }
         }
     }
-    assert!(!found.is_empty(), "{folder} has no sources");
+    assert!(!found.is_empty(), "{} has no sources", folder.display());
     found
+}
+
+/// Every Rust file under a folder of the repository, with its path from the root.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let found = sources_below(&root().join(folder)).into_iter();
+    found.map(|(name, source)| (format!("{folder}/{name}"), source)).collect()
 }
 
 #[test]
@@ -129,47 +115,87 @@ fn what_belongs_into_one_place_is_there_only() {
     }
 }
 
-/// The modules of the crate named by a source, in imports or in the middle of its code.
-fn named_modules(source: &str) -> BTreeSet<&str> {
-    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
-    let mut named = BTreeSet::new();
-    for after in code.flat_map(|line| line.split("crate::").skip(1)) {
-        let group = after.strip_prefix('{').map(|rest| rest.split('}').next().unwrap_or(rest));
-        for path in group.unwrap_or(after).split(',') {
-            let end = path.trim().find(|letter: char| !letter.is_alphanumeric() && letter != '_');
-            let word = path.trim().get(..end.unwrap_or(path.trim().len()));
-            named.extend(word.filter(|word| !word.is_empty()));
-            if group.is_none() {
-                break;
+/// Crates whose files are without circles; the rank list of the proxy stands beside.
+const CRATES: [(&str, &str); 3] =
+    [("proxy/src", "wharf_proxy"), ("tests/kit/src", "wharf_testkit"), ("benches/table", "table")];
+
+/// A child that names its parent, or what stands above that in the same family.
+fn is_own_parent(module: &str, target: &str) -> bool {
+    module.strip_prefix(target).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[test]
+fn modules_of_the_proxy_import_only_lower_ranks() {
+    let proxy = Crate::read(&root().join("proxy/src"), "wharf_proxy");
+    let ranks: BTreeMap<&str, usize> =
+        ranks::PROXY.iter().enumerate().map(|(rank, module)| (*module, rank)).collect();
+    assert_eq!(ranks.len(), ranks::PROXY.len(), "a module has two ranks");
+    let modules: BTreeSet<&str> =
+        proxy.modules.iter().map(String::as_str).filter(|module| !module.is_empty()).collect();
+    assert_eq!(modules, ranks.keys().copied().collect(), "a module is missing, or one is gone");
+    let mut families = BTreeSet::new();
+    for (module, targets) in proxy.imports.iter().filter(|(module, _)| !module.is_empty()) {
+        for (target, names) in targets.iter().filter(|(target, _)| !target.is_empty()) {
+            if is_own_parent(module, target) {
+                families.insert(target.as_str());
+                continue;
             }
+            assert!(
+                ranks[target.as_str()] < ranks[module.as_str()],
+                "{module} must not import {names:?} of {target}, which stands above it"
+            );
         }
     }
-    named
+    let listed: BTreeSet<&str> = ranks::FAMILIES.iter().copied().collect();
+    assert_eq!(families, listed, "parents whose children name them");
 }
 
 #[test]
-fn every_way_to_name_a_module_is_seen() {
-    let source = "use crate::cache::{Cache, Store};\nuse crate::{Error, route};\n// crate::no\n\
-                  let x = crate::server::run(a, crate::limits::MAX);";
-    let named: Vec<_> = named_modules(source).into_iter().collect();
-    assert_eq!(named, ["Error", "cache", "limits", "route", "server"]);
+fn files_have_no_circles_besides_parents_with_their_children() {
+    for (folder, name) in CRATES {
+        let circles = Crate::read(&root().join(folder), name).circles(|module, target| {
+            !module.is_empty() && !target.is_empty() && !is_own_parent(module, target)
+        });
+        assert!(circles.is_empty(), "{folder}: {circles:#?}");
+    }
 }
 
 #[test]
-fn imports_inside_the_proxy_point_down() {
-    let mut seen = BTreeSet::new();
-    for (name, source) in sources("proxy/src") {
-        let layer = name.trim_start_matches("proxy/src/");
-        let layer = layer.split(['/', '.']).next().unwrap();
-        let Some((known, above)) = INSIDE_PROXY.iter().find(|(known, _)| *known == layer) else {
-            continue;
-        };
-        seen.insert(*known);
-        // Tests beside the code may import more; their imports cannot reach production.
-        let code = source.split("#[cfg(test)]").next().unwrap();
-        for upper in named_modules(code) {
-            assert!(!above.contains(&upper), "{name} must not import {upper}");
-        }
-    }
-    assert_eq!(seen.len(), INSIDE_PROXY.len(), "a layer has no file: its rule guards nothing");
+fn every_way_to_name_a_module_is_seen_and_tests_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    file("lib.rs", "mod a; mod b; pub use a::deep::Named;");
+    file(
+        "a.rs",
+        "mod deep; pub(crate) use deep::Named; #[cfg(test)] mod tests { use crate::b::X; }",
+    );
+    file(
+        "a/deep.rs",
+        "pub(crate) struct Named; #[cfg(test)] use crate::b::Y; fn f() { super::g(); }",
+    );
+    file("b.rs", "use crate::{a::{self, Named}, c}; fn f() { a::call(); trace!(crate::c::MAX); }");
+    file(
+        "c.rs",
+        "mod inner { use super::X; use super::super::b::Z; } use std::fmt; fn g(_: d::E) {}",
+    );
+    file("c/d.rs", "#[cfg(test)] mod tests;");
+    file("c/d/tests.rs", "use crate::b::No;");
+    let read = Crate::read(folder.path(), "own");
+    let modules: Vec<_> = read.modules.iter().map(String::as_str).collect();
+    assert_eq!(modules, ["", "a", "a/deep", "b", "c", "c/d"]);
+    let targets = |module: &str| -> Vec<&str> {
+        read.imports
+            .get(module)
+            .map(|to| to.keys().map(String::as_str).collect())
+            .unwrap_or_default()
+    };
+    assert_eq!(targets("a/deep"), ["a"]);
+    assert_eq!(targets("b"), ["a", "a/deep", "c"]);
+    assert_eq!(targets("c"), ["b", "c/d"]);
+    assert_eq!(read.circles(|_, _| true), [BTreeSet::from(["b".to_owned(), "c".to_owned()])]);
+    assert!(read.circles(|module, _| module != "c").is_empty());
 }

@@ -9,9 +9,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use super::grants::Grants;
+use crate::client::CallerLogin;
 use crate::limits::CALLER_NAME_CHARS_MAX;
-use crate::party::Party;
-use crate::upstream::CallerLogin;
+use crate::runtime::party::Party;
 
 /// Who asks. Cheap to clone.
 #[derive(Clone)]
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_claimed_name_is_nobody_s_until_the_upstream_knows_its_login() {
         let client: IpAddr = [192, 0, 2, 1].into();
-        let login = Arc::new(crate::upstream::Fingerprints::new().login("alice", "secret"));
+        let login = Arc::new(crate::client::Fingerprints::new().login("alice", "secret"));
         let caller = Caller::with_login("alice", Arc::clone(&login)).at(client);
         let noted = caller.clone();
         for _ in 0..2 {

@@ -11,7 +11,7 @@ use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri};
 
-use super::issued::SERVICE;
+use super::token_service::SERVICE;
 use crate::Error;
 use crate::limits::HOST_CHARS_MAX;
 

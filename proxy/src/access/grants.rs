@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use wharf_oci::RepoName;
 
-use super::needs::Action;
+use super::permission::Action;
 use crate::limits::TOKEN_SCOPES_MAX;
 
 /// A set of actions.

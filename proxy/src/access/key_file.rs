@@ -12,8 +12,8 @@ use std::path::Path;
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-use super::file;
-use super::tokens::hex;
+use super::api_tokens::hex;
+use super::line_file;
 use crate::limits::TOKEN_KEY_BYTES_MIN;
 
 /// The file in the folder of the store that has the key when no other is named.
@@ -34,7 +34,7 @@ fn read(file: &File) -> Result<Vec<u8>, String> {
             mode & 0o777
         ));
     }
-    let text = file::read_all(file).map_err(|error| error.to_string())?;
+    let text = line_file::read_all(file).map_err(|error| error.to_string())?;
     let key = text.trim().as_bytes().to_vec();
     if key.len() < TOKEN_KEY_BYTES_MIN {
         return Err(format!(

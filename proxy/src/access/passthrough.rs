@@ -1,5 +1,5 @@
 //! Access as the upstream itself decides it: what a caller shows us is shown to the upstream, for
-//! exactly what the request needs. What the upstream has to say is asked in `upstream/permit.rs`; here
+//! exactly what the request needs. What the upstream has to say is asked in `client/rights.rs`; here
 //! it is remembered for a while. Whether it knows a login at all is asked first (`strangers.rs`).
 //!
 //! Invariants: an answer is remembered for the login that it was given to and for nobody else, for a
@@ -16,15 +16,15 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use wharf_oci::{Algorithm, Digester};
 
-use super::failures::Failures;
-use super::permits::{Permits, Question};
-use super::strangers::Strangers;
+use super::login_throttle::Failures;
+use super::permission_cache::{Permits, Question};
+use super::unproven_logins::Strangers;
 use super::{Action, Caller, Door, Need};
 use crate::Error;
-use crate::flights::Flights;
+use crate::client::{Access as Right, Fingerprints, Permit, Upstream, Wish};
 use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
-use crate::upstream::{Access as Right, Fingerprints, Permit, Upstream, Wish};
-use crate::upstreams::{Site, Upstreams};
+use crate::registries::{Site, Upstreams};
+use crate::runtime::single_flight::Flights;
 
 /// The user name that stands for "the password is a token", as `az acr login` has it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";

@@ -12,7 +12,7 @@ use argon2::{
 };
 use bcrypt::{HashParts, Version as BcryptVersion};
 
-use super::file::{Line, lines};
+use super::line_file::{Line, lines};
 use super::rules::ANONYMOUS;
 use crate::limits::{
     ARGON2_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST, BCRYPT_COST_MAX, BCRYPT_COST_MIN,

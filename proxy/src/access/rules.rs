@@ -7,8 +7,8 @@ use wharf_oci::RepoName;
 
 use super::caller::Caller;
 use super::grants::Actions;
-use super::needs::Action;
-use crate::config::{RepoPattern, fits};
+use super::permission::Action;
+use crate::settings::patterns::{RepoPattern, fits};
 
 /// One rule: everyone named may do all of this with all of these.
 #[derive(Debug, Clone)]

@@ -9,25 +9,27 @@ use std::time::Duration;
 
 use wharf_oci::{RepoName, Secret};
 
+use super::api_tokens;
+use super::api_tokens::Tokens;
+use super::cache_key::Mark;
 use super::caller::{Caller, CallerKind};
-use super::failures::{Failures, Login};
-use super::in_turn::InTurn;
-use super::issued::{Given, Issuing, Proof};
-use super::issuers::{self, Issuer, Vouched};
-use super::marks::Mark;
-use super::needs::{Action, Door, Need};
+use super::check_queue::InTurn;
+use super::credentials::Shown;
+use super::login_cache::Verified;
+use super::login_throttle::{Failures, Login};
+use super::oidc;
+use super::oidc::{Issuer, Vouched};
 use super::passwords::Passwords;
+use super::permission::{Action, Door, Need};
 use super::rules::Rules;
-use super::shown::Shown;
-use super::tokens::{self, Tokens};
-use super::verified::Verified;
-use super::{TokenRequest, dates};
+use super::token_service::{Given, Issuing, Proof};
+use super::{TokenRequest, timestamp};
 use crate::Error;
-use crate::bridge::Bridge;
-use crate::config::UsersConfig;
-use crate::flights::Flights;
+use crate::access::options::UsersConfig;
 use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
-use crate::party::Party;
+use crate::runtime::blocking::Bridge;
+use crate::runtime::party::Party;
+use crate::runtime::single_flight::Flights;
 
 /// What there are too many of.
 const LOGINS: &str = "logins";
@@ -89,7 +91,7 @@ struct Proven {
 impl Proven {
     /// `until` is in seconds since 1970.
     fn new(caller: Caller, until: Option<u64>) -> Self {
-        let left = |until: u64| Duration::from_secs(until.saturating_sub(dates::now()));
+        let left = |until: u64| Duration::from_secs(until.saturating_sub(timestamp::now()));
         Self { caller, at_most: until.map(left) }
     }
 }
@@ -167,16 +169,16 @@ impl Users {
 
     /// Whose token stands in the place of a password. Nobody guesses one, so failures are not counted.
     async fn by_token(&self, user: &str, secret: &str) -> Option<Proven> {
-        if tokens::is_token(secret) {
+        if api_tokens::is_token(secret) {
             let token =
-                self.tokens.find(secret, dates::now()).filter(|token| token.name == user)?;
+                self.tokens.find(secret, timestamp::now()).filter(|token| token.name == user)?;
             let caller = Caller::proven(&token.name, CallerKind::Token);
             return Some(Proven::new(caller, token.expires));
         }
-        if !issuers::is_token(secret) {
+        if !oidc::is_token(secret) {
             return None;
         }
-        let Vouched { caller, expires } = issuers::vouched(&self.issuers, secret).await?;
+        let Vouched { caller, expires } = oidc::vouched(&self.issuers, secret).await?;
         Some(Proven::new(caller, Some(expires)))
     }
 
@@ -228,8 +230,8 @@ impl Users {
     }
 
     async fn read(&self, token: &str) -> Option<Proven> {
-        if tokens::is_token(token) {
-            let found = self.tokens.find(token, dates::now())?;
+        if api_tokens::is_token(token) {
+            let found = self.tokens.find(token, timestamp::now())?;
             let caller = Caller::proven(&found.name, CallerKind::Token);
             return Some(Proven::new(caller, found.expires));
         }
@@ -237,7 +239,7 @@ impl Users {
             let still = claims.name().is_none_or(|name| self.knows(name, claims.by));
             return still.then(|| Proven::new(claims.caller(), Some(claims.expires())));
         }
-        let Vouched { caller, expires } = issuers::vouched(&self.issuers, token).await?;
+        let Vouched { caller, expires } = oidc::vouched(&self.issuers, token).await?;
         Some(Proven::new(caller, Some(expires)))
     }
 
@@ -246,7 +248,7 @@ impl Users {
         match by {
             Proof::Nothing => false,
             Proof::Password => self.passwords.knows(name),
-            Proof::Token => self.tokens.knows(name, dates::now()),
+            Proof::Token => self.tokens.knows(name, timestamp::now()),
             Proof::Issuer => self.issuers.iter().any(|issuer| issuer.knows(name)),
         }
     }

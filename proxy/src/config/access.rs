@@ -4,96 +4,25 @@
 //! Invariant: what would let in more than its writer meant is refused: a rule or a list that is empty, a
 //! hash that is guessed fast, a key that others can read, keys of users without `kind = "users"`.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Deserializer, de};
-use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
-use super::address::{self, Address, AddressError};
-use super::egress::Egress;
-use super::patterns::RepoPattern;
-use super::{ConfigError, HostName, UpstreamConfig, passthrough};
+use super::passthrough;
+use crate::access::options::{AccessConfig, IssuerConfig, UsersConfig, refuse};
 use crate::access::{
     Action, Actions, Line, Passwords, Rule, Rules, Tokens, Who, read_file, read_key,
 };
 use crate::limits::{ISSUED_LIFETIME, ISSUED_LIFETIME_MAX, ISSUED_LIFETIME_MIN};
-
-/// Who may do what.
-#[derive(Debug, Clone, Default)]
-pub(crate) enum AccessConfig {
-    /// Everyone everything.
-    #[default]
-    Open,
-    /// As files and rules say.
-    Users(Box<UsersConfig>),
-    /// As the upstream decides by the caller's own login.
-    Passthrough {
-        /// The one registry.
-        registry: String,
-    },
-}
-
-/// Users, and what they may do.
-#[derive(Clone)]
-pub(crate) struct UsersConfig {
-    pub(crate) passwords: Arc<Passwords>,
-    pub(crate) tokens: Tokens,
-    pub(crate) rules: Rules,
-    pub(crate) issuers: Vec<IssuerConfig>,
-    /// Where clients come, without a slash at the end.
-    pub(crate) public_url: Option<String>,
-    /// Signs our tokens; the one in the folder of the store when there is none.
-    pub(crate) token_key: Option<Vec<u8>>,
-    pub(crate) token_lifetime: Duration,
-}
-
-impl fmt::Debug for UsersConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("UsersConfig")
-            .field("passwords", &self.passwords)
-            .field("tokens", &self.tokens)
-            .field("rules", &self.rules)
-            .field("issuers", &self.issuers)
-            .field("public_url", &self.public_url)
-            .field("token_lifetime", &self.token_lifetime)
-            .finish_non_exhaustive()
-    }
-}
-
-/// An issuer of bearer tokens.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct IssuerConfig {
-    /// What it is called here: its callers are `NAME:SUBJECT`.
-    pub(crate) name: String,
-    /// As its tokens say it.
-    pub(crate) issuer: String,
-    #[serde(deserialize_with = "one_or_more")]
-    pub(crate) audience: Vec<String>,
-    pub(crate) jwks_url: Option<Address>,
-    ca_file: Option<PathBuf>,
-    /// The claim that names the caller.
-    #[serde(default = "subject")]
-    pub(crate) subject: String,
-    /// Claims that must be so.
-    #[serde(default)]
-    pub(crate) require: BTreeMap<String, Value>,
-    /// Which proxy leads there; of the environment.
-    #[serde(skip)]
-    pub(crate) egress: Arc<Egress>,
-}
-
-fn subject() -> String {
-    "sub".to_owned()
-}
+use crate::settings::address::Address;
+use crate::settings::error::ConfigError;
+use crate::settings::hosts::HostName;
+use crate::settings::outbound_proxy::Egress;
+use crate::settings::patterns::RepoPattern;
+use crate::settings::upstream::UpstreamConfig;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,28 +74,7 @@ fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T
     }
 }
 
-fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMore {
-        One(String),
-        More(Vec<String>),
-    }
-    let list = match OneOrMore::deserialize(from)? {
-        OneOrMore::One(one) => vec![one],
-        OneOrMore::More(more) => more,
-    };
-    if list.is_empty() || list.iter().any(String::is_empty) {
-        return Err(de::Error::custom("give the audience that its tokens have for this registry"));
-    }
-    Ok(list)
-}
-
 /// An error about a place.
-fn refuse(place: impl Into<String>, reason: impl Into<String>) -> ConfigError {
-    ConfigError::Access { place: place.into(), reason: reason.into() }
-}
-
 fn refuse_keys(reason: impl Into<String>) -> ConfigError {
     refuse("[access]", reason)
 }
@@ -269,62 +177,6 @@ fn base(url: &Url) -> Result<String, ConfigError> {
         return Err(refuse_keys("public_url: write https://HOST or https://HOST:PORT"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
-}
-
-/// Whether what comes from there was not changed on the way: it is encrypted, or does not leave this
-/// machine.
-pub(crate) fn is_safe_to_ask(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
-}
-
-impl IssuerConfig {
-    fn refuse(&self, reason: impl Into<String>) -> ConfigError {
-        refuse(format!("[[access.issuer]] {}", address::repeatable(&self.name)), reason)
-    }
-
-    fn check(&self) -> Result<(), ConfigError> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if self.name.is_empty() || !self.name.chars().all(allowed) {
-            return Err(self.refuse("a name has letters, digits and ._- only"));
-        }
-        let url: Address = self
-            .issuer
-            .parse()
-            .map_err(|error: AddressError| self.refuse(format!("issuer: {error}")))?;
-        let asked = self.jwks_url.as_ref().unwrap_or(&url);
-        if !is_safe_to_ask(asked) {
-            return Err(self.refuse("its keys would come over a connection that is not encrypted"));
-        }
-        self.tls().map(|_| ())
-    }
-
-    /// The system's authorities and those of `ca_file`.
-    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, ConfigError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &self.ca_file {
-            let unreadable = |error: &dyn fmt::Display| {
-                self.refuse(format!("ca_file {}: {error}", path.display()))
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-        }
-        let provider = rustls::crypto::ring::default_provider();
-        rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-            .map_err(|error| self.refuse(error.to_string()))
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Whether addresses off this machine may be listened on: who may do what there, and who reads along.
 
-use super::{ConfigError, Listen};
+use crate::settings::error::ConfigError;
+use crate::settings::listen::Listen;
 
 /// What others could do and see who reach the addresses, and what of that is allowed.
 pub(super) struct Exposure {

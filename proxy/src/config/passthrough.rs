@@ -2,7 +2,7 @@
 //!
 //! Invariant: where it is kept, there is one registry that decides and no login but the callers'.
 
-use super::{PushMode, UpstreamConfig};
+use crate::settings::upstream::{PushMode, UpstreamConfig};
 
 /// The registry that decides, or why the logins of callers cannot be taken to these.
 pub(super) fn check(upstreams: &[UpstreamConfig]) -> Result<String, &'static str> {

@@ -6,8 +6,10 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::keys::{Keys, is_secret};
-use super::{AddressError, Config, ConfigError, FileConfig, Overrides};
+use super::diff::{Keys, is_secret};
+use super::{Config, FileConfig, Overrides};
+use crate::settings::address::AddressError;
+use crate::settings::error::ConfigError;
 
 /// A file and a command line.
 #[derive(Debug, Clone)]

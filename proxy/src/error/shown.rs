@@ -75,7 +75,7 @@ impl Error {
             | Self::ForeignPage
             | Self::HostUnlisted(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
             // What passes by itself is 429: after 503 most clients end (docs/explanation/clients.md). Where docker is
-            // better off with 503, `server/deadline.rs` says so.
+            // better off with 503, `http/server/hold_policy.rs` says so.
             Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::Unanswered { .. }

@@ -1,0 +1,82 @@
+//! What was proven a moment ago, so that a login costs its work once and not with every request.
+//!
+//! Invariant: bounded; keyed by marks of credentials, which are not kept (`marks.rs`); only what was proven
+//! is remembered, never a refusal.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cache_key::Mark;
+use super::caller::Caller;
+use crate::limits::{VERIFIED_MAX, VERIFIED_TIME};
+
+/// Callers by their credentials.
+#[derive(Default)]
+pub(super) struct Verified {
+    callers: Mutex<HashMap<Mark, (Caller, Instant)>>,
+}
+
+impl Verified {
+    /// Who it was.
+    pub(super) fn get(&self, mark: &Mark) -> Option<Caller> {
+        let callers = self.callers();
+        let (caller, until) = callers.get(mark)?;
+        (Instant::now() < *until).then(|| caller.clone())
+    }
+
+    /// Remembers somebody, for so long at most.
+    pub(super) fn put(&self, mark: Mark, caller: &Caller, at_most: Option<Duration>) {
+        let lifetime = at_most.map_or(VERIFIED_TIME, |at_most| at_most.min(VERIFIED_TIME));
+        let now = Instant::now();
+        let mut callers = self.callers();
+        if callers.len() >= VERIFIED_MAX {
+            callers.retain(|_, (_, until)| now < *until);
+        }
+        if callers.len() >= VERIFIED_MAX {
+            // Any one goes: it costs its owner one more check.
+            let any = callers.keys().next().copied();
+            any.and_then(|any| callers.remove(&any));
+        }
+        callers.insert(mark, (caller.clone(), now + lifetime));
+    }
+
+    fn callers(&self) -> MutexGuard<'_, HashMap<Mark, (Caller, Instant)>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::caller::CallerKind;
+
+    #[tokio::test(start_paused = true)]
+    async fn somebody_is_known_for_a_while() {
+        let verified = Verified::default();
+        let alice = Caller::proven("alice", CallerKind::Password);
+        let mark = [1; 32];
+        assert!(verified.get(&mark).is_none());
+        verified.put(mark, &alice, None);
+        assert_eq!(verified.get(&mark).unwrap().name(), "alice");
+        tokio::time::advance(VERIFIED_TIME).await;
+        assert!(verified.get(&mark).is_none());
+        verified.put(mark, &alice, Some(Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(verified.get(&mark).is_none());
+    }
+
+    #[tokio::test]
+    async fn no_more_are_remembered_than_the_bound() {
+        let verified = Verified::default();
+        for n in 0..VERIFIED_MAX + 10 {
+            let mut mark = [0; 32];
+            mark[..8].copy_from_slice(&(n as u64).to_be_bytes());
+            verified.put(mark, &Caller::anonymous(), None);
+            assert!(verified.get(&mark).is_some());
+        }
+        assert_eq!(verified.callers().len(), VERIFIED_MAX);
+    }
+}

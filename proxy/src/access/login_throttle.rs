@@ -1,0 +1,312 @@
+//! Logins that failed: how many an address, and a name from an address, may try. What was right lately
+//! from there is not held back by what others did wrong (`known.rs`).
+//!
+//! Invariants: a login that is being tried counts as one that may fail, so that guesses at once are no more
+//! than guesses one after the other; whoever finds no room for that waits until it is known what came of
+//! those. Bounded memory. Counters are shared by whoever falls on the same one, which nobody outside can
+//! aim at; that may hold somebody back for seconds, and lets nobody try more.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::cache_key::{Mark, Marks};
+use super::recent_logins::Known;
+use crate::Error;
+use crate::limits::{
+    AUDIT_REPEAT_TIME, LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS,
+    LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
+};
+use crate::runtime::party::Party;
+use crate::runtime::ttl_set::Lately;
+
+/// Counters of failures, and what was right lately.
+pub(super) struct Failures {
+    /// Stand for credentials, over reloads too.
+    pub(super) marks: Marks,
+    chance: RandomState,
+    begin: Instant,
+    counters: Mutex<Counters>,
+    /// A login that was tried is over.
+    ended: Notify,
+    right: Known<Mark>,
+    /// Names that logged in lately, with from where.
+    named: Known<Pair>,
+    /// Networks from where somebody did.
+    familiar: Known<Party>,
+    /// Networks of which the audit log has a line that says this, not long ago.
+    told: Lately<(Party, &'static str)>,
+}
+
+struct Counters {
+    /// When each would be empty again, in milliseconds since the begin.
+    empty_at: Vec<u64>,
+    /// Logins that are being tried, by the counter that they would count in.
+    under_way: HashMap<usize, u64>,
+}
+
+/// Stands for a name and from where it comes.
+type Pair = u64;
+
+/// A login that somebody wants to try.
+#[derive(Clone)]
+pub(super) struct Login {
+    pub(super) name: String,
+    pub(super) client: IpAddr,
+    /// The name and the secret, from there.
+    pub(super) mark: Mark,
+}
+
+/// One counter, and how much of what it takes.
+#[derive(Clone, Copy)]
+struct Counter {
+    place: usize,
+    period: Duration,
+    burst: u32,
+}
+
+impl Counter {
+    fn period_ms(&self) -> u64 {
+        millis(self.period)
+    }
+
+    fn full_ms(&self) -> u64 {
+        self.period_ms() * u64::from(self.burst)
+    }
+}
+
+/// What counts for one login.
+struct Bounds {
+    pair: Pair,
+    /// Whether this very login was right lately.
+    was_right: bool,
+    /// Where it counts while it is being tried.
+    held_by: Vec<Counter>,
+    of_name: Counter,
+    /// None for a name that logged in from there lately.
+    of_address: Option<Counter>,
+}
+
+/// A login that is being tried. What it comes to has to be said; else nobody answered.
+pub(super) struct Attempt {
+    failures: Arc<Failures>,
+    mark: Mark,
+    /// From where.
+    network: Party,
+    bounds: Bounds,
+    is_over: bool,
+}
+
+impl Failures {
+    pub(super) fn new() -> std::io::Result<Self> {
+        let counters = Counters { empty_at: vec![0; LOGIN_COUNTERS], under_way: HashMap::new() };
+        Ok(Self {
+            marks: Marks::new()?,
+            chance: RandomState::new(),
+            begin: Instant::now(),
+            counters: Mutex::new(counters),
+            ended: Notify::new(),
+            right: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            named: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            familiar: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            told: Lately::new(LOGINS_KNOWN_MAX),
+        })
+    }
+
+    /// True once a minute for each network: what is said of it again and again is one line of the audit log.
+    pub(super) fn tells_of(&self, client: IpAddr, what: &'static str) -> bool {
+        let line = (Party::behind(client), what);
+        let is_new = !self.told.holds(&line);
+        if is_new {
+            self.told.note(line, AUDIT_REPEAT_TIME, self.told.epoch());
+        }
+        is_new
+    }
+
+    /// A number that stands for a text, the same as long as this lives.
+    pub(super) fn chance(&self, text: &str) -> u64 {
+        self.chance.hash_one(text)
+    }
+
+    /// Who shares what this login takes while it is tried: whoever was right with it lately; else all who
+    /// come from there, who are no strangers when one of them was right.
+    pub(super) fn party(&self, login: &Login) -> Party {
+        if self.right.holds(&login.mark) {
+            return Party::Caller(login.name.as_str().into());
+        }
+        let network = Party::behind(login.client);
+        if self.familiar.holds(&network) { network.familiar() } else { network }
+    }
+
+    /// Whether it may be tried at all at this moment. Whoever may not takes no place to be told so.
+    pub(super) fn allow(&self, login: &Login) -> Result<(), Error> {
+        self.counters().levels(&self.bound(login).held_by, self.now()).map(|_| ())
+    }
+
+    /// Begins to try, unless too many failed. Waits while as many are being tried as may fail.
+    pub(super) async fn begin(self: &Arc<Self>, login: &Login) -> Result<Attempt, Error> {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            if let Some(attempt) = self.try_begin(login)? {
+                return Ok(attempt);
+            }
+            ended.await;
+        }
+    }
+
+    /// `None` when it has to be waited for what others come to.
+    fn try_begin(self: &Arc<Self>, login: &Login) -> Result<Option<Attempt>, Error> {
+        let bounds = self.bound(login);
+        let has_room = self.counters().take(&bounds.held_by, self.now())?;
+        let begun = || {
+            let (failures, network) = (Arc::clone(self), Party::behind(login.client));
+            Attempt { failures, mark: login.mark, network, bounds, is_over: false }
+        };
+        Ok(has_room.then(begun))
+    }
+
+    /// What counts for a login.
+    fn bound(&self, login: &Login) -> Bounds {
+        let network = Party::behind(login.client);
+        let pair = self.chance.hash_one((&login.name, &network));
+        let of_name = self.counter(("name", pair), LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_BURST);
+        let of_address = self.counter(
+            ("address", network),
+            LOGIN_FAILURES_PERIOD_ADDRESS,
+            LOGIN_FAILURES_BURST_ADDRESS,
+        );
+        let was_right = self.right.holds(&login.mark);
+        let of_address = Some(of_address).filter(|_| !self.named.holds(&pair));
+        let held_by: Vec<_> = if was_right {
+            let own = ("right", login.mark);
+            vec![self.counter(own, LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_BURST)]
+        } else {
+            std::iter::once(of_name).chain(of_address).collect()
+        };
+        Bounds { pair, was_right, held_by, of_name, of_address }
+    }
+
+    fn counter(&self, of: impl std::hash::Hash, period: Duration, burst: u32) -> Counter {
+        let place = usize::try_from(self.chance.hash_one(of) % LOGIN_COUNTERS as u64).unwrap_or(0);
+        Counter { place, period, burst }
+    }
+
+    fn now(&self) -> u64 {
+        millis(self.begin.elapsed())
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counters {
+    /// How full each is; an error when one is, and nothing that is under way can change that.
+    fn levels(&self, all: &[Counter], now: u64) -> Result<Vec<u64>, Error> {
+        let level = |counter: &Counter| {
+            let empty_at = self.empty_at.get(counter.place).copied().unwrap_or(0);
+            let level = empty_at.saturating_sub(now);
+            let over = (level + counter.period_ms()).saturating_sub(counter.full_ms());
+            if over > 0 {
+                return Err(Error::TooManyLogins { retry_after_seconds: over.div_ceil(1_000) });
+            }
+            Ok(level)
+        };
+        all.iter().map(level).collect()
+    }
+
+    /// Takes one under way in each, or in none; `false` when there would be room if those under way
+    /// turned out to be good.
+    fn take(&mut self, all: &[Counter], now: u64) -> Result<bool, Error> {
+        let levels = self.levels(all, now)?;
+        let has_room = all.iter().zip(levels).all(|(counter, level)| {
+            let under_way = self.under_way.get(&counter.place).copied().unwrap_or(0);
+            level + (under_way + 1) * counter.period_ms() <= counter.full_ms()
+        });
+        if has_room {
+            for counter in all {
+                *self.under_way.entry(counter.place).or_default() += 1;
+            }
+        }
+        Ok(has_room)
+    }
+
+    fn release(&mut self, all: &[Counter]) {
+        for counter in all {
+            if let Some(count) = self.under_way.get_mut(&counter.place) {
+                *count -= 1;
+                if *count == 0 {
+                    self.under_way.remove(&counter.place);
+                }
+            }
+        }
+    }
+
+    fn charge(&mut self, counter: &Counter, now: u64) {
+        if let Some(empty_at) = self.empty_at.get_mut(counter.place) {
+            *empty_at = (*empty_at).max(now) + counter.period_ms();
+        }
+    }
+}
+
+impl Attempt {
+    /// It was good, and counts for itself from now on.
+    pub(super) fn succeeded(mut self) {
+        self.failures.right.note(self.mark);
+        self.failures.named.note(self.bounds.pair);
+        self.failures.familiar.note(self.network.clone());
+        self.end(&[]);
+    }
+
+    /// It was wrong. Of one that was right lately the right one is another by now.
+    pub(super) fn failed(mut self) {
+        if self.bounds.was_right {
+            self.failures.right.forget(&self.mark);
+        }
+        let Bounds { of_name, of_address, .. } = &self.bounds;
+        let charged: Vec<_> = std::iter::once(*of_name).chain(*of_address).collect();
+        self.end(&charged);
+    }
+
+    /// Nobody was asked.
+    pub(super) fn given_up(mut self) {
+        self.end(&[]);
+    }
+
+    fn end(&mut self, charged: &[Counter]) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let now = self.failures.now();
+        let mut counters = self.failures.counters();
+        counters.release(&self.bounds.held_by);
+        for counter in charged {
+            counters.charge(counter, now);
+        }
+        drop(counters);
+        self.failures.ended.notify_waiters();
+    }
+}
+
+impl Drop for Attempt {
+    /// Nobody answered: that says nothing of the login, but whoever asks so much waits.
+    fn drop(&mut self) {
+        let of_address = self.bounds.of_address.filter(|_| !self.bounds.was_right);
+        let charged: Vec<_> = of_address.into_iter().collect();
+        self.end(&charged);
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

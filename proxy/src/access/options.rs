@@ -1,0 +1,168 @@
+//! What `[access]` comes to: users with their files read, issuers, rules. `config/access.rs` makes it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+use url::{Host, Url};
+
+use super::api_tokens::Tokens;
+use super::passwords::Passwords;
+use super::rules::Rules;
+use crate::settings::address::{self, Address, AddressError};
+use crate::settings::error::ConfigError;
+use crate::settings::outbound_proxy::Egress;
+
+/// Who may do what.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum AccessConfig {
+    /// Everyone everything.
+    #[default]
+    Open,
+    /// As files and rules say.
+    Users(Box<UsersConfig>),
+    /// As the upstream decides by the caller's own login.
+    Passthrough {
+        /// The one registry.
+        registry: String,
+    },
+}
+
+/// Users, and what they may do.
+#[derive(Clone)]
+pub(crate) struct UsersConfig {
+    pub(crate) passwords: Arc<Passwords>,
+    pub(crate) tokens: Tokens,
+    pub(crate) rules: Rules,
+    pub(crate) issuers: Vec<IssuerConfig>,
+    /// Where clients come, without a slash at the end.
+    pub(crate) public_url: Option<String>,
+    /// Signs our tokens; the one in the folder of the store when there is none.
+    pub(crate) token_key: Option<Vec<u8>>,
+    pub(crate) token_lifetime: Duration,
+}
+
+impl fmt::Debug for UsersConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UsersConfig")
+            .field("passwords", &self.passwords)
+            .field("tokens", &self.tokens)
+            .field("rules", &self.rules)
+            .field("issuers", &self.issuers)
+            .field("public_url", &self.public_url)
+            .field("token_lifetime", &self.token_lifetime)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An issuer of bearer tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct IssuerConfig {
+    /// What it is called here: its callers are `NAME:SUBJECT`.
+    pub(crate) name: String,
+    /// As its tokens say it.
+    pub(crate) issuer: String,
+    #[serde(deserialize_with = "one_or_more")]
+    pub(crate) audience: Vec<String>,
+    pub(crate) jwks_url: Option<Address>,
+    ca_file: Option<PathBuf>,
+    /// The claim that names the caller.
+    #[serde(default = "subject")]
+    pub(crate) subject: String,
+    /// Claims that must be so.
+    #[serde(default)]
+    pub(crate) require: BTreeMap<String, Value>,
+    /// Which proxy leads there; of the environment.
+    #[serde(skip)]
+    pub(crate) egress: Arc<Egress>,
+}
+
+fn subject() -> String {
+    "sub".to_owned()
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    let list = match OneOrMore::deserialize(from)? {
+        OneOrMore::One(one) => vec![one],
+        OneOrMore::More(more) => more,
+    };
+    if list.is_empty() || list.iter().any(String::is_empty) {
+        return Err(de::Error::custom("give the audience that its tokens have for this registry"));
+    }
+    Ok(list)
+}
+
+/// Whether what comes from there was not changed on the way: it is encrypted, or does not leave this
+/// machine.
+pub(crate) fn is_safe_to_ask(url: &Url) -> bool {
+    let is_here = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_here)
+}
+
+impl IssuerConfig {
+    fn refuse(&self, reason: impl Into<String>) -> ConfigError {
+        refuse(format!("[[access.issuer]] {}", address::repeatable(&self.name)), reason)
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(allowed) {
+            return Err(self.refuse("a name has letters, digits and ._- only"));
+        }
+        let url: Address = self
+            .issuer
+            .parse()
+            .map_err(|error: AddressError| self.refuse(format!("issuer: {error}")))?;
+        let asked = self.jwks_url.as_ref().unwrap_or(&url);
+        if !is_safe_to_ask(asked) {
+            return Err(self.refuse("its keys would come over a connection that is not encrypted"));
+        }
+        self.tls().map(|_| ())
+    }
+
+    /// The system's authorities and those of `ca_file`.
+    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, ConfigError> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = &self.ca_file {
+            let unreadable = |error: &dyn fmt::Display| {
+                self.refuse(format!("ca_file {}: {error}", path.display()))
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+        }
+        let provider = rustls::crypto::ring::default_provider();
+        rustls::ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+            .map_err(|error| self.refuse(error.to_string()))
+    }
+}
+
+/// A fault of the access rules, with its place.
+pub(crate) fn refuse(place: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Access { place: place.into(), reason: reason.into() }
+}

@@ -1,0 +1,143 @@
+//! What upstreams said of callers a moment ago.
+//!
+//! Invariant: bounded in number and in time. What does not fit is not remembered, which costs a
+//! question and is never a wrong answer; refusals, of which strangers can cause any number, take no
+//! room from leaves.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::client::{Fingerprint, Permit, Wish};
+use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
+
+/// What is asked of an upstream for a caller.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Question {
+    pub(super) whose: Fingerprint,
+    /// The upstream's identity.
+    pub(super) upstream: usize,
+    pub(super) wish: Wish,
+}
+
+/// Answers that still count.
+#[derive(Default)]
+pub(super) struct Permits {
+    granted: Mutex<Answers>,
+    refused: Mutex<Answers>,
+}
+
+#[derive(Default)]
+struct Answers {
+    known: HashMap<Question, (Permit, Instant)>,
+    swept: Option<Instant>,
+}
+
+impl Permits {
+    /// The answer to this question, while it counts.
+    pub(super) fn known(&self, question: &Question) -> Option<Permit> {
+        let now = Instant::now();
+        let of = |answers: &Mutex<Answers>| {
+            let answers = lock(answers);
+            let (permit, until) = answers.known.get(question)?;
+            (now < *until).then_some(*permit)
+        };
+        of(&self.granted).or_else(|| of(&self.refused))
+    }
+
+    /// Remembers an answer to a question that began then and that counts for so long at most.
+    pub(super) fn note(&self, question: Question, permit: Permit, began: Instant, life: Duration) {
+        let (answers, others, longest) = match permit {
+            Permit::Granted => (&self.granted, &self.refused, PERMIT_TIME),
+            Permit::Denied | Permit::Absent | Permit::Stranger => {
+                (&self.refused, &self.granted, REFUSAL_TIME)
+            }
+        };
+        lock(others).known.remove(&question);
+        lock(answers).note(question, permit, began + life.min(longest));
+    }
+}
+
+impl Answers {
+    fn note(&mut self, question: Question, permit: Permit, until: Instant) {
+        let now = Instant::now();
+        let is_long_ago = |swept: Instant| now.duration_since(swept) >= Duration::from_secs(1);
+        if self.known.len() >= PERMITS_MAX && self.swept.is_none_or(is_long_ago) {
+            self.swept = Some(now);
+            self.known.retain(|_, (_, until)| now < *until);
+        }
+        if self.known.len() < PERMITS_MAX || self.known.contains_key(&question) {
+            self.known.insert(question, (permit, until));
+        }
+    }
+}
+
+/// Nothing panics half-way through a change.
+fn lock(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Access, Fingerprints};
+
+    fn question(prints: &Fingerprints, user: &str, repo: &str, access: Access) -> Question {
+        let whose = prints.login(user, "secret").fingerprint();
+        Question { whose, upstream: 1, wish: Wish::Repo(repo.parse().unwrap(), access) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_for_one_login_one_repository_and_one_right() {
+        let (prints, permits) = (Fingerprints::new(), Permits::default());
+        let asked = question(&prints, "alice", "a", Access::Pull);
+        permits.note(asked.clone(), Permit::Granted, Instant::now(), PERMIT_TIME);
+        assert_eq!(permits.known(&asked), Some(Permit::Granted));
+        for other in [
+            question(&prints, "bob", "a", Access::Pull),
+            question(&prints, "alice", "b", Access::Pull),
+            question(&prints, "alice", "a", Access::Push),
+            Question { upstream: 2, ..asked.clone() },
+            Question { wish: Wish::Login, ..asked.clone() },
+        ] {
+            assert_eq!(permits.known(&other), None);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_counts_no_longer_than_it_may_and_the_last_one_counts() {
+        let (prints, permits) = (Fingerprints::new(), Permits::default());
+        let asked = question(&prints, "alice", "a", Access::Pull);
+        let hour = Duration::from_hours(1);
+        for (permit, time) in [(Permit::Granted, PERMIT_TIME), (Permit::Stranger, REFUSAL_TIME)] {
+            permits.note(asked.clone(), permit, Instant::now(), hour);
+            assert_eq!(permits.known(&asked), Some(permit));
+            tokio::time::advance(time).await;
+            assert_eq!(permits.known(&asked), None);
+        }
+        // A token of a moment, and a question that took longer than its answer counts.
+        permits.note(asked.clone(), Permit::Granted, Instant::now(), Duration::ZERO);
+        assert_eq!(permits.known(&asked), None);
+        let began = Instant::now();
+        tokio::time::advance(PERMIT_TIME).await;
+        permits.note(asked.clone(), Permit::Granted, began, hour);
+        assert_eq!(permits.known(&asked), None);
+        permits.note(asked.clone(), Permit::Granted, Instant::now(), hour);
+        permits.note(asked.clone(), Permit::Denied, Instant::now(), hour);
+        assert_eq!(permits.known(&asked), Some(Permit::Denied));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_take_no_room_from_leaves() {
+        let (prints, permits) = (Fingerprints::new(), Permits::default());
+        let asked = |number: usize| question(&prints, &number.to_string(), "a", Access::Pull);
+        for number in 0..PERMITS_MAX + 5 {
+            permits.note(asked(number), Permit::Stranger, Instant::now(), PERMIT_TIME);
+        }
+        assert_eq!(lock(&permits.refused).known.len(), PERMITS_MAX);
+        permits.note(asked(0), Permit::Granted, Instant::now(), PERMIT_TIME);
+        assert_eq!(permits.known(&asked(0)), Some(Permit::Granted));
+    }
+}

@@ -1,0 +1,284 @@
+//! The tokens that we give out: short-lived ones that allow what was granted (Docker's token
+//! specification), and refresh tokens that stand for a password.
+//!
+//! Invariant: who holds the key can be anybody, so it is read from where others cannot look
+//! (`key_file.rs`); a token that was not signed with it, is for somebody else, or is over, says nothing.
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::api_tokens::hex;
+use super::caller::{Caller, CallerKind};
+use super::grants::{Entry, Grants};
+use super::signatures;
+use super::timestamp;
+use crate::limits::{CLOCK_LEEWAY, REFRESH_TOKEN_LIFETIME};
+
+/// Who we are in tokens: their issuer, and for whom they are.
+pub(crate) const SERVICE: &str = "wharfd";
+/// For whom refresh tokens are: not for routes.
+const REFRESH: &str = "wharfd/token";
+
+/// Gives out tokens, and reads them again.
+pub(crate) struct Issuing {
+    signing: EncodingKey,
+    verifying: DecodingKey,
+    lifetime_seconds: u64,
+}
+
+/// A token that was given out.
+#[derive(Serialize)]
+pub(crate) struct Given {
+    pub(crate) token: String,
+    /// The same, under the name that RFC 6749 has for it.
+    pub(crate) access_token: String,
+    pub(crate) scope: String,
+    pub(crate) expires_in: u64,
+    pub(crate) issued_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// To whom a token was given, and how they had proven who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Proof {
+    Nothing,
+    Password,
+    Token,
+    Issuer,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Common {
+    iss: String,
+    sub: String,
+    aud: String,
+    exp: u64,
+    nbf: u64,
+    iat: u64,
+    jti: String,
+}
+
+/// What is in a short-lived token.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Claims {
+    #[serde(flatten)]
+    common: Common,
+    access: Vec<Entry>,
+    /// How its holder logged in.
+    pub(super) by: Proof,
+}
+
+/// What is in a refresh token.
+#[derive(Serialize, Deserialize)]
+struct RefreshClaims {
+    #[serde(flatten)]
+    common: Common,
+    /// Of the line in the file of passwords: with another password it is another one.
+    line: String,
+}
+
+impl Claims {
+    /// Its holder's name; none for nobody in particular.
+    pub(super) fn name(&self) -> Option<&str> {
+        Some(self.common.sub.as_str()).filter(|_| self.by != Proof::Nothing)
+    }
+
+    /// Who shows it.
+    pub(super) fn caller(&self) -> Caller {
+        Caller::with_token(self.name(), Grants::of_entries(&self.access))
+    }
+
+    /// When it is over, in seconds since 1970.
+    pub(super) const fn expires(&self) -> u64 {
+        self.common.exp
+    }
+}
+
+impl Issuing {
+    pub(super) fn new(key: &[u8], lifetime_seconds: u64) -> Self {
+        signatures::install();
+        let (signing, verifying) = (EncodingKey::from_secret(key), DecodingKey::from_secret(key));
+        Self { signing, verifying, lifetime_seconds }
+    }
+
+    /// A token for somebody; `line` is of the password that a refresh token shall stand for.
+    pub(super) fn give(
+        &self,
+        caller: &Caller,
+        grants: &Grants,
+        line: Option<&str>,
+    ) -> std::io::Result<Given> {
+        let common = common(caller.somebody().unwrap_or_default(), SERVICE, self.lifetime_seconds)?;
+        let issued_at = timestamp::write(common.iat);
+        let by = match caller.kind() {
+            CallerKind::Password => Proof::Password,
+            CallerKind::Token => Proof::Token,
+            CallerKind::Issuer => Proof::Issuer,
+            CallerKind::Anonymous | CallerKind::Issued | CallerKind::Passthrough => Proof::Nothing,
+        };
+        let claims = Claims { common, access: grants.entries(), by };
+        let token = self.sign(&claims)?;
+        let refresh_token = line.map(|line| self.give_refresh(caller.name(), line)).transpose()?;
+        Ok(Given {
+            access_token: token.clone(),
+            token,
+            scope: grants.scope(),
+            expires_in: self.lifetime_seconds,
+            issued_at,
+            refresh_token,
+        })
+    }
+
+    fn give_refresh(&self, name: &str, line: &str) -> std::io::Result<String> {
+        let common = common(name, REFRESH, REFRESH_TOKEN_LIFETIME.as_secs())?;
+        self.sign(&RefreshClaims { common, line: digest(line) })
+    }
+
+    /// What one of our tokens says.
+    pub(super) fn read(&self, token: &str) -> Option<Claims> {
+        self.verify(token, SERVICE)
+    }
+
+    /// Whose password a refresh token stands for, when it is still the one of this line.
+    pub(super) fn read_refresh(
+        &self,
+        token: &str,
+        line_of: impl Fn(&str) -> Option<String>,
+    ) -> Option<String> {
+        let RefreshClaims { common, line } = self.verify(token, REFRESH)?;
+        let same = line_of(&common.sub).is_some_and(|now| digest(&now) == line);
+        same.then_some(common.sub)
+    }
+
+    fn sign(&self, claims: &impl Serialize) -> std::io::Result<String> {
+        let header = Header::new(Algorithm::HS256);
+        jsonwebtoken::encode(&header, claims, &self.signing).map_err(std::io::Error::other)
+    }
+
+    fn verify<C: DeserializeOwned>(&self, token: &str, audience: &str) -> Option<C> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.leeway = CLOCK_LEEWAY.as_secs();
+        rules.validate_nbf = true;
+        rules.set_issuer(&[SERVICE]);
+        rules.set_audience(&[audience]);
+        rules.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+        let read = jsonwebtoken::decode::<C>(token, &self.verifying, &rules);
+        read.ok().map(|data| data.claims)
+    }
+}
+
+fn common(subject: &str, audience: &str, lifetime_seconds: u64) -> std::io::Result<Common> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+    let now = timestamp::now();
+    Ok(Common {
+        iss: SERVICE.to_owned(),
+        sub: subject.to_owned(),
+        aud: audience.to_owned(),
+        exp: now.saturating_add(lifetime_seconds),
+        nbf: now,
+        iat: now,
+        jti: hex(&random),
+    })
+}
+
+fn digest(text: &str) -> String {
+    hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    fn alice() -> Caller {
+        Caller::proven("alice", CallerKind::Password)
+    }
+
+    fn grants() -> Grants {
+        Grants::asked(["repository:a/b:pull"].into_iter())
+    }
+
+    fn signed(key: &[u8], claims: &serde_json::Value) -> String {
+        let key = EncodingKey::from_secret(key);
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key).unwrap()
+    }
+
+    fn claims() -> serde_json::Value {
+        let now = timestamp::now();
+        serde_json::json!({
+            "iss": SERVICE, "sub": "alice", "aud": SERVICE, "exp": now + 60, "nbf": now, "iat": now,
+            "jti": "1", "by": "password",
+            "access": [{"type": "repository", "name": "a/b", "actions": ["pull"]}],
+        })
+    }
+
+    #[test]
+    fn a_token_says_what_it_was_given_for() {
+        let issuing = Issuing::new(KEY, 300);
+        let given = issuing.give(&alice(), &grants(), None).unwrap();
+        assert_eq!((given.expires_in, given.scope.as_str()), (300, "repository:a/b:pull"));
+        assert!(given.refresh_token.is_none());
+        let read = issuing.read(&given.token).unwrap();
+        assert_eq!((read.name(), read.by), (Some("alice"), Proof::Password));
+        assert_eq!(read.caller().grants(), Some(&grants()));
+        assert!(
+            Issuing::new(b"another key, which is also 32 long", 300).read(&given.token).is_none()
+        );
+        let nobody = issuing.give(&Caller::anonymous(), &grants(), None).unwrap();
+        assert_eq!(issuing.read(&nobody.token).unwrap().name(), None);
+    }
+
+    #[test]
+    fn a_token_that_is_forged_over_or_for_others_says_nothing() {
+        let issuing = Issuing::new(KEY, 300);
+        assert!(issuing.read(&signed(KEY, &claims())).is_some());
+        assert!(issuing.read(&signed(b"wrong", &claims())).is_none());
+        let now = timestamp::now();
+        let far = CLOCK_LEEWAY.as_secs() + 2;
+        let changes = [
+            ("exp", serde_json::json!(now - far)),
+            ("nbf", serde_json::json!(now + far)),
+            ("aud", "somebody-else".into()),
+            ("aud", REFRESH.into()),
+            ("iss", "somebody-else".into()),
+            ("exp", "soon".into()),
+            ("exp", serde_json::Value::Null),
+        ];
+        for (name, value) in changes {
+            let mut claims = claims();
+            claims[name] = value;
+            assert!(issuing.read(&signed(KEY, &claims)).is_none(), "{claims}");
+        }
+        let token = signed(KEY, &claims());
+        let (_, rest) = token.split_once('.').unwrap();
+        let (payload, signature) = rest.split_once('.').unwrap();
+        // {"alg":"none"}, and {"alg":"HS512"}.
+        for header in ["eyJhbGciOiJub25lIn0", "eyJhbGciOiJIUzUxMiJ9"] {
+            for signature in ["", signature] {
+                assert!(issuing.read(&format!("{header}.{payload}.{signature}")).is_none());
+            }
+        }
+        for wrong in ["", "a", "a.b.c", "..", &token[..token.len() - 1]] {
+            assert!(issuing.read(wrong).is_none());
+        }
+    }
+
+    #[test]
+    fn a_refresh_token_stands_for_one_password_and_opens_no_route() {
+        let issuing = Issuing::new(KEY, 300);
+        let given = issuing.give(&alice(), &grants(), Some("alice:hash")).unwrap();
+        let refresh = given.refresh_token.unwrap();
+        let line =
+            |line: &'static str| move |name: &str| (name == "alice").then(|| line.to_owned());
+        assert_eq!(issuing.read_refresh(&refresh, line("alice:hash")).unwrap(), "alice");
+        assert!(issuing.read_refresh(&refresh, line("alice:other")).is_none());
+        assert!(issuing.read_refresh(&refresh, |_| None).is_none());
+        assert!(issuing.read_refresh(&given.token, line("alice:hash")).is_none());
+        assert!(issuing.read(&refresh).is_none());
+    }
+}

@@ -1,0 +1,204 @@
+//! Logins that the upstream was never shown, or not lately. Whether it knows them is asked beside those whom
+//! it knows: a few at once, in turn between those who ask, each with one try and not for long
+//! (`client/login_check.rs`), within what may fail (`failures.rs`).
+//!
+//! Invariant: a login is known from the moment on that the upstream says so, from where it came, for a
+//! bounded time; nothing that a stranger does delays whom it knows.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::Caller;
+use super::cache_key::Mark;
+use super::check_queue::InTurn;
+use super::login_throttle::{Failures, Login};
+use super::recent_logins::Known;
+use crate::Error;
+use crate::client::Upstream;
+use crate::limits::{
+    LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME, NEGATIVES_MAX, PERMITS_MAX, QUOTA_WAIT_MAX, REFUSAL_TIME,
+    STRANGER_WAIT_MAX, STRANGERS_EACH_MAX, STRANGERS_MAX, STRANGERS_WAITING_MAX,
+};
+use crate::runtime::single_flight::Flights;
+use crate::runtime::ttl_set::Lately;
+
+/// What there are too many of.
+const STRANGERS: &str = "logins that are not proven";
+
+/// Everybody whom one registry may not know.
+pub(super) struct Strangers {
+    /// The registry that decides: who is known to one is not to another.
+    registry: String,
+    failures: Arc<Failures>,
+    known: Known<Mark>,
+    /// One question for all requests with one login.
+    asking: Flights<(usize, Mark), Option<Duration>>,
+    places: InTurn,
+    /// Whom the upstream told to wait.
+    told: Lately<Mark>,
+    /// Whom it did not know a moment ago.
+    refused: Lately<Mark>,
+}
+
+/// One of them.
+struct Stranger {
+    all: Arc<Strangers>,
+    upstream: Arc<Upstream>,
+    caller: Caller,
+    mark: Mark,
+}
+
+impl Strangers {
+    /// Nobody is known yet.
+    pub(super) fn new(registry: &str, failures: Arc<Failures>) -> Self {
+        Self {
+            registry: registry.to_owned(),
+            failures,
+            known: Known::new(LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME),
+            asking: Flights::new(STRANGERS_WAITING_MAX, STRANGERS).keeping_a_share_for_known(),
+            places: InTurn::new(STRANGERS_MAX, STRANGERS_EACH_MAX),
+            told: Lately::new(NEGATIVES_MAX),
+            refused: Lately::new(PERMITS_MAX),
+        }
+    }
+
+    /// Whether these are those of a registry.
+    pub(super) fn are_of(&self, registry: &str) -> bool {
+        self.registry == registry
+    }
+
+    /// Counters of failures.
+    pub(super) const fn failures(&self) -> &Arc<Failures> {
+        &self.failures
+    }
+
+    /// What stands for a login from where it comes.
+    pub(super) fn mark(&self, caller: &Caller) -> Option<Mark> {
+        let fingerprint = caller.login()?.fingerprint();
+        Some(self.failures.marks.from(caller.client(), &[fingerprint.as_bytes()]))
+    }
+
+    /// Whether the upstream has said lately that it knows this login.
+    pub(super) fn know(&self, mark: &Mark) -> bool {
+        self.known.holds(mark)
+    }
+
+    /// The upstream has said so, or that it does not.
+    pub(super) fn learn(&self, mark: Mark, is_known: bool) {
+        if is_known {
+            self.known.note(mark);
+        } else {
+            self.known.forget(&mark);
+            self.refused.note(mark, REFUSAL_TIME, self.refused.epoch());
+        }
+    }
+
+    /// What it said a moment ago. A refusal that still counts is no other failure.
+    fn said(&self, mark: &Mark) -> Option<bool> {
+        if self.know(mark) { Some(true) } else { self.refused.holds(mark).then_some(false) }
+    }
+
+    /// Logins that are being tried, and the most.
+    pub(super) fn state(&self) -> (&'static str, usize, usize) {
+        (STRANGERS, self.asking.count(), STRANGERS_WAITING_MAX)
+    }
+
+    /// Whether the upstream knows this login, as it says now, and for how long it said so; not at all when
+    /// it had said so before. Those who show the same at the same time wait
+    /// for one answer: it is one login, and one failure.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        upstream: &Arc<Upstream>,
+        caller: &Caller,
+        mark: Mark,
+    ) -> Result<Option<Duration>, Error> {
+        if let Some(is_known) = self.said(&mark) {
+            return Ok(is_known.then_some(Duration::ZERO));
+        }
+        let (all, upstream) = (Arc::clone(self), Arc::clone(upstream));
+        let stranger = Stranger { all, upstream, caller: caller.clone(), mark };
+        let login = stranger.login();
+        let held_back = |_: &Error| audit_held_back(&self.failures, login.client);
+        self.failures.allow(&login).inspect_err(held_back)?;
+        let key = (stranger.upstream.identity(), mark);
+        let party = self.failures.party(&login);
+        let asked = self.asking.ask(&party, key, |promise| async move {
+            promise.keep(stranger.ask(login).await);
+        });
+        asked.await.map(|(said, _)| said)
+    }
+}
+
+impl Stranger {
+    /// As they call themselves.
+    fn login(&self) -> Login {
+        let (name, client) = (self.caller.claimed().to_owned(), self.caller.client());
+        Login { name, client, mark: self.mark }
+    }
+
+    async fn ask(self, login: Login) -> Result<Option<Duration>, Error> {
+        let Self { all, upstream, caller, mark } = self;
+        let Some(shown) = caller.login() else { return Ok(None) };
+        // It may have come between the look and this moment.
+        if let Some(is_known) = all.said(&mark) {
+            return Ok(is_known.then_some(Duration::ZERO));
+        }
+        if let Some(left) = all.told.left(&mark) {
+            return Err(Error::UpstreamBusy { retry_after_seconds: left.as_secs() + 1 });
+        }
+        let deadline = Instant::now() + STRANGER_WAIT_MAX;
+        let late = |_| Error::TooMany(STRANGERS);
+        let begun = timeout_at(deadline, all.failures.begin(&login)).await.map_err(late)?;
+        let held_back = |_: &Error| audit_held_back(&all.failures, login.client);
+        let attempt = begun.inspect_err(held_back)?;
+        let party = all.failures.party(&login);
+        let Ok(place) = timeout_at(deadline, all.places.enter(&party)).await else {
+            attempt.given_up();
+            return Err(Error::TooMany(STRANGERS));
+        };
+        let answer = upstream.knows(shown).await;
+        drop(place);
+        match answer {
+            Ok(Some(life)) => {
+                attempt.succeeded();
+                all.learn(mark, true);
+                audit(caller.claimed(), login.client, "accepted");
+                Ok(Some(life))
+            }
+            Ok(None) => {
+                attempt.failed();
+                all.learn(mark, false);
+                audit("unknown", login.client, "refused");
+                Ok(None)
+            }
+            Err(error) => {
+                if let Error::UpstreamBusy { retry_after_seconds } = &error {
+                    let wait = Duration::from_secs(*retry_after_seconds).min(QUOTA_WAIT_MAX);
+                    all.told.note(mark, wait, all.told.epoch());
+                }
+                let upstream = upstream.address();
+                tracing::warn!(upstream, %error, "whether it knows a login cannot be asked");
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A line for whoever is told to wait, once in a while.
+fn audit_held_back(failures: &Failures, client: IpAddr) {
+    if failures.tells_of(client, "held back") {
+        audit("unknown", client, "held back");
+    }
+}
+
+/// A line for the audit log.
+fn audit(caller: &str, client: IpAddr, result: &str) {
+    let by = "passthrough";
+    tracing::info!(target: "audit", audit = "login", caller, by, %client, result, "login");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,29 @@
+//! The only lines that `wharfd` prints itself. Logs go to stderr.
+
+use wharf_proxy::observe::log;
+use wharf_proxy::observe::log::LogForm;
+
+/// Ends with what is wrong with the arguments. They are repeated there, except for what may hold a
+/// password.
+pub(crate) fn refuse(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    if !text.contains('@') {
+        error.exit();
+    }
+    let shown =
+        |word: &str| if word.contains(['@', '?']) { "(not shown)" } else { word }.to_owned();
+    let line = |line: &str| line.split(' ').map(shown).collect::<Vec<_>>().join(" ");
+    say(&text.trim_end().lines().map(line).collect::<Vec<_>>().join("\n"));
+    std::process::exit(error.exit_code())
+}
+
+/// The log of a command that is not `serve`: it says in its result what it has to say.
+pub(crate) fn start_log_of_command() {
+    log::start(LogForm::Text, "warn", None);
+}
+
+/// Says one thing to the person at the terminal.
+#[expect(clippy::print_stderr, reason = "this is where wharfd prints")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}

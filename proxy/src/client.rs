@@ -1,0 +1,430 @@
+//! One upstream registry, as the proxy needs it: typed questions, verified nothing. What comes back
+//! is what the upstream said; the callers prove it.
+//!
+//! Invariant: nothing that a client sent goes upstream but parsed words and bodies, and nothing the
+//! upstream says is a header of ours before it was parsed.
+
+mod accept;
+mod auth;
+mod breaker;
+mod cancellations;
+pub(crate) mod challenge;
+mod chunks;
+mod concurrency;
+mod conditions;
+mod connect;
+mod credentials;
+mod download;
+mod egress;
+mod locks;
+mod login_check;
+mod redirects;
+mod referrers;
+mod retry;
+mod rights;
+mod scope;
+mod state;
+mod tag_state;
+mod tokens;
+mod transport;
+mod upload_session;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, header};
+use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span};
+
+use crate::Error;
+use crate::limits::{BLOB_BYTES_MAX, NEGATIVES_MAX};
+use crate::observe::outcome::Reads;
+use crate::runtime::body::Payload;
+use crate::runtime::memory_gauge::{Hold, Purse, cover};
+use crate::runtime::party::Party;
+use crate::runtime::ttl_set::Lately;
+use crate::settings::error::ConfigError;
+use crate::settings::upstream::UpstreamConfig;
+
+pub(crate) use crate::caller_login::{CallerLogin, Fingerprint, Fingerprints};
+pub(crate) use accept::Accept;
+pub(crate) use breaker::BreakerState;
+pub(crate) use conditions::Conditions;
+pub(crate) use download::Download;
+use referrers::KnownApi;
+pub(crate) use referrers::{Reader, ReferrersApi};
+pub(crate) use rights::{Permit, Wish};
+pub(crate) use scope::{Access, Scope};
+pub(crate) use state::{Arrival, TokenResult, UpstreamState};
+pub(crate) use tag_state::{BlobThere, There};
+use transport::{Ask, Effort, Wire};
+pub(crate) use upload_session::{Push, Started};
+
+/// A client of one registry, with the login of this proxy, or with that of a caller. A clone is
+/// another view of the same.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    wire: Wire,
+    config: Arc<UpstreamConfig>,
+    /// What metrics call it.
+    label: Arc<str>,
+    /// Blobs that it did not have a moment ago.
+    missed: Arc<Lately<(RepoName, Digest)>>,
+    /// How often something was deleted there.
+    removals: Arc<AtomicU64>,
+    referrers_api: Arc<KnownApi>,
+    /// The caller whose login it shows.
+    whose: Option<Fingerprint>,
+    /// What manifests are asked for beside what is known here.
+    accept: Accept,
+}
+
+/// A manifest as it came.
+pub(crate) struct Fetched {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// What they are counted as.
+    pub hold: Hold,
+    /// `Content-Type`.
+    pub media_type: Option<MediaType>,
+    /// What the upstream says its digest is.
+    pub digest: Option<Digest>,
+}
+
+/// How long whoever asks can wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Haste {
+    /// For longer still: what was sent so far would have to be sent again.
+    Long,
+    /// For as long as it takes: there is nothing else to say.
+    Patient,
+    /// Not long: there is an old answer.
+    Brief,
+}
+
+impl From<Haste> for Effort {
+    fn from(haste: Haste) -> Self {
+        match haste {
+            Haste::Long => Self::Long,
+            Haste::Patient => Self::Patient,
+            Haste::Brief => Self::Brief,
+        }
+    }
+}
+
+/// What an upstream said to a manifest that it took.
+pub(crate) struct Accepted {
+    /// Whether it keeps referrers itself (`OCI-Subject`).
+    pub keeps_referrers: bool,
+}
+
+/// A page of JSON with the query of the next one.
+pub(crate) struct Listing {
+    /// The bytes; they are counted as held.
+    pub bytes: Bytes,
+    /// The query in its `Link` header.
+    pub next: Option<String>,
+}
+
+impl Upstream {
+    /// A client after its configuration; does not connect.
+    pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
+        let missed = Arc::new(Lately::new(NEGATIVES_MAX));
+        let (wire, config) = (Wire::new(config)?, Arc::new(config.clone()));
+        let label = wire.address().into();
+        Ok(Self {
+            wire,
+            config,
+            label,
+            missed,
+            removals: Arc::default(),
+            referrers_api: Arc::default(),
+            whose: None,
+            accept: Accept::default(),
+        })
+    }
+
+    /// The same under another name in metrics.
+    pub(crate) fn labelled(self, label: &str) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// What metrics and the log of requests call it: its address as it is configured, and one name for
+    /// all that a pattern stands for.
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// Counters of reads of its repositories.
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.wire.counts().reads
+    }
+
+    /// The same for a caller: their login is shown, and no other. Connections, turns and what is known
+    /// of the upstream's state are shared.
+    #[must_use]
+    pub(crate) fn as_caller(&self, login: &CallerLogin) -> Self {
+        let (wire, whose) = (self.wire.with_login(login.login.clone()), Some(login.fingerprint()));
+        Self { wire, whose, ..self.clone() }
+    }
+
+    /// The same, asked for somebody: while it is busy, their requests wait in rounds with others'.
+    #[must_use]
+    pub(crate) fn for_party(&self, party: Party) -> Arc<Self> {
+        Arc::new(Self { wire: self.wire.for_party(party), ..self.clone() })
+    }
+
+    /// The same for a login that the upstream may not know, beside everybody else.
+    fn as_stranger(&self, login: &CallerLogin) -> Self {
+        let view = self.as_caller(login);
+        Self { wire: view.wire.aside(), ..view }
+    }
+
+    /// The same for a client that accepts more kinds of manifests.
+    #[must_use]
+    pub(crate) fn accepting(self: &Arc<Self>, accept: Accept) -> Arc<Self> {
+        if accept == self.accept {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { accept, ..Self::clone(self) })
+    }
+
+    /// What manifests are asked for beside what is known here.
+    #[must_use]
+    pub(crate) const fn accept(&self) -> &Accept {
+        &self.accept
+    }
+
+    /// The caller whose login it shows; none when it is that of this proxy.
+    #[must_use]
+    pub(crate) const fn whose(&self) -> Option<Fingerprint> {
+        self.whose
+    }
+
+    /// The same number for every caller of one upstream.
+    #[must_use]
+    pub(crate) fn identity(&self) -> usize {
+        self.wire.identity()
+    }
+
+    /// As it was configured: how long its tags are believed, and more.
+    #[must_use]
+    pub(crate) fn config(&self) -> &UpstreamConfig {
+        &self.config
+    }
+
+    /// Its address, for logs.
+    #[must_use]
+    pub(crate) fn address(&self) -> &str {
+        self.wire.address()
+    }
+
+    /// Whether the upstream said a moment ago that it does not have a blob.
+    pub(crate) fn lately_missed(&self, repo: &RepoName, digest: &Digest) -> bool {
+        self.missed.holds(&(repo.clone(), *digest))
+    }
+
+    /// A pushed blob is there now.
+    pub(crate) fn arrived(&self, repo: &RepoName, digest: &Digest, way: Arrival) {
+        self.missed.forget(|(of, missed)| of == repo && missed == digest);
+        self.wire.counts().arrived(way);
+    }
+
+    /// Changes with each deletion: what was known to be there before may be gone.
+    pub(crate) fn removals(&self) -> u64 {
+        self.removals.load(Ordering::SeqCst)
+    }
+
+    /// Waits until every upload that was given up is known to be.
+    pub(crate) async fn farewells_over(&self) {
+        self.wire.farewells().over().await;
+    }
+
+    /// An upload to it goes on after a failure.
+    pub(crate) fn mended(&self) {
+        self.wire.counts().mended();
+    }
+
+    /// A blob from its first byte; `None` when the upstream does not have it.
+    pub(crate) async fn blob(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<Download>, Error> {
+        match Download::whole(&self.wire, self.blob_ask(Method::GET, repo, digest)).await {
+            Ok(download) if download.size_bytes().is_some_and(|size| size > BLOB_BYTES_MAX) => {
+                Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX })
+            }
+            Ok(download) => Ok(Some(download)),
+            Err(error) => absent(error),
+        }
+    }
+
+    /// A part of a blob; `None` when the upstream does not have it, or sends no parts.
+    pub(crate) async fn blob_part(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        part: Span,
+    ) -> Result<Option<Download>, Error> {
+        let ask = self.blob_ask(Method::GET, repo, digest);
+        Download::part(&self.wire, ask, part).await.or_else(absent)
+    }
+
+    /// What is known of its state.
+    #[must_use]
+    pub(crate) fn state(&self) -> UpstreamState {
+        self.wire.state()
+    }
+
+    /// A manifest; `None` when the upstream does not have it.
+    pub(crate) async fn manifest(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+        haste: Haste,
+        purse: &Purse,
+    ) -> Result<Option<Fetched>, Error> {
+        let mut ask = self.manifest_ask(Method::GET, repo, reference);
+        ask.effort = haste.into();
+        match self.wire.fetch(ask, "fetching a manifest", purse).await {
+            Ok((headers, (bytes, hold))) => {
+                let media_type = text(&headers, header::CONTENT_TYPE);
+                let media_type = media_type.and_then(|text| text.parse().ok());
+                let digest = content_digest(&headers);
+                Ok(Some(Fetched { bytes, hold, media_type, digest }))
+            }
+            Err(error) => absent(error),
+        }
+    }
+
+    /// Gives the upstream exactly these bytes, on these conditions.
+    pub(crate) async fn put_manifest(
+        &self,
+        (repo, reference): (&RepoName, &Reference),
+        media_type: &MediaType,
+        bytes: Bytes,
+        conditions: &Conditions,
+    ) -> Result<Accepted, Error> {
+        let mut ask = self.manifest_ask(Method::PUT, repo, reference);
+        ask.scope = Scope::repo(repo, Access::Push);
+        ask.headers.insert(header::CONTENT_TYPE, transport::value(media_type.as_str()));
+        ask.body = Payload::Bytes(bytes);
+        ask.effort = conditions.effort();
+        conditions.write(&mut ask.headers);
+        let response = self.wire.send(ask, "pushing a manifest").await?;
+        let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
+        if accepted.keeps_referrers {
+            self.referrers_api.learn(ReferrersApi::Present);
+        }
+        self.wire.drain(response, "pushing a manifest").await?;
+        Ok(accepted)
+    }
+
+    /// Deletes a manifest, a tag or a blob; `false` when it was not there.
+    pub(crate) async fn delete(&self, endpoint: &Endpoint) -> Result<bool, Error> {
+        let Some(repo) = endpoint.repo() else {
+            return Ok(false);
+        };
+        let scope = Scope::repo(repo, Access::Delete);
+        let mut ask = Ask::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
+        ask.effort = Effort::Long;
+        // Before and after: it counts also when no answer comes, and for who asked in between.
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        let sent = self.wire.send(ask, "deleting").await;
+        self.removals.fetch_add(1, Ordering::SeqCst);
+        match sent {
+            Ok(response) => self.wire.drain(response, "deleting").await.map(|()| true),
+            Err(error) => {
+                let absent: Option<()> = absent(error)?;
+                Ok(absent.is_some())
+            }
+        }
+    }
+
+    /// A page of tags; `None` when there is none.
+    pub(crate) async fn list(
+        &self,
+        endpoint: &Endpoint,
+        query: &str,
+        purse: &Purse,
+    ) -> Result<Option<Listing>, Error> {
+        let Some(repo) = endpoint.repo() else {
+            return Ok(None);
+        };
+        let scope = Scope::repo(repo, Access::Pull);
+        let mut ask = Ask::new(Method::GET, self.wire.url(&format!("{endpoint}{query}")), scope);
+        ask.headers.insert(header::ACCEPT, transport::value("application/json, */*;q=0.1"));
+        match self.wire.fetch(ask, "listing", purse).await {
+            Ok((headers, (bytes, hold))) => {
+                let next = text(&headers, header::LINK).and_then(next_query);
+                Ok(Some(Listing { bytes: cover(bytes, hold), next }))
+            }
+            Err(error) => absent(error),
+        }
+    }
+
+    fn blob_ask(&self, method: Method, repo: &RepoName, digest: &Digest) -> Ask {
+        let endpoint = Endpoint::Blob { repo: repo.clone(), digest: *digest };
+        Ask::new(method, self.wire.url(&endpoint.to_string()), Scope::repo(repo, Access::Pull))
+    }
+
+    /// Always with the whole `Accept` list: without it registries convert or refuse.
+    fn manifest_ask(&self, method: Method, repo: &RepoName, reference: &Reference) -> Ask {
+        let endpoint = Endpoint::Manifest { repo: repo.clone(), reference: reference.clone() };
+        let url = self.wire.url(&endpoint.to_string());
+        let mut ask = Ask::new(method, url, Scope::repo(repo, Access::Pull));
+        self.accept.write(&mut ask.headers);
+        ask
+    }
+}
+
+/// "Not there" is an answer, not an error.
+fn absent<T>(error: Error) -> Result<Option<T>, Error> {
+    match &error {
+        Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. } => Ok(None),
+        _ => Err(error),
+    }
+}
+
+fn failed(operation: &'static str, reason: impl std::fmt::Display) -> Error {
+    Error::UpstreamFailed { operation, reason: reason.to_string() }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn length(headers: &HeaderMap) -> Option<u64> {
+    text(headers, header::CONTENT_LENGTH)?.parse().ok()
+}
+
+fn content_digest(headers: &HeaderMap) -> Option<Digest> {
+    headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
+}
+
+/// The query of `Link: <...?query>; rel="next"` (RFC 8288), with its question mark.
+fn next_query(link: &str) -> Option<String> {
+    let (target, parameters) = link.strip_prefix('<')?.split_once('>')?;
+    let next = parameters.split(';').any(|parameter| {
+        let parameter = parameter.trim();
+        parameter == "rel=\"next\"" || parameter == "rel=next"
+    });
+    let (_, query) = target.split_once('?')?;
+    next.then(|| format!("?{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_read_from_any_form_of_link() {
+        let relative = "</v2/a/tags/list?last=b&n=2&orderby=>; rel=\"next\"";
+        assert_eq!(next_query(relative).as_deref(), Some("?last=b&n=2&orderby="));
+        let absolute = "<https://host/v2/a/tags/list?last=b>; rel=next";
+        assert_eq!(next_query(absolute).as_deref(), Some("?last=b"));
+        assert_eq!(next_query("</v2/a/tags/list?last=b>; rel=\"prev\""), None);
+        assert_eq!(next_query("nonsense"), None);
+    }
+}

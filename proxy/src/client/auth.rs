@@ -1,0 +1,281 @@
+//! What one upstream is shown with each request: nothing, Basic, or an access token per scope,
+//! whichever it asks for; and how an access token is asked for. Pure: fetching is in `tokens.rs`.
+//!
+//! Invariant: secrets leave this file only as header values marked sensitive and as the form of a
+//! token request, and that only to an address that may see them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use serde::Deserialize;
+use tokio::time::Instant;
+use url::{Url, form_urlencoded};
+use wharf_oci::Secret;
+
+use super::challenge::Challenge;
+use super::credentials::{Credentials, Held, Proof, host};
+use super::scope::{Scope, lifetime, sensitive};
+use crate::Error;
+use crate::limits::{
+    CALLER_TOKENS_MAX, TOKEN_BYTES_MAX, TOKEN_LIFETIME, TOKEN_MARGIN, TOKEN_PARTS, TOKENS_MAX,
+};
+
+/// What the token endpoint is asked, as errors name it.
+pub(super) const ASKING: &str = "asking for a token";
+/// What the exchange is asked.
+pub(super) const EXCHANGING: &str = "exchanging an Entra token";
+
+/// What one upstream has to be shown.
+pub(super) struct Auth {
+    pub(super) credentials: Credentials,
+    known: Mutex<Known>,
+    /// How many tokens it remembers.
+    tokens_max: usize,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Set once the upstream asked for Basic.
+    basic: Option<Held>,
+    /// What it said when it last asked for a token: where to get one.
+    challenge: Option<Challenge>,
+    tokens: HashMap<Scope, Token>,
+}
+
+struct Token {
+    header: HeaderValue,
+    until: Instant,
+    /// From when it is renewed by whoever uses it; none once somebody does.
+    due: Option<Instant>,
+}
+
+/// A request for a token, ready to be sent.
+#[derive(Debug)]
+pub(super) struct TokenAsk {
+    pub(super) url: Url,
+    pub(super) authorization: Option<HeaderValue>,
+    /// The fields of a form, to be sent by POST; otherwise all is in the address.
+    pub(super) form: Option<Form>,
+}
+
+/// A form whose fields do not show.
+pub(super) struct Form(String);
+
+impl Form {
+    pub(super) fn new(grant_type: &str) -> Self {
+        Self(String::new()).field("grant_type", grant_type)
+    }
+
+    pub(super) fn field(self, name: &str, value: &str) -> Self {
+        Self(form_urlencoded::Serializer::new(self.0).append_pair(name, value).finish())
+    }
+
+    pub(super) fn finish(self) -> Bytes {
+        self.0.into()
+    }
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Form(…)")
+    }
+}
+
+impl Auth {
+    pub(super) fn new(credentials: Credentials) -> Self {
+        Self { credentials, known: Mutex::default(), tokens_max: TOKENS_MAX }
+    }
+
+    /// For one caller of many: it remembers less.
+    pub(super) fn of_caller(credentials: Credentials) -> Self {
+        Self { credentials, known: Mutex::default(), tokens_max: CALLER_TOKENS_MAX }
+    }
+
+    /// What to send without being asked: what was good before.
+    pub(super) fn header(&self, scope: &Scope) -> Option<HeaderValue> {
+        if let Some(Held { proof: Proof::Basic(header), .. }) = &self.known().basic {
+            return Some(header.clone());
+        }
+        self.token(scope)
+    }
+
+    /// The access token of a scope, while it is good.
+    pub(super) fn token(&self, scope: &Scope) -> Option<HeaderValue> {
+        let known = self.known();
+        let token = known.tokens.get(scope)?;
+        (Instant::now() < token.until).then(|| token.header.clone())
+    }
+
+    /// Where to renew the token of a scope, when it is in the last part of its life. Says so once
+    /// per token.
+    pub(super) fn due(&self, scope: &Scope) -> Option<Challenge> {
+        let mut known = self.known();
+        let token = known.tokens.get_mut(scope)?;
+        let now = Instant::now();
+        let is_due = now < token.until && token.due.is_some_and(|due| due <= now);
+        if is_due {
+            token.due = None;
+        }
+        is_due.then(|| known.challenge.clone()).flatten()
+    }
+
+    /// Forgets a token that the upstream refused.
+    pub(super) fn forget(&self, scope: &Scope, refused: Option<&HeaderValue>) {
+        let mut known = self.known();
+        if known.tokens.get(scope).is_some_and(|token| Some(&token.header) == refused) {
+            known.tokens.remove(scope);
+        }
+    }
+
+    /// Forgets the token of a scope, whichever it is.
+    pub(super) fn forget_all(&self, scope: &Scope) {
+        self.known().tokens.remove(scope);
+    }
+
+    /// How long the token of a scope is good; not at all when there is none.
+    pub(super) fn remaining(&self, scope: &Scope) -> Duration {
+        let known = self.known();
+        let until = known.tokens.get(scope).map(|token| token.until);
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
+    }
+
+    /// The proof that this upstream gets as Basic.
+    pub(super) fn basic(&self) -> Option<Held> {
+        self.known().basic.clone()
+    }
+
+    /// Remembers that this upstream wants Basic.
+    pub(super) fn use_basic(&self, held: Held) {
+        self.known().basic = Some(held);
+    }
+
+    /// Where and how to ask for a token.
+    ///
+    /// User and password go to the realm that the upstream names, as the Docker token flow has it:
+    /// to its own host as it is reached itself, elsewhere only encrypted. A refresh token goes to
+    /// the upstream's own address and nowhere else.
+    pub(super) fn token_ask(
+        base: &Url,
+        challenge: &Challenge,
+        scope: &Scope,
+        proof: &Proof,
+    ) -> Result<TokenAsk, Error> {
+        let Challenge::Bearer { realm, service, .. } = challenge else {
+            let reason = "the upstream does not hand out tokens".to_owned();
+            return Err(Error::UpstreamFailed { operation: ASKING, reason });
+        };
+        let refused =
+            |reason: &str| Error::UpstreamAstray { operation: ASKING, reason: reason.to_owned() };
+        let mut url = base.join(realm).map_err(|_| refused("its realm is not an address"))?;
+        let plain_too = base.scheme() == "http" && matches!(url.scheme(), "http" | "https");
+        if url.scheme() != "https" && !plain_too {
+            return Err(refused("its realm is not encrypted, but it is"));
+        }
+        if let Proof::Refresh(token) = proof {
+            if url.origin() != base.origin() {
+                return Err(refused("its realm is elsewhere, and a refresh token stays with it"));
+            }
+            let service = service.as_deref().unwrap_or_else(|| host(base));
+            let form = Form::new("refresh_token").field("service", service);
+            let form = scope.parameters().iter().fold(form, |form, one| form.field("scope", one));
+            let form = form.field("refresh_token", token.expose());
+            return Ok(TokenAsk { url, authorization: None, form: Some(form) });
+        }
+        let authorization = match proof {
+            Proof::Basic(header) => Some(header.clone()),
+            Proof::Nothing | Proof::Refresh(_) => None,
+        };
+        let elsewhere = url.host_str() != base.host_str();
+        if authorization.is_some() && elsewhere && url.scheme() != "https" {
+            return Err(refused("its realm is elsewhere and not encrypted"));
+        }
+        url.query_pairs_mut()
+            .extend_pairs(service.iter().map(|service| ("service", service.as_str())))
+            .extend_pairs(scope.parameters().iter().map(|scope| ("scope", scope.as_str())));
+        Ok(TokenAsk { url, authorization, form: None })
+    }
+
+    /// Keeps the token in an answer, and where it came from.
+    pub(super) fn learn(
+        &self,
+        scope: &Scope,
+        challenge: &Challenge,
+        answer: &Bytes,
+    ) -> Result<HeaderValue, Error> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token: Option<Secret>,
+            access_token: Option<Secret>,
+            expires_in: Option<u64>,
+        }
+        let answer: Answer = serde_json::from_slice(answer).map_err(|_| no_token(ASKING))?;
+        let token = answer.access_token.or(answer.token).ok_or_else(|| no_token(ASKING))?;
+        let header = Some(token.expose()).filter(|text| is_token(text));
+        let header = header.and_then(|text| sensitive(&format!("Bearer {text}")));
+        let header = header.ok_or_else(|| no_token(ASKING))?;
+        let life = answer.expires_in.map(Duration::from_secs);
+        let life = life.or_else(|| lifetime(token.expose())).unwrap_or(TOKEN_LIFETIME);
+        let mut known = self.known();
+        known.challenge = Some(challenge.clone());
+        known.basic = None;
+        if known.tokens.len() >= self.tokens_max {
+            let now = Instant::now();
+            known.tokens.retain(|_, token| now < token.until);
+        }
+        if known.tokens.len() >= self.tokens_max && !known.tokens.contains_key(scope) {
+            let first = known.tokens.iter().min_by_key(|(_, token)| token.until);
+            if let Some(first) = first.map(|(scope, _)| scope.clone()) {
+                known.tokens.remove(&first);
+            }
+        }
+        let token = Token::new(header.clone(), Instant::now(), life);
+        known.tokens.insert(scope.clone(), token);
+        Ok(header)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Token {
+    /// A token that lives for so long from now on. One of a moment is not renewed ahead of its end,
+    /// which would be a request per request.
+    fn new(header: HeaderValue, now: Instant, life: Duration) -> Self {
+        let used = life.saturating_sub(TOKEN_MARGIN);
+        // What no clock can hold lives for a day.
+        let end = |part: Duration| now.checked_add(part).unwrap_or(now + Duration::from_hours(24));
+        let due = used.saturating_sub(life / TOKEN_PARTS);
+        let due = Some(end(due)).filter(|_| !due.is_zero());
+        Self { header, until: end(used), due }
+    }
+}
+
+/// The refresh token in an answer of the exchange.
+pub(super) fn refresh_token(answer: &Bytes) -> Result<Secret, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        refresh_token: Secret,
+    }
+    let answer: Answer = serde_json::from_slice(answer).map_err(|_| no_token(EXCHANGING))?;
+    let token = answer.refresh_token;
+    if is_token(token.expose()) { Ok(token) } else { Err(no_token(EXCHANGING)) }
+}
+
+fn no_token(operation: &'static str) -> Error {
+    Error::UpstreamFailed { operation, reason: "the answer holds no token".to_owned() }
+}
+
+/// Whether a text can be a token at all.
+fn is_token(text: &str) -> bool {
+    (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// One key for everything that the same token serves.
+pub(super) type TokenFlights = Arc<crate::runtime::single_flight::Flights<Scope, HeaderValue>>;
+
+#[cfg(test)]
+mod tests;

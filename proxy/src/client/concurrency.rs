@@ -1,0 +1,427 @@
+//! How much is asked of one upstream at once: a window of requests for reads and one for writes,
+//! which grow while the upstream answers and halve when it turns most away, and a pause that it asked
+//! for.
+//!
+//! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it; of a
+//! longer time than `QUOTA_WAIT_MAX` only that much counts. Of callers with logins of their own, which
+//! registries count apart, each has a quota of its own besides. Those who wait are let go in rounds
+//! between parties, and nobody who comes goes before them. Of what many share, one party has at most half
+//! of a window, and a quarter once half is taken: questions that hang leave room for others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::Error;
+use crate::limits::{
+    BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, SHARED_WINDOW_MIN,
+    SHARES, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
+};
+use crate::runtime::party::Party;
+use crate::runtime::round_robin::{Rounds, Stand};
+
+/// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    Read,
+    Write,
+}
+
+impl Class {
+    pub(super) fn of(method: &Method) -> Self {
+        if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
+            Self::Read
+        } else {
+            Self::Write
+        }
+    }
+}
+
+/// Both windows of one upstream.
+pub(super) struct Quota {
+    reads: Arc<Lane>,
+    writes: Arc<Lane>,
+}
+
+/// What is known of a window; for metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LaneState {
+    /// Requests that may run at once.
+    pub window: u32,
+    /// How often the upstream said 429.
+    pub throttled: u64,
+    /// Requests that run.
+    pub running: u32,
+    /// Requests that wait for their turn.
+    pub waiting: usize,
+    /// For how long nothing is asked.
+    pub pause_seconds: u64,
+    /// Requests that are left of its quota, as it said last.
+    pub left: Option<u64>,
+}
+
+impl LaneState {
+    /// With another one of the same upstream.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.window += other.window;
+        self.throttled += other.throttled;
+        self.running += other.running;
+        self.waiting += other.waiting;
+        self.pause_seconds = self.pause_seconds.max(other.pause_seconds);
+        self.left = [self.left, other.left].into_iter().flatten().min();
+    }
+}
+
+/// What is left of a quota, as ACR (first), the draft of the IETF and Docker Hub say it:
+/// `RateLimit-Remaining: 76;w=21600`.
+pub(super) fn left(headers: &HeaderMap) -> Option<u64> {
+    const NAMES: [&str; 3] = [
+        "x-ms-ratelimit-remaining-calls-per-second",
+        "ratelimit-remaining",
+        "x-ratelimit-remaining",
+    ];
+    let value = NAMES.iter().find_map(|name| headers.get(*name))?.to_str().ok()?;
+    let digits = value.trim().split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok()
+}
+
+struct Lane {
+    max: u32,
+    /// How long a request waits for its turn.
+    turn_wait: Duration,
+    state: Mutex<State>,
+}
+
+struct State {
+    window: f64,
+    running: u32,
+    /// Of these, by party, where several share the window.
+    running_of: HashMap<Party, usize>,
+    is_shared: bool,
+    /// Those who wait, by the number of each.
+    line: Rounds<u64>,
+    /// Whom to tell that it is their turn; they count as running then.
+    told: HashMap<u64, Arc<Notify>>,
+    next: u64,
+    paused_until: Option<Instant>,
+    cut_at: Option<Instant>,
+    throttled: u64,
+    /// Which share of the last answers said 429.
+    refused_share: f64,
+    /// What is left of the quota, when the upstream says it.
+    left: Option<u64>,
+}
+
+/// One answer counts so much in the share of those that were refused.
+const ANSWER_WEIGHT: f64 = 1.0 / 16.0;
+
+impl State {
+    /// Lets as many go as there is room for.
+    fn serve(&mut self, now: Instant) {
+        let is_paused = self.paused_until.is_some_and(|until| until > now);
+        while !is_paused && self.running < whole_u32(self.window) {
+            let may = Self::may(self.is_shared, &self.running_of, self.running, self.window);
+            let Some((party, number)) = self.line.pop(may, |_| Stand::Free) else { return };
+            self.begin(&party);
+            if let Some(told) = self.told.remove(&number) {
+                told.notify_one();
+            }
+        }
+    }
+
+    /// Whether one more of a party may run.
+    fn may(
+        is_shared: bool,
+        running_of: &HashMap<Party, usize>,
+        running: u32,
+        window: f64,
+    ) -> impl Fn(&Party) -> bool {
+        let window = whole_u32(window);
+        let share = (usize::try_from(window).unwrap_or(usize::MAX) / SHARES).max(1);
+        move |party| {
+            let own = running_of.get(party).copied().unwrap_or(0);
+            // An upstream that has cut its window answers at once, and each has its turn soon.
+            !is_shared
+                || window < SHARED_WINDOW_MIN
+                || *party == Party::Ourselves
+                || own < share
+                || running < window / 2
+        }
+    }
+
+    fn begin(&mut self, party: &Party) {
+        self.running += 1;
+        *self.running_of.entry(party.clone()).or_default() += 1;
+    }
+
+    fn end(&mut self, party: &Party) {
+        self.running -= 1;
+        if let Some(count) = self.running_of.get_mut(party) {
+            *count -= 1;
+            if *count == 0 {
+                self.running_of.remove(party);
+            }
+        }
+    }
+
+    /// Until when nothing may go; an error when that is after `latest`.
+    fn pause(&self, now: Instant, latest: Instant) -> Result<Option<Instant>, Error> {
+        let pause = self.paused_until.filter(|until| *until > now);
+        match pause.filter(|until| *until > latest) {
+            Some(until) => {
+                let seconds = (until - now).as_secs_f64().ceil();
+                Err(Error::UpstreamBusy { retry_after_seconds: whole(seconds).max(1) })
+            }
+            None => Ok(pause),
+        }
+    }
+
+    /// Notes an answer; whether the upstream turns most away.
+    fn refuses_most(&mut self, refused: bool) -> bool {
+        let share = if refused { 1.0 } else { 0.0 };
+        self.refused_share += (share - self.refused_share) * ANSWER_WEIGHT;
+        self.refused_share > 0.5
+    }
+}
+
+/// A place in the line; given up when dropped, and so is the turn, once it came and was not taken.
+struct Waiting<'a> {
+    lane: &'a Lane,
+    number: u64,
+    party: &'a Party,
+    told: Arc<Notify>,
+    is_gone: bool,
+}
+
+/// Leave for one request, until its answer begins.
+pub(super) struct Pass {
+    lane: Arc<Lane>,
+    party: Party,
+}
+
+impl Quota {
+    /// Windows that all who ask share.
+    pub(super) fn new(reads_max: u32, writes_max: u32) -> Self {
+        Self {
+            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX, true)),
+            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE, true)),
+        }
+    }
+
+    /// Those of one login.
+    pub(super) fn of_one(reads_max: u32, writes_max: u32) -> Self {
+        Self {
+            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX, false)),
+            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE, false)),
+        }
+    }
+
+    /// Waits for leave to send. A pause that is longer than `patience` is not waited for; several
+    /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`; by what writes, longer.
+    pub(super) async fn enter(
+        &self,
+        class: Class,
+        patience: Duration,
+        party: &Party,
+    ) -> Result<Pass, Error> {
+        let lane = match class {
+            Class::Read => &self.reads,
+            Class::Write => &self.writes,
+        };
+        lane.enter(patience, party).await?;
+        Ok(Pass { lane: Arc::clone(lane), party: party.clone() })
+    }
+
+    pub(super) fn states(&self) -> [LaneState; 2] {
+        [self.reads.known(), self.writes.known()]
+    }
+}
+
+impl Lane {
+    fn new(max: u32, turn_wait: Duration, is_shared: bool) -> Self {
+        let state = State {
+            window: f64::from(max),
+            running: 0,
+            running_of: HashMap::new(),
+            is_shared,
+            line: Rounds::default(),
+            told: HashMap::new(),
+            next: 0,
+            paused_until: None,
+            cut_at: None,
+            throttled: 0,
+            refused_share: 0.0,
+            left: None,
+        };
+        Self { max: max.max(1), turn_wait, state: Mutex::new(state) }
+    }
+
+    async fn enter(&self, patience: Duration, party: &Party) -> Result<(), Error> {
+        let brief = patience.is_zero();
+        let deadline = Instant::now() + if brief { TURN_WAIT_BRIEF } else { self.turn_wait };
+        let Some(mut waiting) = self.queue(party, deadline.min(Instant::now() + patience))? else {
+            return Ok(());
+        };
+        loop {
+            let latest = deadline.min(Instant::now() + patience);
+            let Look::Wait(pause) = waiting.look(latest)? else { return Ok(()) };
+            let until = pause.unwrap_or(deadline).min(deadline);
+            let told = tokio::time::timeout_at(until, waiting.told.notified()).await;
+            let is_late = told.is_err() && until == deadline;
+            if is_late && matches!(waiting.look(latest)?, Look::Wait(_)) {
+                return Err(Error::UpstreamBusy { retry_after_seconds: 1 });
+            }
+        }
+    }
+
+    /// A place in the line; `None` when nobody waits and there is room.
+    fn queue<'a>(
+        &'a self,
+        party: &'a Party,
+        latest: Instant,
+    ) -> Result<Option<Waiting<'a>>, Error> {
+        let (mut state, now) = (self.state(), Instant::now());
+        let pause = state.pause(now, latest)?;
+        state.serve(now);
+        let may_run =
+            State::may(state.is_shared, &state.running_of, state.running, state.window)(party);
+        let is_free = state.running < whole_u32(state.window) && may_run;
+        if pause.is_none() && state.line.of(party) == 0 && is_free {
+            state.begin(party);
+            return Ok(None);
+        }
+        if state.line.len() >= UPSTREAM_WAITING_MAX {
+            return Err(Error::TooMany("requests to one upstream"));
+        }
+        let has_share = state.line.of(party) >= PARTY_UPSTREAM_WAITING_MAX;
+        if has_share && *party != Party::Ourselves {
+            return Err(Error::TooMany("requests of one party to one upstream"));
+        }
+        let (number, told) = (state.next, Arc::new(Notify::new()));
+        state.next += 1;
+        state.line.push(party, number);
+        state.told.insert(number, Arc::clone(&told));
+        Ok(Some(Waiting { lane: self, number, party, told, is_gone: false }))
+    }
+
+    fn known(&self) -> LaneState {
+        let (state, now) = (self.state(), Instant::now());
+        let pause = state.paused_until.map(|until| until.saturating_duration_since(now));
+        LaneState {
+            window: whole_u32(state.window),
+            throttled: state.throttled,
+            running: state.running,
+            waiting: state.line.len(),
+            pause_seconds: whole(pause.unwrap_or_default().as_secs_f64().ceil()),
+            left: state.left,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one that waits finds.
+enum Look {
+    Go,
+    /// Until then, when there is a pause.
+    Wait(Option<Instant>),
+}
+
+impl Waiting<'_> {
+    fn look(&mut self, latest: Instant) -> Result<Look, Error> {
+        let (mut state, now) = (self.lane.state(), Instant::now());
+        state.serve(now);
+        if !state.told.contains_key(&self.number) {
+            self.is_gone = true;
+            return Ok(Look::Go);
+        }
+        state.pause(now, latest).map(Look::Wait)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.is_gone {
+            return;
+        }
+        let mut state = self.lane.state();
+        if state.told.remove(&self.number).is_some() {
+            state.line.remove(&self.number);
+        } else {
+            state.end(self.party);
+            state.serve(Instant::now());
+        }
+    }
+}
+
+impl Pass {
+    /// An answer said what is left of the quota; one that does not say it changes nothing.
+    pub(super) fn left(&self, headers: &HeaderMap) {
+        if let Some(left) = left(headers) {
+            self.lane.state().left = Some(left);
+        }
+    }
+
+    /// The upstream has answered: the window grows by one for each window of answers.
+    pub(super) fn answered(&self) {
+        let mut state = self.lane.state();
+        state.refuses_most(false);
+        let window = state.window + 1.0 / state.window;
+        state.window = window.min(f64::from(self.lane.max));
+    }
+
+    /// The upstream said 429 to one of many logins: it is counted, and holds nobody else up.
+    pub(super) fn noted(&self) {
+        self.lane.state().throttled += 1;
+    }
+
+    /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once, unless it
+    /// takes most of what comes and says when to come back: then the wait is all that it wants. What
+    /// was under way together is cut once; whether this was it.
+    pub(super) fn throttled(&self, retry_after: Option<Duration>) -> bool {
+        let (mut state, now) = (self.lane.state(), Instant::now());
+        state.throttled += 1;
+        let refuses_most = state.refuses_most(true);
+        let cut = (refuses_most || retry_after.is_none())
+            && state.cut_at.is_none_or(|at| now.duration_since(at) >= QUOTA_CUT_PERIOD);
+        if cut {
+            state.cut_at = Some(now);
+            let least = f64::from(self.lane.max.min(WINDOW_MIN));
+            state.window = (state.window.min(f64::from(state.running)) / 2.0).max(least);
+        }
+        if let Some(pause) = retry_after {
+            // An upstream that names years is not obeyed: after the longest wait it is asked again.
+            let until = now + pause.min(QUOTA_WAIT_MAX);
+            state.paused_until = Some(state.paused_until.map_or(until, |known| known.max(until)));
+        }
+        cut
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        // As many as there is room for: after the window grew that is more than this one's.
+        let mut state = self.lane.state();
+        state.end(&self.party);
+        state.serve(Instant::now());
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is 1 or more")]
+fn whole_u32(window: f64) -> u32 {
+    window as u32
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds, bounded")]
+fn whole(seconds: f64) -> u64 {
+    seconds as u64
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Connections to an upstream and to where its redirects lead: TCP, TLS, HTTP/1.1 and HTTP/2, kept
+//! and used again.
+
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::egress::Reach;
+use crate::limits::{
+    HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, IDLE_CONNECTIONS_MAX,
+};
+use crate::outbound;
+use crate::outbound::Way;
+use crate::runtime::body::Outgoing;
+use crate::settings::error::ConfigError;
+use crate::settings::upstream::UpstreamConfig;
+
+pub(super) type HttpClient = outbound::Client<HttpConnector<Reach>, Outgoing>;
+
+/// A client that connects to what `reach` lets pass; does not connect yet.
+pub(super) fn client(config: &UpstreamConfig, reach: Reach) -> Result<HttpClient, ConfigError> {
+    let patience = config.patience();
+    let mut tcp = HttpConnector::new_with_resolver(reach);
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(patience.connect));
+    let way = Way {
+        egress: config.egress().clone(),
+        dial: tcp,
+        tls: config.tls()?,
+        connect_timeout: patience.connect,
+        http2: patience.http2,
+    };
+    let mut pool = Client::builder(TokioExecutor::new());
+    pool.pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(Some(patience.min_rate.window));
+    Ok(way.client(&pool))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::egress::astray;
+    use super::*;
+    use crate::runtime::body::Payload;
+    use crate::settings::upstream::UpstreamConfig;
+    use std::net::TcpListener;
+
+    /// Whether a client of this upstream connects to a name of this machine.
+    async fn reaches(upstream: &str, listener: &TcpListener) -> bool {
+        let config: UpstreamConfig = upstream.parse().unwrap();
+        let reach = Reach::new(&config.url, true, &[], config.egress());
+        let client = client(&config, reach).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let request = http::Request::get(format!("http://localhost:{port}/"));
+        let request = request.body(Payload::empty().outgoing().0).unwrap();
+        let asked = client.request(request);
+        // Nobody answers.
+        match tokio::time::timeout(std::time::Duration::from_secs(1), asked).await {
+            Ok(answer) => assert!(astray(&answer.unwrap_err()).is_some()),
+            Err(_) => assert_eq!(config.url.host_str(), Some("localhost")),
+        }
+        listener.set_nonblocking(true).unwrap();
+        listener.accept().is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_connected_to() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(!reaches("https://contoso.azurecr.io", &listener).await);
+        assert!(reaches("http://localhost:5000", &listener).await, "its own host is");
+    }
+}

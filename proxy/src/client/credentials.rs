@@ -1,0 +1,108 @@
+//! What an upstream is shown to get access tokens: nothing, user and password, or a refresh token,
+//! from wherever the configuration says. How they buy access tokens is in `tokens.rs`.
+//!
+//! Invariant: one look-up or exchange at a time, for however many wait; what is held belongs to one
+//! upstream, and an Entra or refresh token is sent to that upstream's own address only.
+
+mod docker;
+mod entra;
+mod programs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::{Position, Url};
+use wharf_oci::{Login, Secret};
+
+use super::scope::sensitive;
+use crate::limits::QUESTIONS_MAX;
+use crate::runtime::single_flight::Flights;
+use crate::settings::credentials::Source;
+use crate::settings::error::ConfigError;
+use crate::settings::upstream::UpstreamConfig;
+
+use docker::DockerLogins;
+use entra::EntraLogin;
+
+/// What is shown to a token endpoint, or to an upstream that has none.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing.
+    Nothing,
+    /// User and password, as a header.
+    Basic(HeaderValue),
+    /// A refresh token.
+    Refresh(Secret),
+}
+
+/// A proof, and which one it is: a refused one is named by its number.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) proof: Proof,
+    pub(super) number: u64,
+    pub(super) until: Option<Instant>,
+    /// When it was last looked up because it had been refused.
+    pub(super) renewed: Option<Instant>,
+}
+
+/// Where proofs come from.
+pub(super) enum Origin {
+    Fixed(Proof),
+    Docker(DockerLogins),
+    Entra(EntraLogin),
+}
+
+/// The login of one upstream.
+pub(super) struct Credentials {
+    pub(super) origin: Origin,
+    pub(super) held: Mutex<Option<Held>>,
+    /// By the number that was refused; 0 when none was.
+    pub(super) flights: Flights<u64, Held>,
+}
+
+impl Credentials {
+    /// Of a caller.
+    pub(super) fn of(login: Login) -> Self {
+        Self::from(Origin::Fixed(Proof::of(login)))
+    }
+
+    fn from(origin: Origin) -> Self {
+        let flights = Flights::new(QUESTIONS_MAX, "logins");
+        Self { origin, held: Mutex::new(None), flights }
+    }
+
+    /// Reads what stays the same; connects to nobody.
+    pub(super) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
+        let origin = match config.credentials()? {
+            Source::Anonymous => Origin::Fixed(Proof::Nothing),
+            Source::Password(login) => Origin::Fixed(Proof::of(login)),
+            Source::Docker { path, host } => Origin::Docker(DockerLogins { path, host }),
+            Source::Entra(entra) => {
+                let login = EntraLogin::new(entra, config.tls()?, config.egress());
+                let url = config.url.to_string();
+                Origin::Entra(login.map_err(|reason| ConfigError::Secret { url, reason })?)
+            }
+        };
+        Ok(Self::from(origin))
+    }
+}
+
+impl Proof {
+    pub(super) fn of(login: Login) -> Self {
+        match login {
+            Login::Basic { username, password } => {
+                let pair = STANDARD.encode(format!("{username}:{}", password.expose()));
+                // Base64 is always a header.
+                sensitive(&format!("Basic {pair}")).map_or(Self::Nothing, Self::Basic)
+            }
+            Login::IdentityToken(token) => Self::Refresh(token),
+        }
+    }
+}
+
+/// `HOST[:PORT]`, as registries and Docker name an upstream.
+pub(super) fn host(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
+}

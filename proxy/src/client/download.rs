@@ -1,0 +1,209 @@
+//! A blob, or a part of one, on its way from the upstream, also over broken connections: what was
+//! received is not asked for again when the upstream can go on in the middle, and thrown away on the
+//! way when it cannot.
+//!
+//! Invariant: bytes come out in order and once, from `start`, whatever the upstream sends; a part is
+//! continued only by an answer that says exactly the part that was asked for, of a blob of the same
+//! size. Whether the bytes are right is proven elsewhere.
+
+use bytes::Bytes;
+use http::{StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
+use wharf_oci::{ContentRange, Span};
+
+use super::redirects;
+use super::transport::{Ask, Wire, value};
+use super::{failed, length, retry, text};
+use crate::Error;
+use crate::limits::{RESUME_PROGRESS_BYTES, RESUMES_MAX, TRIES_MAX};
+use crate::runtime::min_rate::RatedBody;
+
+const FETCHING: &str = "fetching a blob";
+
+/// A blob that is about to arrive.
+pub(crate) struct Download {
+    wire: Wire,
+    ask: Ask,
+    body: RatedBody<Incoming>,
+    /// The size of the whole blob, when the upstream says so.
+    size_bytes: Option<u64>,
+    /// The next byte that is handed on, from the start of the blob.
+    at: u64,
+    /// The byte after the last that is wanted.
+    end: Option<u64>,
+    /// Bytes to throw away: the upstream sends them again.
+    skip: u64,
+    failures: Failures,
+}
+
+/// How often it broke off; what arrives in between makes up for it.
+#[derive(Default)]
+struct Failures {
+    in_a_row: u32,
+    in_all: u32,
+    since_bytes: u64,
+}
+
+impl Download {
+    /// The whole blob.
+    pub(super) async fn whole(wire: &Wire, ask: Ask) -> Result<Self, Error> {
+        let response = wire.follow(ask.clone(), FETCHING).await?;
+        let mut size_bytes = length(response.headers());
+        if size_bytes.is_none() {
+            // Without a size an endless body could not be told from a large one.
+            let mut head = ask.clone();
+            head.method = http::Method::HEAD;
+            let headers = wire.follow(head, FETCHING).await;
+            size_bytes = headers.ok().and_then(|answer| length(answer.headers()));
+        }
+        Ok(Self::new(wire, ask, response, (size_bytes, 0, size_bytes)))
+    }
+
+    /// A part, when the upstream is able to send one: `None` when it is not.
+    pub(super) async fn part(wire: &Wire, ask: Ask, part: Span) -> Result<Option<Self>, Error> {
+        let response = wire.follow(ranged(&ask, part.start(), part.end()), FETCHING).await?;
+        let Some(size_bytes) = continues(&response, part.start(), part.end()) else {
+            return Ok(None);
+        };
+        let where_it_is = (Some(size_bytes), part.start(), Some(part.end()));
+        Ok(Some(Self::new(wire, ask, response, where_it_is)))
+    }
+
+    fn new(
+        wire: &Wire,
+        ask: Ask,
+        response: Response<Incoming>,
+        (size_bytes, at, end): (Option<u64>, u64, Option<u64>),
+    ) -> Self {
+        let body = RatedBody::new(response.into_body(), wire.patience().min_rate);
+        let failures = Failures::default();
+        Self { wire: wire.clone(), ask, body, size_bytes, at, end, skip: 0, failures }
+    }
+
+    /// The size of the whole blob, when the upstream announced it.
+    #[must_use]
+    pub(crate) const fn size_bytes(&self) -> Option<u64> {
+        self.size_bytes
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        loop {
+            let problem = match redirects::next(&mut self.body, FETCHING).await {
+                Ok(Some(bytes)) => match self.take(bytes)? {
+                    Some(bytes) => return Ok(Some(bytes)),
+                    None => continue,
+                },
+                Ok(None) if self.end.is_none_or(|end| end == self.at) => return Ok(None),
+                Ok(None) => failed(FETCHING, "its body ends too early"),
+                Err(error) => error,
+            };
+            self.resume(problem).await?;
+        }
+    }
+
+    /// What is left of received bytes after those that are here already.
+    fn take(&mut self, mut bytes: Bytes) -> Result<Option<Bytes>, Error> {
+        self.wire.counts().received(bytes.len());
+        let received = bytes.len() as u64;
+        let skipped = self.skip.min(received);
+        self.skip -= skipped;
+        drop(bytes.split_to(usize::try_from(skipped).unwrap_or(bytes.len())));
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.at += bytes.len() as u64;
+        self.failures.since_bytes += bytes.len() as u64;
+        match self.end {
+            Some(end) if self.at > end => Err(failed(FETCHING, "its body is longer than it said")),
+            _ => Ok(Some(bytes)),
+        }
+    }
+
+    /// Goes on after a failure, until there were too many.
+    async fn resume(&mut self, problem: Error) -> Result<(), Error> {
+        let mut problem = problem;
+        loop {
+            if self.failures.since_bytes >= RESUME_PROGRESS_BYTES {
+                self.failures.in_a_row = 0;
+            }
+            self.failures.since_bytes = 0;
+            self.failures.in_a_row += 1;
+            self.failures.in_all += 1;
+            if self.failures.in_a_row >= TRIES_MAX || self.failures.in_all > RESUMES_MAX {
+                return Err(problem);
+            }
+            let upstream = self.wire.address();
+            tracing::warn!(upstream, error = %problem, at = self.at, "a download is resumed");
+            self.wire.counts().resumed();
+            tokio::time::sleep(retry::pause(self.failures.in_a_row)).await;
+            match self.reopen().await {
+                Ok(()) => return Ok(()),
+                // What the upstream says of the blob itself stands; the rest may pass.
+                Err(error) if !error.is_outage() => return Err(error),
+                Err(error) => problem = error,
+            }
+        }
+    }
+
+    /// Asks for what is missing, and for everything when the upstream cannot send a part.
+    async fn reopen(&mut self) -> Result<(), Error> {
+        if let Some(end) = self.end.filter(|end| self.at > 0 && self.at < *end) {
+            let asked = self.wire.follow(ranged(&self.ask, self.at, end), FETCHING).await;
+            match asked {
+                Ok(response) if continues(&response, self.at, end) == self.size_bytes => {
+                    self.go_on_with(response, 0);
+                    return Ok(());
+                }
+                Ok(response) if response.status() == StatusCode::OK => {
+                    return self.start_over(response);
+                }
+                Err(error) if !is_outside(&error) => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let response = self.wire.follow(self.ask.clone(), FETCHING).await?;
+        self.start_over(response)
+    }
+
+    /// The upstream sends all of it again; it must be as long as before.
+    fn start_over(&mut self, response: Response<Incoming>) -> Result<(), Error> {
+        let other = length(response.headers()).is_some_and(|now| Some(now) != self.size_bytes);
+        if response.status() != StatusCode::OK || other {
+            let status = response.status();
+            let reason = format!("a blob that broke off came back as another: {status}");
+            return Err(failed(FETCHING, reason));
+        }
+        let here = self.at;
+        self.go_on_with(response, here);
+        Ok(())
+    }
+
+    fn go_on_with(&mut self, response: Response<Incoming>, skip: u64) {
+        self.body = RatedBody::new(response.into_body(), self.wire.patience().min_rate);
+        self.skip = skip;
+    }
+}
+
+fn is_outside(error: &Error) -> bool {
+    matches!(error, Error::UpstreamRefused { status: StatusCode::RANGE_NOT_SATISFIABLE, .. })
+}
+
+fn ranged(ask: &Ask, start: u64, end: u64) -> Ask {
+    let mut ask = ask.clone();
+    let range = format!("bytes={start}-{}", end.saturating_sub(1));
+    ask.headers.insert(header::RANGE, value(&range));
+    ask
+}
+
+/// The size of the whole blob, when the answer is exactly the part from `start` to `end`.
+fn continues(response: &Response<Incoming>, start: u64, end: u64) -> Option<u64> {
+    if response.status() != StatusCode::PARTIAL_CONTENT {
+        return None;
+    }
+    let range: ContentRange = text(response.headers(), header::CONTENT_RANGE)?.parse().ok()?;
+    let exact = range.span.start() == start && range.span.end() == end;
+    let length_fits = length(response.headers()).is_none_or(|length| length == end - start);
+    (exact && length_fits).then_some(range.size_bytes)
+}

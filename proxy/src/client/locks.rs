@@ -1,0 +1,39 @@
+//! Azure Container Registry's locks: attributes of a tag and of a manifest, each its own, that keep
+//! everybody from changing and deleting it, past this proxy too. Other registries have none.
+
+use bytes::Bytes;
+use http::{Method, header};
+use wharf_oci::{Reference, RepoName};
+
+use super::Upstream;
+use super::scope::{Access, Scope};
+use super::transport;
+use super::transport::{Ask, Effort};
+use crate::Error;
+use crate::runtime::body::Payload;
+
+const LOCKING: &str = "changing a lock";
+
+impl Upstream {
+    /// Locks a tag or a manifest, or unlocks it. Doing it twice is doing it once.
+    pub(crate) async fn set_lock(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+        locked: bool,
+    ) -> Result<(), Error> {
+        let kind = match reference {
+            Reference::Tag(_) => "_tags",
+            Reference::Digest(_) => "_manifests",
+        };
+        let url = self.wire.url(&format!("/acr/v1/{repo}/{kind}/{reference}"));
+        let mut ask = Ask::new(Method::PATCH, url, Scope::repo(repo, Access::Metadata));
+        let body = format!("{{\"writeEnabled\":{open},\"deleteEnabled\":{open}}}", open = !locked);
+        ask.headers.insert(header::CONTENT_TYPE, transport::value("application/json"));
+        ask.body = Payload::Bytes(Bytes::from(body));
+        // Mostly it comes after a change, and while it is not made everybody may change the tag.
+        ask.effort = Effort::Long;
+        let response = self.wire.send(ask, LOCKING).await?;
+        self.wire.drain(response, LOCKING).await
+    }
+}

@@ -1,0 +1,194 @@
+//! Reads to their end: where a redirect leads, and whole answers.
+//!
+//! Invariants: a redirect never leads from an encrypted address to one that is not; a link is
+//! never kept, and fetched anew when it is of no use; an answer that is read whole is bounded.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
+use url::Url;
+
+use super::transport::{Ask, Effort, Wire};
+use super::{failed, length, retry, text};
+use crate::Error;
+use crate::limits::{
+    ANSWER_BYTES_MAX, LINKS_MAX, REDIRECTS_MAX, SHORT_ANSWER_BYTES_MAX, TRIES_MAX,
+};
+use crate::runtime::memory_gauge::{Collected, Hold, Purse};
+use crate::runtime::min_rate::{RateError, RatedBody};
+
+/// The next bytes of a body; `None` at its end.
+pub(super) async fn next(
+    body: &mut RatedBody<Incoming>,
+    operation: &'static str,
+) -> Result<Option<Bytes>, Error> {
+    body.next().await.map_err(|error| match error {
+        RateError::TooSlow(how) => failed(operation, how),
+        RateError::Broken(error) => failed(operation, error),
+    })
+}
+
+impl Wire {
+    /// Sends a read and follows redirects; every answer but a success is an error.
+    pub(super) async fn follow(
+        &self,
+        ask: Ask,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        let mut links = 1;
+        loop {
+            let (response, elsewhere) = self.chase(ask.clone(), operation).await?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let useless = elsewhere && is_useless_link(response.status());
+            if !useless {
+                return Err(self.refusal(response, operation).await);
+            }
+            if links >= LINKS_MAX || ask.effort == Effort::Brief {
+                let reason = format!("its links to the storage are refused: {}", response.status());
+                return Err(failed(operation, reason));
+            }
+            tracing::debug!(upstream = &*self.address, status = %response.status(), "a new link");
+            links += 1;
+        }
+    }
+
+    /// A whole answer, bounded; asked for again when its body breaks off and there is time.
+    pub(super) async fn fetch(
+        &self,
+        ask: Ask,
+        operation: &'static str,
+        purse: &Purse,
+    ) -> Result<(HeaderMap, (Bytes, Hold)), Error> {
+        let mut tries = 1;
+        loop {
+            let response = self.follow(ask.clone(), operation).await?;
+            let headers = response.headers().clone();
+            // Another try brings no shorter one, and no more room.
+            let too_long = length(&headers).is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64);
+            match self.collect(response, operation, purse).await {
+                Ok(collected) => return Ok((headers, collected)),
+                Err(error) if too_long || matches!(error, Error::TooManyBytes(_)) => {
+                    return Err(error);
+                }
+                Err(error) if ask.effort != Effort::Patient || tries >= TRIES_MAX => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::warn!(upstream = &*self.address, %error, tries, "trying again");
+                    tokio::time::sleep(retry::pause(tries)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// A whole body, bounded, and what it is counted as: reserved before it is read.
+    pub(super) async fn collect(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+        purse: &Purse,
+    ) -> Result<(Bytes, Hold), Error> {
+        let announced = length(response.headers()).unwrap_or(0);
+        if announced > ANSWER_BYTES_MAX as u64 {
+            return Err(failed(operation, format!("it exceeds {ANSWER_BYTES_MAX} bytes")));
+        }
+        let mut hold = purse.take(announced)?;
+        let mut collected = Collected::with_room(announced);
+        let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
+        while let Some(bytes) = next(&mut body, operation).await? {
+            if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
+                let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
+                return Err(failed(operation, reason));
+            }
+            self.counts().received(bytes.len());
+            collected.push(&bytes, ANSWER_BYTES_MAX, &mut hold)?;
+        }
+        Ok((collected.into_bytes(), hold))
+    }
+
+    /// A short answer: a token, or why something was refused. Nobody's request is turned away for it.
+    pub(super) async fn collect_short(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+    ) -> Result<Bytes, Error> {
+        let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
+        let mut collected = bytes::BytesMut::new();
+        while let Some(bytes) = next(&mut body, operation).await? {
+            if collected.len() + bytes.len() > SHORT_ANSWER_BYTES_MAX {
+                let reason = format!("its answer exceeds {SHORT_ANSWER_BYTES_MAX} bytes");
+                return Err(failed(operation, reason));
+            }
+            self.counts().received(bytes.len());
+            collected.extend_from_slice(&bytes);
+        }
+        Ok(collected.freeze())
+    }
+
+    /// Reads an answer that says nothing beside its head, so that its connection can go on.
+    pub(super) async fn drain(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+    ) -> Result<(), Error> {
+        let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
+        let mut seen = 0;
+        while let Some(bytes) = next(&mut body, operation).await? {
+            seen += bytes.len();
+            if seen > ANSWER_BYTES_MAX {
+                let reason = format!("its answer exceeds {ANSWER_BYTES_MAX} bytes");
+                return Err(failed(operation, reason));
+            }
+            self.counts().received(bytes.len());
+        }
+        Ok(())
+    }
+
+    /// The first answer that is no redirect, and whether it is from another address.
+    async fn chase(
+        &self,
+        mut ask: Ask,
+        operation: &'static str,
+    ) -> Result<(Response<Incoming>, bool), Error> {
+        for _ in 0..=REDIRECTS_MAX {
+            let response = self.answer(&ask, operation).await?;
+            let status = response.status();
+            let target =
+                text(response.headers(), header::LOCATION).filter(|_| status.is_redirection());
+            let Some(target) = target else {
+                let elsewhere = !self.is_own(&ask.url);
+                return Ok((response, elsewhere));
+            };
+            ask.url = self.led_to(&ask.url, target, operation)?;
+        }
+        Err(failed(operation, "too many redirects"))
+    }
+
+    /// The address that a redirect or a Location names. What is behind it is judged in `reach.rs`, when
+    /// it is connected to.
+    pub(super) fn led_to(
+        &self,
+        from: &Url,
+        target: &str,
+        operation: &'static str,
+    ) -> Result<Url, Error> {
+        let astray = |reason: &str| Error::UpstreamAstray { operation, reason: reason.to_owned() };
+        let url = from.join(target).map_err(|_| astray("what it names is not an address"))?;
+        let encrypted = [&self.base, from].iter().any(|url| url.scheme() == "https");
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if !encrypted => Ok(url),
+            "http" => Err(astray("from an encrypted address to one that is not encrypted")),
+            _ => Err(astray("to an address that is neither http nor https")),
+        }
+    }
+}
+
+/// Refusals of a storage that a new link may mend: expired, not yet known, not for this place.
+fn is_useless_link(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 401 | 403 | 410)
+}

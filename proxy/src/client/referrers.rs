@@ -1,0 +1,237 @@
+//! What an upstream lists as referrers of a manifest (distribution-spec end-12a), and whether it has
+//! that API at all.
+//!
+//! Invariant: trouble is never taken for a missing API, because clients that hear of a missing one
+//! keep the list in a tag; nor is a page for people, or any other answer that is no list, taken for
+//! trouble.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use http::{HeaderMap, Method, StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
+use wharf_oci::{Digest, Endpoint, ErrorCode, PageQuery, ReferrerList, RepoName};
+
+use super::scope::{Access, Scope};
+use super::transport;
+use super::transport::Ask;
+use super::{Upstream, failed, next_query, retry, text};
+use crate::Error;
+use crate::limits::{LIST_PAGES_MAX, REDIRECTS_MAX, TRIES_MAX};
+use crate::runtime::blocking::Bridge;
+use crate::runtime::memory_gauge::{Hold, Purse};
+
+const LISTING: &str = "listing referrers";
+
+/// What is known of an upstream's referrers API: what it said last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReferrersApi {
+    /// It was not asked yet.
+    Unknown,
+    /// It has one.
+    Present,
+    /// It has none: clients keep the list in a tag.
+    Absent,
+}
+
+/// The same for all callers.
+#[derive(Debug, Default)]
+pub(super) struct KnownApi(AtomicU8);
+
+impl KnownApi {
+    pub(super) fn learn(&self, api: ReferrersApi) {
+        let number = match api {
+            ReferrersApi::Unknown => 0,
+            ReferrersApi::Present => 1,
+            ReferrersApi::Absent => 2,
+        };
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> ReferrersApi {
+        match self.0.load(Ordering::Relaxed) {
+            1 => ReferrersApi::Present,
+            2 => ReferrersApi::Absent,
+            _ => ReferrersApi::Unknown,
+        }
+    }
+}
+
+/// Who reads a list, and where that is done.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    pub(crate) purse: &'a Purse,
+    pub(crate) bridge: &'a Bridge,
+}
+
+/// A page of the list.
+#[derive(Default)]
+pub(crate) struct ReferrersPage {
+    pub(crate) list: ReferrerList,
+    /// The query of the next one.
+    pub(crate) next: Option<PageQuery>,
+    /// What it is counted as.
+    pub(crate) hold: Option<Hold>,
+}
+
+/// What one request for a page of the list came to.
+enum Asked {
+    Page(ReferrersPage),
+    NoApi,
+    /// The same, and it says no more than that there is no such repository.
+    NoRepo,
+}
+
+impl Upstream {
+    /// A page of what the upstream lists as referrers of `subject`; `None` when it has no such API. A page
+    /// that is not there, behind one that was, is the end of the list.
+    pub(crate) async fn referrers_page(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+        query: &PageQuery,
+        reader: Reader<'_>,
+    ) -> Result<Option<ReferrersPage>, Error> {
+        let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
+        match self.page_of_referrers(repo, &endpoint, &query.to_string(), reader).await? {
+            Asked::Page(mut page) => {
+                self.referrers_api.learn(ReferrersApi::Present);
+                page.next = page.next.filter(|next| next != query);
+                Ok(Some(page))
+            }
+            Asked::NoApi | Asked::NoRepo if !query.is_first() => Ok(Some(ReferrersPage::default())),
+            Asked::NoRepo => Ok(None),
+            Asked::NoApi => {
+                self.referrers_api.learn(ReferrersApi::Absent);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Which of these are in the upstream's list, page by page; `None` when that is longer than is read
+    /// for one answer.
+    pub(crate) async fn listed_referrers(
+        &self,
+        (repo, subject): (&RepoName, &Digest),
+        mut wanted: HashSet<Digest>,
+        reader: Reader<'_>,
+    ) -> Result<Option<HashSet<Digest>>, Error> {
+        let (mut listed, mut query) = (HashSet::new(), PageQuery::default());
+        for _ in 0..LIST_PAGES_MAX {
+            if wanted.is_empty() {
+                return Ok(Some(listed));
+            }
+            let page = self.referrers_page(repo, subject, &query, reader).await?;
+            let page = page.unwrap_or_default();
+            let digests =
+                page.list.entries().iter().filter_map(|entry| entry.digest().parse().ok());
+            listed.extend(digests.filter(|digest| wanted.remove(digest)));
+            match page.next {
+                Some(next) => query = next,
+                None => return Ok(Some(listed)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What it said last of its referrers API, for when it cannot be asked.
+    #[must_use]
+    pub(crate) fn referrers_api(&self) -> ReferrersApi {
+        self.referrers_api.get()
+    }
+
+    /// One page; asked for again when its body breaks off.
+    async fn page_of_referrers(
+        &self,
+        repo: &RepoName,
+        endpoint: &Endpoint,
+        query: &str,
+        Reader { purse, bridge }: Reader<'_>,
+    ) -> Result<Asked, Error> {
+        let url = self.wire.url(&format!("{endpoint}{query}"));
+        let mut ask = Ask::new(Method::GET, url, Scope::repo(repo, Access::Pull));
+        // Not the index's type alone: some registries refuse what they do not expect here.
+        let accepted = "application/vnd.oci.image.index.v1+json, application/json, */*;q=0.1";
+        ask.headers.insert(header::ACCEPT, transport::value(accepted));
+        let mut tries = 1;
+        loop {
+            let response = match self.behind_redirects(ask.clone()).await {
+                Ok(Some(response)) => response,
+                Ok(None) => return Ok(Asked::NoApi),
+                Err(Error::UpstreamRefused { status, code, .. }) if is_no_api(status) => {
+                    let is_repo = code == ErrorCode::NameUnknown;
+                    return Ok(if is_repo { Asked::NoRepo } else { Asked::NoApi });
+                }
+                Err(error) => return Err(error),
+            };
+            let headers = response.headers().clone();
+            match self.wire.collect(response, LISTING, purse).await {
+                Ok((bytes, hold)) => {
+                    let size = bytes.len();
+                    return bridge.read(size, move || read(&headers, &bytes, hold)).await;
+                }
+                Err(error @ Error::TooManyBytes(_)) => return Err(error),
+                Err(error) if tries >= TRIES_MAX => return Err(error),
+                Err(error) => {
+                    tracing::warn!(upstream = self.address(), %error, tries, "trying again");
+                    tokio::time::sleep(retry::pause(tries)).await;
+                    tries += 1;
+                }
+            }
+        }
+    }
+
+    /// The answer behind all redirects; `None` when they lead to a page for people, or to no place that
+    /// may be asked.
+    async fn behind_redirects(&self, mut ask: Ask) -> Result<Option<Response<Incoming>>, Error> {
+        for _ in 0..=REDIRECTS_MAX {
+            let is_own = self.wire.is_own(&ask.url);
+            let response = match self.wire.answer(&ask, LISTING).await {
+                Ok(response) => response,
+                Err(Error::UpstreamAstray { .. }) if !is_own => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            let status = response.status();
+            if status == StatusCode::OK {
+                return Ok(Some(response));
+            }
+            if !status.is_redirection() {
+                let is_page = status.is_success() || !is_own && is_refused_page(status);
+                let refusal = || self.wire.refusal(response, LISTING);
+                return if is_page { Ok(None) } else { Err(refusal().await) };
+            }
+            let target = text(response.headers(), header::LOCATION);
+            match target.map(|target| self.wire.led_to(&ask.url, target, LISTING)) {
+                Some(Ok(url)) => ask.url = url,
+                Some(Err(_)) | None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a status says that there is no such API; trouble and questions of access do not.
+fn is_no_api(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 405 | 406 | 410 | 501)
+}
+
+/// Whether another host, where only a page can be, refuses it.
+fn is_refused_page(status: StatusCode) -> bool {
+    let is_trouble = matches!(status.as_u16(), 408 | 429);
+    status.is_client_error() && !is_trouble
+}
+
+fn read(headers: &HeaderMap, bytes: &[u8], hold: Hold) -> Result<Asked, Error> {
+    let declared = text(headers, header::CONTENT_TYPE).and_then(|text| text.parse().ok());
+    let Some(list) = ReferrerList::parse(bytes, declared.as_ref()) else {
+        return Ok(Asked::NoApi);
+    };
+    let next = text(headers, header::LINK).and_then(next_query);
+    let next = next.map(|query| {
+        // Without it the list would be cut, and look whole.
+        PageQuery::parse(query.trim_start_matches('?')).map_err(|error| failed(LISTING, error))
+    });
+    let next = next.transpose()?.filter(|next| !next.is_first());
+    Ok(Asked::Page(ReferrersPage { list, next, hold: Some(hold) }))
+}

@@ -1,0 +1,271 @@
+//! What a caller may do at an upstream, as that says itself when it is asked with the caller's login.
+//! Where access is `passthrough` only; how long an answer counts is for `access/passthrough.rs`.
+//!
+//! Invariant: leave is given by the upstream's word alone: a token that names the right, or a request
+//! that needs the right and was answered with success. "Not there" is no leave: some registries say it
+//! of what they hide.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde::Deserialize;
+use wharf_oci::{Endpoint, RepoName};
+
+use super::challenge::{self, Challenge};
+use super::scope::{Access, Scope};
+use super::transport::{Ask, Wire};
+use super::{Haste, Upstream, failed};
+use crate::Error;
+use crate::limits::PERMIT_TIME;
+
+const ASKING: &str = "asking for leave";
+
+/// What a caller wants to do.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Wish {
+    /// To be known.
+    Login,
+    /// To list repositories.
+    Catalog,
+    /// Something with a repository, by its name there.
+    Repo(RepoName, Access),
+}
+
+/// What the upstream says to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permit {
+    /// They may.
+    Granted,
+    /// It knows them, and they may not.
+    Denied,
+    /// There is no such repository, or none that they may know of.
+    Absent,
+    /// It does not know them.
+    Stranger,
+}
+
+impl Wish {
+    fn scope(&self) -> Scope {
+        match self {
+            Self::Login => Scope::nothing(),
+            Self::Catalog => Scope::catalog(),
+            Self::Repo(repo, access) => Scope::repo(repo, *access),
+        }
+    }
+}
+
+impl Upstream {
+    /// Whether the login of this view may do something, and how long that can be believed at most.
+    pub(crate) async fn permit(&self, wish: &Wish) -> Result<(Permit, Duration), Error> {
+        let challenge = self.wire.challenge().await?;
+        let scope = wish.scope();
+        let Challenge::Bearer { .. } = &challenge else {
+            // Shown from the first request on: what anybody may have proves nothing of a login.
+            self.wire.after_challenge(Challenge::Basic, &scope, None).await?;
+            let permit = self.prove(wish, &challenge).await?;
+            return Ok((permit, PERMIT_TIME));
+        };
+        match self.wire.token_anew(&challenge, &scope).await {
+            Ok(token) => {
+                let permit = match (wish, granted(&token, wish)) {
+                    // That there is a token is all that a login is.
+                    (Wish::Login, _) | (_, Some(true)) => Permit::Granted,
+                    (_, Some(false)) => Permit::Denied,
+                    (_, None) => self.prove(wish, &challenge).await?,
+                };
+                if permit != Permit::Granted {
+                    self.wire.auth.forget(&scope, Some(&token));
+                }
+                let life = match permit {
+                    Permit::Granted => self.wire.auth.remaining(&scope).min(PERMIT_TIME),
+                    Permit::Denied | Permit::Absent | Permit::Stranger => PERMIT_TIME,
+                };
+                Ok((permit, life))
+            }
+            Err(Error::UpstreamDenied { .. }) => {
+                self.wire.auth.forget_all(&scope);
+                let permit = match wish {
+                    Wish::Login => Permit::Stranger,
+                    Wish::Catalog | Wish::Repo(..) => self.refused(&challenge).await?,
+                };
+                Ok((permit, PERMIT_TIME))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Something was refused: because of who asks, or of what they ask for?
+    async fn refused(&self, challenge: &Challenge) -> Result<Permit, Error> {
+        let known = match challenge {
+            Challenge::Basic => self.status(Method::GET, "/v2/", Scope::nothing()).await?,
+            Challenge::Bearer { .. } => {
+                match self.wire.token_anew(challenge, &Scope::nothing()).await {
+                    Ok(_) => StatusCode::OK,
+                    Err(Error::UpstreamDenied { status }) => status,
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        Ok(if known.is_success() { Permit::Denied } else { Permit::Stranger })
+    }
+
+    /// Asks the registry itself for something that needs the right. Deleting cannot be tried, so who
+    /// may read may ask for it, and the upstream decides when it is done.
+    async fn prove(&self, wish: &Wish, challenge: &Challenge) -> Result<Permit, Error> {
+        let scope = wish.scope();
+        let status = match wish {
+            Wish::Login => self.status(Method::GET, "/v2/", scope).await?,
+            // Some registries answer everybody with what they may see; here it is the list of all.
+            Wish::Catalog => return Ok(Permit::Denied),
+            Wish::Repo(repo, Access::Push) => self.try_upload(repo).await?,
+            Wish::Repo(repo, Access::Pull | Access::Delete | Access::Metadata) => {
+                let endpoint = Endpoint::Tags { repo: repo.clone() };
+                let scope = Scope::repo(repo, Access::Pull);
+                self.status(Method::GET, &format!("{endpoint}?n=1"), scope).await?
+            }
+        };
+        match status {
+            status if status.is_success() => Ok(Permit::Granted),
+            StatusCode::NOT_FOUND if *wish != Wish::Login => Ok(Permit::Absent),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if *wish == Wish::Login => {
+                Ok(Permit::Stranger)
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.refused(challenge).await,
+            status => Err(failed(ASKING, format!("an answer that says neither: {status}"))),
+        }
+    }
+
+    /// The status of an answer, whose body is of no interest.
+    async fn status(&self, method: Method, path: &str, scope: Scope) -> Result<StatusCode, Error> {
+        let ask = Ask::new(method, self.wire.url(path), scope);
+        match self.wire.answer(&ask, ASKING).await {
+            Ok(response) => {
+                let status = response.status();
+                self.wire.drain(response, ASKING).await?;
+                Ok(status)
+            }
+            Err(Error::UpstreamDenied { status }) => Ok(status),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens an upload and gives it up.
+    async fn try_upload(&self, repo: &RepoName) -> Result<StatusCode, Error> {
+        match self.open_upload(repo, None, Haste::Patient).await {
+            Ok(push) => {
+                push.cancel().await;
+                Ok(StatusCode::ACCEPTED)
+            }
+            Err(Error::UpstreamDenied { status } | Error::UpstreamRefused { status, .. }) => {
+                Ok(status)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Wire {
+    /// What the upstream wants to be shown, as it says to somebody who shows nothing.
+    async fn challenge(&self) -> Result<Challenge, Error> {
+        if let Some(known) = self.known_challenge() {
+            return Ok(known);
+        }
+        let ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
+        let response = self.guarded(ask.url.path(), self.in_tries(&ask, None, ASKING)).await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED => {}
+            status if status.is_success() => {
+                return Err(failed(ASKING, "it wants no login, so callers cannot be told apart"));
+            }
+            _ => return Err(self.refusal(response, ASKING).await),
+        }
+        let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+        let challenges = challenges.filter_map(|value| challenge::parse(value.to_str().ok()?));
+        let wanted = challenges.max_by_key(|c| matches!(c, Challenge::Bearer { .. }));
+        let wanted = wanted.ok_or_else(|| failed(ASKING, "it wants a login of an unknown kind"))?;
+        self.learn_challenge(&wanted);
+        Ok(wanted)
+    }
+
+    /// A new token, also when there is a good one.
+    async fn token_anew(&self, challenge: &Challenge, scope: &Scope) -> Result<HeaderValue, Error> {
+        let path = match challenge {
+            Challenge::Bearer { realm, .. } => realm,
+            Challenge::Basic => "/v2/",
+        };
+        self.guarded(path, self.newer_token(challenge.clone(), scope)).await
+    }
+}
+
+/// Whether a token names the right that is wished for; `None` when it does not say what it allows. It
+/// is not verified: it comes from the upstream itself.
+fn granted(header: &HeaderValue, wish: &Wish) -> Option<bool> {
+    #[derive(Deserialize)]
+    struct Claims {
+        access: Vec<Grant>,
+    }
+    #[derive(Deserialize)]
+    struct Grant {
+        #[serde(rename = "type", alias = "Type")]
+        kind: String,
+        #[serde(alias = "Name")]
+        name: String,
+        #[serde(default, alias = "Actions")]
+        actions: Vec<String>,
+    }
+    let token = header.to_str().ok()?.strip_prefix("Bearer ")?;
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    let (kind, name, action) = match wish {
+        Wish::Login => return Some(true),
+        Wish::Catalog => ("registry", "catalog", "*"),
+        Wish::Repo(repo, access) => ("repository", repo.as_str(), access.as_action()),
+    };
+    let about = |grant: &&Grant| grant.kind == kind && grant.name == name;
+    let allows = |grant: &Grant| grant.actions.iter().any(|one| one == action || one == "*");
+    Some(claims.access.iter().filter(about).any(allows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token(claims: &str) -> HeaderValue {
+        let text = format!("Bearer e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
+        HeaderValue::from_str(&text).unwrap()
+    }
+
+    fn wish(access: Access) -> Wish {
+        Wish::Repo("acme/web".parse().unwrap(), access)
+    }
+
+    #[test]
+    fn a_token_is_read_in_the_words_of_acr_and_of_docker() {
+        let docker = r#"{"access":[{"type":"repository","name":"acme/web","actions":["pull"]}]}"#;
+        let acr = r#"{"access":[{"Type":"repository","Name":"acme/web","Actions":["pull"]}]}"#;
+        for claims in [docker, acr] {
+            let token = token(claims);
+            assert_eq!(granted(&token, &wish(Access::Pull)), Some(true));
+            assert_eq!(granted(&token, &wish(Access::Push)), Some(false));
+            assert_eq!(granted(&token, &Wish::Catalog), Some(false));
+            let other = Wish::Repo("acme/we".parse().unwrap(), Access::Pull);
+            assert_eq!(granted(&token, &other), Some(false));
+        }
+        let all = r#"{"access":[{"type":"registry","name":"catalog","actions":["*"]},
+            {"type":"repository","name":"acme/web","actions":["*"]}]}"#;
+        assert_eq!(granted(&token(all), &Wish::Catalog), Some(true));
+        assert_eq!(granted(&token(all), &wish(Access::Delete)), Some(true));
+        assert_eq!(granted(&token(r#"{"access":[]}"#), &wish(Access::Pull)), Some(false));
+    }
+
+    #[test]
+    fn a_token_that_does_not_say_is_no_answer() {
+        for claims in ["{}", r#"{"access":null}"#, r#"{"access":"all"}"#, "[]", "rubbish"] {
+            assert_eq!(granted(&token(claims), &wish(Access::Pull)), None, "{claims}");
+        }
+        let opaque = HeaderValue::from_static("Bearer opaque");
+        assert_eq!(granted(&opaque, &wish(Access::Pull)), None);
+    }
+}

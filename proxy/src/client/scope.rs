@@ -1,0 +1,119 @@
+//! What a token must allow, and what is known of a token as a text.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderValue;
+use serde::Deserialize;
+use wharf_oci::RepoName;
+
+/// What is done with a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Access {
+    /// Reading.
+    Pull,
+    /// Reading and writing.
+    Push,
+    /// Deleting.
+    Delete,
+    /// Changing locks; ACR's own word.
+    Metadata,
+}
+
+impl Access {
+    /// The action in a token that allows it.
+    pub(super) const fn as_action(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "push",
+            Self::Delete => "delete",
+            Self::Metadata => "metadata_write",
+        }
+    }
+}
+
+/// What a token must allow.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Scope {
+    of: Resource,
+    access: Access,
+    /// A second repository, read: the source of a mount.
+    also_pull: Option<RepoName>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Resource {
+    /// For a request that needs no token, as the one for a token.
+    Nothing,
+    /// The list of repositories.
+    Catalog,
+    Repo(RepoName),
+}
+
+impl Scope {
+    /// One repository.
+    #[must_use]
+    pub(crate) fn repo(repo: &RepoName, access: Access) -> Self {
+        Self { of: Resource::Repo(repo.clone()), access, also_pull: None }
+    }
+
+    /// Writing to one repository with blobs of another.
+    #[must_use]
+    pub(crate) fn mount(repo: &RepoName, from: &RepoName) -> Self {
+        Self { also_pull: Some(from.clone()), ..Self::repo(repo, Access::Push) }
+    }
+
+    /// No repository.
+    pub(super) fn nothing() -> Self {
+        Self { of: Resource::Nothing, access: Access::Pull, also_pull: None }
+    }
+
+    /// The list of all repositories.
+    pub(super) fn catalog() -> Self {
+        Self { of: Resource::Catalog, ..Self::nothing() }
+    }
+
+    /// The one repository, or the one that is written to.
+    pub(super) const fn repository(&self) -> Option<&RepoName> {
+        match &self.of {
+            Resource::Repo(repo) => Some(repo),
+            Resource::Nothing | Resource::Catalog => None,
+        }
+    }
+
+    /// The `scope` parameters of a token request.
+    pub(super) fn parameters(&self) -> Vec<String> {
+        let actions = match self.access {
+            Access::Push => "pull,push",
+            other => other.as_action(),
+        };
+        let of = match &self.of {
+            Resource::Nothing => None,
+            Resource::Catalog => Some("registry:catalog:*".to_owned()),
+            Resource::Repo(repo) => Some(format!("repository:{repo}:{actions}")),
+        };
+        let also = self.also_pull.iter().map(|repo| format!("repository:{repo}:pull"));
+        of.into_iter().chain(also).collect()
+    }
+}
+
+/// What is left of a token's life, from its `exp` claim: ACR says it nowhere else. The token is not
+/// verified; it is ours to use, not to trust.
+pub(super) fn lifetime(token: &str) -> Option<Duration> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: u64,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Duration::from_secs(claims.exp).saturating_sub(now))
+}
+
+/// A header that `Debug` does not show; `None` when the text cannot be one.
+pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(text).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}

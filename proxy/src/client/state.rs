@@ -1,0 +1,212 @@
+//! What is known of an upstream's state, for metrics: its windows, its breaker, counters.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::breaker::BreakerState;
+use super::concurrency::LaneState;
+use crate::observe::outcome::Reads;
+
+/// A look at one upstream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct UpstreamState {
+    /// Of requests that read.
+    pub reads: LaneState,
+    /// Of requests that write.
+    pub writes: LaneState,
+    /// Whether it is asked.
+    pub breaker: BreakerState,
+    /// Since the start.
+    pub counts: Counted,
+}
+
+impl UpstreamState {
+    /// With what is known of another one that has the same name for those who look.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.reads.add(&other.reads);
+        self.writes.add(&other.writes);
+        self.breaker = self.breaker.max(other.breaker);
+        self.counts.add(&other.counts);
+    }
+
+    /// One for tests.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        let lane = LaneState {
+            window: 8,
+            throttled: 1,
+            running: 2,
+            waiting: 3,
+            pause_seconds: 4,
+            left: Some(5),
+        };
+        let counts = Counts::default();
+        counts.asked();
+        let (reads, writes) = (lane, LaneState { left: None, ..lane });
+        Self { reads, writes, breaker: BreakerState::Open, counts: counts.read(1 << 20) }
+    }
+}
+
+/// Counters at one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    /// Requests that were sent, also to where redirects lead.
+    pub asked: u64,
+    /// Bytes of answers.
+    pub received_bytes: u64,
+    /// Tokens, in the order of [`TokenResult::ALL`].
+    pub tokens: [u64; 3],
+    /// Reads of its repositories, in the order of the outcomes.
+    pub reads: [u64; 5],
+    /// Downloads that were taken up again.
+    pub resumed: u64,
+    /// Bytes of blobs that were sent, those that were sent again included.
+    pub sent_bytes: u64,
+    /// Uploads that went on after a failure.
+    pub mended: u64,
+    /// Blobs that the upstream has now, by how it got them; in the order of [`Arrival::ALL`].
+    pub arrived: [u64; 4],
+    /// Size of the chunks that it is sent.
+    pub chunk_bytes: u64,
+}
+
+impl Counted {
+    fn add(&mut self, other: &Self) {
+        let sum = |into: &mut [u64], more: &[u64]| {
+            into.iter_mut().zip(more).for_each(|(into, more)| *into += more);
+        };
+        self.asked += other.asked;
+        self.received_bytes += other.received_bytes;
+        self.resumed += other.resumed;
+        self.sent_bytes += other.sent_bytes;
+        self.mended += other.mended;
+        self.chunk_bytes = self.chunk_bytes.max(other.chunk_bytes);
+        sum(&mut self.tokens, &other.tokens);
+        sum(&mut self.reads, &other.reads);
+        sum(&mut self.arrived, &other.arrived);
+    }
+}
+
+/// What came of asking for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenResult {
+    /// A request needed it.
+    Fetched,
+    /// The one before was near its end.
+    Renewed,
+    /// There is none.
+    Failed,
+}
+
+impl TokenResult {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Fetched, Self::Renewed, Self::Failed];
+
+    /// The word.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fetched => "fetched",
+            Self::Renewed => "renewed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// How a pushed blob came to be at the upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    /// Its bytes were sent.
+    Sent,
+    /// It was there.
+    Known,
+    /// The upstream took it from another repository of its own.
+    Mounted,
+    /// It was sent for another client at the same time.
+    Joined,
+}
+
+impl Arrival {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Sent, Self::Known, Self::Mounted, Self::Joined];
+
+    /// The word.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Known => "known",
+            Self::Mounted => "mounted",
+            Self::Joined => "joined",
+        }
+    }
+}
+
+/// Counters of one upstream.
+#[derive(Default)]
+pub(super) struct Counts {
+    asked: AtomicU64,
+    received_bytes: AtomicU64,
+    tokens: [AtomicU64; 3],
+    /// Reads of its repositories.
+    pub(super) reads: Reads,
+    resumed: AtomicU64,
+    sent_bytes: AtomicU64,
+    mended: AtomicU64,
+    arrived: [AtomicU64; 4],
+}
+
+impl Counts {
+    pub(super) fn asked(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn received(&self, bytes: usize) {
+        self.received_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn token(&self, result: TokenResult) {
+        let [fetched, renewed, failed] = &self.tokens;
+        let counter = match result {
+            TokenResult::Fetched => fetched,
+            TokenResult::Renewed => renewed,
+            TokenResult::Failed => failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn resumed(&self) {
+        self.resumed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn sent(&self, bytes: u64) {
+        self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn mended(&self) {
+        self.mended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn arrived(&self, arrival: Arrival) {
+        let [sent, known, mounted, joined] = &self.arrived;
+        let counter = match arrival {
+            Arrival::Sent => sent,
+            Arrival::Known => known,
+            Arrival::Mounted => mounted,
+            Arrival::Joined => joined,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn read(&self, chunk_bytes: u64) -> Counted {
+        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counted {
+            asked: load(&self.asked),
+            received_bytes: load(&self.received_bytes),
+            tokens: self.tokens.each_ref().map(load),
+            reads: self.reads.snapshot(),
+            resumed: load(&self.resumed),
+            sent_bytes: load(&self.sent_bytes),
+            mended: load(&self.mended),
+            arrived: self.arrived.each_ref().map(load),
+            chunk_bytes,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What is at the upstream at this moment under a name: is a blob there, and which manifest is?
+//!
+//! Invariant: a registry that answers no HEAD, or leaves out of its answer what it has to say, is
+//! asked by GET; its body is not read.
+
+use http::{HeaderMap, Method, StatusCode};
+use hyper::Response;
+use hyper::body::Incoming;
+use wharf_oci::{Digest, Reference, RepoName};
+
+use super::transport::{Ask, Effort};
+use super::{Haste, Upstream, absent, content_digest, length};
+use crate::Error;
+use crate::limits::MISSED_TIME;
+
+/// What an upstream has under a tag or digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum There {
+    /// Nothing.
+    Absent,
+    /// A manifest of this digest.
+    Is(Digest),
+    /// A manifest, and it does not say which.
+    Unsaid,
+}
+
+/// What an upstream says of a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlobThere {
+    /// It does not have it.
+    Absent,
+    /// It has it, of so many bytes.
+    Sized(u64),
+    /// It has it, and does not say how large it is.
+    Unsized,
+}
+
+impl Upstream {
+    /// Which manifest is there. Unlike [`Self::manifest_digest`] for a write that is decided by the
+    /// answer: it is waited for as long as for the write itself.
+    pub(crate) async fn manifest_there(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+    ) -> Result<There, Error> {
+        let mut ask = self.manifest_ask(Method::HEAD, repo, reference);
+        ask.effort = Effort::Long;
+        match self.heads(ask, "asking for a manifest", |_| true).await {
+            Ok(headers) => Ok(content_digest(&headers).map_or(There::Unsaid, There::Is)),
+            Err(error) => absent::<There>(error).map(|there| there.unwrap_or(There::Absent)),
+        }
+    }
+
+    /// The digest that a tag or digest has there at this moment; `None` when the upstream does not
+    /// have it, or does not say. Asked briefly: whoever asks has an old answer.
+    pub(crate) async fn manifest_digest(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+    ) -> Result<Option<Digest>, Error> {
+        let mut ask = self.manifest_ask(Method::HEAD, repo, reference);
+        ask.effort = Effort::Brief;
+        match self.wire.follow(ask, "asking for a manifest").await {
+            Ok(response) => Ok(content_digest(response.headers())),
+            // Whoever asks fetches it then.
+            Err(error) if answers_no_head(&error) => Ok(None),
+            Err(error) => absent(error),
+        }
+    }
+
+    /// Whether a blob is there, and how large it is.
+    pub(crate) async fn blob_there(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        haste: Haste,
+    ) -> Result<BlobThere, Error> {
+        let mut ask = self.blob_ask(Method::HEAD, repo, digest);
+        ask.effort = haste.into();
+        let asked = self.missed.epoch();
+        let says_size = |headers: &HeaderMap| length(headers).is_some();
+        match self.heads(ask, "asking for a blob", says_size).await {
+            Ok(headers) => Ok(length(&headers).map_or(BlobThere::Unsized, BlobThere::Sized)),
+            Err(error) => {
+                let there = absent(error)?;
+                self.missed.note((repo.clone(), *digest), MISSED_TIME, asked);
+                Ok(there.unwrap_or(BlobThere::Absent))
+            }
+        }
+    }
+
+    /// The size of a blob; `None` when the upstream does not have it, or does not say.
+    pub(crate) async fn blob_size(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<u64>, Error> {
+        Ok(match self.blob_there(repo, digest, Haste::Patient).await? {
+            BlobThere::Sized(size_bytes) => Some(size_bytes),
+            BlobThere::Absent | BlobThere::Unsized => None,
+        })
+    }
+
+    /// The headers of what a HEAD asks for; those of a GET when it has no answer, or says too little.
+    async fn heads(
+        &self,
+        ask: Ask,
+        operation: &'static str,
+        is_enough: impl Fn(&HeaderMap) -> bool + Send,
+    ) -> Result<HeaderMap, Error> {
+        let by_get = Ask { method: Method::GET, ..ask.clone() };
+        let headers = |response: Response<Incoming>| response.into_parts().0.headers;
+        match self.wire.follow(ask, operation).await {
+            Ok(response) if is_enough(response.headers()) => return Ok(headers(response)),
+            Err(error) if !answers_no_head(&error) => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        self.wire.follow(by_get, operation).await.map(headers)
+    }
+}
+
+/// Whether a refusal is of the method, not of what is asked for.
+fn answers_no_head(error: &Error) -> bool {
+    let Error::UpstreamRefused { status, .. } = error else { return false };
+    matches!(
+        *status,
+        StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED
+    )
+}

@@ -1,0 +1,241 @@
+//! Fetching a token from wherever an upstream's challenge sends us, and exchanging an Entra token.
+//!
+//! Invariant: one request for everyone who waits for the same scope; nothing that a token endpoint
+//! says in words is repeated, because it may hold what it was shown.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
+use wharf_oci::{ErrorCode, Secret};
+
+use super::auth::{ASKING, Auth, EXCHANGING, Form, refresh_token};
+use super::challenge::Challenge;
+use super::credentials::{Proof, host};
+use super::failed;
+use super::retry::{self, Verdict};
+use super::scope::Scope;
+use super::state::TokenResult;
+use super::transport::{Ask, Wire};
+use crate::Error;
+use crate::runtime::body::Payload;
+
+/// Where ACR gives a refresh token for an Entra token.
+const EXCHANGE: &str = "/oauth2/exchange";
+
+impl Wire {
+    /// What to send without being asked. A token in the last part of its life is renewed meanwhile,
+    /// so that nobody waits for it.
+    pub(super) fn shown(&self, scope: &Scope) -> Option<HeaderValue> {
+        if let Some(challenge) = self.auth.due(scope) {
+            let (wire, scope) = (self.clone(), scope.clone());
+            tokio::spawn(async move {
+                if let Err(error) = wire.token(challenge, &scope, Want::Newer).await {
+                    tracing::debug!(upstream = wire.address(), %error, "a token was not renewed");
+                }
+            });
+        }
+        self.auth.header(scope)
+    }
+
+    /// What to send after a 401 to what was shown; `None` when there is nothing else.
+    pub(super) async fn after_challenge(
+        &self,
+        challenge: Challenge,
+        scope: &Scope,
+        shown: Option<&HeaderValue>,
+    ) -> Result<Option<HeaderValue>, Error> {
+        if challenge == Challenge::Basic {
+            return self.basic(shown).await;
+        }
+        let header = self.token(challenge.clone(), scope, Want::Any).await?;
+        if Some(&header) != shown {
+            return Ok(Some(header));
+        }
+        // The answer was on its way to those who asked before us.
+        self.auth.forget(scope, shown);
+        self.token(challenge, scope, Want::Any).await.map(Some)
+    }
+
+    /// User and password; other ones when these were refused.
+    async fn basic(&self, shown: Option<&HeaderValue>) -> Result<Option<HeaderValue>, Error> {
+        let is_shown = |proof: &Proof| matches!(proof, Proof::Basic(h) if Some(h) == shown);
+        let refused = self.auth.basic().filter(|held| is_shown(&held.proof));
+        let held = self.proof(refused.as_ref()).await?;
+        match &held.proof {
+            Proof::Basic(header) if !is_shown(&held.proof) => {
+                let header = header.clone();
+                self.auth.use_basic(held);
+                Ok(Some(header))
+            }
+            Proof::Basic(_) | Proof::Nothing | Proof::Refresh(_) => Ok(None),
+        }
+    }
+
+    /// A token for this scope: one request for everyone who waits for the same.
+    async fn token(
+        &self,
+        challenge: Challenge,
+        scope: &Scope,
+        want: Want,
+    ) -> Result<HeaderValue, Error> {
+        let (wire, wanted) = (self.clone(), scope.clone());
+        let asked = self.token_flights.ask(&self.party, scope.clone(), |promise| async move {
+            // It may have come between the refusal and this moment.
+            let known = wire.auth.token(&wanted).filter(|_| want == Want::Any);
+            if let Some(header) = known {
+                return promise.keep(Ok(header));
+            }
+            let fetched = wire.fetch_token(&challenge, &wanted).await;
+            wire.counts().token(match (&fetched, want) {
+                (Ok(_), Want::Any) => TokenResult::Fetched,
+                (Ok(_), Want::Newer) => TokenResult::Renewed,
+                (Err(_), _) => TokenResult::Failed,
+            });
+            promise.keep(fetched);
+        });
+        // Seldom asked, and large in whatever sends something.
+        Box::pin(asked).await.map(|(header, _)| header)
+    }
+
+    /// A token for this scope that is bought now, whatever is remembered.
+    pub(super) async fn newer_token(
+        &self,
+        challenge: Challenge,
+        scope: &Scope,
+    ) -> Result<HeaderValue, Error> {
+        if self.is_aside {
+            // Not as work of its own: it ends with whoever gave it its time.
+            return self.fetch_token(&challenge, scope).await;
+        }
+        self.token(challenge, scope, Want::Newer).await
+    }
+
+    /// A new token. What buys it is renewed once when it is refused.
+    async fn fetch_token(
+        &self,
+        challenge: &Challenge,
+        scope: &Scope,
+    ) -> Result<HeaderValue, Error> {
+        let held = self.proof(None).await?;
+        let first = self.buy_token(challenge, scope, &held.proof).await;
+        let Err(refused @ Error::UpstreamDenied { status }) = first else { return first };
+        if status == StatusCode::FORBIDDEN {
+            return Err(refused);
+        }
+        let renewed = self.proof(Some(&held)).await?;
+        if renewed.number == held.number {
+            return Err(refused);
+        }
+        self.buy_token(challenge, scope, &renewed.proof).await
+    }
+
+    async fn buy_token(
+        &self,
+        challenge: &Challenge,
+        scope: &Scope,
+        proof: &Proof,
+    ) -> Result<HeaderValue, Error> {
+        let token_ask = Auth::token_ask(&self.base, challenge, scope, proof)?;
+        let ask = match token_ask.form {
+            Some(form) => Ask::post(token_ask.url, scope.clone(), form),
+            None => Ask::new(Method::GET, token_ask.url, scope.clone()),
+        };
+        let answer = self.ask_endpoint(&ask, token_ask.authorization, ASKING).await?;
+        self.auth.learn(scope, challenge, &answer)
+    }
+
+    /// The refresh token that the upstream itself gives for an Entra token.
+    pub(super) async fn exchange(
+        &self,
+        entra: &Secret,
+        tenant: Option<&str>,
+    ) -> Result<Secret, Error> {
+        let form = Form::new("access_token").field("service", host(&self.base));
+        let form = tenant.into_iter().fold(form, |form, tenant| form.field("tenant", tenant));
+        let form = form.field("access_token", entra.expose());
+        let ask = Ask::post(self.url(EXCHANGE), Scope::nothing(), form);
+        refresh_token(&self.ask_endpoint(&ask, None, EXCHANGING).await?)
+    }
+
+    /// What a token endpoint hands out, after tries.
+    async fn ask_endpoint(
+        &self,
+        ask: &Ask,
+        authorization: Option<HeaderValue>,
+        operation: &'static str,
+    ) -> Result<Bytes, Error> {
+        let response = self.in_tries(ask, authorization, operation).await?;
+        let status = response.status();
+        if status.is_success() {
+            return self.collect_short(response, operation).await;
+        }
+        Err(self.endpoint_refusal(status, operation))
+    }
+
+    /// The answer to exactly this request, whatever it says, after tries.
+    pub(super) async fn in_tries(
+        &self,
+        ask: &Ask,
+        authorization: Option<HeaderValue>,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        let mut tries = 1;
+        loop {
+            let response = self.once(ask, authorization.clone(), operation).await?;
+            let status = response.status();
+            match retry::judge(status, response.headers(), tries) {
+                Verdict::Again(wait) if self.is_aside => {
+                    return if retry::is_busy(status, response.headers()) {
+                        Err(Error::UpstreamBusy { retry_after_seconds: wait.as_secs().max(1) })
+                    } else {
+                        Ok(response)
+                    };
+                }
+                Verdict::Again(wait) => {
+                    tracing::debug!(upstream = self.address(), operation, %status, "trying again");
+                    tokio::time::sleep(wait).await;
+                }
+                Verdict::Busy { retry_after_seconds } => {
+                    return Err(Error::UpstreamBusy { retry_after_seconds });
+                }
+                Verdict::Stands => return Ok(response),
+            }
+            tries += 1;
+        }
+    }
+
+    /// What a refusal of a token endpoint means, from its status alone.
+    fn endpoint_refusal(&self, status: StatusCode, operation: &'static str) -> Error {
+        tracing::debug!(upstream = self.address(), operation, %status, "refused");
+        let denied = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        if denied.contains(&status) {
+            return Error::UpstreamDenied { status };
+        }
+        if status.is_server_error() {
+            let message = "its token endpoint failed".to_owned();
+            return Error::UpstreamRefused { status, code: ErrorCode::Unknown, message };
+        }
+        failed(operation, format!("its token endpoint answered {status}"))
+    }
+}
+
+/// Which token will do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    /// One that is good.
+    Any,
+    /// One that lives longer than the one that is good.
+    Newer,
+}
+
+impl Ask {
+    /// A form to a token endpoint.
+    fn post(url: url::Url, scope: Scope, form: Form) -> Self {
+        let mut ask = Self::new(Method::POST, url, scope);
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        ask.headers.insert(header::CONTENT_TYPE, form_type);
+        ask.body = Payload::Bytes(form.finish());
+        ask
+    }
+}

@@ -1,0 +1,541 @@
+//! HTTP to one upstream: tries and tokens. Redirects are in `follow.rs`, how a connection is made in
+//! `connect.rs`; Entra ID has a client of its own (`credentials/entra.rs`).
+//!
+//! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
+//! redirect or a Location says.
+
+mod login;
+pub(super) mod probe;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use url::Url;
+use wharf_oci::{ErrorBody, ErrorCode, Login, RepoName};
+
+use super::auth::{Auth, TokenFlights};
+use super::breaker::{Breaker, Failure, FailureKind};
+use super::cancellations::Farewells;
+use super::challenge::{self, Challenge};
+use super::chunks::Chunks;
+use super::concurrency::{Class, Pass, Quota};
+use super::connect::{self, HttpClient};
+use super::credentials::Credentials;
+use super::egress;
+use super::egress::{Astray, Reach};
+use super::failed;
+use super::retry::{self, Budget, Verdict};
+use super::scope::Scope;
+use super::state::{Counts, UpstreamState};
+use crate::Error;
+use crate::error::chain;
+use crate::limits::{
+    CALLER_WINDOW_SHARE, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
+    REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
+};
+use crate::runtime::body::{Payload, Sent};
+use crate::runtime::party::Party;
+use crate::runtime::single_flight::Flights;
+use crate::runtime::spans;
+use crate::settings::error::ConfigError;
+use crate::settings::upstream::{Patience, UpstreamConfig};
+
+/// A clone shares connections, tokens and what is known of the upstream's state.
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub(super) base: Url,
+    pub(super) address: Arc<str>,
+    http: HttpClient,
+    /// Where it may lead.
+    reach: Reach,
+    pub(super) auth: Arc<Auth>,
+    pub(super) token_flights: TokenFlights,
+    pub(super) patience: Patience,
+    health: Arc<Health>,
+    /// What is asked with a caller's login is counted for it.
+    own_quota: Option<Arc<Quota>>,
+    /// For whom it is asked.
+    pub(super) party: Party,
+    /// Whether this asks beside everybody else: once, not in turn with others, and without saying anything
+    /// of the upstream's state.
+    pub(super) is_aside: bool,
+}
+
+/// What is known of the upstream's state; one for all who ask it.
+struct Health {
+    quota: Quota,
+    breaker: Breaker,
+    counts: Counts,
+    chunks: Chunks,
+    farewells: Farewells,
+    /// What it last wanted to be shown, and until when that is believed.
+    challenge: Mutex<Option<(Challenge, Instant)>>,
+}
+
+/// One request, as often as it takes: its body can be sent again.
+#[derive(Clone)]
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) url: Url,
+    pub(super) scope: Scope,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Payload,
+    pub(super) effort: Effort,
+}
+
+/// What is done when an answer does not come at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Waiting, and asking again.
+    Patient,
+    /// The same for long: whoever waits would have to send everything again.
+    Long,
+    /// Waiting, but not sending again: the sender of a chunk must first learn how much arrived.
+    Once,
+    /// Neither: an old answer is at hand.
+    Brief,
+}
+
+impl Ask {
+    pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
+        let effort = Effort::Patient;
+        Self { method, url, scope, headers: HeaderMap::new(), body: Payload::empty(), effort }
+    }
+
+    /// How much is tried.
+    const fn budget(&self) -> Budget {
+        match self.effort {
+            Effort::Long => Budget::LONG,
+            Effort::Patient | Effort::Once | Effort::Brief => Budget::FEW,
+        }
+    }
+
+    /// How long its turn and its `Retry-After` may take.
+    const fn patience(&self) -> Duration {
+        match self.effort {
+            Effort::Patient | Effort::Long | Effort::Once => RETRY_AFTER_MAX,
+            Effort::Brief => Duration::ZERO,
+        }
+    }
+}
+
+/// A header value from text that was parsed before.
+pub(super) fn value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+impl Wire {
+    pub(super) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
+        let patience = config.patience();
+        let health = Health {
+            quota: Quota::new(patience.reads_max, patience.writes_max),
+            breaker: Breaker::default(),
+            counts: Counts::default(),
+            chunks: Chunks::default(),
+            farewells: Farewells::default(),
+            challenge: Mutex::default(),
+        };
+        let base = config.endpoint();
+        let (listed, egress) = (config.redirect_hosts(), config.egress());
+        let reach = Reach::new(&base, !config.is_of_caller(), listed, egress);
+        Ok(Self {
+            base,
+            address: config.url.as_str().trim_end_matches('/').into(),
+            http: connect::client(config, reach.clone())?,
+            reach,
+            auth: Arc::new(Auth::new(Credentials::new(config)?)),
+            token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
+            patience,
+            health: Arc::new(health),
+            own_quota: None,
+            party: Party::Ourselves,
+            is_aside: false,
+        })
+    }
+
+    /// The same upstream for somebody with another login: nothing that was obtained with one login is
+    /// shown for the other.
+    pub(super) fn with_login(&self, login: Login) -> Self {
+        let auth = Arc::new(Auth::of_caller(Credentials::of(login)));
+        let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
+        let Patience { reads_max, writes_max, .. } = self.patience;
+        let share = |most: u32| most.div_ceil(CALLER_WINDOW_SHARE);
+        let own_quota = Quota::of_one(share(reads_max), share(writes_max));
+        Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
+    }
+
+    /// The same for somebody: of those who wait for their turn, each party has some.
+    pub(super) fn for_party(&self, party: Party) -> Self {
+        Self { party, ..self.clone() }
+    }
+
+    /// The same, beside everybody else.
+    pub(super) fn aside(self) -> Self {
+        Self { is_aside: true, ..self }
+    }
+
+    /// A number that is the same for all logins at one upstream, and another one for each upstream.
+    pub(super) fn identity(&self) -> usize {
+        Arc::as_ptr(&self.health).addr()
+    }
+
+    pub(super) fn known_challenge(&self) -> Option<Challenge> {
+        let known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let (challenge, until) = known.as_ref()?;
+        (Instant::now() < *until).then(|| challenge.clone())
+    }
+
+    pub(super) fn learn_challenge(&self, challenge: &Challenge) {
+        let mut known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some((challenge.clone(), Instant::now() + CHALLENGE_TIME));
+    }
+
+    /// Whether a caller's login is shown.
+    pub(super) const fn is_of_caller(&self) -> bool {
+        self.own_quota.is_some()
+    }
+
+    pub(super) const fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
+    pub(super) fn quota(&self) -> &Quota {
+        &self.health.quota
+    }
+
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.health.breaker
+    }
+
+    pub(super) fn counts(&self) -> &Counts {
+        &self.health.counts
+    }
+
+    pub(super) fn farewells(&self) -> &Farewells {
+        &self.health.farewells
+    }
+
+    pub(super) fn chunks(&self) -> &Chunks {
+        &self.health.chunks
+    }
+
+    pub(super) fn state(&self) -> UpstreamState {
+        let [reads, writes] = self.health.quota.states();
+        let chunk_bytes = self.health.chunks.size_bytes();
+        let (breaker, counts) = (self.health.breaker.known(), self.counts().read(chunk_bytes));
+        UpstreamState { reads, writes, breaker, counts }
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The address of a rendered endpoint.
+    pub(super) fn url(&self, path_and_query: &str) -> Url {
+        self.base.join(path_and_query).unwrap_or_else(|_| self.base.clone())
+    }
+
+    /// Sends a request; every answer but a success is an error. Redirects are not followed.
+    pub(super) async fn send(
+        &self,
+        ask: Ask,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        let response = self.answer(&ask, operation).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(self.refusal(response, operation).await)
+    }
+
+    /// The answer, whatever it says, after tokens and repetitions.
+    pub(super) async fn answer(
+        &self,
+        ask: &Ask,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        let (began, budget) = (Instant::now(), ask.budget());
+        let (mut tries, mut waited) = (1, Duration::ZERO);
+        let mut failed = None;
+        loop {
+            let attempted = Instant::now();
+            let answered = self.attempt(ask, operation).await;
+            waited += attempted.elapsed();
+            let so_far = (tries, began.elapsed());
+            let verdict = match &answered {
+                Ok(response) => retry::judge_within(budget, so_far, response),
+                // After one answer that did not come in time there is one more try.
+                Err(Error::UpstreamFailed { .. }) if waited < self.patience.answer * 2 => {
+                    retry::judge_failure(so_far, budget)
+                }
+                Err(Error::UpstreamDown { retry_after_seconds }) => {
+                    retry::judge_down(so_far, budget, Duration::from_secs(*retry_after_seconds))
+                }
+                Err(_) => Verdict::Stands,
+            };
+            let effort = if self.is_aside { Effort::Once } else { ask.effort };
+            let wait = match (verdict, effort) {
+                // What a try ran into says more than that there is no further one.
+                (Verdict::Stands, _) => match (answered, failed) {
+                    (Err(Error::UpstreamDown { .. }), Some(failed)) => return Err(failed),
+                    (answered, _) => return answered,
+                },
+                (Verdict::Busy { retry_after_seconds }, _) => {
+                    return Err(Error::UpstreamBusy { retry_after_seconds });
+                }
+                (Verdict::Again(wait), Effort::Patient | Effort::Long) => wait,
+                // Who may not be repeated here still learns for how long to wait.
+                (Verdict::Again(wait), Effort::Once | Effort::Brief) => {
+                    return answered.and_then(|response| {
+                        if retry::is_busy(response.status(), response.headers()) {
+                            let retry_after_seconds = wait.as_secs().max(1);
+                            return Err(Error::UpstreamBusy { retry_after_seconds });
+                        }
+                        Ok(response)
+                    });
+                }
+            };
+            let reason = match answered {
+                Ok(response) => response.status().to_string(),
+                Err(error) => {
+                    let reason = error.to_string();
+                    failed =
+                        Some(error).filter(|error| !matches!(error, Error::UpstreamDown { .. }));
+                    reason
+                }
+            };
+            tracing::warn!(upstream = &*self.address, operation, reason, tries, "trying again");
+            tokio::time::sleep(wait).await;
+            tries += 1;
+        }
+    }
+
+    /// One try, when it is its turn and the upstream is not known to be down. Other addresses, where
+    /// redirects lead, have neither quota nor breaker: they are not the upstream.
+    async fn attempt(
+        &self,
+        ask: &Ask,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        if !self.is_own(&ask.url) {
+            return self.once(ask, None, operation).await;
+        }
+        if self.is_aside {
+            self.look_whether_back().await?;
+            return self.authorized(ask, operation).await;
+        }
+        let class = Class::of(&ask.method);
+        let own = self.own_turn(class, ask.patience()).await?;
+        let pass = self.health.quota.enter(class, ask.patience(), &self.party).await?;
+        let leave = self.leave().await?;
+        let began = Instant::now();
+        let answered = self.authorized(ask, operation).await;
+        if let Ok(response) = &answered {
+            pass.left(response.headers());
+        }
+        let failed = match &answered {
+            Ok(response) => retry::is_down(response.status()),
+            Err(error) => probe::failure(error),
+        };
+        if let Some(kind) = failed {
+            let late = began.elapsed() >= self.patience.answer;
+            let kind = if late { FailureKind::Late } else { kind };
+            let repo = ask.scope.repository().map(RepoName::as_str);
+            // The probe takes a turn of its own.
+            drop((own, pass));
+            let (path, party) = (ask.url.path(), &self.party);
+            self.doubt(leave, &Failure { path, repo, party, kind }).await;
+            return answered;
+        }
+        match &answered {
+            Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
+                let pause = retry::retry_after(response.headers());
+                // Another caller is counted apart, and need not wait.
+                let told = own.as_ref().inspect(|_| pass.noted()).unwrap_or(&pass);
+                if told.throttled(pause) {
+                    tracing::warn!(upstream = &*self.address, ?pause, "too many requests there");
+                }
+                leave.answered();
+            }
+            // Trouble of a login says nothing of the registry.
+            Err(Error::LoginFailed { .. }) => {}
+            Ok(_) | Err(_) => {
+                if let Some(own) = &own {
+                    own.answered();
+                }
+                pass.answered();
+                leave.answered();
+            }
+        }
+        answered
+    }
+
+    /// The turn among what the same caller asks for.
+    async fn own_turn(&self, class: Class, patience: Duration) -> Result<Option<Pass>, Error> {
+        match &self.own_quota {
+            Some(quota) => quota.enter(class, patience, &self.party).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A question beside the usual way, in its turn and when the upstream is not known to be down; `path`
+    /// is where it asks.
+    pub(super) async fn guarded<T>(
+        &self,
+        path: &str,
+        question: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        if self.is_aside {
+            self.look_whether_back().await?;
+            return question.await;
+        }
+        let own = self.own_turn(Class::Read, RETRY_AFTER_MAX).await?;
+        let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX, &self.party).await?;
+        let leave = self.leave().await?;
+        let answered = question.await;
+        if let Some(kind) = answered.as_ref().err().and_then(probe::failure) {
+            drop((own, pass));
+            let party = &self.party;
+            self.doubt(leave, &Failure { path, repo: None, party, kind }).await;
+        } else {
+            pass.answered();
+            leave.answered();
+        }
+        answered
+    }
+
+    /// One try, with a token fetched and the request repeated once when the upstream asks for it.
+    pub(super) async fn authorized(
+        &self,
+        ask: &Ask,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        if !self.is_own(&ask.url) {
+            return self.once(ask, None, operation).await;
+        }
+        let mut shown = self.shown(&ask.scope);
+        let mut response = self.once(ask, shown.clone(), operation).await?;
+        for round in 0..CHALLENGES_MAX {
+            if response.status() != StatusCode::UNAUTHORIZED {
+                break;
+            }
+            let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
+            let challenges: Vec<_> = challenges.filter_map(|value| value.to_str().ok()).collect();
+            // What we have just fetched is asked for again only when it ended meanwhile.
+            if round > 0 && !challenges.iter().any(|text| text.contains("invalid_token")) {
+                break;
+            }
+            self.auth.forget(&ask.scope, shown.as_ref());
+            let challenges = challenges.into_iter().filter_map(challenge::parse);
+            let wanted = challenges.max_by_key(|c| matches!(c, Challenge::Bearer { .. }));
+            let Some(wanted) = wanted else { break };
+            let header = self.after_challenge(wanted, &ask.scope, shown.as_ref()).await?;
+            let Some(header) = header else { break };
+            response = self.once(ask, Some(header.clone()), operation).await?;
+            shown = Some(header);
+        }
+        Ok(response)
+    }
+
+    pub(super) async fn once(
+        &self,
+        ask: &Ask,
+        authorization: Option<HeaderValue>,
+        operation: &'static str,
+    ) -> Result<Response<Incoming>, Error> {
+        let led_astray =
+            |astray: Astray| Error::UpstreamAstray { operation, reason: astray.to_string() };
+        if !self.is_own(&ask.url) || self.reach.judges_own() {
+            self.reach.check(&ask.url).map_err(led_astray)?;
+        }
+        let mut request = Request::builder().method(ask.method.clone()).uri(ask.url.as_str());
+        if let Some(headers) = request.headers_mut() {
+            headers.extend(ask.headers.clone());
+            headers
+                .insert(header::USER_AGENT, HeaderValue::from_static(crate::outbound::USER_AGENT));
+            headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
+            // A length always, even of nothing: ACR refuses bodies without one.
+            if !matches!(ask.method, Method::GET | Method::HEAD) {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.size_bytes()));
+            }
+        }
+        let (body, sent) = ask.body.outgoing();
+        let mut request = request.body(body).map_err(|error| failed(operation, error))?;
+        let own = if self.is_own(&ask.url) { &*self.address } else { "elsewhere" };
+        let span = spans::upstream_request(&ask.method, own, operation);
+        if self.is_own(&ask.url) {
+            spans::propagate(&span, request.headers_mut());
+        }
+        self.counts().asked();
+        let longest = match (ask.effort, Class::of(&ask.method)) {
+            (Effort::Brief, _) => self.patience.answer.min(REVALIDATE_TIMEOUT),
+            (_, Class::Read) => self.patience.answer,
+            (_, Class::Write) => self.patience.answer.max(WRITE_TIMEOUT),
+        };
+        let answering = in_time(self.http.request(request), longest, &sent);
+        let answer = answering.instrument(span.clone()).await;
+        let status = answer.as_ref().and_then(|answer| Some(answer.as_ref().ok()?.status()));
+        spans::end_upstream_request(&span, status);
+        if matches!(ask.body, Payload::Made { .. }) {
+            self.counts().sent(sent.bytes());
+        }
+        let answer = answer.ok_or_else(|| failed(operation, "no answer in time"))?;
+        let answer = answer.map_err(|error| match egress::astray(&error) {
+            Some(astray) => led_astray(astray),
+            None => failed(operation, chain(&error)),
+        })?;
+        if answer.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(failed(operation, "the proxy on the way wants another login (407)"));
+        }
+        Ok(answer)
+    }
+
+    /// What a refusal means: credentials, or the upstream's own words.
+    pub(super) async fn refusal(
+        &self,
+        response: Response<Incoming>,
+        operation: &'static str,
+    ) -> Error {
+        let status = response.status();
+        tracing::debug!(upstream = &*self.address, operation, %status, "refused");
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Error::UpstreamDenied { status };
+        }
+        if !status.is_client_error() && !status.is_server_error() {
+            return failed(operation, format!("an answer that makes no sense here: {status}"));
+        }
+        let body = self.collect_short(response, operation).await.unwrap_or_default();
+        let entry = ErrorBody::parse(&body).and_then(|body| body.errors.into_iter().next());
+        let (code, message) = entry.map_or_else(
+            || (ErrorCode::Unknown, "no reason given".to_owned()),
+            |entry| (entry.code.parse().unwrap_or(ErrorCode::Unknown), entry.message),
+        );
+        Error::UpstreamRefused { status, code, message }
+    }
+
+    /// Whether an address is the upstream's own: scheme, host and port.
+    pub(super) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+}
+
+/// The answer, unless so much time passes in which none comes and nothing is sent.
+async fn in_time<T>(answer: impl Future<Output = T>, longest: Duration, sent: &Sent) -> Option<T> {
+    let mut answer = std::pin::pin!(answer);
+    let mut before = 0;
+    loop {
+        if let Ok(answer) = tokio::time::timeout(longest, &mut answer).await {
+            return Some(answer);
+        }
+        let now = sent.bytes();
+        if now == before {
+            return None;
+        }
+        before = now;
+    }
+}

@@ -1,0 +1,73 @@
+//! The login of a transport: what it shows to its upstream, and a new one after a refusal.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Wire;
+use crate::Error;
+use crate::client::credentials::{Held, Origin, Proof};
+use crate::client::scope::lifetime;
+use crate::limits::{LOGIN_LIFETIME, REFRESH_LIFETIME, RENEW_PAUSE, TOKEN_MARGIN};
+use crate::runtime::party::Party;
+
+impl Wire {
+    /// What to show; after a refusal, what there is instead, which may be the same.
+    pub(in crate::client) async fn proof(&self, refused: Option<&Held>) -> Result<Held, Error> {
+        if let Origin::Fixed(proof) = &self.auth.credentials.origin {
+            let proof = proof.clone();
+            return Ok(Held { proof, number: 1, until: None, renewed: None });
+        }
+        let number = refused.map_or(0, |held| held.number);
+        let wire = self.clone();
+        let asked =
+            self.auth.credentials.flights.ask(&Party::Ourselves, number, |promise| async move {
+                promise.keep(wire.held_after(number).await);
+            });
+        asked.await.map(|(held, _)| held)
+    }
+
+    /// What is held while it is good and not the refused one; else a new one.
+    async fn held_after(&self, refused: u64) -> Result<Held, Error> {
+        let mut slot = self.auth.credentials.held.lock().await;
+        let mut number = 1;
+        let mut renewed = None;
+        if let Some(held) = &*slot {
+            let now = Instant::now();
+            let is_good = held.until.is_none_or(|until| now < until);
+            // Who is refused again right after is refused for good, and asking costs.
+            let just_renewed = held.renewed.is_some_and(|at| now < at + RENEW_PAUSE);
+            if is_good && (held.number != refused || just_renewed) {
+                return Ok(held.clone());
+            }
+            number = held.number + 1;
+            renewed = (held.number == refused).then_some(now);
+        }
+        let (proof, life) = self.look_up().await?;
+        if let Some(held) = slot.as_ref().filter(|held| held.proof == proof) {
+            number = held.number;
+        }
+        let until = Some(Instant::now() + life);
+        let held = Held { proof, number, until, renewed };
+        *slot = Some(held.clone());
+        Ok(held)
+    }
+
+    /// A proof from its origin, and for how long it is good.
+    async fn look_up(&self) -> Result<(Proof, Duration), Error> {
+        match &self.auth.credentials.origin {
+            Origin::Fixed(proof) => Ok((proof.clone(), LOGIN_LIFETIME)),
+            Origin::Docker(logins) => {
+                tracing::debug!(upstream = self.address(), "looking up the login");
+                Ok((Proof::of(logins.look_up().await?), LOGIN_LIFETIME))
+            }
+            Origin::Entra(login) => {
+                tracing::debug!(upstream = self.address(), "exchanging an Entra token");
+                let token = login.token().await?;
+                let refresh = self.exchange(&token, login.tenant()).await?;
+                let life = lifetime(refresh.expose()).unwrap_or(REFRESH_LIFETIME);
+                Ok((Proof::Refresh(refresh), life.saturating_sub(TOKEN_MARGIN)))
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! One upload to the upstream: a session, chunks with explicit lengths, the end. Follows the
+//! upstream's Locations and offsets, never its own idea of them. When what is sent again is decided
+//! in `push/transfer.rs`, how large a chunk is in `chunks.rs`.
+//!
+//! Invariant: an offset that the upstream names is believed only within what it was sent.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode, header};
+use hyper::Response;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use url::Url;
+use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, Span};
+
+use super::scope::{Access, Scope};
+use super::transport;
+use super::transport::{Ask, Effort, Wire};
+use super::{Haste, Upstream, failed, text};
+use crate::Error;
+use crate::runtime::body::{Body, Payload};
+
+/// What opening an upload led to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one match")]
+pub(crate) enum Started {
+    /// The upstream took the blob from another repository: nothing to send.
+    Mounted,
+    /// A session is open.
+    Session(Push),
+}
+
+/// An open upload session at the upstream. Dropped before its end it is given up there, behind.
+pub(crate) struct Push {
+    wire: Wire,
+    scope: Scope,
+    location: Url,
+    haste: Haste,
+    sent_bytes: u64,
+    /// The most that it can have.
+    offered_bytes: u64,
+    /// Nothing is open there any more.
+    over: bool,
+}
+
+impl Upstream {
+    /// Opens an upload of what is to be hashed by this algorithm, if it is known.
+    pub(crate) async fn open_upload(
+        &self,
+        repo: &RepoName,
+        algorithm: Option<Algorithm>,
+        haste: Haste,
+    ) -> Result<Push, Error> {
+        match self.start(repo, None, algorithm, haste).await? {
+            Started::Session(push) => Ok(push),
+            Started::Mounted => {
+                Err(failed(OPENING, "it answered 201 to an upload without content"))
+            }
+        }
+    }
+
+    /// Whether a 201 to a mount of such a digest can be counted on. Registries that keep everything as
+    /// SHA-256 (docker-registry 2.8) answer 201 to another one, and have the blob no more after that, even
+    /// if they had it before.
+    #[must_use]
+    pub(crate) fn mounts(digest: &Digest) -> bool {
+        digest.algorithm() == Algorithm::Sha256
+    }
+
+    /// Mounts a blob when the upstream agrees, else opens an upload of it. Only what it
+    /// [`mounts`](Self::mounts).
+    pub(crate) async fn mount(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        from: &RepoName,
+        haste: Haste,
+    ) -> Result<Started, Error> {
+        self.start(repo, Some((digest, from)), Some(digest.algorithm()), haste).await
+    }
+
+    /// The shortest chunk that it wants before the last one.
+    pub(crate) fn chunk_floor(&self) -> u64 {
+        self.wire.chunks().floor_bytes()
+    }
+
+    async fn start(
+        &self,
+        repo: &RepoName,
+        mount: Option<(&Digest, &RepoName)>,
+        algorithm: Option<Algorithm>,
+        haste: Haste,
+    ) -> Result<Started, Error> {
+        let endpoint = Endpoint::Uploads { repo: repo.clone() };
+        let (mut query, scope) = match mount {
+            None => (String::new(), Scope::repo(repo, Access::Push)),
+            Some((digest, from)) => {
+                (format!("?mount={digest}&from={from}"), Scope::mount(repo, from))
+            }
+        };
+        // Registries that know one algorithm only are not bothered with its name.
+        if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != Algorithm::Sha256) {
+            let joint = if query.is_empty() { '?' } else { '&' };
+            query = format!("{query}{joint}digest-algorithm={algorithm}");
+        }
+        let mut ask = Ask::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
+        ask.effort = haste.into();
+        let (wire, scope) = (self.wire.clone(), Scope::repo(repo, Access::Push));
+        // Goes on to its end when the caller goes away: a session that is opened then gives itself up.
+        let work = tokio::spawn(open(wire, ask, scope, mount.is_some(), haste));
+        match work.await {
+            Ok(started) => started,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+}
+
+async fn open(
+    wire: Wire,
+    ask: Ask,
+    scope: Scope,
+    mounts: bool,
+    haste: Haste,
+) -> Result<Started, Error> {
+    let url = ask.url.clone();
+    let response = wire.send(ask, OPENING).await?;
+    if mounts && response.status() == StatusCode::CREATED {
+        wire.drain(response, OPENING).await?;
+        return Ok(Started::Mounted);
+    }
+    let location = next_location(&wire, &url, &response)?;
+    wire.chunks().announced(chunk_floor(&response));
+    wire.drain(response, OPENING).await?;
+    let (sent_bytes, offered_bytes, over) = (0, 0, false);
+    let push = Push { wire, scope, location, haste, sent_bytes, offered_bytes, over };
+    Ok(Started::Session(push))
+}
+
+const OPENING: &str = "opening an upload";
+const SENDING: &str = "sending a chunk";
+const ENDING: &str = "ending an upload";
+const CANCELLING: &str = "cancelling an upload";
+
+impl Push {
+    /// How many bytes the upstream has.
+    #[must_use]
+    pub(crate) const fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    /// Sends some of the next `there_bytes` bytes, at most `most` of them; they start at
+    /// [`Push::sent_bytes`], and `body` makes them as often as they are needed. The upstream may take
+    /// fewer.
+    pub(crate) async fn send(
+        &mut self,
+        there_bytes: u64,
+        most: u64,
+        body: impl Fn(Span) -> Body + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        let wire = self.wire.clone();
+        let chunk = wire.chunks().next(there_bytes, most);
+        let (first, end) = (self.sent_bytes, self.sent_bytes + chunk.bytes);
+        let Some(span) = Span::new(first, end) else { return Ok(()) };
+        let mut ask = Ask::new(Method::PATCH, self.location.clone(), self.scope.clone());
+        ask.headers.insert(header::CONTENT_TYPE, transport::value("application/octet-stream"));
+        // `start-end` without a unit: ACR refuses the form of RFC 9110.
+        let range = ChunkRange { first, last: end - 1 };
+        ask.headers.insert(header::CONTENT_RANGE, transport::value(&range.to_string()));
+        ask.body = Payload::Made { size_bytes: chunk.bytes, make: Arc::new(move || body(span)) };
+        ask.effort = Effort::Once;
+        self.offered_bytes = self.offered_bytes.max(end);
+        let (url, began) = (ask.url.clone(), Instant::now());
+        match self.wire.send(ask, SENDING).await {
+            Ok(response) => {
+                chunk.taken(began.elapsed());
+                self.location = next_location(&self.wire, &url, &response)?;
+                let taken = offset(&response).unwrap_or(end);
+                self.wire.drain(response, SENDING).await?;
+                self.sent_bytes = self.believed(taken)?;
+                Ok(())
+            }
+            Err(error) => {
+                match &error {
+                    Error::UpstreamRefused { status, .. }
+                        if *status == StatusCode::PAYLOAD_TOO_LARGE =>
+                    {
+                        chunk.too_large();
+                    }
+                    Error::UpstreamFailed { .. } => chunk.lost(),
+                    _ => {}
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// An offset of the upstream's, when it can be true.
+    fn believed(&self, offset: u64) -> Result<u64, Error> {
+        if offset <= self.offered_bytes {
+            return Ok(offset);
+        }
+        let offered = self.offered_bytes;
+        Err(failed(SENDING, format!("it says it has {offset} bytes of {offered} that it was sent")))
+    }
+
+    /// Asks how much the upstream has, after a chunk whose fate is unknown; `false` when it says what
+    /// cannot be.
+    pub(crate) async fn resync(&mut self) -> Result<bool, Error> {
+        let ask = Ask::new(Method::GET, self.location.clone(), self.scope.clone());
+        let url = ask.url.clone();
+        let response = self.wire.send(ask, "asking for an upload").await?;
+        if let Ok(location) = next_location(&self.wire, &url, &response) {
+            self.location = location;
+        }
+        // `0-0` is how registries say both "nothing" and "one byte": a chunk at 0 is refused by one that
+        // has a byte, and then the upload starts over.
+        let there = offset(&response).filter(|bytes| *bytes > 1).unwrap_or(0);
+        self.wire.drain(response, "asking for an upload").await?;
+        self.sent_bytes = there;
+        Ok(there <= self.offered_bytes)
+    }
+
+    /// Ends the upload; when it returns, the upstream has the blob.
+    pub(crate) async fn finish(&mut self, digest: &Digest) -> Result<(), Error> {
+        let mut url = self.location.clone();
+        url.query_pairs_mut().append_pair("digest", &digest.to_string());
+        let mut ask = Ask::new(Method::PUT, url, self.scope.clone());
+        ask.effort = self.haste.into();
+        let response = self.wire.send(ask, ENDING).await?;
+        if response.status() != StatusCode::CREATED {
+            return Err(failed(ENDING, format!("{} instead of 201", response.status())));
+        }
+        self.over = true;
+        self.wire.drain(response, ENDING).await?;
+        Ok(())
+    }
+
+    /// The upstream does not know it any more, or has made a blob of it.
+    pub(crate) fn forget(mut self) {
+        self.over = true;
+    }
+
+    /// Gives the upload up. A failure is of no consequence: the upstream expires sessions.
+    pub(crate) async fn cancel(mut self) {
+        self.over = true;
+        self.farewell().await;
+    }
+
+    fn farewell(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (wire, scope, location) =
+            (self.wire.clone(), self.scope.clone(), self.location.clone());
+        async move {
+            if let Err(error) = give_up(&wire, &scope, location).await {
+                tracing::debug!(%error, "an upload was left to expire at the upstream");
+            }
+        }
+    }
+}
+
+impl Drop for Push {
+    fn drop(&mut self) {
+        if !self.over {
+            self.wire.farewells().say(self.farewell());
+        }
+    }
+}
+
+/// Cancels an upload. One whose last chunk broke off may not be known at this Location any more: then
+/// it is asked where it is.
+async fn give_up(wire: &Wire, scope: &Scope, location: Url) -> Result<(), Error> {
+    let ask = |method: Method, url: &Url| {
+        let ask = Ask::new(method, url.clone(), scope.clone());
+        Ask { effort: Effort::Once, ..ask }
+    };
+    match wire.send(ask(Method::DELETE, &location), CANCELLING).await {
+        Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {}
+        answered => return answered.map(|_| ()),
+    }
+    let response = wire.send(ask(Method::GET, &location), CANCELLING).await?;
+    let location = next_location(wire, &location, &response)?;
+    wire.drain(response, CANCELLING).await?;
+    wire.send(ask(Method::DELETE, &location), CANCELLING).await.map(|_| ())
+}
+
+/// Where to go on: opaque, with all of its query, relative or absolute.
+fn next_location(wire: &Wire, asked: &Url, response: &Response<Incoming>) -> Result<Url, Error> {
+    let location = text(response.headers(), header::LOCATION);
+    let location = location.ok_or_else(|| failed(OPENING, "the answer has no Location"))?;
+    wire.led_to(asked, location, OPENING)
+}
+
+/// What it says of the shortest chunk that it wants (`OCI-Chunk-Min-Length`); 0 when nothing.
+fn chunk_floor(response: &Response<Incoming>) -> u64 {
+    let said = response.headers().get("oci-chunk-min-length");
+    said.and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
+}
+
+/// The number of bytes that `Range: 0-last` speaks of.
+fn offset(response: &Response<Incoming>) -> Option<u64> {
+    let range: ChunkRange = text(response.headers(), header::RANGE)?.parse().ok()?;
+    range.last.checked_add(1)
+}

@@ -1,0 +1,72 @@
+//! What a reload of the configuration changes while requests run: one value, replaced as a whole.
+//! Who replaces it is `ops/reload.rs`.
+//!
+//! Invariant: a request sees one configuration from its first line to its last.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::registries::{UpstreamSet, Upstreams};
+use crate::settings::error::ConfigError;
+use crate::settings::hosts::Hosts;
+use crate::settings::limits::Limits;
+use crate::settings::trusted_proxies::TrustedProxies;
+
+/// The rules of the moment.
+pub(crate) struct Rules {
+    /// Who may do what.
+    pub(crate) access: Access,
+    /// Under which names the registry may be asked for where nobody has to log in, and the admin address.
+    pub(crate) hosts: Hosts,
+    pub(crate) admin_hosts: Hosts,
+    /// Who is believed about the addresses of clients.
+    pub(crate) proxies: TrustedProxies,
+    /// Whether passwords may cross a network readable.
+    pub(crate) may_be_plain: bool,
+    /// How much of everything.
+    pub(crate) limits: Arc<Limits>,
+    /// The registries behind.
+    pub(crate) upstreams: Arc<UpstreamSet>,
+}
+
+/// Where the rules of the moment are.
+pub(crate) struct Live(ArcSwap<Rules>);
+
+impl Rules {
+    /// What a configuration says, with its registries; the store is open. After others, what they
+    /// learned of the outside stays known. Blocks.
+    pub(crate) fn new(
+        config: &Config,
+        set: Arc<UpstreamSet>,
+        upstreams: &Arc<Upstreams>,
+        before: Option<&Self>,
+    ) -> Result<Self, ConfigError> {
+        let before = before.map(|before| &before.access);
+        let access = Access::new(&config.access, &config.store, upstreams, before)?;
+        let (proxies, limits) = (config.trusted_proxies.clone(), Arc::new(config.limits.clone()));
+        let hosts = Hosts::new(&config.hosts, Some(&config.listen));
+        let admin_hosts = Hosts::new(&config.hosts, config.admin.as_ref());
+        let may_be_plain = config.may_be_plain;
+        Ok(Self { access, hosts, admin_hosts, proxies, may_be_plain, limits, upstreams: set })
+    }
+}
+
+impl Live {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self(ArcSwap::from_pointee(rules))
+    }
+
+    /// The rules for one request.
+    #[must_use]
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.0.load_full()
+    }
+
+    /// From now on these count, for requests that begin.
+    pub(crate) fn replace(&self, rules: Rules) {
+        self.0.store(Arc::new(rules));
+    }
+}

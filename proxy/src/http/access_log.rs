@@ -1,0 +1,309 @@
+//! What is said of a request when its answer is over: one line in the log, the metrics, the end of its
+//! span. What a handler found out on the way stands in [`Notes`].
+//!
+//! Invariant: every request is said once, also when its client goes away before the answer or in the
+//! middle of it; nothing that a client sent can end the line or add a field to it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+use tracing::Span;
+
+use crate::access::Caller;
+use crate::client::Upstream;
+use crate::http::response::{DOCKER_CONTENT_DIGEST, WHARF_CACHE};
+use crate::http::route::Route;
+use crate::http::user_agent::Agent;
+use crate::observe::metrics::{Metrics, Over, RouteClass};
+use crate::observe::outcome::Outcome;
+use crate::runtime::memory_gauge::Purse;
+use crate::runtime::shares::Share;
+use crate::runtime::spans;
+
+/// Which request a log line is about.
+static REQUESTS: AtomicU64 = AtomicU64::new(1);
+/// The number of a request, for those who report trouble.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is found out about a request on its way.
+pub(crate) struct Notes {
+    /// What it asks for.
+    pub(crate) route: RouteClass,
+    /// Where its repository lives, once that is known.
+    pub(crate) home: Home,
+    /// The registry that it means (`?ns=`).
+    pub(crate) namespace: Option<String>,
+    /// Who asks, once that is proven.
+    pub(crate) caller: Option<Caller>,
+    /// Whose certificate its connection showed.
+    pub(crate) certificate: Option<Arc<str>>,
+    /// Counted among the requests of its party, until this is dropped.
+    pub(crate) open: Option<Share>,
+    /// What whoever asks holds in memory, and may hold.
+    pub(crate) purse: Option<Purse>,
+    /// Since when it is held, if it is.
+    pub(crate) held: Option<Instant>,
+}
+
+/// Where a repository lives.
+pub(crate) enum Home {
+    /// It names none, or was refused before that was looked at.
+    Unknown,
+    /// Here and nowhere else.
+    Here,
+    /// At an upstream.
+    There(Arc<Upstream>),
+}
+
+/// A request from its head to the end of its answer.
+pub(crate) struct Account {
+    metrics: Arc<Metrics>,
+    id: u64,
+    started: Instant,
+    peer: SocketAddr,
+    client: IpAddr,
+    method: Method,
+    uri: Uri,
+    /// What handlers found out.
+    pub(crate) notes: Notes,
+    status: Option<StatusCode>,
+    outcome: Option<Outcome>,
+    digest: Option<HeaderValue>,
+    first_byte: Option<Duration>,
+    sent_bytes: u64,
+    complete: bool,
+    agent: Agent,
+    /// For how long it was held before its answer.
+    held: Duration,
+    span: Span,
+}
+
+impl Notes {
+    /// What the route says.
+    pub(crate) const fn class(route: &Route) -> RouteClass {
+        match route {
+            Route::Base | Route::Catalog(_) => RouteClass::Other,
+            Route::Blob { .. } | Route::DeleteBlob { .. } => RouteClass::Blob,
+            Route::Manifest { .. }
+            | Route::PutManifest { .. }
+            | Route::DeleteManifest { .. }
+            | Route::NoManifest { .. } => RouteClass::Manifest,
+            Route::StartUpload { .. }
+            | Route::UploadStatus { .. }
+            | Route::PatchUpload { .. }
+            | Route::FinishUpload { .. }
+            | Route::CancelUpload { .. } => RouteClass::Upload,
+            Route::Tags { .. } => RouteClass::Tags,
+            Route::Referrers { .. } => RouteClass::Referrers,
+        }
+    }
+
+    fn upstream(&self) -> &str {
+        match &self.home {
+            Home::Unknown => "-",
+            Home::Here => "local",
+            Home::There(upstream) => upstream.label(),
+        }
+    }
+}
+
+impl Account {
+    /// A request that has just begun. `client` is who it comes from by the rules of the moment;
+    /// `trusted` whether its peer is believed.
+    pub(crate) fn open(
+        metrics: &Arc<Metrics>,
+        parts: &Parts,
+        (peer, client): (SocketAddr, IpAddr),
+        trusted: bool,
+    ) -> Self {
+        metrics.began();
+        let notes = Notes {
+            route: RouteClass::Other,
+            home: Home::Unknown,
+            namespace: None,
+            caller: None,
+            certificate: None,
+            open: None,
+            purse: None,
+            held: None,
+        };
+        Self {
+            metrics: Arc::clone(metrics),
+            id: REQUESTS.fetch_add(1, Ordering::Relaxed),
+            started: Instant::now(),
+            peer,
+            client,
+            method: parts.method.clone(),
+            uri: parts.uri.clone(),
+            notes,
+            status: None,
+            outcome: None,
+            digest: None,
+            first_byte: None,
+            sent_bytes: 0,
+            complete: false,
+            agent: Agent::of(&parts.headers),
+            held: Duration::ZERO,
+            span: spans::request(parts, trusted),
+        }
+    }
+
+    /// Its number.
+    pub(crate) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Who it comes from.
+    pub(crate) const fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// Its span, to work in.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Its answer: the account goes on with the body.
+    pub(crate) fn answered<B: HttpBody>(
+        mut self,
+        mut answer: Response<B>,
+    ) -> Response<Accounted<B>> {
+        if let Ok(value) = HeaderValue::from_str(&self.id.to_string()) {
+            answer.headers_mut().insert(X_REQUEST_ID, value);
+        }
+        self.held = self.notes.held.map(|since| since.elapsed()).unwrap_or_default();
+        let status = answer.status();
+        self.metrics.answer(status);
+        let told = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
+        let told = told.and_then(Outcome::parse);
+        self.outcome = answer.extensions_mut().remove::<Outcome>().or(told);
+        if let Some(outcome) = self.outcome {
+            match &self.notes.home {
+                Home::There(upstream) => upstream.reads().count(outcome),
+                Home::Here => self.metrics.local_reads.count(outcome),
+                Home::Unknown => {}
+            }
+        }
+        self.digest = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
+        self.status = Some(status);
+        if answer.body().is_end_stream() {
+            self.first_byte = Some(self.started.elapsed());
+        }
+        answer.map(|body| Accounted { body, account: Some(self), ended: false })
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let total = self.started.elapsed();
+        let first_byte = self.first_byte.unwrap_or(total);
+        let cut_off = !self.complete;
+        let (route, sent_bytes) = (self.notes.route, self.sent_bytes);
+        let over = Over { route, status: self.status, first_byte, total, sent_bytes, cut_off };
+        self.metrics.over(&over);
+        let status = self.status.map_or(0, |status| status.as_u16());
+        let outcome = self.outcome.map_or("-", Outcome::as_str);
+        spans::end_request(&self.span, status, outcome, self.notes.upstream());
+        let digest = self.digest.as_ref().and_then(|digest| digest.to_str().ok());
+        tracing::info!(
+            id = self.id,
+            peer = %self.peer,
+            client = %self.client,
+            caller = self.notes.caller.as_ref().map_or("-", Caller::name),
+            certificate = self.notes.certificate.as_deref().unwrap_or("-"),
+            method = %self.method,
+            path = self.uri.path(),
+            namespace = self.notes.namespace.as_deref().unwrap_or("-"),
+            route = route.as_str(),
+            upstream = self.notes.upstream(),
+            status,
+            outcome,
+            digest = digest.unwrap_or("-"),
+            sent = sent_bytes,
+            agent = self.agent.as_str(),
+            held_ms = milliseconds(self.held),
+            first_ms = milliseconds(first_byte),
+            ms = milliseconds(total),
+            cut_off,
+            "request"
+        );
+    }
+}
+
+/// With three digits, which is as exact as it can be.
+#[expect(clippy::cast_precision_loss, reason = "microseconds of a request need no 53 bits")]
+fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
+/// The body of an answer, with the account of its request.
+pub(crate) struct Accounted<B: HttpBody> {
+    body: B,
+    account: Option<Account>,
+    ended: bool,
+}
+
+impl<B: HttpBody> Accounted<B> {
+    /// Of an answer that nobody keeps account of.
+    pub(crate) const fn nobodys(body: B) -> Self {
+        Self { body, account: None, ended: false }
+    }
+
+    /// Whether all of it was given. A connection does not ask for an end that it knows of.
+    fn is_complete(&self) -> bool {
+        self.ended || self.body.is_end_stream() || self.body.size_hint().exact() == Some(0)
+    }
+}
+
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Accounted<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let bytes = match &frame {
+            Some(Ok(frame)) => frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) => 0,
+            None => {
+                self.ended = true;
+                0
+            }
+        };
+        if let Some(account) = &mut self.account {
+            if account.first_byte.is_none() {
+                account.first_byte = Some(account.started.elapsed());
+            }
+            account.sent_bytes += bytes as u64;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B: HttpBody> Drop for Accounted<B> {
+    fn drop(&mut self) {
+        let complete = self.is_complete();
+        if let Some(account) = &mut self.account {
+            account.complete = complete;
+        }
+    }
+}

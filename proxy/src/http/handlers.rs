@@ -1,0 +1,274 @@
+//! From a route to an answer: one match, no logic. The work is in the files below.
+
+mod admin;
+mod blobs;
+mod collected_body;
+mod current_digest;
+mod deletes;
+mod listings;
+mod manifest_push;
+mod manifest_puts;
+mod manifests;
+mod namespace;
+mod permission;
+mod put_request;
+mod rated_body;
+mod reachability;
+mod redelivery;
+mod references;
+mod referrers;
+mod request_body;
+mod token;
+mod uploads;
+mod write_once_check;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, StatusCode, header};
+
+use crate::Error;
+use crate::access::Caller;
+use crate::config::active::{Live, Rules};
+use crate::http::access_log::{Home, Notes};
+use crate::http::admission::Admission;
+use crate::http::audit::Act;
+use crate::http::response::{API_VERSION, Answer, answer};
+use crate::http::route::Route;
+use crate::http::tls::Tls;
+use crate::maintenance::Keeper;
+use crate::maintenance::readiness::Readiness;
+use crate::observe::metrics::Metrics;
+use crate::pull::Cache;
+use crate::push::change_locks::Turns;
+use crate::push::outbox::Deliveries;
+use crate::push::uploads::Uploads;
+use crate::push::write_once::WriteOnce;
+use crate::registries::Site;
+use crate::runtime::body::Body;
+use crate::runtime::detached::Finishing;
+use crate::runtime::memory_gauge::Purse;
+use crate::runtime::party;
+use crate::runtime::party::Party;
+use crate::settings::limits::Limits;
+
+pub(crate) use admin::admin;
+pub(crate) use manifest_puts::Puts;
+use namespace::Namespace;
+pub(crate) use request_body::RequestBody;
+pub(crate) use token::token;
+
+/// Everything that handlers share.
+pub(crate) struct App {
+    /// Reads.
+    pub cache: Cache,
+    /// Writes of blobs.
+    pub uploads: Uploads,
+    /// What is owed to upstreams.
+    pub deliveries: Deliveries,
+    /// Whose turn it is to change a tag.
+    pub turns: Turns,
+    /// What goes on although its client went away.
+    pub finishing: Finishing,
+    /// Manifests that are being put.
+    pub puts: Puts,
+    /// Which tags are put once.
+    pub write_once: Arc<WriteOnce>,
+    /// What a reload changes.
+    pub live: Live,
+    /// Who is let in.
+    pub admission: Admission,
+    /// What clients are shown; plain HTTP without it.
+    pub tls: Option<Arc<Tls>>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The store as an operator sees it.
+    pub keeper: Keeper,
+    /// Whether this may be sent requests.
+    pub readiness: Readiness,
+}
+
+/// A request whose URL was parsed. It may be answered more than once, until one answer stands.
+pub(crate) struct Call {
+    /// What is wanted, by the names that it has here.
+    pub route: Route,
+    /// What the caller calls it, when it is another name, or why there is no such name here.
+    namespace: Result<Option<Namespace>, Error>,
+    /// Headers as they came.
+    pub headers: HeaderMap,
+    /// From where it comes, for the log.
+    pub client: IpAddr,
+    /// Who asks.
+    pub caller: Caller,
+    /// What they hold in memory, and may hold.
+    pub purse: Purse,
+    /// The rules when it came.
+    pub rules: Arc<Rules>,
+    /// What it changes.
+    act: Act,
+}
+
+/// Who asks, and how.
+pub(crate) struct Asking {
+    /// Headers as they came.
+    pub headers: HeaderMap,
+    /// From where, for the log.
+    pub client: IpAddr,
+    /// Who.
+    pub caller: Caller,
+    /// What they hold in memory, and may hold.
+    pub purse: Purse,
+    /// The rules when it came.
+    pub rules: Arc<Rules>,
+}
+
+impl Call {
+    /// Of a route as the caller names things; `namespace` is the registry that is meant (`?ns=`).
+    pub(crate) fn new(app: &App, mut route: Route, host: Option<String>, asking: Asking) -> Self {
+        let Asking { headers, client, caller, purse, rules } = asking;
+        let namespace = Namespace::enter(&app.cache.upstreams, &mut route, (host, &headers));
+        let act = Act::of(&route, &caller, client);
+        Self { route, namespace, headers, client, caller, purse, rules, act }
+    }
+}
+
+impl App {
+    /// What this party holds in memory, and may hold.
+    pub(crate) fn purse(&self, party: Party, limits: &Limits) -> Purse {
+        self.cache.bridge.held().purse(party, limits.bytes)
+    }
+
+    /// The same for what is done for nobody in particular.
+    pub(crate) fn own_purse(&self) -> Purse {
+        self.purse(Party::Ourselves, &self.live.rules().limits)
+    }
+}
+
+/// Answers a call. What is left of the body afterwards is the caller's to deal with.
+pub(crate) async fn dispatch(
+    app: &Arc<App>,
+    call: &Call,
+    body: &mut RequestBody,
+    notes: &mut Notes,
+) -> Result<Answer, Error> {
+    let namespace = match permit(call).await {
+        Ok(namespace) => namespace,
+        Err(error) => return call.act.ended(Err(error)),
+    };
+    if let Some((repo, id)) = call.route.upload() {
+        uploads::require_own(app, call, repo, id)?;
+    }
+    notes.home = home(app, &call.route);
+    let has_own_login = call.caller.login().is_some();
+    let handled = handle(app, call, namespace, body);
+    let mut answer = match party::work_for(call.caller.party(), handled).await {
+        Ok(answer) => answer,
+        // Of a login that is theirs, that it may not is no fault of the upstream, nor of ours.
+        Err(Error::UpstreamDenied { .. }) if has_own_login => return Err(Error::Denied),
+        Err(mut error) => {
+            if let Some(namespace) = namespace {
+                namespace.leave_refused(&mut error);
+            }
+            return Err(error);
+        }
+    };
+    if let Some(repo) = call.route.repo().filter(|_| call.route.writes()) {
+        app.cache.written(repo);
+    }
+    if let Some(namespace) = namespace {
+        namespace.leave(&mut answer);
+    }
+    Ok(answer)
+}
+
+/// Asks whether the call may be answered, before anything else is: also a name that nobody serves is
+/// for those who may come in.
+async fn permit(call: &Call) -> Result<Option<&Namespace>, Error> {
+    let access = &call.rules.access;
+    match (&call.namespace, permission::need(&call.route)) {
+        (Ok(_), Some(need)) => access.authorize(&call.caller, &need).await?,
+        _ => access.admit(&call.caller, permission::door(&call.route)).await?,
+    }
+    call.namespace.as_ref().map(Option::as_ref).map_err(Clone::clone)
+}
+
+async fn handle(
+    app: &Arc<App>,
+    call: &Call,
+    namespace: Option<&Namespace>,
+    body: &mut RequestBody,
+) -> Result<Answer, Error> {
+    let Call { route, headers, client, caller, purse, rules, act, .. } = call;
+    match route {
+        Route::Base => Ok(base()),
+        Route::Catalog(cursor) => {
+            listings::catalog(app, cursor.clone(), caller.clone(), Arc::clone(rules)).await
+        }
+        Route::Blob { repo, digest, head: false } => {
+            blobs::get(app, repo, digest, headers, (caller, purse)).await
+        }
+        Route::Blob { repo, digest, head: true } => {
+            blobs::head(app, repo, digest, headers, caller).await
+        }
+        Route::DeleteBlob { repo, digest } => {
+            let act = act.clone();
+            deletes::blob(app, (repo.clone(), *digest), (caller.clone(), *client), act).await
+        }
+        Route::Manifest { repo, reference, head } => {
+            manifests::get(app, repo, reference, *head, (headers, caller, purse)).await
+        }
+        Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo.clone())),
+        Route::PutManifest { repo, reference, tags } => {
+            let (repo, reference, tags) = (repo.clone(), reference.clone(), tags.clone());
+            let (caller, client, purse) = (caller.clone(), *client, purse.clone());
+            let put = put_request::Put { repo, reference, tags, caller, client, purse };
+            Box::pin(manifests::put(app, (put, act), headers, (body, &rules.limits))).await
+        }
+        Route::DeleteManifest { repo, reference } => {
+            let (named, act) = ((repo.clone(), reference.clone()), act.clone());
+            deletes::manifest(app, named, (caller, *client), act).await
+        }
+        Route::StartUpload { repo, start } => {
+            let room = uploads::room(app, caller, &rules.limits).await?;
+            let opening = uploads::Opening { repo, caller, rules };
+            uploads::start(app, opening, (start.clone(), room), (headers, body.pieces())).await
+        }
+        Route::UploadStatus { repo, id } => uploads::status(app, repo, *id),
+        Route::PatchUpload { repo, id } => {
+            uploads::patch(app, (repo, *id), (caller, rules), (headers, body)).await
+        }
+        Route::FinishUpload { repo, id, digest } => {
+            let end = uploads::End { repo: repo.clone(), id: *id, digest: *digest };
+            uploads::finish(app, end, (caller, rules), (headers, body)).await
+        }
+        Route::CancelUpload { repo, id } => uploads::cancel(app, repo, *id).await,
+        Route::Tags { repo, cursor } => {
+            let name = namespace.map_or(repo, Namespace::asked);
+            listings::tags(app, repo, name, cursor.clone(), (caller, purse)).await
+        }
+        Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
+            let (repo, subject, purse) = (repo.clone(), *subject, purse.clone());
+            let artifact_type = artifact_type.clone();
+            let asked = referrers::Asked { repo, subject, artifact_type, purse };
+            // On the heap, as all that is large and seldom wanted.
+            Box::pin(referrers::referrers(app, asked, cursor.clone(), caller)).await
+        }
+    }
+}
+
+/// Where the repository of a route lives; asked only when its caller may know.
+fn home(app: &App, route: &Route) -> Home {
+    match route.repo().map(|repo| app.cache.upstreams.site(repo)) {
+        Some(Ok(Site::Local)) => Home::Here,
+        Some(Ok(Site::Remote(remote))) => Home::There(remote.upstream),
+        Some(Err(_)) | None => Home::Unknown,
+    }
+}
+
+/// `GET /v2/`: this is a registry.
+fn base() -> Answer {
+    let (version, this) = API_VERSION;
+    let headers =
+        [(header::CONTENT_TYPE, "application/json".to_owned()), (version, this.to_owned())];
+    answer(StatusCode::OK, &headers, Body::full("{}"))
+}

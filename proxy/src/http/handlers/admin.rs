@@ -1,0 +1,99 @@
+//! The admin address: health, readiness, metrics. Never on the address that clients use.
+
+use std::sync::Arc;
+
+use http::header::ALLOW;
+use http::{HeaderValue, Method, StatusCode};
+use wharf_store::limits::DELIVERIES_MAX;
+
+use super::App;
+use super::listings::plain;
+use crate::client::Upstream;
+use crate::http::metrics_page::{self, Admitted, Bound, Gauges, ProcessState};
+use crate::http::response::Answer;
+use crate::limits::{
+    FILLS_MAX, PARTY_TURNS_MAX, PUTS_MAX, QUESTIONS_MAX, RELAYS_MAX, SHARES, TURNS_MAX, UPLOADS_MAX,
+};
+
+/// Answers a request on the admin address.
+pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n".to_owned());
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    match path {
+        "/healthz" => plain(StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" => match app.readiness.missing(&app.keeper).await {
+            missing if missing.is_empty() => plain(StatusCode::OK, "ready\n".to_owned()),
+            missing => plain(StatusCode::SERVICE_UNAVAILABLE, missing),
+        },
+        "/metrics" => plain(StatusCode::OK, metrics_page::render(&app.metrics, &gauges(app).await)),
+        _ => plain(StatusCode::NOT_FOUND, "try /healthz, /readyz or /metrics\n".to_owned()),
+    }
+}
+
+/// What is read at the moment of asking.
+async fn gauges(app: &App) -> Gauges {
+    let ready = app.readiness.missing(&app.keeper).await.is_empty();
+    let process = app.cache.bridge.run(ProcessState::read).await;
+    let (uploads, uploads_resting) = app.uploads.count();
+    let usage = app.keeper.usage().await;
+    let state = |upstream: &Arc<Upstream>| (Arc::clone(upstream.label()), upstream.state());
+    let (manifests, tags) = app.cache.questions();
+    let deliveries = app.deliveries.state();
+    let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
+    let of_access = app.live.rules().access.state().into_iter();
+    let of_access = of_access.chain([app.admission.waiting()]);
+    let of_access = of_access.map(|(name, used, most)| Bound::new(name, used, most));
+    let limits = Arc::clone(&app.live.rules().limits);
+    let (fills_of_one, fills_ended) = app.cache.fills_shared();
+    let bounds = vec![
+        Bound::new("downloads", app.cache.fills(), FILLS_MAX),
+        Bound::new("downloads of one party", fills_of_one, limits.fills_per_user),
+        Bound::new("relayed downloads", app.cache.relays(), RELAYS_MAX),
+        Bound::new("manifest requests", manifests, QUESTIONS_MAX),
+        Bound::new("tag requests", tags, QUESTIONS_MAX),
+        Bound::new("puts of manifests", app.puts.count(), PUTS_MAX),
+        Bound::new("uploads", app.uploads.taken().0, UPLOADS_MAX),
+        Bound::new("changes of tags and blobs", app.turns.count(), TURNS_MAX),
+        Bound::new("changes of tags and blobs of one party", app.turns.largest(), PARTY_TURNS_MAX),
+        Bound::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
+        Bound::new(
+            "blobs of one party that wait for the upstream",
+            app.deliveries.largest(),
+            DELIVERIES_MAX / SHARES,
+        ),
+    ];
+    let bounds = bounds.into_iter().chain(of_access).collect();
+    Gauges {
+        process,
+        ready,
+        fills: app.cache.fills(),
+        fills_ended,
+        uploads,
+        uploads_resting,
+        deliveries,
+        places: app.cache.bridge.places(),
+        jobs: app.cache.bridge.jobs(),
+        bounds,
+        scrub: app.keeper.scrub_state(),
+        usage,
+        upstreams: app.cache.upstreams.all().iter().map(state).collect(),
+        admitted: admitted(app),
+    }
+}
+
+/// What is used of the bounds on clients, and who ended at one.
+fn admitted(app: &App) -> Admitted {
+    let limits = &app.live.rules().limits;
+    Admitted {
+        uses: app.admission.state(limits, &app.cache.bridge.held(), app.uploads.taken()),
+        refusals: app.admission.counts.rows().collect(),
+        held: app.admission.holds.held() as u64,
+        holds: app.admission.holds.rows().collect(),
+        waits: app.admission.counts.waits().collect(),
+        waiting: app.admission.waiting().1 as u64,
+        tls: app.tls.as_ref().map(|tls| tls.state()),
+    }
+}

@@ -1,0 +1,110 @@
+//! `GET` and `HEAD` of blobs (distribution-spec end-2).
+
+use std::future::poll_fn;
+
+use http::{HeaderMap, header};
+use wharf_oci::{ByteRange, Digest, RepoName, Span};
+use wharf_store::{InFlight, Tail};
+
+use super::App;
+use crate::Error;
+use crate::access::Caller;
+use crate::http::response;
+use crate::http::response::Answer;
+use crate::limits::ARRIVAL_WAIT;
+use crate::pull::{Arriving, Relayed, ServedBlob, StoredBlob};
+use crate::runtime::body::Body;
+use crate::runtime::memory_gauge::Purse;
+
+pub(super) async fn head(
+    app: &App,
+    repo: &RepoName,
+    digest: &Digest,
+    headers: &HeaderMap,
+    caller: &Caller,
+) -> Result<Answer, Error> {
+    let (info, came) = app.cache.blob_info(repo, digest, caller).await?;
+    app.metrics.outcome(came.outcome);
+    if let Some(unchanged) = response::not_modified(headers, digest, came.told) {
+        return Ok(response::with_account(unchanged, came));
+    }
+    let full = response::blob(digest, None, came.told, Body::empty());
+    Ok(response::with_account(response::head(full, info.size_bytes), came))
+}
+
+pub(super) async fn get(
+    app: &App,
+    repo: &RepoName,
+    digest: &Digest,
+    headers: &HeaderMap,
+    (caller, purse): (&Caller, &Purse),
+) -> Result<Answer, Error> {
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        // Whoever has it needs no download, only to hear that the repository has it.
+        let (_, came) = app.cache.blob_info(repo, digest, caller).await?;
+        if let Some(unchanged) = response::not_modified(headers, digest, came.told) {
+            return Ok(response::with_account(unchanged, came));
+        }
+    }
+    let range = byte_range(headers);
+    let (served, came) = app.cache.blob(repo, digest, range, caller).await?;
+    app.metrics.outcome(came.outcome);
+    let told = came.told;
+    let bridge = app.cache.bridge.clone();
+    let known_bytes = digest.is_of_nothing().then_some(0);
+    let answer = match served {
+        ServedBlob::Stored(StoredBlob { part, first, rest }) => {
+            // Many may have begun to read at once, when there was room for each of them.
+            purse.may_begin()?;
+            response::blob(digest, part, told, Body::stored(bridge, first, rest))
+        }
+        ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }) => {
+            arrived(&blob, part.map(|part| part.span)).await?;
+            let body = match part {
+                Some(part) => Body::in_flight_part(bridge, blob, part.span, ending),
+                None => Body::in_flight(bridge, blob, size_bytes.or(known_bytes)),
+            };
+            response::blob(digest, part, told, body.seated(seat))
+        }
+        ServedBlob::Relayed(Relayed { size_bytes, pieces }, part) => {
+            let bytes = part.map(|part| part.span.end() - part.span.start()).or(size_bytes);
+            let bytes = bytes.or(known_bytes);
+            response::blob(digest, part, told, Body::relayed(pieces, bytes))
+        }
+    };
+    Ok(response::with_account(answer, came))
+}
+
+/// Waits a little for the first byte of the answer, so that a download that fails before it is an
+/// error with a status and not a body that breaks off. A blob of one segment is proven by then. Not
+/// for long: the client of a slow upstream is to know that there is an answer.
+async fn arrived(blob: &InFlight, span: Option<Span>) -> Result<(), Error> {
+    let start = span.map_or(0, |span| span.start());
+    let first = poll_fn(|context| blob.poll_read(start, context));
+    match tokio::time::timeout(ARRIVAL_WAIT, first).await {
+        Ok(Tail::Abandoned(reason)) => {
+            Err(Error::UpstreamFailed { operation: "fetching a blob", reason })
+        }
+        Ok(Tail::Bytes(_) | Tail::Stored | Tail::End) | Err(_) => Ok(()),
+    }
+}
+
+/// A range that is malformed, or several, is ignored, which RFC 9110 §14.2 allows.
+fn byte_range(headers: &HeaderMap) -> Option<ByteRange> {
+    headers.get(header::RANGE)?.to_str().ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_read_and_several_are_none() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(byte_range(&headers), None);
+        headers.insert(header::RANGE, "bytes=5-".parse().unwrap());
+        assert_eq!(byte_range(&headers), "bytes=5-".parse().ok());
+        headers.insert(header::RANGE, "bytes=0-1,4-5".parse().unwrap());
+        assert_eq!(byte_range(&headers), None);
+    }
+}

@@ -1,0 +1,52 @@
+//! The body of a request that is needed whole.
+//!
+//! Invariant: no byte of it is in memory that was not reserved before, and none beyond the limit.
+
+use http::{HeaderMap, header};
+
+use super::rated_body::Arriving;
+use super::request_body::{RequestBody, WholeBody};
+use crate::Error;
+use crate::runtime::memory_gauge::{Collected, Purse};
+use crate::runtime::min_rate::MinRate;
+
+/// How much of a body is taken, and how.
+pub(super) struct Taking<'a, F> {
+    /// Whose it is.
+    pub(super) purse: &'a Purse,
+    /// The most bytes.
+    pub(super) limit_bytes: u64,
+    /// The least rate.
+    pub(super) min_rate: MinRate,
+    /// What is said of one that has so many bytes, or more.
+    pub(super) too_large: F,
+}
+
+/// The body, and what it is counted as. Refused as soon as it is known to be too large, or to find no
+/// room: an announced length is reserved before anything is read. A request that is tried again has it.
+pub(super) async fn collect(
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+    taking: Taking<'_, impl Fn(u64) -> Error>,
+) -> Result<WholeBody, Error> {
+    if let Some(whole) = body.whole() {
+        return Ok(whole);
+    }
+    let Taking { purse, limit_bytes, min_rate, too_large } = taking;
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
+        return Err(too_large(size));
+    }
+    let mut hold = purse.take(announced.unwrap_or(0))?;
+    let mut collected = Collected::with_room(announced.unwrap_or(0));
+    let most = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+    let mut arriving = Arriving::new(body.pieces(), min_rate);
+    while let Some(bytes) = arriving.next().await? {
+        let size = collected.len() + bytes.len();
+        if size > most {
+            return Err(too_large(size as u64));
+        }
+        collected.push(&bytes, most, &mut hold)?;
+    }
+    Ok(body.keep(collected.into_bytes(), hold))
+}

@@ -1,0 +1,68 @@
+//! What a name is at this moment: as the upstream says, or the store of a registry of its own; never
+//! what is remembered here.
+
+use std::sync::Arc;
+
+use wharf_oci::{Digest, Manifest, Reference, RepoName};
+use wharf_store::StoreError;
+
+use super::App;
+use super::reachability::names;
+use crate::Error;
+use crate::client::{Haste, There};
+use crate::registries::{Remote, Site};
+use crate::runtime::memory_gauge::Purse;
+
+/// The digest of the manifest that a name stands for; none when there is none.
+pub(super) async fn current(
+    app: &App,
+    site: &Site,
+    repo: &RepoName,
+    reference: &Reference,
+) -> Result<Option<Digest>, Error> {
+    let Site::Remote(remote) = site else {
+        let (store, repo, reference) =
+            (Arc::clone(&app.cache.store), repo.clone(), reference.clone());
+        let look = move || match reference {
+            Reference::Tag(tag) => Ok(store.tag(&repo, &tag)?.map(|record| record.digest)),
+            Reference::Digest(digest) => {
+                Ok::<_, StoreError>(store.manifest(&repo, &digest)?.map(|_| digest))
+            }
+        };
+        return Ok(app.cache.bridge.run(look).await?);
+    };
+    digest_there(remote, reference, &app.own_purse()).await
+}
+
+/// The digest of a name at the upstream. One that does not say it sends the manifest.
+pub(super) async fn digest_there(
+    remote: &Remote,
+    reference: &Reference,
+    purse: &Purse,
+) -> Result<Option<Digest>, Error> {
+    match remote.upstream.manifest_there(&remote.repo, reference).await? {
+        There::Absent => Ok(None),
+        There::Is(digest) => Ok(Some(digest)),
+        There::Unsaid => {
+            let names = names_there(remote, reference, purse).await?;
+            Ok(names.map(|[sha256, _]| sha256))
+        }
+    }
+}
+
+/// All digests of the manifest that it has under a name: SHA-256 first.
+pub(super) async fn names_there(
+    remote: &Remote,
+    reference: &Reference,
+    purse: &Purse,
+) -> Result<Option<[Digest; 2]>, Error> {
+    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Long, purse).await?;
+    let names = fetched.map(|fetched| {
+        Manifest::read_outline(fetched.bytes, fetched.media_type.as_ref())
+            .map(|there| names(&there))
+    });
+    names.transpose().map_err(|error| Error::UpstreamFailed {
+        operation: "asking for a manifest",
+        reason: error.to_string(),
+    })
+}

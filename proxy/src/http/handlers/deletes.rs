@@ -1,0 +1,159 @@
+//! `DELETE` of manifests, tags and blobs (distribution-spec end-9, end-10): at the upstream first,
+//! then here.
+//!
+//! Invariant: what a write-once tag keeps, directly or through other manifests, is not deleted while it
+//! stands, and nothing is put under one while its content goes. What the upstream refuses to delete stays here too. After 202 it is gone on both sides,
+//! also from answers of the upstream that are still on their way (`pull/generations.rs`).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::StatusCode;
+use tracing::Instrument as _;
+use wharf_oci::{Digest, Endpoint, Reference, RepoName};
+
+use super::App;
+use super::write_once_check::{Decided, Kind, Scene};
+use crate::Error;
+use crate::access::Caller;
+use crate::http::audit::Act;
+use crate::http::response;
+use crate::http::response::Answer;
+use crate::pull::Change;
+use crate::push::change_locks::{Place, Turn, Wanted};
+use crate::registries::Site;
+use crate::runtime::body::Body;
+use crate::runtime::party::Party;
+use crate::runtime::store::Store;
+
+/// Deletes a tag, or a manifest with every tag that points to it. Goes on to its end when the caller
+/// goes away: the upstream may have done its part.
+pub(super) async fn manifest(
+    app: &Arc<App>,
+    (repo, reference): (RepoName, Reference),
+    (caller, client): (&Caller, IpAddr),
+    act: Act,
+) -> Result<Answer, Error> {
+    let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
+        Ok(site) => site.for_party(caller.party()),
+        Err(error) => return act.ended(Err(error)),
+    };
+    let place = Place::of(&site, &repo);
+    let turns = match &reference {
+        Reference::Tag(tag) => (None, Wanted::to_untag(&place, tag)),
+        Reference::Digest(digest) => {
+            (deleting(app, &site, &place), Wanted::to_remove(&place, *digest))
+        }
+    };
+    let turns = match taken(app, &caller.party(), turns).await {
+        Ok(turns) => turns,
+        Err(error) => return act.ended(Err(error)),
+    };
+    let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
+    let work = async move {
+        let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
+        let removed = act.ended(remove(&scene, &reference).await);
+        drop(turns);
+        removed
+    };
+    finishing.run(work.in_current_span()).await
+}
+
+/// Where tags are write-once, nothing is deleted while something is put that they keep.
+fn deleting(app: &App, site: &Site, place: &Place) -> Option<Wanted> {
+    app.write_once.concerns(site, place).then(|| Wanted::to_delete(place))
+}
+
+/// The turns of a deletion, that of its repository first.
+async fn taken(
+    app: &App,
+    party: &Party,
+    (first, second): (Option<Wanted>, Wanted),
+) -> Result<(Option<Turn>, Turn), Error> {
+    let first = match first {
+        Some(wanted) => Some(app.turns.take(party, wanted).await?),
+        None => None,
+    };
+    Ok((first, app.turns.take(party, second).await?))
+}
+
+async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Error> {
+    let decided = match reference {
+        Reference::Tag(tag) => scene.decide_untag(tag).await?,
+        Reference::Digest(digest) => {
+            scene.decide_removal(digest, Kind::Manifest).await?;
+            Decided::default()
+        }
+    };
+    let mut known = false;
+    if let Site::Remote(remote) = scene.site {
+        let endpoint =
+            Endpoint::Manifest { repo: remote.repo.clone(), reference: reference.clone() };
+        match remote.upstream.delete(&endpoint).await {
+            Ok(deleted) => known = deleted,
+            Err(error) => {
+                let unsure = (!error.is_refusal()).then_some(reference);
+                scene.undo(decided, &[], unsure).await;
+                return Err(error);
+            }
+        }
+    }
+    let wanted = reference.clone();
+    let change = move |store: &dyn Store, repo: &RepoName| match &wanted {
+        Reference::Tag(tag) => store.remove_tag(repo, tag),
+        Reference::Digest(digest) => store.remove_manifest(repo, digest),
+    };
+    known |= scene.app.cache.change(scene.repo, Change::Removal, change).await?;
+    if !known {
+        let reference = reference.to_string();
+        return Err(Error::ManifestUnknown { repo: scene.repo.clone(), reference });
+    }
+    Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
+}
+
+/// Takes a blob from a repository; its bytes go with the last repository that had it. In a turn of its
+/// own, because a push that ends in the middle would be half undone; to its end like the deletion of a
+/// manifest.
+pub(super) async fn blob(
+    app: &Arc<App>,
+    (repo, digest): (RepoName, Digest),
+    (caller, client): (Caller, IpAddr),
+    act: Act,
+) -> Result<Answer, Error> {
+    let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
+        Ok(site) => site.for_party(caller.party()),
+        Err(error) => return act.ended(Err(error)),
+    };
+    let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
+    let work = async move {
+        let place = Place::of(&site, &repo);
+        let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
+        act.ended(remove_blob(&scene, &caller.party(), &digest).await)
+    };
+    finishing.run(work.in_current_span()).await
+}
+
+async fn remove_blob(scene: &Scene<'_>, party: &Party, digest: &Digest) -> Result<Answer, Error> {
+    let Scene { app, site, place, repo, .. } = scene;
+    let turns = (deleting(app, site, place), Wanted::to_unlink(site, repo, *digest));
+    let _turns = taken(app, party, turns).await?;
+    scene.decide_removal(digest, Kind::Blob).await?;
+    // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
+    // as before.
+    let held = app.deliveries.hold(repo, digest).await;
+    let mut known = held.is_some();
+    if let Site::Remote(remote) = *site {
+        let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
+        known |= remote.upstream.delete(&endpoint).await?;
+    }
+    if let Some(held) = held {
+        held.forget().await?;
+    }
+    let wanted = *digest;
+    let unlink = move |store: &dyn Store, repo: &RepoName| store.unlink_blob(repo, &wanted);
+    known |= app.cache.change(repo, Change::Removal, unlink).await?;
+    if !known {
+        return Err(Error::BlobUnknown { repo: (*repo).clone(), digest: *digest });
+    }
+    Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
+}

@@ -1,0 +1,202 @@
+//! A manifest that was proven and whose turn it is: decided, given to the upstream under every name,
+//! kept here, locked.
+//!
+//! Invariant: what the upstream took is kept here and what it did not is not, name by name; the
+//! bytes are those that came.
+
+use std::sync::Arc;
+
+use wharf_oci::{Digest, Manifest, PageQuery, Reference, RepoName, Tag};
+use wharf_store::TagRecord;
+
+use super::current_digest::current;
+use super::put_request::Put;
+use super::redelivery::Redelivery;
+use super::request_body::WholeBody;
+use super::write_once_check::{Decided, Scene};
+use super::{App, references};
+use crate::Error;
+use crate::client::{Accepted, Conditions, Reader, There};
+use crate::pull::Change;
+use crate::push::change_locks::Place;
+use crate::registries::{Remote, Site};
+use crate::runtime::clock::now_ms;
+use crate::runtime::store::Store;
+
+/// A push of a manifest.
+pub(super) struct Push {
+    pub(super) app: Arc<App>,
+    pub(super) site: Site,
+    pub(super) place: Place,
+    pub(super) put: Put,
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) digest: Digest,
+    /// What its reference has to be at this moment; further tags have no conditions.
+    pub(super) conditions: Conditions,
+    /// What all of it holds in memory.
+    pub(super) _body: WholeBody,
+}
+
+/// What an upstream did with a manifest.
+#[derive(Default)]
+struct Sent {
+    keeps_referrers: bool,
+    /// The names that it has there now.
+    done: Vec<Reference>,
+    /// The first name that was not taken, and why.
+    failed: Option<(Reference, Error)>,
+}
+
+impl Push {
+    /// Whether referrers are kept where it is now.
+    pub(super) async fn run(self) -> Result<bool, Error> {
+        if let Site::Remote(remote) = &self.site {
+            for tag in self.put.named_tags() {
+                self.app.cache.not_read_stale(&self.put.repo, tag, remote, &self.put.purse).await?;
+            }
+        }
+        self.check_conditions().await?;
+        let scene = Scene {
+            app: &self.app,
+            site: &self.site,
+            place: &self.place,
+            repo: &self.put.repo,
+            client: self.put.client,
+        };
+        let decided = scene.decide_put(self.put.named_tags(), &self.manifest).await?;
+        let mut sent = match &self.site {
+            Site::Local => {
+                Sent { keeps_referrers: true, done: self.names().collect(), failed: None }
+            }
+            Site::Remote(remote) => self.forward(remote, &decided).await,
+        };
+        let failed = sent.failed.take();
+        if sent.done.is_empty()
+            && let Some((name, error)) = failed
+        {
+            scene.undo(decided, &[], (!error.is_refusal()).then_some(&name)).await;
+            let Site::Remote(remote) = &self.site else { return Err(error) };
+            let repo = &self.put.repo;
+            let (asked, manifest) = ((&*self.app, &self.put.caller.party()), &self.manifest);
+            return Err(references::after_refusal(asked, repo, remote, manifest, error).await);
+        }
+        self.keep(&sent.done).await?;
+        let is_done = |tag: &&Tag| sent.done.contains(&Reference::Tag((*tag).clone()));
+        let locked: Vec<_> = decided.tags.iter().filter(is_done).cloned().collect();
+        let locked = scene.lock(&locked, &self.digest).await;
+        let unsure = failed.as_ref().filter(|(_, error)| !error.is_refusal());
+        scene.undo(decided, &sent.done, unsure.map(|(name, _)| name)).await;
+        locked?;
+        match failed {
+            None => Ok(sent.keeps_referrers),
+            Some((failed, source)) => {
+                let done: Vec<_> = sent.done.iter().map(ToString::to_string).collect();
+                let (done, failed) = (done.join(", "), failed.to_string());
+                Err(Error::PutInPart { done, failed, source: Box::new(source) })
+            }
+        }
+    }
+
+    /// Whether the name is what the client says that it is.
+    async fn check_conditions(&self) -> Result<(), Error> {
+        if self.conditions.is_empty() {
+            return Ok(());
+        }
+        let Put { repo, reference, .. } = &self.put;
+        let there = current(&self.app, &self.site, repo, reference).await?;
+        if self.conditions.hold(there.as_ref()) {
+            return Ok(());
+        }
+        let (repo, reference) = (repo.clone(), reference.to_string());
+        Err(Error::PreconditionFailed { repo, reference, there })
+    }
+
+    fn names(&self) -> impl Iterator<Item = Reference> {
+        let tags = self.put.tags.iter().map(|tag| Reference::Tag(tag.clone()));
+        std::iter::once(self.put.reference.clone()).chain(tags)
+    }
+
+    /// Gives the upstream the same bytes under every name, until one is refused. A write-once tag
+    /// that is this manifest already is not put again: locked, it would be refused.
+    async fn forward(&self, remote: &Remote, decided: &Decided) -> Sent {
+        let mut sent = Sent::default();
+        let mut told = false;
+        for name in self.names() {
+            let settled = match &name {
+                Reference::Tag(tag) => decided.settled.contains(tag),
+                Reference::Digest(_) => !decided.settled.is_empty(),
+            };
+            if !settled {
+                match self.give(remote, &name).await {
+                    Ok(accepted) => (sent.keeps_referrers, told) = (accepted.keeps_referrers, true),
+                    Err(error) if is_locked_there(remote, &name, &error).await => {}
+                    Err(error) => {
+                        sent.failed = Some((name, error));
+                        break;
+                    }
+                }
+            }
+            sent.done.push(name);
+        }
+        if let (false, Some(subject)) = (told, self.manifest.subject()) {
+            let reader = Reader { purse: &self.put.purse, bridge: &self.app.cache.bridge };
+            sent.keeps_referrers = keeps_referrers(remote, &subject.digest, reader).await;
+        }
+        sent
+    }
+
+    /// Puts it under one name; once more when the upstream missed what is here, after that was delivered.
+    async fn give(&self, remote: &Remote, name: &Reference) -> Result<Accepted, Error> {
+        let conditions = self.conditions_of(name);
+        let put = || {
+            let (media_type, bytes) = (self.manifest.media_type(), self.manifest.bytes().clone());
+            remote.upstream.put_manifest((&remote.repo, name), media_type, bytes, &conditions)
+        };
+        match put().await {
+            Err(refusal) if references::is_about_content(&refusal) => {
+                let party = self.put.caller.party();
+                let redelivery = Redelivery::new(&self.app, party, &self.put.repo, remote);
+                if redelivery.of(&self.manifest).await? { put().await } else { Err(refusal) }
+            }
+            answered => answered,
+        }
+    }
+
+    fn conditions_of(&self, name: &Reference) -> Conditions {
+        if *name == self.put.reference { self.conditions.clone() } else { Conditions::default() }
+    }
+
+    /// What was taken is fresh here.
+    async fn keep(&self, done: &[Reference]) -> Result<(), Error> {
+        let (manifest, digest) = (Arc::clone(&self.manifest), self.digest);
+        let record = TagRecord { digest, checked_ms: now_ms() };
+        let tags = done.iter().filter_map(|name| match name {
+            Reference::Tag(tag) => Some((tag.clone(), record)),
+            Reference::Digest(_) => None,
+        });
+        let tags: Vec<_> = tags.collect();
+        let kind = if tags.is_empty() { Change::Addition } else { Change::Tagging };
+        let change = move |store: &dyn Store, repo: &RepoName| {
+            store.put_manifest(repo, &manifest, &digest, &tags)
+        };
+        self.app.cache.change(&self.put.repo, kind, change).await
+    }
+}
+
+/// Whether a manifest was refused by digest because it is there and locked, as ACR does.
+async fn is_locked_there(remote: &Remote, name: &Reference, error: &Error) -> bool {
+    let refused = matches!(error, Error::UpstreamRefused { status, .. } if status.as_u16() == 405);
+    let Reference::Digest(_) = name else { return false };
+    if !refused || !remote.upstream.config().locks_tags() {
+        return false;
+    }
+    let there = remote.upstream.manifest_there(&remote.repo, name).await;
+    matches!(there, Ok(There::Is(_) | There::Unsaid))
+}
+
+/// Whether the upstream lists referrers, when it was not told of this one just now.
+async fn keeps_referrers(remote: &Remote, subject: &Digest, reader: Reader<'_>) -> bool {
+    let first = PageQuery::default();
+    let page = remote.upstream.referrers_page(&remote.repo, subject, &first, reader).await;
+    matches!(page, Ok(Some(_)))
+}

@@ -1,0 +1,159 @@
+//! Puts of manifests that are under way: the same put, asked for again, waits for the one that goes on, or
+//! finds what came of it while nobody waited. Each waits for its content, then for its turn.
+//!
+//! Invariant: a put that is found was made, and its names are still what it made them.
+
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+use wharf_oci::{Digest, Manifest, Reference, RepoName, Tag};
+use wharf_store::StoreError;
+
+use super::manifest_push::Push;
+use super::put_request::{Proven, Put};
+use super::{App, references};
+use crate::Error;
+use crate::http::audit::Act;
+use crate::limits::{PUTS_MAX, UNHEARD_MAX, UNHEARD_TIME};
+use crate::push::change_locks::{Place, Turn, Wanted};
+use crate::registries::Site;
+use crate::runtime::party::Party;
+use crate::runtime::single_flight::Flights;
+use crate::runtime::ttl_set::Lately;
+
+/// All of them.
+pub(crate) struct Puts {
+    running: Flights<PutKey, bool>,
+    /// Puts that are done and that no client has heard of, with whether referrers are kept there.
+    unheard: Lately<(PutKey, bool)>,
+}
+
+/// Two puts with the same key are one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PutKey {
+    place: Place,
+    reference: Reference,
+    tags: Vec<Tag>,
+    digest: Digest,
+    party: Party,
+}
+
+/// A repository and tags, as they are called here.
+type Names = (RepoName, Vec<Tag>);
+
+impl Default for Puts {
+    fn default() -> Self {
+        let running = Flights::new(PUTS_MAX, "puts of manifests").ending_themselves();
+        Self { running, unheard: Lately::new(UNHEARD_MAX) }
+    }
+}
+
+impl Puts {
+    /// How many are under way.
+    pub(crate) fn count(&self) -> usize {
+        self.running.count()
+    }
+}
+
+/// Puts it, or waits for the same put that goes on; whether referrers are kept.
+pub(super) async fn put(app: &Arc<App>, proven: Proven, act: &Act) -> Result<bool, Error> {
+    let key = PutKey {
+        place: proven.place.clone(),
+        reference: proven.put.reference.clone(),
+        tags: proven.put.tags.clone(),
+        digest: proven.digest,
+        party: proven.put.caller.party(),
+    };
+    ready(app, &proven).await?;
+    let (whole, act) = (Arc::clone(app), act.clone());
+    let names: Names = (proven.put.repo.clone(), proven.put.named_tags().cloned().collect());
+    let has_conditions = !proven.conditions.is_empty();
+    let work = async move |whole: Arc<App>| {
+        let digest = proven.digest;
+        let done = in_turn(&whole, proven).await;
+        match &done {
+            Ok(_) => act.done(Some(&digest)),
+            Err(error) => act.failed(error),
+        }
+        done
+    };
+    // What is put on a condition is each time another put.
+    if has_conditions {
+        return app.finishing.run(work(whole).in_current_span()).await;
+    }
+    let (party, noted) = (key.party.clone(), key.clone());
+    let (keeps_referrers, _) = app
+        .puts
+        .running
+        .ask(&party, key, move |promise| async move {
+            // Whoever comes after a put that nobody heard of finds it here: one put is under way at a time.
+            if let Some(found) = found(&whole, &noted, &names).await.transpose() {
+                return promise.keep(found);
+            }
+            let done = whole.finishing.run(work(Arc::clone(&whole)).in_current_span()).await;
+            if let (Ok(keeps_referrers), false) = (&done, promise.seats().are_taken()) {
+                let unheard = &whole.puts.unheard;
+                unheard.note((noted, *keeps_referrers), UNHEARD_TIME, unheard.epoch());
+            }
+            promise.keep(done);
+        })
+        .await?;
+    Ok(keeps_referrers)
+}
+
+/// What came of the same put while nobody waited for it, as long as its names are still what it made them.
+async fn found(app: &App, key: &PutKey, (repo, tags): &Names) -> Result<Option<bool>, Error> {
+    let unheard = &app.puts.unheard;
+    let noted = [true, false].into_iter().find(|keeps| unheard.holds(&(key.clone(), *keeps)));
+    let Some(keeps_referrers) = noted else { return Ok(None) };
+    unheard.forget(|(noted, _)| noted == key);
+    let (store, repo, digest) = (Arc::clone(&app.cache.store), repo.clone(), key.digest);
+    let tags = tags.clone();
+    let still = move || {
+        for tag in &tags {
+            if store.tag(&repo, tag)?.is_none_or(|record| record.digest != digest) {
+                return Ok::<_, StoreError>(false);
+            }
+        }
+        Ok(store.manifest(&repo, &digest)?.is_some())
+    };
+    Ok(app.cache.bridge.run(still).await?.then_some(keeps_referrers))
+}
+
+/// Waits until what it names is there.
+async fn ready(app: &App, proven: &Proven) -> Result<(), Error> {
+    let Proven { put, site, manifest, .. } = proven;
+    references::require(app, &put.repo, site, manifest).await?;
+    if let Site::Remote(_) = site {
+        app.deliveries.settle((&put.repo, &put.caller.party()), manifest).await?;
+    }
+    Ok(())
+}
+
+/// Puts it when it is its turn; whether referrers are kept.
+async fn in_turn(app: &Arc<App>, proven: Proven) -> Result<bool, Error> {
+    let Proven { put, site, place, conditions, manifest, digest, body } = proven;
+    let _keeping = keep(app, (&site, &place), &put, &manifest).await?;
+    let wanted = Wanted::to_put(&place, digest, put.named_tags());
+    // What is put on a condition is not there at the same time by somebody else's hand.
+    let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
+    let _turn = app.turns.take(&put.caller.party(), wanted).await?;
+    let app = Arc::clone(app);
+    Push { app, site, place, put, manifest, digest, conditions, _body: body }.run().await
+}
+
+/// For a write-once tag: from now on nothing of the repository is deleted until it is put. What was there
+/// before may have gone while this waited.
+async fn keep(
+    app: &App,
+    (site, place): (&Site, &Place),
+    put: &Put,
+    manifest: &Manifest,
+) -> Result<Option<Turn>, Error> {
+    if !put.named_tags().any(|tag| app.write_once.covers(site, place, tag)) {
+        return Ok(None);
+    }
+    let turn = app.turns.take(&put.caller.party(), Wanted::to_keep(place)).await?;
+    references::require(app, &put.repo, site, manifest).await?;
+    Ok(Some(turn))
+}

@@ -1,0 +1,162 @@
+//! `GET`, `HEAD` and `PUT` of manifests (distribution-spec end-3, end-7): reading them, and what a
+//! body must be. Who puts it is in `puts.rs`, how in `push.rs`; deleting is in `removals.rs`.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use wharf_oci::{Digest, Endpoint, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
+
+use super::collected_body;
+use super::collected_body::Taking;
+use super::put_request::{Proven, Put};
+use super::request_body::{RequestBody, WholeBody};
+use super::{App, manifest_puts};
+use crate::Error;
+use crate::access::Caller;
+use crate::client::{Accept, Conditions};
+use crate::http::audit::Act;
+use crate::http::response;
+use crate::http::response::{Answer, OCI_SUBJECT, OCI_TAG};
+use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
+use crate::push::change_locks::Place;
+use crate::registries::Site;
+use crate::runtime::memory_gauge::Purse;
+use crate::settings::limits::Limits;
+
+pub(super) async fn get(
+    app: &App,
+    repo: &RepoName,
+    reference: &Reference,
+    head: bool,
+    (headers, caller, purse): (&HeaderMap, &Caller, &Purse),
+) -> Result<Answer, Error> {
+    let asked = (caller, Accept::of(headers), purse);
+    let (manifest, outcome) = app.cache.manifest(repo, reference, asked).await?;
+    app.metrics.outcome(outcome);
+    if let Some(unchanged) = response::not_modified(headers, &manifest.digest, outcome) {
+        return Ok(unchanged);
+    }
+    let size_bytes = manifest.bytes.len() as u64;
+    let full = response::manifest(manifest, outcome);
+    Ok(if head { response::head(full, size_bytes) } else { full })
+}
+
+/// Puts a manifest. Once it is somebody's turn it goes on to its end when the caller goes away: the
+/// upstream may have done its part.
+pub(super) async fn put(
+    app: &Arc<App>,
+    (put, act): (Put, &Act),
+    headers: &HeaderMap,
+    body: (&mut RequestBody, &Limits),
+) -> Result<Answer, Error> {
+    let proven = match prove_body(app, put, headers, body).await {
+        Ok(proven) => proven,
+        Err(error) => return act.ended(Err(error)),
+    };
+    let receipt = Receipt::of(&proven);
+    let put = manifest_puts::put(app, proven, act).await;
+    match &put {
+        Ok(_) => act.done(Some(&receipt.digest)),
+        Err(error) => act.failed(error),
+    }
+    put.map(|keeps_referrers| receipt.answer(keeps_referrers))
+}
+
+/// A manifest whose bytes are all here.
+async fn prove_body(
+    app: &Arc<App>,
+    put: Put,
+    headers: &HeaderMap,
+    (body, limits): (&mut RequestBody, &Limits),
+) -> Result<Proven, Error> {
+    let site =
+        app.cache.upstreams.site_for(&put.repo, put.caller.login())?.for_party(put.caller.party());
+    let conditions = Conditions::of(headers)?;
+    let declared = declared(headers, &site)?;
+    let whole = collect(headers, body, &put.purse, limits).await?;
+    let bytes = whole.bytes.clone();
+    let length = bytes.len();
+    let counted = bytes.clone();
+    let outline_bytes =
+        app.cache.bridge.read(length, move || Manifest::outline_bytes(&counted)).await;
+    let most = length as u64 * MANIFEST_COUNTED_LENGTHS_MAX;
+    whole.grow_to((length as u64 + outline_bytes).min(most))?;
+    let (is_local, reference) = (matches!(site, Site::Local), put.reference.clone());
+    let read = move || {
+        let manifest = if is_local {
+            Manifest::accept(bytes, declared.as_ref())?
+        } else {
+            // What is a manifest is the upstream's to say.
+            Manifest::read_outline(bytes, declared.as_ref())?
+        };
+        let digest = prove(&manifest, &reference)?;
+        Ok::<_, Error>((manifest, digest))
+    };
+    let (manifest, digest) = app.cache.bridge.read(length, read).await?;
+    let place = Place::of(&site, &put.repo);
+    Ok(Proven { put, site, place, conditions, manifest: Arc::new(manifest), digest, body: whole })
+}
+
+/// What a client is told of its put.
+struct Receipt {
+    digest: Digest,
+    repo: RepoName,
+    subject: Option<Digest>,
+    tags: Vec<Tag>,
+}
+
+impl Receipt {
+    fn of(proven: &Proven) -> Self {
+        let subject = proven.manifest.subject().map(|subject| subject.digest);
+        let (repo, tags) = (proven.put.repo.clone(), proven.put.tags.clone());
+        Self { digest: proven.digest, repo, subject, tags }
+    }
+
+    fn answer(self, keeps_referrers: bool) -> Answer {
+        let Self { digest, repo, subject, tags } = self;
+        let location = Endpoint::Manifest { repo, reference: Reference::Digest(digest) };
+        let mut created = response::created(location.to_string(), &digest);
+        let subject = subject.filter(|_| keeps_referrers);
+        let subject = subject.map(|subject| (OCI_SUBJECT, subject.to_string()));
+        let tags = tags.iter().map(|tag| (OCI_TAG, tag.to_string()));
+        for (name, value) in subject.into_iter().chain(tags) {
+            if let Ok(value) = value.parse() {
+                created.headers_mut().append(name, value);
+            }
+        }
+        created
+    }
+}
+
+/// What a manifest is sent as. What is no media type is refused where nobody else is asked.
+fn declared(headers: &HeaderMap, site: &Site) -> Result<Option<MediaType>, Error> {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match (text.map(str::parse).transpose(), site) {
+        (Ok(declared), _) => Ok(declared),
+        (Err(error), Site::Local) => Err(Error::Parse(error)),
+        (Err(_), Site::Remote(_)) => Ok(None),
+    }
+}
+
+/// A manifest by digest must be that content, by the digest's own algorithm.
+fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
+    let Reference::Digest(expected) = reference else {
+        return Ok(manifest.digest());
+    };
+    manifest.prove(expected).map_err(Error::DigestMismatch)?;
+    Ok(*expected)
+}
+
+/// The body, refused as soon as it is known to be too large.
+async fn collect(
+    headers: &HeaderMap,
+    body: &mut RequestBody,
+    purse: &Purse,
+    limits: &Limits,
+) -> Result<WholeBody, Error> {
+    let limit_bytes = limits.manifest_bytes;
+    let too_large =
+        |size_bytes| Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes });
+    let taking = Taking { purse, limit_bytes, min_rate: limits.min_rate, too_large };
+    collected_body::collect(headers, body, taking).await
+}

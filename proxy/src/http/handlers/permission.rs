@@ -1,0 +1,44 @@
+//! What each route needs before it is looked at.
+//!
+//! Invariant: no route is without a line here, because the match has no wildcard.
+
+use crate::access::{Action, Door, Need};
+use crate::http::route::{Route, UploadStart};
+
+/// What a request must be allowed to do. The base and the catalog name no repository.
+#[must_use]
+pub(crate) fn need(route: &Route) -> Option<Need> {
+    let (repo, action) = match route {
+        Route::Base | Route::Catalog(_) => return None,
+        Route::Blob { repo, .. }
+        | Route::Manifest { repo, .. }
+        | Route::NoManifest { repo, delete: false }
+        | Route::Tags { repo, .. }
+        | Route::Referrers { repo, .. } => (repo, Action::Pull),
+        Route::PutManifest { repo, .. }
+        | Route::StartUpload { repo, .. }
+        | Route::UploadStatus { repo, .. }
+        | Route::PatchUpload { repo, .. }
+        | Route::FinishUpload { repo, .. }
+        | Route::CancelUpload { repo, .. } => (repo, Action::Push),
+        Route::DeleteBlob { repo, .. }
+        | Route::DeleteManifest { repo, .. }
+        | Route::NoManifest { repo, delete: true } => (repo, Action::Delete),
+    };
+    let source = match route {
+        Route::StartUpload { start: UploadStart::Mount { from, .. }, .. } => {
+            from.clone().filter(|from| from != repo)
+        }
+        _ => None,
+    };
+    Some(Need { repo: repo.clone(), action, source })
+}
+
+/// What is wanted of the registry as a whole.
+#[must_use]
+pub(crate) const fn door(route: &Route) -> Door {
+    match route {
+        Route::Catalog(_) => Door::Catalog,
+        _ => Door::Base,
+    }
+}

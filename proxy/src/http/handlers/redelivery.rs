@@ -1,0 +1,194 @@
+//! What an upstream lost of a manifest although it is here: delivered again, so that the push that found
+//! it out need not be repeated. A client that asked before whether a blob is there was told by what is
+//! linked here, and has not sent it.
+//!
+//! Invariant: only what is linked to this repository, with its bytes, goes out, inside the turn of each
+//! piece; bounded in pieces, in depth and in time. What is not here is forgotten, so that the next push
+//! brings it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use wharf_oci::{Digest, Manifest, Reference, RepoName};
+use wharf_store::{StoreError, StoredManifest};
+
+use super::App;
+use super::references;
+use super::references::Piece;
+use crate::Error;
+use crate::client::Conditions;
+use crate::limits::{
+    REDELIVERED_MAX, REDELIVERIES_AT_ONCE, REDELIVERY_DEPTH_MAX, REDELIVERY_TIME_MAX,
+};
+use crate::push::change_locks::{Place, Wanted};
+use crate::registries::{Remote, Site};
+use crate::runtime::party::Party;
+
+/// The redelivery of one push.
+pub(super) struct Redelivery<'a> {
+    app: &'a Arc<App>,
+    /// Who pushes.
+    party: Party,
+    repo: &'a RepoName,
+    remote: &'a Remote,
+    /// How many more pieces may be looked for.
+    left: AtomicUsize,
+    until: Instant,
+}
+
+/// What of a manifest had to be delivered.
+enum Came {
+    /// The upstream has all of it.
+    Nothing,
+    Delivered,
+    /// Neither the upstream nor the store has these.
+    Lacking(Vec<Piece>),
+}
+
+/// Pieces that the upstream does not have, by what is here of them.
+#[derive(Default)]
+struct Sorted {
+    blobs: Vec<Digest>,
+    manifests: Vec<(Piece, StoredManifest)>,
+    lacking: Vec<Piece>,
+}
+
+impl<'a> Redelivery<'a> {
+    pub(super) fn new(
+        app: &'a Arc<App>,
+        party: Party,
+        repo: &'a RepoName,
+        remote: &'a Remote,
+    ) -> Self {
+        let until = Instant::now() + REDELIVERY_TIME_MAX;
+        Self { app, party, repo, remote, left: AtomicUsize::new(REDELIVERED_MAX), until }
+    }
+
+    /// Delivers what the upstream does not have of a manifest; whether there was anything, so that it is
+    /// worth another try. An error names what is not here either.
+    pub(super) async fn of(&self, manifest: &Manifest) -> Result<bool, Error> {
+        match self.pieces(manifest, 0).await? {
+            Came::Nothing => Ok(false),
+            Came::Delivered => Ok(true),
+            Came::Lacking(lacking) => Err(references::unknown(self.repo, &lacking)),
+        }
+    }
+
+    /// Recursive, as indexes are.
+    fn pieces<'b>(
+        &'b self,
+        manifest: &'b Manifest,
+        depth: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Came, Error>> + Send + 'b>> {
+        Box::pin(async move {
+            let left = self.left.load(Ordering::Relaxed);
+            let missing = references::missing_there(self.remote, manifest, left).await?;
+            if missing.is_empty() || depth > REDELIVERY_DEPTH_MAX {
+                return Ok(Came::Nothing);
+            }
+            self.left.store(left.saturating_sub(missing.len()), Ordering::Relaxed);
+            let Sorted { blobs, manifests, mut lacking } = self.sort(missing).await?;
+            if lacking.is_empty() {
+                lacking.extend(self.blobs(blobs).await?);
+            }
+            if lacking.is_empty() {
+                for (piece, stored) in manifests {
+                    if !self.manifest(piece.digest(), stored, depth).await? {
+                        lacking.push(piece);
+                    }
+                }
+            }
+            if lacking.is_empty() {
+                return Ok(Came::Delivered);
+            }
+            for piece in &lacking {
+                piece.forget((self.app, &self.party), self.repo, self.remote).await?;
+            }
+            Ok(Came::Lacking(lacking))
+        })
+    }
+
+    async fn sort(&self, missing: Vec<Piece>) -> Result<Sorted, Error> {
+        let (store, repo) = (Arc::clone(&self.app.cache.store), self.repo.clone());
+        let sort = move || {
+            let mut sorted = Sorted::default();
+            for piece in missing {
+                let digest = piece.digest();
+                let has_blob = store.has_blob(&repo, &digest)? && store.stat(&digest)?.is_some();
+                let is_blob = matches!(piece, Piece::Blob(_)) && has_blob;
+                let stored = if is_blob { None } else { store.manifest(&repo, &digest)? };
+                match stored {
+                    Some(stored) => sorted.manifests.push((piece, stored)),
+                    None if has_blob => sorted.blobs.push(digest),
+                    None => sorted.lacking.push(piece),
+                }
+            }
+            Ok::<_, StoreError>(sorted)
+        };
+        Ok(self.app.cache.bridge.run(sort).await?)
+    }
+
+    /// Those that are not here any more: somebody deleted them meanwhile.
+    async fn blobs(&self, digests: Vec<Digest>) -> Result<Vec<Piece>, Error> {
+        let (mut digests, mut sending) = (digests.into_iter(), JoinSet::new());
+        let mut gone = Vec::new();
+        loop {
+            while sending.len() < REDELIVERIES_AT_ONCE
+                && let Some(digest) = digests.next()
+            {
+                let (app, until) = (Arc::clone(self.app), self.until);
+                let (repo, remote, party) =
+                    (self.repo.clone(), self.remote.clone(), self.party.clone());
+                sending
+                    .spawn(async move { blob((&app, &party), &repo, remote, digest, until).await });
+            }
+            match sending.join_next().await {
+                None => return Ok(gone),
+                Some(Ok(Err(Error::BlobUnknown { digest, .. }))) => gone.push(Piece::Blob(digest)),
+                Some(Ok(sent)) => sent?,
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+
+    /// A manifest that an index lists, after what it names itself; `false` when something of that is
+    /// nowhere.
+    async fn manifest(
+        &self,
+        digest: Digest,
+        stored: StoredManifest,
+        depth: usize,
+    ) -> Result<bool, Error> {
+        if let Ok(manifest) = Manifest::read_outline(stored.bytes.clone(), Some(&stored.media_type))
+            && let Came::Lacking(_) = self.pieces(&manifest, depth + 1).await?
+        {
+            return Ok(false);
+        }
+        let (repo, remote) = (self.repo, self.remote);
+        let place = Place::of(&Site::Remote(remote.clone()), repo);
+        let wanted = Wanted::to_put(&place, digest, std::iter::empty());
+        let _turn = self.app.turns.take(&self.party, wanted).await?;
+        let (reference, conditions) = (Reference::Digest(digest), Conditions::default());
+        let (name, media_type) = ((&remote.repo, &reference), &stored.media_type);
+        remote.upstream.put_manifest(name, media_type, stored.bytes, &conditions).await?;
+        tracing::info!(%repo, %digest, "a manifest was gone from the upstream and was put again");
+        Ok(true)
+    }
+}
+
+async fn blob(
+    (app, party): (&App, &Party),
+    repo: &RepoName,
+    remote: Remote,
+    digest: Digest,
+    until: Instant,
+) -> Result<(), Error> {
+    let wanted = Wanted::to_link(&Site::Remote(remote.clone()), repo, digest);
+    let _turn = app.turns.take(party, wanted).await?;
+    app.deliveries.redeliver(repo, remote, digest, until).await?;
+    tracing::info!(%repo, %digest, "a blob was gone from the upstream and was delivered again");
+    Ok(())
+}

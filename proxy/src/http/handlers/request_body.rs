@@ -1,0 +1,88 @@
+//! The body of a request: taken piece by piece, or whole. A request that is tried again needs its body
+//! again, so one that was taken whole is kept until the request is over.
+//!
+//! Invariant: what is kept is counted for whoever sent it until it is dropped.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
+
+use crate::Error;
+use crate::runtime::memory_gauge::Hold;
+
+/// A body, and what is known of it.
+pub(crate) struct RequestBody {
+    incoming: Incoming,
+    whole: Option<WholeBody>,
+    is_begun: bool,
+    /// When all of it was here.
+    came: Arc<OnceLock<Instant>>,
+}
+
+/// All of a body, with what it is counted as.
+#[derive(Clone)]
+pub(crate) struct WholeBody {
+    /// What came.
+    pub(crate) bytes: Bytes,
+    hold: Arc<Mutex<Hold>>,
+}
+
+impl WholeBody {
+    /// It takes so many bytes in all from now on, or there is no room for them.
+    pub(super) fn grow_to(&self, bytes: u64) -> Result<(), Error> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner).grow_to(bytes)
+    }
+}
+
+impl RequestBody {
+    /// Nothing of it is taken.
+    pub(crate) fn new(incoming: Incoming) -> Self {
+        let came = Arc::<OnceLock<Instant>>::default();
+        if incoming.is_end_stream() {
+            came.get_or_init(Instant::now);
+        }
+        Self { incoming, whole: None, is_begun: false, came }
+    }
+
+    /// When all of it was here; told later, too.
+    pub(crate) fn came(&self) -> Arc<OnceLock<Instant>> {
+        Arc::clone(&self.came)
+    }
+
+    /// To be taken piece by piece: there is no second time.
+    pub(super) fn pieces(&mut self) -> &mut Incoming {
+        self.is_begun |= !self.incoming.is_end_stream();
+        &mut self.incoming
+    }
+
+    /// The whole body, when it is here.
+    pub(super) fn whole(&self) -> Option<WholeBody> {
+        self.whole.clone()
+    }
+
+    /// That is all of it.
+    pub(super) fn keep(&mut self, bytes: Bytes, hold: Hold) -> WholeBody {
+        let whole = WholeBody { bytes, hold: Arc::new(Mutex::new(hold)) };
+        self.whole = Some(whole.clone());
+        self.is_begun = false;
+        self.came.get_or_init(Instant::now);
+        whole
+    }
+
+    /// Whether the request can be tried again: nothing of its body is lost.
+    pub(crate) const fn can_come_again(&self) -> bool {
+        !self.is_begun
+    }
+
+    /// What is left of it on the connection.
+    pub(crate) const fn rest(&mut self) -> &mut Incoming {
+        &mut self.incoming
+    }
+
+    /// The same when the request is over.
+    pub(crate) fn into_rest(self) -> Incoming {
+        self.incoming
+    }
+}

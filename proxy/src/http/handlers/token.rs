@@ -1,0 +1,123 @@
+//! Where tokens are given out (Docker's token specification): `GET` with credentials in a header, or
+//! `POST` with those of RFC 6749 in a form.
+//!
+//! Invariant: what is given is never kept by anybody on the way.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderValue, Method};
+use url::form_urlencoded;
+use wharf_oci::Secret;
+
+use super::App;
+use super::collected_body::{Taking, collect};
+use super::request_body::{RequestBody, WholeBody};
+use crate::Error;
+use crate::access::{Grants, Shown, TokenRequest};
+use crate::config::active::Rules;
+use crate::http::access_log::Notes;
+use crate::http::response;
+use crate::http::response::Answer;
+use crate::limits::STALL_TIMEOUT;
+use crate::runtime::memory_gauge::Purse;
+use crate::runtime::party::Party;
+use crate::settings::limits::Limits;
+
+/// Answers a request for a token.
+pub(crate) async fn token(
+    app: &App,
+    rules: &Rules,
+    (parts, body): (&Parts, &mut RequestBody),
+    client: IpAddr,
+    notes: &mut Notes,
+) -> Result<Answer, Error> {
+    // Until it is over, what was sent is in memory.
+    let (fields, _form) = match parts.method {
+        Method::GET => (Fields::read(parts.uri.query().unwrap_or_default().as_bytes()), None),
+        Method::POST => {
+            let address = app.purse(Party::behind(client), &rules.limits);
+            let purse = notes.purse.as_ref().unwrap_or(&address);
+            let form = form(parts, body, purse, &rules.limits).await?;
+            (Fields::read(&form.bytes), Some(form))
+        }
+        _ => return Err(Error::MethodNotAllowed { allowed: "GET, POST" }),
+    };
+    let (shown, refresh) = match fields.one("grant_type") {
+        Some("refresh_token") => {
+            let refresh = fields.one("refresh_token").ok_or_else(login_needed)?;
+            (Shown::Nothing, Some(refresh.to_owned()))
+        }
+        Some("password") => {
+            let (user, password) = (fields.one("username"), fields.one("password"));
+            let (user, password) = user.zip(password).ok_or_else(login_needed)?;
+            (Shown::Basic(user.to_owned(), Secret::new(password)), None)
+        }
+        Some(_) => return Err(Error::Parameter("`grant_type` is password or refresh_token")),
+        None => (Shown::of(&parts.headers)?, None),
+    };
+    let upstreams = &app.cache.upstreams;
+    let grants = Grants::asked(fields.scopes.iter().map(String::as_str));
+    let grants = grants.renamed(|repo| upstreams.without_namespace(repo).ok());
+    let wants_refresh =
+        fields.one("offline_token") == Some("true") || fields.one("access_type") == Some("offline");
+    let request = TokenRequest { shown, refresh, grants, wants_refresh };
+    let (caller, given) = rules.access.give(request, client).await?;
+    notes.caller = Some(caller);
+    let mut answer = response::json(&given, None);
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(answer)
+}
+
+/// Nothing in particular is asked for that a login would be for.
+const fn login_needed() -> Error {
+    Error::LoginNeeded { scope: String::new() }
+}
+
+/// The fields of a query or a form.
+struct Fields {
+    scopes: Vec<String>,
+    others: HashMap<String, String>,
+}
+
+impl Fields {
+    /// Of a field that comes twice, except the scope, the first counts.
+    fn read(bytes: &[u8]) -> Self {
+        let mut fields = Self { scopes: Vec::new(), others: HashMap::new() };
+        for (name, value) in form_urlencoded::parse(bytes) {
+            if name == "scope" {
+                fields.scopes.push(value.into_owned());
+            } else {
+                fields.others.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+            }
+        }
+        fields
+    }
+
+    fn one(&self, name: &str) -> Option<&str> {
+        self.others.get(name).map(String::as_str)
+    }
+}
+
+async fn form(
+    parts: &Parts,
+    body: &mut RequestBody,
+    purse: &Purse,
+    limits: &Limits,
+) -> Result<WholeBody, Error> {
+    let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = media_type.is_some_and(|media_type| {
+        let essence = media_type.split(';').next().unwrap_or(media_type);
+        essence.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    if !is_form {
+        return Err(Error::Parameter("send a form: application/x-www-form-urlencoded"));
+    }
+    let too_large = |_| Error::Parameter("the form is too long; ask for fewer scopes at once");
+    let (limit_bytes, min_rate) = (limits.form_bytes, limits.min_rate);
+    let taking = Taking { purse, limit_bytes, min_rate, too_large };
+    let read = tokio::time::timeout(STALL_TIMEOUT, collect(&parts.headers, body, taking));
+    read.await.map_err(|_| Error::BodyBroken)?
+}

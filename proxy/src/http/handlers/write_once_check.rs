@@ -1,0 +1,386 @@
+//! Whether a change of a write-once tag may be made: what the tag is at this moment, asked of the
+//! upstream, or of the store of a registry of its own; never of what is remembered here.
+//!
+//! Invariant: asked inside the turn of the change (`push/change_locks.rs`), so that the answer still holds when
+//! the change is made. Who cannot be asked is not guessed for: the change is refused.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::StatusCode;
+use tokio::task::JoinSet;
+use wharf_oci::{Digest, Endpoint, Manifest, Reference, RepoName, Tag};
+use wharf_store::StoreError;
+
+use super::App;
+use super::current_digest::{current, digest_there, names_there};
+use super::reachability::{names_here, reaching};
+use crate::Error;
+use crate::limits::{
+    CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
+};
+use crate::push::change_locks::Place;
+use crate::push::write_once::{Allowance, Undone, audit_refused, audit_undone, audit_used};
+use crate::registries::{Remote, Site};
+
+/// A repository, and who asks for a change of it.
+pub(super) struct Scene<'a> {
+    pub(super) app: &'a App,
+    pub(super) site: &'a Site,
+    pub(super) place: &'a Place,
+    /// As it is called here.
+    pub(super) repo: &'a RepoName,
+    pub(super) client: IpAddr,
+}
+
+/// What shall be deleted by its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Manifest,
+    Blob,
+}
+
+/// What was found out about the write-once tags of one change that may be made.
+#[derive(Default)]
+pub(super) struct Decided {
+    /// All of them.
+    pub(super) tags: Vec<Tag>,
+    /// Those that are what they shall be.
+    pub(super) settled: Vec<Tag>,
+    /// Changes that were allowed.
+    spent: Vec<Spent>,
+}
+
+/// A change that was allowed, of a tag that may have been unlocked for it.
+struct Spent {
+    tag: Tag,
+    /// What it was before.
+    there: Digest,
+    allowance: Allowance,
+    /// Whether it was unlocked, or may have been.
+    is_unlocked: bool,
+}
+
+impl Scene<'_> {
+    /// Whether a manifest may be put under these tags; all of them, or none is touched.
+    pub(super) async fn decide_put(
+        &self,
+        tags: impl Iterator<Item = &Tag>,
+        manifest: &Manifest,
+    ) -> Result<Decided, Error> {
+        let (mut decided, mut moved) = (Decided::default(), Vec::new());
+        for tag in tags.filter(|tag| self.app.write_once.covers(self.site, self.place, tag)) {
+            decided.tags.push(tag.clone());
+            match self.current(tag).await? {
+                None => {}
+                Some(there) if manifest.digest_by(there.algorithm()) == there => {
+                    decided.settled.push(tag.clone());
+                }
+                Some(there) => moved.push((tag, there)),
+            }
+        }
+        self.spend(decided, moved, Some(manifest.digest())).await
+    }
+
+    /// Whether a tag may be deleted.
+    pub(super) async fn decide_untag(&self, tag: &Tag) -> Result<Decided, Error> {
+        let decided = Decided::default();
+        if !self.app.write_once.covers(self.site, self.place, tag) {
+            return Ok(decided);
+        }
+        let there = self.current(tag).await?;
+        self.spend(decided, there.map(|there| (tag, there)).into_iter().collect(), None).await
+    }
+
+    /// Whether a manifest or a blob may be deleted: not while a write-once tag points to it, or to a
+    /// manifest that names it, directly or through others.
+    pub(super) async fn decide_removal(&self, digest: &Digest, kind: Kind) -> Result<(), Error> {
+        if !self.app.write_once.concerns(self.site, self.place) {
+            return Ok(());
+        }
+        let mut names = HashSet::from([self.repo.clone()]);
+        if let Site::Remote(remote) = self.site {
+            // What was pushed under another name of the same repository keeps its content too.
+            names.extend(self.app.cache.upstreams.names_of(remote));
+        }
+        let undecided = |error| self.undecided(digest.to_string(), error);
+        // Also where it is asked for as a blob: registries have manifests among their blobs.
+        let as_manifest = self.names_of(&names, digest, kind).await.map_err(undecided)?;
+        let mut itself = as_manifest.clone();
+        itself.insert(*digest);
+        let mut manifests = as_manifest;
+        for name in &names {
+            manifests.extend(reaching(self.app, name, &itself).await?);
+        }
+        // What nothing names is kept by nobody.
+        if manifests.is_empty() {
+            return Ok(());
+        }
+        let pointing = match self.site {
+            Site::Local => self.tag_of_here(manifests).await?,
+            Site::Remote(remote) => {
+                self.tag_of_there(remote, &manifests).await.map_err(undecided)?
+            }
+        };
+        let Some((tag, there)) = pointing else { return Ok(()) };
+        audit_refused(self.repo, &tag, (there, None), self.client);
+        Err(Error::TagWriteOnce { repo: self.repo.clone(), tag, there })
+    }
+
+    /// All digests of what shall be deleted, if it is a manifest.
+    async fn names_of(
+        &self,
+        repos: &HashSet<RepoName>,
+        digest: &Digest,
+        kind: Kind,
+    ) -> Result<HashSet<Digest>, Error> {
+        for repo in repos {
+            if let Some(names) = names_here(self.app, repo, *digest).await? {
+                return Ok(names);
+            }
+        }
+        let mut found = HashSet::new();
+        if kind == Kind::Manifest {
+            found.insert(*digest);
+        }
+        let (Site::Remote(remote), reference) = (self.site, Reference::Digest(*digest)) else {
+            return Ok(found);
+        };
+        // Whether a blob is a manifest too is only known of what is here: registries answer such a question
+        // in too many ways.
+        if kind == Kind::Manifest {
+            let there = names_there(remote, &reference, &self.app.own_purse()).await?;
+            found.extend(there.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    /// Takes what was allowed for these tags, all or none, and unlocks them where they are locked.
+    async fn spend(
+        &self,
+        mut decided: Decided,
+        moved: Vec<(&Tag, Digest)>,
+        to: Option<Digest>,
+    ) -> Result<Decided, Error> {
+        for (tag, there) in &moved {
+            let Some(allowance) = self.app.write_once.spend(self.place, tag) else {
+                decided.spent.into_iter().for_each(|spent| self.give_back(spent));
+                audit_refused(self.repo, tag, (*there, to), self.client);
+                let (repo, tag) = (self.repo.clone(), (*tag).clone());
+                return Err(Error::TagWriteOnce { repo, tag, there: *there });
+            };
+            let (tag, there) = ((*tag).clone(), *there);
+            decided.spent.push(Spent { tag, there, allowance, is_unlocked: false });
+        }
+        for Spent { tag, there, allowance, .. } in &decided.spent {
+            audit_used(self.repo, tag, (*there, to), &allowance.reason, self.client);
+        }
+        if let Err(error) = self.unlock(&mut decided).await {
+            self.undo(decided, &[], None).await;
+            return Err(error);
+        }
+        Ok(decided)
+    }
+
+    async fn unlock(&self, decided: &mut Decided) -> Result<(), Error> {
+        let Some(remote) = self.locking() else { return Ok(()) };
+        for spent in &mut decided.spent {
+            let reference = Reference::Tag(spent.tag.clone());
+            let unlocked = remote.upstream.set_lock(&remote.repo, &reference, false).await;
+            // Who may not unlock a tag has left it locked, and may not lock it either.
+            spent.is_unlocked = !unlocked.as_ref().is_err_and(Error::is_refusal);
+            unlocked?;
+        }
+        Ok(())
+    }
+
+    /// The change was made of those that are `done` only. The other tags are locked again as they are,
+    /// and what was allowed for them is given back; what became of the one that is `unsure` nobody
+    /// knows, so the upstream is asked.
+    pub(super) async fn undo(
+        &self,
+        decided: Decided,
+        done: &[Reference],
+        unsure: Option<&Reference>,
+    ) {
+        for spent in decided.spent {
+            let reference = Reference::Tag(spent.tag.clone());
+            if done.contains(&reference) {
+                continue;
+            }
+            // Before it is asked for: from then on it stays what it is.
+            if spent.is_unlocked {
+                self.lock_again(&reference).await;
+            }
+            let undone = if unsure == Some(&reference) {
+                match self.current(&spent.tag).await {
+                    Ok(Some(there)) if there == spent.there => Undone::NotMade,
+                    Ok(_) => Undone::Made,
+                    Err(_) => Undone::Unknown,
+                }
+            } else {
+                Undone::NotMade
+            };
+            audit_undone(self.repo, &spent.tag, spent.there, undone, self.client);
+            if undone == Undone::NotMade {
+                self.give_back(spent);
+            }
+        }
+    }
+
+    fn give_back(&self, Spent { tag, allowance, .. }: Spent) {
+        self.app.write_once.give_back(self.place, &tag, allowance);
+    }
+
+    async fn lock_again(&self, reference: &Reference) {
+        let Some(remote) = self.locking() else { return };
+        match remote.upstream.set_lock(&remote.repo, reference, true).await {
+            // One that was deleted has nothing to lock.
+            Ok(()) | Err(Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. }) => {}
+            Err(error) => {
+                tracing::error!(repo = %self.repo, %reference, %error,
+                    "a write-once tag was left unlocked");
+            }
+        }
+    }
+
+    /// Locks the tags of a push at the upstream, and the manifest that they point to.
+    pub(super) async fn lock(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
+        let Some(remote) = self.locking().filter(|_| !tags.is_empty()) else { return Ok(()) };
+        let tags = tags.iter().map(|tag| Reference::Tag(tag.clone()));
+        for reference in tags.chain([Reference::Digest(*digest)]) {
+            let locked = remote.upstream.set_lock(&remote.repo, &reference, true).await;
+            locked.map_err(|error| {
+                let (repo, reference) = (self.repo.clone(), reference.to_string());
+                Error::NotLocked { repo, reference, reason: error.to_string() }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The upstream, where write-once tags are locked too.
+    fn locking(&self) -> Option<&Remote> {
+        match self.site {
+            Site::Remote(remote) if remote.upstream.config().locks_tags() => Some(remote),
+            _ => None,
+        }
+    }
+
+    /// Where a tag points at this moment.
+    async fn current(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
+        let there = current(self.app, self.site, self.repo, &Reference::Tag(tag.clone())).await;
+        match self.site {
+            Site::Local => there,
+            Site::Remote(_) => there.map_err(|error| self.undecided(tag.to_string(), error)),
+        }
+    }
+
+    /// An upstream that cannot answer is 503; one that refuses has answered.
+    fn undecided(&self, reference: String, error: Error) -> Error {
+        if !error.is_outage() {
+            return error;
+        }
+        let retry_after_seconds = match &error {
+            Error::UpstreamBusy { retry_after_seconds }
+            | Error::UpstreamDown { retry_after_seconds } => *retry_after_seconds,
+            _ => RETRY_AFTER_SECONDS,
+        };
+        tracing::warn!(repo = %self.repo, reference, %error, "a write-once tag cannot be asked for");
+        Error::TagUndecided { repo: self.repo.clone(), reference, retry_after_seconds }
+    }
+
+    /// A write-once tag of a registry of its own that points to one of these manifests, and to which.
+    async fn tag_of_here(
+        &self,
+        manifests: HashSet<Digest>,
+    ) -> Result<Option<(Tag, Digest)>, Error> {
+        let (manifests, mut last) = (Arc::new(manifests), None);
+        loop {
+            let (store, of) = (Arc::clone(&self.app.cache.store), self.repo.clone());
+            let (after, manifests) = (last.take(), Arc::clone(&manifests));
+            let look = move || {
+                let page = store.tags(&of, after.as_deref(), PAGE_ENTRIES_MAX)?;
+                let Some(page) = page else { return Ok((Vec::new(), None)) };
+                let next = page.entries.last().filter(|_| page.more).map(ToString::to_string);
+                let mut pointing = Vec::new();
+                for tag in page.entries {
+                    let record = store.tag(&of, &tag)?;
+                    let there = record.map(|record| record.digest);
+                    let there = there.filter(|there| manifests.contains(there));
+                    pointing.extend(there.map(|there| (tag, there)));
+                }
+                Ok::<_, StoreError>((pointing, next))
+            };
+            let (pointing, next) = self.app.cache.bridge.run(look).await?;
+            let once = &self.app.write_once;
+            let covered = |(tag, _): &(Tag, Digest)| once.covers(self.site, self.place, tag);
+            if let Some(found) = pointing.into_iter().find(covered) {
+                return Ok(Some(found));
+            }
+            match next {
+                Some(next) => last = Some(next),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// A write-once tag of the upstream that points to one of these manifests, and to which: every tag
+    /// is asked for, because no API of registries says it.
+    async fn tag_of_there(
+        &self,
+        remote: &Remote,
+        manifests: &HashSet<Digest>,
+    ) -> Result<Option<(Tag, Digest)>, Error> {
+        let tags = self.covered_there(remote).await?;
+        let purse = self.app.own_purse();
+        let (mut tags, mut asked) = (tags.into_iter(), JoinSet::new());
+        loop {
+            while asked.len() < CONTENT_QUESTIONS_MAX {
+                let Some(tag) = tags.next() else { break };
+                let (remote, purse) = (remote.clone(), purse.clone());
+                asked.spawn(async move {
+                    let there = digest_there(&remote, &Reference::Tag(tag.clone()), &purse).await;
+                    (tag, there)
+                });
+            }
+            match asked.join_next().await {
+                None => return Ok(None),
+                Some(Ok((tag, there))) => {
+                    if let Some(there) = there?.filter(|there| manifests.contains(there)) {
+                        return Ok(Some((tag, there)));
+                    }
+                }
+                Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+            }
+        }
+    }
+
+    /// The write-once tags that the upstream lists.
+    async fn covered_there(&self, remote: &Remote) -> Result<Vec<Tag>, Error> {
+        #[derive(serde::Deserialize)]
+        struct List {
+            tags: Option<Vec<String>>,
+        }
+        let endpoint = Endpoint::Tags { repo: remote.repo.clone() };
+        let (mut covered, mut query) = (Vec::new(), String::new());
+        let purse = self.app.own_purse();
+        for _ in 0..LIST_PAGES_MAX {
+            let Some(listing) = remote.upstream.list(&endpoint, &query, &purse).await? else {
+                return Ok(covered);
+            };
+            let list: List = serde_json::from_slice(&listing.bytes).map_err(|error| {
+                Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }
+            })?;
+            let tags = list.tags.unwrap_or_default().into_iter().filter_map(|tag| tag.parse().ok());
+            covered
+                .extend(tags.filter(|tag| self.app.write_once.covers(self.site, self.place, tag)));
+            match listing.next {
+                _ if covered.len() > TAGS_ASKED_MAX => break,
+                Some(next) if next != query => query = next,
+                _ => return Ok(covered),
+            }
+        }
+        Err(Error::TooMany("write-once tags to ask for before a deletion"))
+    }
+}

@@ -1,0 +1,239 @@
+//! What is read at the moment of asking: queues and bounds, content on its way, the store.
+
+use std::collections::BTreeMap;
+
+use wharf_store::Usage;
+
+use super::limits::Admitted;
+use super::process::ProcessState;
+use crate::client::UpstreamState;
+use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
+use crate::maintenance::scrubbing::ScrubState;
+use crate::observe::metrics::page::{Kind, Page};
+use crate::push::outbox::DeliveryState;
+use crate::runtime::blocking::{JobsState, PlacesState};
+
+/// What is read at the moment of asking.
+pub(crate) struct Gauges {
+    /// The process.
+    pub(crate) process: ProcessState,
+    /// Whether this may be sent requests, as `/readyz` says.
+    pub(crate) ready: bool,
+    /// Downloads that are going on.
+    pub(crate) fills: usize,
+    /// How many ended for others because nobody waited for them.
+    pub(crate) fills_ended: u64,
+    /// Upload sessions that are open.
+    pub(crate) uploads: usize,
+    /// Upload sessions that rest in the store.
+    pub(crate) uploads_resting: usize,
+    /// What is owed to upstreams.
+    pub(crate) deliveries: DeliveryState,
+    /// Who writes content, and who waits for that.
+    pub(crate) places: PlacesState,
+    /// Work off the async threads.
+    pub(crate) jobs: JobsState,
+    /// Bounds that turn requests away, besides.
+    pub(crate) bounds: Vec<Bound>,
+    /// The scrub in the background.
+    pub(crate) scrub: ScrubState,
+    /// The store, when it could be asked.
+    pub(crate) usage: Option<Usage>,
+    /// Each upstream under its label.
+    pub(crate) upstreams: Vec<(std::sync::Arc<str>, UpstreamState)>,
+    /// Who was let in, and who was not.
+    pub(crate) admitted: Admitted,
+}
+
+/// How much of a bound is used.
+pub(crate) struct Bound {
+    /// What is bounded; the word that [`crate::Error::TooMany`] has for it.
+    pub(crate) name: &'static str,
+    /// How many there are.
+    pub(crate) used: u64,
+    /// How many there may be.
+    pub(crate) max: u64,
+}
+
+impl Bound {
+    pub(crate) const fn new(name: &'static str, used: usize, max: usize) -> Self {
+        Self { name, used: used as u64, max: max as u64 }
+    }
+}
+
+type Single = (&'static str, Kind, &'static str, u64);
+
+pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, u64>) {
+    let moving = [
+        (
+            "wharfd_ready",
+            Kind::Gauge,
+            "Whether this may be sent requests, as /readyz says.",
+            u64::from(gauges.ready),
+        ),
+        ("wharfd_fills", Kind::Gauge, "Downloads that are going on.", gauges.fills as u64),
+        (
+            "wharfd_fills_ended_total",
+            Kind::Counter,
+            "Downloads that nobody waited for and that ended for others.",
+            gauges.fills_ended,
+        ),
+        ("wharfd_uploads", Kind::Gauge, "Upload sessions that are open.", gauges.uploads as u64),
+        (
+            "wharfd_uploads_resting",
+            Kind::Gauge,
+            "Upload sessions that rest in the store.",
+            gauges.uploads_resting as u64,
+        ),
+    ];
+    let families = moving
+        .into_iter()
+        .chain(of_places(gauges.places))
+        .chain(of_deliveries(&gauges.deliveries))
+        .chain(of_scrub(&gauges.scrub));
+    for (name, kind, help, value) in families.chain(gauges.usage.iter().flat_map(of_store)) {
+        page.single(name, kind, help, value);
+    }
+    of_bounds(page, gauges, reached);
+}
+
+/// How much of each bound is used, and how often one was in the way.
+fn of_bounds(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, u64>) {
+    let of_ours = [
+        Bound::new("writers", gauges.places.taken, WRITERS_MAX),
+        Bound::new("blocking jobs", gauges.jobs.running, BLOCKING_JOBS_MAX),
+        Bound::new("batches ahead", gauges.jobs.ahead, BATCHES_AHEAD_MAX),
+    ];
+    let all = || of_ours.iter().chain(&gauges.bounds);
+    page.family("wharfd_bound_used", Kind::Gauge, "How much of a bound is used.");
+    for bound in all() {
+        page.row(&[("bound", bound.name)], bound.used);
+    }
+    page.family("wharfd_bound_max", Kind::Gauge, "How much of it there is.");
+    for bound in all() {
+        page.row(&[("bound", bound.name)], bound.max);
+    }
+    let help = "Requests that were turned away at a bound.";
+    page.family("wharfd_bound_reached_total", Kind::Counter, help);
+    let known = gauges.bounds.iter().map(|bound| (bound.name, 0));
+    let mut counts: BTreeMap<&'static str, u64> = known.collect();
+    counts.extend(reached);
+    for (bound, count) in counts {
+        page.row(&[("bound", bound)], count);
+    }
+    let waiting = gauges.jobs.waiting as u64;
+    page.single("wharfd_blocking_jobs_waiting", Kind::Gauge, "Jobs that wait for room.", waiting);
+}
+
+/// What there is to say of content that arrives.
+fn of_places(places: PlacesState) -> [Single; 3] {
+    let PlacesState { taken, waiting, handed_on } = places;
+    [
+        ("wharfd_writers", Kind::Gauge, "Blobs that arrive and may take memory.", taken as u64),
+        ("wharfd_writers_waiting", Kind::Gauge, "Blobs that wait for that.", waiting as u64),
+        (
+            "wharfd_writers_turns_total",
+            Kind::Counter,
+            "Turns that ended for another blob.",
+            handed_on,
+        ),
+    ]
+}
+
+/// What there is to say of staged blobs.
+fn of_deliveries(state: &DeliveryState) -> [Single; 6] {
+    [
+        ("wharfd_pending_blobs", Kind::Gauge, "Blobs that wait for their upstream.", state.blobs),
+        ("wharfd_pending_bytes", Kind::Gauge, "Sum of their sizes.", state.bytes),
+        (
+            "wharfd_pending_oldest_seconds",
+            Kind::Gauge,
+            "For how long the oldest of them waits.",
+            state.oldest_seconds,
+        ),
+        (
+            "wharfd_pending_refused_blobs",
+            Kind::Gauge,
+            "Of these, what the upstream refused.",
+            state.refused,
+        ),
+        ("wharfd_delivered_blobs_total", Kind::Counter, "Blobs delivered.", state.delivered),
+        (
+            "wharfd_delivery_failures_total",
+            Kind::Counter,
+            "Tries to deliver a blob that failed.",
+            state.failures,
+        ),
+    ]
+}
+
+/// What there is to say of the scrub in the background.
+fn of_scrub(state: &ScrubState) -> [Single; 7] {
+    [
+        (
+            "wharfd_scrub_rate_bytes",
+            Kind::Gauge,
+            "Bytes that the scrub may read in a second; 0 is off.",
+            state.rate,
+        ),
+        ("wharfd_scrub_blobs_total", Kind::Counter, "Blobs that it has read.", state.blobs),
+        ("wharfd_scrub_bytes_total", Kind::Counter, "Their bytes.", state.bytes),
+        ("wharfd_scrub_damage_total", Kind::Counter, "Damage that it has found.", state.damage),
+        ("wharfd_scrub_passes_total", Kind::Counter, "Times that it read all.", state.passes),
+        (
+            "wharfd_scrub_last_pass_timestamp_seconds",
+            Kind::Gauge,
+            "When it last had read all, since 1970; 0 before the first.",
+            state.last_pass_seconds,
+        ),
+        (
+            "wharfd_scrub_left_bytes",
+            Kind::Gauge,
+            "Bytes that it has still to read in this pass.",
+            state.left_bytes,
+        ),
+    ]
+}
+
+/// What there is to say of the store.
+fn of_store(usage: &Usage) -> impl Iterator<Item = Single> {
+    let limit = usage.limit_bytes.map(|limit| {
+        ("wharfd_store_limit_bytes", Kind::Gauge, "Most that the store may take on disk.", limit)
+    });
+    let gauges = [
+        ("wharfd_store_disk_bytes", "What the store takes on disk.", usage.disk_bytes),
+        ("wharfd_store_record_bytes", "Of these, all but the runs.", usage.record_bytes),
+        ("wharfd_store_blobs", "Blobs in the store.", usage.blobs),
+        ("wharfd_store_blob_bytes", "Sum of their sizes.", usage.blob_bytes),
+        ("wharfd_store_cached_blobs", "Of these, what may be evicted.", usage.cached_blobs),
+        ("wharfd_store_cached_bytes", "Of these, what may be evicted.", usage.cached_bytes),
+        (
+            "wharfd_store_quarantined_blobs",
+            "Blobs whose bytes were found to be wrong.",
+            usage.quarantined_blobs,
+        ),
+        ("wharfd_store_quarantined_bytes", "Sum of their sizes.", usage.quarantined_bytes),
+        ("wharfd_store_hot_bytes", "Segments in memory for readers.", usage.hot_bytes),
+        (
+            "wharfd_store_in_flight_bytes",
+            "Segments of blobs in flight in memory.",
+            usage.in_flight_bytes,
+        ),
+        (
+            "wharfd_store_part_bytes",
+            "On disk, of downloads that broke off and can go on.",
+            usage.part_bytes,
+        ),
+    ];
+    let evicted = [
+        ("wharfd_store_evicted_blobs_total", Kind::Counter, "Blobs evicted.", usage.evicted_blobs),
+        (
+            "wharfd_store_evicted_bytes_total",
+            Kind::Counter,
+            "Sum of the sizes of evicted blobs.",
+            usage.evicted_bytes,
+        ),
+    ];
+    let gauges = gauges.map(|(name, help, value)| (name, Kind::Gauge, help, value));
+    limit.into_iter().chain(gauges).chain(evicted)
+}

@@ -1,0 +1,218 @@
+//! Answers, spelled once: headers and bodies of successes, and the body of every error.
+
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
+};
+use http::{HeaderMap, Response, StatusCode};
+use serde::Serialize;
+use wharf_oci::{ContentRange, Digest, ErrorBody, ErrorCode, ErrorEntry, RepoName, UploadId};
+
+use crate::Error;
+use crate::http::route::upload_path;
+use crate::limits::{RETRY_AFTER_SECONDS, UPLOAD_CHUNK_BYTES};
+use crate::observe::outcome::Outcome;
+use crate::pull::{Came, ServedManifest};
+use crate::runtime::body::Body;
+
+/// What a handler returns.
+pub(crate) type Answer = Response<Body>;
+
+/// The digest of what is served; a MUST in the specification's current text.
+pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
+    HeaderName::from_static("docker-content-digest");
+/// Says that this is a registry; some clients look for it before they log in.
+pub(crate) const API_VERSION: (HeaderName, &str) =
+    (HeaderName::from_static("docker-distribution-api-version"), "registry/2.0");
+/// How an answer came about: `hit`, `join`, `fill`, `bypass`, `stale`.
+pub(crate) const WHARF_CACHE: HeaderName = HeaderName::from_static("wharf-cache");
+/// The subject of a manifest whose referrers are kept here.
+pub(crate) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+/// A tag that a manifest was put under.
+pub(crate) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// How long the chunks of an upload should be at least.
+pub(crate) const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+/// Which filters were applied to referrers.
+pub(crate) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
+
+/// distribution-spec, "Warnings": always 299, and a text for people.
+const STALE: &str = "299 - \"the upstream did not answer; this is what it said before\"";
+
+/// An answer with headers whose values were parsed or counted here.
+#[must_use]
+pub(crate) fn answer(status: StatusCode, headers: &[(HeaderName, String)], body: Body) -> Answer {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    response
+}
+
+/// Says that no further request is taken on this connection (HTTP/1.1).
+pub(crate) fn close(answer: &mut Answer) {
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// The same, with how it came about.
+#[must_use]
+pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
+    answer.headers_mut().insert(WHARF_CACHE, HeaderValue::from_static(outcome.as_str()));
+    if outcome == Outcome::Stale {
+        answer.headers_mut().insert(WARNING, HeaderValue::from_static(STALE));
+    }
+    answer
+}
+
+/// With how it came about for the account, where its caller is told another word.
+#[must_use]
+pub(crate) fn with_account(mut answer: Answer, came: Came) -> Answer {
+    if came.outcome != came.told {
+        answer.extensions_mut().insert(came.outcome);
+    }
+    answer
+}
+
+/// JSON; `next` is the query of the next page.
+#[must_use]
+pub(crate) fn json(value: &impl Serialize, next: Option<String>) -> Answer {
+    let body = serde_json::to_vec(value).expect("lists of words always serialise");
+    let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
+    headers.extend(next.map(|path| (LINK, format!("<{path}>; rel=\"next\""))));
+    answer(StatusCode::OK, &headers, Body::full(body))
+}
+
+/// The headers that every answer with known content has. The digest is its entity tag.
+fn content(digest: &Digest, outcome: Outcome) -> Vec<(HeaderName, String)> {
+    let mut headers = vec![
+        (DOCKER_CONTENT_DIGEST, digest.to_string()),
+        (ETAG, format!("\"{digest}\"")),
+        (WHARF_CACHE, outcome.as_str().to_owned()),
+    ];
+    if outcome == Outcome::Stale {
+        headers.push((WARNING, STALE.to_owned()));
+    }
+    headers
+}
+
+/// A manifest.
+#[must_use]
+pub(crate) fn manifest(manifest: ServedManifest, outcome: Outcome) -> Answer {
+    let mut headers = content(&manifest.digest, outcome);
+    headers.push((CONTENT_TYPE, manifest.media_type.to_string()));
+    let ServedManifest { bytes, is_counted, .. } = manifest;
+    let body = if is_counted { Body::counted(bytes) } else { Body::full(bytes) };
+    answer(StatusCode::OK, &headers, body)
+}
+
+/// 304 when the client says that it has exactly this already (RFC 9110 §13.1.2).
+#[must_use]
+pub(crate) fn not_modified(
+    headers: &HeaderMap,
+    digest: &Digest,
+    outcome: Outcome,
+) -> Option<Answer> {
+    let asked = headers.get(IF_NONE_MATCH)?.to_str().ok()?;
+    let tag = digest.to_string();
+    let fits = |entry: &str| {
+        let entry = entry.trim();
+        entry == "*" || entry.strip_prefix("W/").unwrap_or(entry).trim_matches('"') == tag
+    };
+    let known = asked.split(',').any(fits);
+    let unchanged = || answer(StatusCode::NOT_MODIFIED, &content(digest, outcome), Body::empty());
+    known.then(unchanged)
+}
+
+/// A blob, or the part of it that `range` names.
+#[must_use]
+pub(crate) fn blob(
+    digest: &Digest,
+    range: Option<ContentRange>,
+    outcome: Outcome,
+    body: Body,
+) -> Answer {
+    let mut headers = content(digest, outcome);
+    headers.push((CONTENT_TYPE, "application/octet-stream".to_owned()));
+    headers.push((ACCEPT_RANGES, "bytes".to_owned()));
+    headers.extend(range.map(|range| (CONTENT_RANGE, range.to_string())));
+    let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    answer(status, &headers, body)
+}
+
+/// The same headers without the content.
+#[must_use]
+pub(crate) fn head(mut full: Answer, size_bytes: u64) -> Answer {
+    full.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(size_bytes));
+    *full.body_mut() = Body::empty();
+    full
+}
+
+/// Something came to be: 201 with where it is.
+#[must_use]
+pub(crate) fn created(location: String, digest: &Digest) -> Answer {
+    let headers = [(LOCATION, location), (DOCKER_CONTENT_DIGEST, digest.to_string())];
+    answer(StatusCode::CREATED, &headers, Body::empty())
+}
+
+/// A new upload: 202 with where it is, and how long chunks should be. Shorter ones are taken too.
+#[must_use]
+pub(crate) fn opened(repo: &RepoName, id: UploadId) -> Answer {
+    let mut opened = upload(StatusCode::ACCEPTED, repo, id, 0);
+    opened.headers_mut().insert(OCI_CHUNK_MIN_LENGTH, HeaderValue::from(UPLOAD_CHUNK_BYTES));
+    opened
+}
+
+/// Where an upload is: 202 after writing, 204 for its status. `Range` of nothing is `0-0`, as
+/// every registry writes it.
+#[must_use]
+pub(crate) fn upload(status: StatusCode, repo: &RepoName, id: UploadId, offset: u64) -> Answer {
+    let headers = [
+        (LOCATION, upload_path(repo, id)),
+        (RANGE, format!("0-{}", offset.saturating_sub(1))),
+        (HeaderName::from_static("docker-upload-uuid"), id.to_string()),
+    ];
+    answer(status, &headers, Body::empty())
+}
+
+/// One entry, or one for each thing that is missing.
+fn error_body(error: &Error, code: ErrorCode) -> ErrorBody {
+    let Error::ManifestBlobUnknown { repo, missing } = error else {
+        return ErrorBody::one(code, error.message(), serde_json::Value::Null);
+    };
+    let entry = |digest: &Digest| ErrorEntry {
+        code: code.as_str().to_owned(),
+        message: format!("the manifest names {digest}, which is not in {repo}"),
+        detail: serde_json::json!({ "digest": digest }),
+    };
+    ErrorBody { errors: missing.iter().map(entry).collect() }
+}
+
+/// An error as the client sees it.
+#[must_use]
+pub(crate) fn error(error: &Error) -> Answer {
+    let shown = error.shown();
+    let body = error_body(error, shown.code);
+    let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
+    let cause = match error {
+        Error::PutInPart { source, .. } => source,
+        error => error,
+    };
+    match cause {
+        Error::ChunkOutOfOrder { offset, location } => {
+            headers.push((RANGE, format!("0-{}", offset.saturating_sub(1))));
+            headers.push((LOCATION, location.clone()));
+        }
+        Error::RangeUnsatisfiable { size_bytes } => {
+            headers.push((CONTENT_RANGE, format!("bytes */{size_bytes}")));
+        }
+        Error::MethodNotAllowed { allowed } => headers.push((ALLOW, (*allowed).to_owned())),
+        _ => {}
+    }
+    let seconds = cause.retry_after_seconds();
+    let is_to_wait = shown.status == StatusCode::TOO_MANY_REQUESTS;
+    let seconds = seconds.or_else(|| is_to_wait.then_some(RETRY_AFTER_SECONDS));
+    headers.extend(seconds.map(|seconds| (RETRY_AFTER, seconds.to_string())));
+    answer(shown.status, &headers, Body::full(body.to_json()))
+}

@@ -1,0 +1,446 @@
+//! Connections: accept, admit, drain. One connection is in `http/server/connection.rs`, its clock in
+//! `http/server/timeouts.rs`; what is said of each request is in `http/access_log.rs`.
+//!
+//! Invariant: the loop that accepts waits for no client; when told to stop, no connection is accepted
+//! and those that are open may finish until the deadline.
+
+mod connection;
+mod framing;
+mod head_checks;
+mod hold_policy;
+mod http2_body;
+mod linger;
+mod listeners;
+mod same_origin;
+mod stream;
+mod timed_body;
+mod timeouts;
+mod unread_body;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::WWW_AUTHENTICATE;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, Version};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use crate::Error;
+use crate::access::{Caller, TOKEN_PATH, Way};
+use crate::config::active::Rules;
+use crate::error::{BytesOf, Fault};
+use crate::http::access_log::{Account, Accounted, Notes};
+use crate::http::admission;
+use crate::http::admission::{Connections, Demand, HoldOutcome, Limit, Seat};
+use crate::http::handlers;
+use crate::http::handlers::{App, Asking, Call, RequestBody};
+use crate::http::response;
+use crate::http::response::{API_VERSION, Answer};
+use crate::http::route;
+use crate::limits::{ADMIN_CONNECTIONS_MAX, HOLD_PASSED_OVER_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
+use crate::registries::Upstreams;
+use crate::runtime::memory_gauge::Purse;
+use crate::runtime::party::Party;
+
+use hold_policy::{After, Deadline};
+use linger::Ended;
+use timed_body::Watched;
+use timeouts::Watch;
+use unread_body::Leftover;
+
+pub(crate) use listeners::Listeners;
+
+/// What a listener serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The registry.
+    Registry,
+    /// Health and metrics.
+    Admin,
+}
+
+/// Serves until `stop` says so, then until every connection is done or the deadline has passed. Those
+/// that are left end after their request.
+pub(crate) async fn serve(
+    mut listener: Listeners,
+    purpose: Purpose,
+    app: Arc<App>,
+    mut stop: tokio::sync::watch::Receiver<bool>,
+    deadline: Duration,
+) -> Connections {
+    let connections = match purpose {
+        Purpose::Registry => app.admission.connections.clone(),
+        Purpose::Admin => app.admission.admin_connections.clone(),
+    };
+    let stopping = stop.clone();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (app, stop) = (Arc::clone(&app), stopping.clone());
+                let connection = Connection { purpose, app, stop, peer, subject: None };
+                connection.admit(stream, &connections);
+            }
+            Err(error) => {
+                // Out of file handles, most often: this pause lets some go.
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    if purpose == Purpose::Registry {
+        app.readiness.drain();
+    }
+    drop(listener);
+    if tokio::time::timeout(deadline, connections.all_gone()).await.is_err() {
+        tracing::warn!(?deadline, "transfers were cut off at the deadline");
+    }
+    connections
+}
+
+/// How far a request came: what is behind it is not done again with the next try.
+#[derive(Default)]
+struct Admitted {
+    /// What it asks of rates; its head and its address are known to be good then.
+    demand: Option<Demand>,
+    caller: Option<Caller>,
+    call: Option<Call>,
+    /// The memory that it found full.
+    full: Option<FullMemory>,
+}
+
+/// Memory that had no room: a try reads from the store or an upstream before it can know how much it needs, so
+/// it is made again only when something was given back, or now and then.
+struct FullMemory {
+    of: BytesOf,
+    taken: u64,
+    passed_over: u32,
+}
+
+impl FullMemory {
+    fn found(error: &Error, call: Option<&Call>) -> Option<Self> {
+        let (Error::TooManyBytes(of), Some(call)) = (error, call) else { return None };
+        Some(Self { of: *of, taken: call.purse.taken(*of), passed_over: 0 })
+    }
+
+    /// Whether a try would be in vain.
+    fn is_still(&mut self, purse: &Purse) -> bool {
+        self.passed_over += 1;
+        purse.taken(self.of) >= self.taken && self.passed_over <= HOLD_PASSED_OVER_MAX
+    }
+}
+
+#[derive(Clone)]
+struct Connection {
+    purpose: Purpose,
+    app: Arc<App>,
+    stop: tokio::sync::watch::Receiver<bool>,
+    peer: SocketAddr,
+    /// Whose certificate was shown, when one was.
+    subject: Option<Arc<str>>,
+}
+
+impl Connection {
+    /// Serves it in a task of its own, or has it told that there is no room.
+    fn admit(self, stream: TcpStream, connections: &Connections) {
+        let rules = self.app.live.rules();
+        let limits = Arc::clone(&rules.limits);
+        let watch = Watch::new(&limits, Arc::clone(&self.app.admission.counts));
+        match self.seat(connections, &rules, Arc::clone(&watch)) {
+            Ok(seat) => {
+                tokio::spawn(self.serve(stream, limits, watch, seat));
+            }
+            Err(limit) => {
+                self.app.admission.counts.refuse(limit);
+                tracing::debug!(peer = %self.peer, limit = limit.as_str(), "no connection");
+                if let Some(seat) = connections.refuse(Party::behind(self.peer.ip())) {
+                    tokio::spawn(self.refuse(stream, limits, watch, seat));
+                }
+            }
+        }
+    }
+
+    fn seat(
+        &self,
+        connections: &Connections,
+        rules: &Rules,
+        watch: Arc<Watch>,
+    ) -> Result<Seat, Limit> {
+        let address = self.peer.ip();
+        let bounds = match self.purpose {
+            Purpose::Admin => (ADMIN_CONNECTIONS_MAX, Some(PARTY_ADMIN_CONNECTIONS_MAX)),
+            Purpose::Registry => {
+                let each = rules.limits.connections_per_address;
+                // Who speaks for many clients may have many connections.
+                let each = (!rules.proxies.has(address)).then_some(each);
+                (rules.limits.connections, each)
+            }
+        };
+        connections.enter(Party::behind(address), bounds, watch)
+    }
+
+    /// Answers a request; it is open until all of its answer is sent.
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        watch: Arc<Watch>,
+    ) -> Response<Accounted<Watched>> {
+        let (parts, body) = request.into_parts();
+        let mut body = RequestBody::new(body);
+        let open = watch.open(parts.version);
+        let (is_http2, is_last) = (parts.version == Version::HTTP_2, head_checks::is_last(&parts));
+        let watched = |mut answer: Answer, purse: Purse| {
+            if is_last && !is_http2 {
+                response::close(&mut answer);
+            }
+            framing::fit(&parts.method, &mut answer);
+            answer.map(|body| Watched::new(body, open, &watch, is_http2, &purse))
+        };
+        let rules = self.app.live.rules();
+        if self.purpose == Purpose::Admin {
+            let answer = match self.guard(&parts, &rules) {
+                Ok(()) => handlers::admin(&self.app, &parts.method, parts.uri.path()).await,
+                Err(error) => response::error(&error),
+            };
+            return watched(answer, self.app.own_purse()).map(Accounted::nobodys);
+        }
+        let client = rules.proxies.client(self.peer.ip(), &parts.headers);
+        let trusted = rules.proxies.trusts(self.peer.ip());
+        if !trusted {
+            self.app.admission.unbelieved.hear(self.peer.ip(), &parts.headers);
+        }
+        let mut account = Account::open(&self.app.metrics, &parts, (self.peer, client), trusted);
+        account.notes.certificate.clone_from(&self.subject);
+        let (span, upstreams) = (account.span(), Arc::clone(&rules.upstreams));
+        // Until it is known who asks, its address is.
+        let purse = self.app.purse(Party::behind(client), &rules.limits);
+        account.notes.purse = Some(purse.clone().on(watch.bytes()));
+        let work = self.work(&parts, &mut body, rules, &mut account);
+        let work = Upstreams::seen_as(upstreams, work);
+        let (answer, leftover) = work.instrument(span).await;
+        match leftover {
+            Leftover::Nothing => {}
+            // Reset when this is over, or by its client before. With its connection, it ends too.
+            Leftover::Unread if is_http2 => {
+                let watch = Arc::clone(&watch);
+                tokio::spawn(async move {
+                    if unread_body::linger(body.into_rest()).await == Ended::AtTheBound {
+                        watch.lingered();
+                    }
+                });
+            }
+            Leftover::Unread => watch.expect_more(),
+        }
+        let purse = account.notes.purse.take().unwrap_or(purse);
+        account.answered(watched(answer, purse))
+    }
+
+    async fn work(
+        &self,
+        parts: &Parts,
+        body: &mut RequestBody,
+        rules: Arc<Rules>,
+        account: &mut Account,
+    ) -> (Answer, Leftover) {
+        let deadline = Deadline::new(parts, &rules.limits, body.came());
+        let told = deadline.told();
+        let answered = self.hold((parts, body), &rules, account, deadline).await;
+        let answered = answered.and_then(|answer| counted(answer, parts, account));
+        let ends = answered.as_ref().is_err_and(Error::ends_connection);
+        let leftover = Leftover::of(parts, body.rest(), answered.as_ref().err()).await;
+        let mut answer = answered.unwrap_or_else(|error| {
+            let bound = match &error {
+                Error::TooMany(what) => Some(*what),
+                Error::TooManyBytes(_) => Some("bytes in flight"),
+                _ => None,
+            };
+            self.app.metrics.fault(error.fault(), bound);
+            if let Some(limit) = Limit::of(&error) {
+                self.app.admission.counts.refuse(limit);
+            }
+            let id = account.id();
+            // A refusal stands in the line of the request; what holds clients back is said once, by
+            // whoever found out.
+            match error.fault() {
+                _ if error.is_refusal() => tracing::debug!(id, %error, "refused"),
+                Fault::Client => tracing::debug!(id, %error, "refused"),
+                Fault::Upstream | Fault::Load => tracing::warn!(id, %error, "failed"),
+                Fault::Store => tracing::error!(id, %error, "failed"),
+            }
+            let mut shown = self.shown(&error, parts, &rules);
+            told.fit(&error, account.notes.held.is_some(), &mut shown);
+            if let Some(purse) = &account.notes.purse {
+                shown.body_mut().count_anyway(purse);
+            }
+            shown
+        });
+        if (ends || leftover == Leftover::Unread) && parts.version < Version::HTTP_2 {
+            response::close(&mut answer);
+        }
+        (answer, leftover)
+    }
+
+    /// Answers a request; again while what is in its way passes by itself and its client waits.
+    async fn hold(
+        &self,
+        (parts, body): (&Parts, &mut RequestBody),
+        rules: &Arc<Rules>,
+        account: &mut Account,
+        mut deadline: Deadline,
+    ) -> Result<Answer, Error> {
+        let (mut admitted, mut held) = (Admitted::default(), None);
+        let mut stop = self.stop.clone();
+        let (answered, outcome) = loop {
+            // On the heap: what a handler needs is large, and is gone while the request is held.
+            let asked = (parts, &mut *body, deadline.latest());
+            let attempt = Box::pin(self.attempt(asked, rules, account, &mut admitted));
+            let answered = deadline.bound(attempt, held.is_some(), &mut stop).await;
+            let Err(error) = answered else { break (answered, HoldOutcome::Answered) };
+            if admitted.full.is_none() {
+                admitted.full = FullMemory::found(&error, admitted.call.as_ref());
+            }
+            let again = match deadline.after(&error, body.can_come_again()) {
+                After::Stands => break (Err(error), HoldOutcome::Answered),
+                After::Expired => break (Err(error), HoldOutcome::Expired),
+                After::Again(at) => at,
+            };
+            if held.is_none() {
+                let whose = account.notes.caller.as_ref().map(Caller::party);
+                let whose = whose.unwrap_or_else(|| Party::behind(account.client()));
+                let Some(begun) = self.app.admission.holds.begin(whose, deadline.agent()) else {
+                    return Err(error);
+                };
+                tracing::debug!(id = account.id(), %error, "held");
+                (held, account.notes.held) = (Some(begun), Some(Instant::now()));
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(again) => {}
+                _ = stop.wait_for(|stop| *stop) => break (Err(error), HoldOutcome::Drained),
+            }
+        };
+        if let Some(held) = held {
+            held.ended(outcome);
+        }
+        answered
+    }
+
+    /// Once: from its head to a call, as far as it did not come before, and to its answer.
+    async fn attempt(
+        &self,
+        (parts, body, latest): (&Parts, &mut RequestBody, Instant),
+        rules: &Arc<Rules>,
+        account: &mut Account,
+        admitted: &mut Admitted,
+    ) -> Result<Answer, Error> {
+        let client = account.client();
+        let demand = match admitted.demand {
+            Some(demand) => demand,
+            None => *admitted.demand.insert(self.gate(parts, client, rules, latest).await?),
+        };
+        if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
+            let notes = &mut account.notes;
+            return handlers::token(&self.app, rules, (parts, body), client, notes).await;
+        }
+        let caller = if let Some(caller) = admitted.caller.take() {
+            caller
+        } else {
+            let caller = rules.access.authenticate(&parts.headers, client).await?;
+            account.notes.caller = Some(caller.clone());
+            self.app.admission.caller(&caller, demand, &rules.limits, latest).await?;
+            caller
+        };
+        let caller = admitted.caller.insert(caller);
+        let call = match admitted.call.take() {
+            Some(call) => call,
+            None => self.call(parts, account, caller, rules)?,
+        };
+        let call = admitted.call.insert(call);
+        if let Some(full) = &mut admitted.full
+            && full.is_still(&call.purse)
+        {
+            return Err(Error::TooManyBytes(full.of));
+        }
+        admitted.full = None;
+        admission::memory(&call.route, &call.purse)?;
+        handlers::dispatch(&self.app, call, body, &mut account.notes).await
+    }
+
+    /// What a known caller asks for, within what they may have at once.
+    fn call(
+        &self,
+        parts: &Parts,
+        account: &mut Account,
+        caller: &Caller,
+        rules: &Arc<Rules>,
+    ) -> Result<Call, Error> {
+        account.notes.open = Some(self.app.admission.request(caller.party())?);
+        let mut purse = self.app.purse(caller.party(), &rules.limits);
+        if let Some(by_address) = account.notes.purse.take() {
+            purse = purse.beside(&by_address);
+        }
+        account.notes.purse = Some(purse.clone());
+        let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
+        account.notes.route = Notes::class(&route);
+        let namespace = route::namespace(parts.uri.query())?;
+        account.notes.namespace.clone_from(&namespace);
+        let (client, headers, caller) = (account.client(), parts.headers.clone(), caller.clone());
+        let asking = Asking { headers, client, caller, purse, rules: Arc::clone(rules) };
+        Ok(Call::new(&self.app, route, namespace, asking))
+    }
+
+    /// What may turn anybody away before it is asked who they are: the head, and the rate of their
+    /// address, whose turn is waited for until `latest`. What the request asks of rates.
+    async fn gate(
+        &self,
+        parts: &Parts,
+        client: IpAddr,
+        rules: &Rules,
+        latest: Instant,
+    ) -> Result<Demand, Error> {
+        self.guard(parts, rules)?;
+        let demand = Demand::of(&parts.method, parts.uri.path());
+        self.app.admission.address(client, demand, &rules.limits, latest).await?;
+        Ok(demand)
+    }
+
+    /// The head must say plainly whom it is for, and may not be a web page's.
+    fn guard(&self, parts: &Parts, rules: &Rules) -> Result<(), Error> {
+        head_checks::check(parts, &rules.limits)?;
+        let is_public = self.purpose == Purpose::Admin || rules.access.is_open();
+        let hosts = if self.purpose == Purpose::Admin { &rules.admin_hosts } else { &rules.hosts };
+        let tls = self.app.tls.as_deref().filter(|_| self.purpose == Purpose::Registry);
+        let (peer, headers) = (self.peer.ip(), &parts.headers);
+        let is_encrypted = rules.proxies.is_encrypted(peer, tls.is_some(), headers);
+        same_origin::check(parts, &same_origin::Door { is_public, is_encrypted, hosts, tls })
+    }
+
+    /// An error as the client sees it, with how to log in when that mends it.
+    fn shown(&self, error: &Error, parts: &Parts, rules: &Rules) -> Answer {
+        let mut answer = response::error(error);
+        let is_encrypted =
+            rules.proxies.is_encrypted(self.peer.ip(), self.app.tls.is_some(), &parts.headers);
+        let (uri, headers) = (&parts.uri, &parts.headers);
+        let way = Way { is_encrypted, may_be_plain: rules.may_be_plain, uri, headers };
+        if let Some(challenge) = rules.access.challenge(error, &way) {
+            answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            let (version, this) = API_VERSION;
+            answer.headers_mut().insert(version, HeaderValue::from_static(this));
+        }
+        answer
+    }
+}
+
+/// An answer that is held whole counts from now on, or finds no room. To HEAD nothing of it is sent.
+fn counted(mut answer: Answer, parts: &Parts, account: &Account) -> Result<Answer, Error> {
+    if let Some(purse) = account.notes.purse.as_ref().filter(|_| parts.method != Method::HEAD) {
+        answer.body_mut().count(purse)?;
+    }
+    Ok(answer)
+}

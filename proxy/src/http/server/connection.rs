@@ -1,0 +1,194 @@
+//! One connection from its first byte to its last: handshake, HTTP, the end that is asked for and the
+//! end that is forced.
+//!
+//! Invariant: a connection ends when its client does, when told to stop and its requests are answered,
+//! or when the watch says that it has gone on too long.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::stream::{ClientStream, Observed};
+use super::timeouts::{Over, Watch};
+use super::{Connection, Purpose, framing};
+use crate::error::chain;
+use crate::http::admission::{Limit, Seat};
+use crate::http::response;
+use crate::http::tls;
+use crate::limits::{
+    HTTP2_CLIENT_WINDOW_BYTES, HTTP2_PING_PERIOD, HTTP2_PING_TIMEOUT, HTTP2_RESETS_LOCAL_MAX,
+    HTTP2_RESETS_PENDING_MAX, REFUSAL_TIMEOUT,
+};
+use crate::settings::limits::Limits;
+
+type Builder = auto::Builder<TokioExecutor>;
+
+/// Which version of HTTP was agreed on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Agreed {
+    Http1,
+    Http2,
+    /// Nothing was said: the first bytes will tell.
+    Open,
+}
+
+impl Connection {
+    /// Serves a client until it leaves, or has to.
+    pub(super) async fn serve(
+        mut self,
+        stream: TcpStream,
+        limits: Arc<Limits>,
+        watch: Arc<Watch>,
+        _seat: Seat,
+    ) {
+        let counts = Arc::clone(&self.app.admission.counts);
+        let observed = Observed::new(stream, self.peer, Arc::clone(&watch));
+        let mut stop = self.stop.clone();
+        let begun = tokio::select! {
+            begun = self.begin(observed, &limits) => begun,
+            // Nothing was asked yet.
+            _ = stop.wait_for(|stop| *stop) => None,
+            () = watch.told_to_leave() => None,
+        };
+        let Some((stream, agreed)) = begun else { return };
+        watch.begin();
+        let stop = self.stop.clone();
+        if let Some(limit) = drive(self, stream, builder(&limits, agreed), &watch, stop).await {
+            counts.refuse(limit);
+        }
+    }
+
+    /// Tells a client that there is no room, whatever it asks, and closes.
+    pub(super) async fn refuse(
+        mut self,
+        stream: TcpStream,
+        limits: Arc<Limits>,
+        watch: Arc<Watch>,
+        _seat: Seat,
+    ) {
+        let told = async {
+            let observed = Observed::new(stream, self.peer, Arc::clone(&watch));
+            let Some((stream, agreed)) = self.begin(observed, &limits).await else { return };
+            let service = service_fn(|request: Request<Incoming>| {
+                if !request.body().is_end_stream() {
+                    watch.expect_more();
+                }
+                let mut answer = response::error(&crate::Error::TooMany("connections"));
+                response::close(&mut answer);
+                framing::fit(request.method(), &mut answer);
+                std::future::ready(Ok::<_, Infallible>(answer))
+            });
+            let builder = builder(&limits, agreed);
+            let served = builder.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = served.await {
+                tracing::debug!(error, "a client was not told that there is no room");
+            }
+        };
+        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, told).await;
+    }
+
+    /// TLS, where it is spoken.
+    async fn begin(&mut self, stream: Observed, limits: &Limits) -> Option<(ClientStream, Agreed)> {
+        let Some(tls) = self.app.tls.as_ref().filter(|_| self.purpose == Purpose::Registry) else {
+            return Some((ClientStream::Plain(stream), Agreed::Open));
+        };
+        match tls.accept(stream, limits.handshake_timeout).await {
+            Ok(stream) => {
+                let (_, session) = stream.get_ref();
+                self.subject = tls::subject(session.peer_certificates());
+                let agreed = match session.alpn_protocol() {
+                    Some(b"h2") => Agreed::Http2,
+                    Some(_) => Agreed::Http1,
+                    None => Agreed::Open,
+                };
+                Some((ClientStream::Encrypted(Box::new(stream)), agreed))
+            }
+            Err(error) => {
+                if matches!(error, tls::HandshakeError::Timeout(_)) {
+                    self.app.admission.counts.refuse(Limit::Handshake);
+                }
+                tracing::debug!(peer = %self.peer, %error, "no connection");
+                None
+            }
+        }
+    }
+}
+
+/// HTTP to its end; the bound, when hyper saw the client past one.
+async fn drive(
+    connection: Connection,
+    stream: ClientStream,
+    builder: Builder,
+    watch: &Arc<Watch>,
+    mut stop: watch::Receiver<bool>,
+) -> Option<Limit> {
+    let peer = connection.peer;
+    let service = service_fn(|request| {
+        let (connection, watch) = (connection.clone(), Arc::clone(watch));
+        async move { Ok::<_, Infallible>(connection.answer(request, watch).await) }
+    });
+    let mut http = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut goodbye = false;
+    loop {
+        tokio::select! {
+            ended = http.as_mut() => {
+                return ended.err().and_then(|error| ended_early(peer, &*error));
+            }
+            _ = stop.wait_for(|stop| *stop), if !goodbye => {}
+            Over(limit) = watch.over() => {
+                if goodbye || !matches!(limit, Limit::IdleTime | Limit::Displaced) {
+                    tracing::debug!(%peer, limit = limit.as_str(), "a connection was cut off");
+                    return None;
+                }
+            }
+        }
+        // No request is wanted after those that are here.
+        goodbye = true;
+        http.as_mut().graceful_shutdown();
+        watch.said_goodbye();
+    }
+}
+
+/// Says why a connection broke off; the bound, when hyper saw the client past one.
+fn ended_early(peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) -> Option<Limit> {
+    tracing::debug!(%peer, error = chain(error), "a connection ended early");
+    let head = error.downcast_ref::<hyper::Error>();
+    head.is_some_and(hyper::Error::is_parse_too_large).then_some(Limit::Headers)
+}
+
+fn builder(limits: &Limits, agreed: Agreed) -> Builder {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // The watch looks at the time: hyper's own clock does not tell a head that is late from none.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder.http1().max_buf_size(limits.header_bytes);
+    if limits.headers != crate::limits::HEADERS_MAX {
+        // Costs memory for each request, which the number that hyper has anyway does not.
+        builder.http1().max_headers(limits.headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.http2_streams)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(HTTP2_RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(HTTP2_RESETS_LOCAL_MAX)
+        .initial_stream_window_size(HTTP2_CLIENT_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CLIENT_WINDOW_BYTES)
+        .keep_alive_interval(HTTP2_PING_PERIOD)
+        .keep_alive_timeout(HTTP2_PING_TIMEOUT);
+    match agreed {
+        Agreed::Http1 => builder.http1_only(),
+        Agreed::Http2 => builder.http2_only(),
+        Agreed::Open => builder,
+    }
+}

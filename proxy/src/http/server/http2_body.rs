@@ -1,0 +1,118 @@
+//! A body over HTTP/2, where a client says for each stream how much it takes: given piece by piece.
+//!
+//! Invariant: time runs only between a piece that was given and the wish for the next.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as _, SizeHint};
+use tokio::time::Instant;
+
+use crate::limits::HTTP2_PIECE_BYTES;
+use crate::runtime::body::{Body, BodyError};
+use crate::runtime::memory_gauge::{Pieces, Purse};
+use crate::runtime::min_rate::{MinRate, RateDebt};
+
+/// A body whose bytes in memory are counted.
+pub(super) struct Counted {
+    pub(super) body: Body,
+    /// None of one that counts itself.
+    pieces: Option<Pieces>,
+}
+
+/// A body that is given piece by piece.
+pub(super) struct Given {
+    body: Option<Counted>,
+    /// What was taken from the body and not given yet.
+    rest: Bytes,
+    debt: RateDebt,
+    /// When the last piece was given, until the next is wanted.
+    since: Option<Instant>,
+}
+
+impl Counted {
+    /// Counted from now on, not only once it is asked for.
+    pub(super) fn new(body: Body, purse: &Purse) -> Self {
+        let pieces = body.ready_bytes().map(|ready| {
+            let mut pieces = purse.pieces();
+            pieces.set(ready, false);
+            pieces
+        });
+        Self { body, pieces }
+    }
+
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let next = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let next = next.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()));
+        let given = next.as_ref().and_then(|next| next.as_ref().ok()).map_or(0, Bytes::len);
+        if let (Some(pieces), Some(ready)) = (&mut self.pieces, self.body.ready_bytes()) {
+            pieces.set(ready + given as u64, false);
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl Given {
+    pub(super) fn new(counted: Counted, min_rate: MinRate) -> Self {
+        Self { body: Some(counted), rest: Bytes::new(), debt: RateDebt::new(min_rate), since: None }
+    }
+
+    /// When it will have been given for too long without being taken.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.body.as_ref()?;
+        Some(self.since? + self.debt.left()?)
+    }
+
+    /// Lets go of what it has. Whoever wants more after all is told that it broke off.
+    pub(super) fn give_up(&mut self) {
+        self.body = None;
+        self.rest = Bytes::new();
+    }
+
+    /// Whether it let go.
+    pub(super) const fn is_given_up(&self) -> bool {
+        self.body.is_none()
+    }
+
+    pub(super) fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+        if let Some(since) = self.since.take() {
+            // The look of the watch ends it; here it is only counted.
+            let _ = self.debt.waited(since.elapsed());
+        }
+        let Some(counted) = &mut self.body else {
+            return Poll::Ready(Some(Err(BodyError::NotTaken)));
+        };
+        while self.rest.is_empty() {
+            match ready!(counted.poll_next(context)) {
+                Some(Ok(bytes)) => self.rest = bytes,
+                end => return Poll::Ready(end),
+            }
+        }
+        let piece = self.rest.split_to(self.rest.len().min(HTTP2_PIECE_BYTES));
+        self.debt.moved(piece.len());
+        self.since = Some(Instant::now());
+        Poll::Ready(Some(Ok(piece)))
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        let body = self.body.as_ref();
+        self.rest.is_empty() && body.is_some_and(|counted| counted.body.is_end_stream())
+    }
+
+    /// Not exact once it was given up: what is still announced will not come.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let Some(counted) = &self.body else { return SizeHint::default() };
+        let rest = self.rest.len() as u64;
+        match counted.body.size_hint().exact() {
+            Some(bytes) => SizeHint::with_exact(bytes + rest),
+            None => SizeHint::default(),
+        }
+    }
+}

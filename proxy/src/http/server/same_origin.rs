@@ -1,0 +1,230 @@
+//! Which requests a web page of somebody else made. A browser reaches what its user reaches, loopback
+//! too, and takes requests of any page there; where nobody has to log in, the place that a request
+//! comes from would be the only proof, and a page has it.
+//!
+//! What a browser says of itself cannot be changed by a page: `Origin` is there with everything but a plain
+//! GET or HEAD, `Sec-Fetch-Site` with everything to an encrypted or a loopback address, and `Host` is
+//! the name that the page itself has, however that name resolves. Other programs say none of the first
+//! two.
+//!
+//! Where a login is needed a page has none to show, but a browser adds a password that its user typed
+//! once: so it changes nothing there either. A Bearer token is never added, so who shows one has it.
+
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderValue, Method};
+
+use crate::Error;
+use crate::http::tls::Tls;
+use crate::limits::HOST_CHARS_MAX;
+use crate::settings::hosts::Hosts;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Where a request comes in.
+pub(super) struct Door<'a> {
+    /// Whether nobody has to log in.
+    pub(super) is_public: bool,
+    /// Whether clients come encrypted, as far as is known.
+    pub(super) is_encrypted: bool,
+    /// Names of this server.
+    pub(super) hosts: &'a Hosts,
+    /// What clients are shown here.
+    pub(super) tls: Option<&'a Tls>,
+}
+
+/// Refuses what a page of another site could have sent, as far as it could gain by that.
+pub(super) fn check(parts: &Parts, door: &Door<'_>) -> Result<(), Error> {
+    let host = host(parts);
+    if door.is_public {
+        // Without a host it is HTTP/1.0, which no browser speaks.
+        if let Some(host) = &host {
+            listed(host.host(), door)?;
+        }
+    } else if matches!(parts.method, Method::GET | Method::HEAD) || shows_token(&parts.headers) {
+        return Ok(());
+    }
+    let is_foreign = |value: &HeaderValue| !is_own(value, host.as_ref(), door.is_encrypted);
+    let headers = &parts.headers;
+    let is_elsewhere = headers.get_all(SEC_FETCH_SITE).iter().any(is_elsewhere);
+    if is_elsewhere || headers.get_all(ORIGIN).iter().any(is_foreign) {
+        return Err(Error::ForeignPage);
+    }
+    Ok(())
+}
+
+/// Whom a request is for; its head was found to name one host at most.
+fn host(parts: &Parts) -> Option<Authority> {
+    let named = parts.uri.authority().cloned();
+    named.or_else(|| parts.headers.get(HOST)?.to_str().ok()?.parse().ok())
+}
+
+/// A page that was led here by a name of its own is refused by that name.
+fn listed(host: &str, door: &Door<'_>) -> Result<(), Error> {
+    let is_of_certificate = || door.tls.is_some_and(|tls| tls.is_for(host));
+    if door.hosts.have(host) || is_of_certificate() {
+        return Ok(());
+    }
+    let shown: String = host.chars().take(HOST_CHARS_MAX).collect();
+    if door.hosts.tell() {
+        tracing::warn!(
+            host = %shown,
+            "a request is refused because nobody has to log in and its host is not listed in `hosts` of \
+             [access]; further ones are not warned of"
+        );
+    }
+    Err(Error::HostUnlisted(shown))
+}
+
+/// Whether a browser says that it was not the user, nor a page of ours.
+fn is_elsewhere(site: &HeaderValue) -> bool {
+    !matches!(site.as_bytes(), b"same-origin" | b"none")
+}
+
+/// Whether an `Origin` is where the request goes: the same name and port. That somebody in front
+/// speaks TLS need not be known here: a page that came encrypted is of whoever has the certificate.
+fn is_own(origin: &HeaderValue, host: Option<&Authority>, is_encrypted: bool) -> bool {
+    let Some((scheme, origin)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
+    else {
+        return false;
+    };
+    let default = match scheme {
+        "https" => 443,
+        "http" if !is_encrypted => 80,
+        _ => return false,
+    };
+    let (Ok(origin), Some(host)) = (origin.parse::<Authority>(), host) else { return false };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
+    origin.host().eq_ignore_ascii_case(host.host()) && port(&origin) == port(host)
+}
+
+/// Whether something is shown that no browser adds.
+fn shows_token(headers: &HeaderMap) -> bool {
+    let scheme = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().get(..7));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Version};
+
+    fn checked(
+        (method, uri): (&str, &str),
+        headers: &[(&str, &str)],
+        (is_public, is_encrypted): (bool, bool),
+    ) -> Result<(), Error> {
+        let hosts = Hosts::new(&[], Some(&"127.0.0.1:5000".parse().unwrap()));
+        let mut request = Request::builder().method(method).uri(uri);
+        if uri.starts_with("https") {
+            request = request.version(Version::HTTP_2);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        check(&parts, &Door { is_public, is_encrypted, hosts: &hosts, tls: None })
+    }
+
+    /// To an open registry, by this host.
+    fn open(headers: &[(&str, &str)]) -> bool {
+        let own = [("host", "127.0.0.1:5000")];
+        let headers: Vec<_> = own.iter().chain(headers).copied().collect();
+        let by = |method| checked((method, "/v2/"), &headers, (true, false)).is_ok();
+        let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].map(by);
+        assert!(all.iter().all(|passes| *passes == all[0]), "{headers:?}: {all:?}");
+        all[0]
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused_whatever_it_asks() {
+        assert!(open(&[]), "other programs say nothing");
+        assert!(open(&[("sec-fetch-site", "same-origin")]) && open(&[("sec-fetch-site", "none")]));
+        for site in ["cross-site", "same-site", "", "Same-Origin", "anything"] {
+            assert!(!open(&[("sec-fetch-site", site)]), "{site}");
+        }
+        assert!(!open(&[("sec-fetch-site", "none"), ("sec-fetch-site", "cross-site")]));
+        assert!(open(&[("origin", "http://127.0.0.1:5000")]));
+        assert!(open(&[("origin", "https://127.0.0.1:5000")]), "TLS may end in front");
+        for origin in [
+            "null",
+            "",
+            "http://evil.test",
+            "http://127.0.0.1",
+            "http://127.0.0.1:5001",
+            "http://localhost:5000",
+            "ftp://127.0.0.1:5000",
+            "127.0.0.1:5000",
+            "http://127.0.0.1:5000 http://evil.test",
+            "chrome-extension://abc",
+        ] {
+            assert!(!open(&[("origin", origin)]), "{origin}");
+        }
+        let twice = [("origin", "http://127.0.0.1:5000"), ("origin", "http://evil.test")];
+        assert!(!open(&twice));
+    }
+
+    #[test]
+    fn a_host_that_is_not_known_is_refused_wherever_it_is_named() {
+        let by = |uri, host: &[(&str, &str)]| checked(("GET", uri), host, (true, false));
+        for (uri, host) in [
+            ("/v2/", &[("host", "localhost")][..]),
+            ("/v2/", &[("host", "[::1]:5000")]),
+            ("http://localhost:5000/v2/", &[("host", "localhost:5000")]),
+            ("https://10.0.0.1:5000/v2/", &[]),
+            // HTTP/1.0
+            ("/v2/", &[]),
+        ] {
+            assert!(by(uri, host).is_ok(), "{uri} {host:?}");
+        }
+        for (uri, host) in [
+            ("/v2/", &[("host", "evil.test:5000")][..]),
+            ("/v2/", &[("host", "wharfd")]),
+            ("http://evil.test/v2/", &[("host", "evil.test")]),
+            ("https://evil.test/v2/", &[]),
+        ] {
+            let error = by(uri, host).unwrap_err();
+            let said = error.to_string();
+            assert!(matches!(error, Error::HostUnlisted(_)), "{said}");
+            assert!(said.contains("hosts") && said.contains("[access]"), "{said}");
+        }
+        // A page that has the name that it was led here by looks like one of ours by all but that.
+        let rebound = [
+            ("host", "evil.test:5000"),
+            ("origin", "http://evil.test:5000"),
+            ("sec-fetch-site", "same-origin"),
+        ];
+        let error = by("/v2/", &rebound).unwrap_err();
+        assert!(error.to_string().contains("evil.test"), "{error}");
+        let long = format!("{}.test", "a".repeat(10_000));
+        let said = by("/v2/", &[("host", &long)]).unwrap_err().to_string();
+        assert!(said.len() < 2 * HOST_CHARS_MAX + 200, "{}", said.len());
+    }
+
+    #[test]
+    fn who_shows_an_encrypted_page_is_of_the_same_name_only_when_it_came_encrypted() {
+        let host = ("host", "127.0.0.1");
+        let with = |origin| checked(("PUT", "/v2/"), &[host, ("origin", origin)], (true, true));
+        assert!(with("https://127.0.0.1").is_ok() && with("https://127.0.0.1:443").is_ok());
+        assert!(with("http://127.0.0.1").is_err() && with("http://127.0.0.1:443").is_err());
+    }
+
+    #[test]
+    fn where_a_login_is_needed_a_page_reads_by_its_login_and_changes_nothing_by_one_that_a_browser_adds()
+     {
+        let page = [("host", "evil.test"), ("origin", "https://other.test")];
+        let by = |method, more: &[(&str, &str)]| {
+            let headers: Vec<_> = page.iter().chain(more).copied().collect();
+            checked((method, "/v2/"), &headers, (false, true)).is_ok()
+        };
+        assert!(by("GET", &[]) && by("HEAD", &[]));
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            assert!(!by(method, &[]), "{method}");
+            assert!(!by(method, &[("authorization", "Basic dTpw")]), "{method}");
+            assert!(by(method, &[("authorization", "bearer abc")]), "{method}");
+        }
+        let bare = checked(("PUT", "/v2/"), &[("host", "evil.test")], (false, true));
+        assert!(bare.is_ok(), "hosts count where nobody has to log in");
+    }
+}

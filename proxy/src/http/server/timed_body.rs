@@ -1,0 +1,85 @@
+//! The body of an answer on its way to a client: what it holds piece by piece is counted (what is whole
+//! or passes by counts itself, `runtime/body.rs`, `pull/bypass.rs`), and over HTTP/2, where a client says for each body how much it takes, it is
+//! seen when nobody takes it.
+//!
+//! Invariant: time runs only between a piece that was given and the wish for the next; what is waited
+//! for here or at an upstream makes no client slow.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::http2_body::{Counted, Given};
+use super::timeouts::{Open, Watch};
+use crate::runtime::body::{Body, BodyError};
+use crate::runtime::memory_gauge::Purse;
+
+/// A body, and the request that it answers.
+pub(super) struct Watched {
+    kind: Kind,
+    _open: Open,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a box would cost most answers an allocation")]
+enum Kind {
+    /// Over HTTP/1.1, where the connection is watched.
+    Whole(Counted),
+    /// Over HTTP/2.
+    Stream(Arc<Mutex<Given>>),
+}
+
+impl Watched {
+    /// The body of an answer to this request.
+    pub(super) fn new(
+        body: Body,
+        open: Open,
+        watch: &Watch,
+        is_http2: bool,
+        purse: &Purse,
+    ) -> Self {
+        let counted = Counted::new(body, purse);
+        let kind = if is_http2 {
+            let given = Arc::new(Mutex::new(Given::new(counted, watch.min_rate())));
+            watch.follow(&given);
+            Kind::Stream(given)
+        } else {
+            Kind::Whole(counted)
+        };
+        Self { kind, _open: open }
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = match &mut self.kind {
+            Kind::Whole(counted) => counted.poll_next(context),
+            Kind::Stream(given) => {
+                given.lock().unwrap_or_else(PoisonError::into_inner).poll_next(context)
+            }
+        };
+        next.map(|next| next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Whole(counted) => counted.body.is_end_stream(),
+            Kind::Stream(given) => given.lock().unwrap_or_else(PoisonError::into_inner).is_end(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole(counted) => counted.body.size_hint(),
+            Kind::Stream(given) => given.lock().unwrap_or_else(PoisonError::into_inner).size_hint(),
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! What an operator asks of a store, wherever it is open: the command, its run, its report. How it
+//! gets to a running server and back is in `maintenance/control.rs` and `maintenance/control_client.rs`, the scrub that
+//! nobody asked for in `maintenance/scrubbing.rs`. What each command does is the store's.
+//!
+//! Invariant: one command works on a store at a time; a scrub in the background makes way for it.
+
+pub(crate) mod control;
+mod control_client;
+pub(crate) mod readiness;
+pub(crate) mod scrubbing;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use wharf_oci::{Digest, RepoName, Tag};
+use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
+
+use crate::push::outbox::Deliveries;
+use crate::push::outbox::report;
+use crate::push::outbox::report::Unwanted;
+use crate::push::write_once::WriteOnce;
+use crate::runtime::blocking::Bridge;
+
+use control_client::Reached;
+use scrubbing::ScrubState;
+
+/// What is asked of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StoreCommand {
+    /// What it holds and takes.
+    Stats,
+    /// Read blobs and compare them with their digests.
+    Scrub {
+        /// At most so many bytes in a second.
+        bytes_per_second: Option<u64>,
+        /// Begin with the first blob instead of where the last scrub stopped.
+        from_start: bool,
+        /// Put nothing into quarantine.
+        report_only: bool,
+    },
+    /// Give cached blobs up.
+    Evict(#[serde(with = "EvictionWords")] Eviction),
+    /// Write a copy that can be restored.
+    Backup {
+        /// A folder that does not exist.
+        to: PathBuf,
+    },
+    /// Read everything, also the records, and change nothing.
+    Verify,
+    /// What is owed to upstreams.
+    PushStatus,
+    /// Give up blobs that are owed to upstreams.
+    PushDrop {
+        /// Only of this repository.
+        repository: Option<RepoName>,
+        /// Only this blob.
+        digest: Option<Digest>,
+        /// Also what was not refused.
+        waiting: bool,
+    },
+    /// Allow one change of a write-once tag. Of the server, not of the store.
+    AllowTag {
+        /// Of which repository, as clients name it.
+        repository: RepoName,
+        /// Which tag.
+        tag: Tag,
+        /// Why.
+        reason: String,
+        /// For how long.
+        seconds: u64,
+    },
+}
+
+/// How an [`Eviction`] is spelled between processes.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Eviction", rename_all = "snake_case", deny_unknown_fields)]
+enum EvictionWords {
+    DownTo { disk_bytes: u64 },
+    UnusedSince { ms: u64 },
+    Repository(RepoName),
+    Quarantined,
+}
+
+/// What came of a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The store's own answer.
+    pub result: Value,
+    /// Stored bytes were found to be wrong, or what was pushed was refused.
+    pub damaged: bool,
+    /// It was told to stop, and did.
+    pub stopped: bool,
+}
+
+impl Report {
+    /// Of a command that was done to its end and found no damage.
+    const fn whole(result: Value) -> Self {
+        Self { result, damaged: false, stopped: false }
+    }
+}
+
+/// Why there is no report.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpkeepError {
+    /// The command asks for what cannot be.
+    #[error("{0}")]
+    Refused(String),
+    /// The store cannot be used, or not now.
+    #[error("{0}")]
+    Unusable(String),
+    /// It was begun and failed.
+    #[error("{0}")]
+    Failed(String),
+    /// It was told to stop where it cannot go on later.
+    #[error("{0}")]
+    Stopped(String),
+}
+
+impl From<StoreError> for UpkeepError {
+    fn from(error: StoreError) -> Self {
+        let text = crate::error::chain(&error);
+        match error {
+            StoreError::Exists { .. } => Self::Refused(text),
+            StoreError::NotAStore { .. }
+            | StoreError::NewerFormat { .. }
+            | StoreError::Locked { .. }
+            | StoreError::NoStore { .. } => Self::Unusable(text),
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+/// Follows a command while it works, and stops it.
+#[derive(Debug)]
+pub struct Monitor {
+    /// Told how far it is.
+    pub progress: watch::Sender<Progress>,
+    /// Becomes true when it shall stop.
+    pub stop: watch::Receiver<bool>,
+}
+
+impl Monitor {
+    fn look(&self, progress: &Progress) -> ControlFlow<()> {
+        self.progress.send_replace(*progress);
+        if *self.stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// Does the command on the store in `folder`: inside the server that has it open, or else here.
+pub async fn perform(
+    folder: &Path,
+    command: StoreCommand,
+    monitor: Monitor,
+) -> Result<Report, UpkeepError> {
+    let unreachable = match control_client::ask(folder, &command, &monitor).await {
+        Reached::Answered(answer) => return answer,
+        Reached::Nobody => None,
+        Reached::Unreachable(error) => Some(error),
+    };
+    if matches!(command, StoreCommand::AllowTag { .. }) {
+        let folder = folder.display();
+        let text = match unreachable {
+            None => format!("no server has {folder} open, so there is nothing to allow"),
+            Some(error) => format!(
+                "cannot connect to {folder}/control.sock: {error}; only a running server allows, and \
+                 only its own user may ask it"
+            ),
+        };
+        return Err(UpkeepError::Unusable(text));
+    }
+    let folder = folder.to_owned();
+    let here = move || {
+        let store = open_here(&folder)?;
+        Ok(run(&store, &command, &mut |progress| monitor.look(progress))?)
+    };
+    Bridge::default().run(here).await
+}
+
+/// Makes a store in `to` from a backup. Needs no server, because `to` must not exist.
+pub async fn restore(from: PathBuf, to: PathBuf, monitor: Monitor) -> Result<Report, UpkeepError> {
+    let work = move || {
+        let mut stopped = false;
+        let copied = RocksStore::restore(&from, &to, &mut |progress| {
+            let flow = monitor.look(progress);
+            stopped |= flow.is_break();
+            flow
+        });
+        match copied {
+            Ok(copied) => Ok(Report { result: json(&copied), damaged: false, stopped: false }),
+            Err(_) if stopped => Err(UpkeepError::Stopped(format!(
+                "stopped before the end; what was copied lies in {}.partial",
+                to.display()
+            ))),
+            Err(error) => Err(error.into()),
+        }
+    };
+    Bridge::default().run(work).await
+}
+
+/// Opens a store that exists; a typing mistake makes none.
+fn open_here(folder: &Path) -> Result<RocksStore, UpkeepError> {
+    if folder.metadata().is_ok_and(|found| !found.is_dir()) {
+        return Err(UpkeepError::Unusable(format!("{} is not a folder", folder.display())));
+    }
+    // Nothing was begun: whatever is wrong with the marker, the store cannot be used.
+    let exists = RocksStore::exists(folder)
+        .map_err(|error| UpkeepError::Unusable(crate::error::chain(&error)))?;
+    if !exists {
+        return Err(StoreError::NoStore { path: folder.to_owned() }.into());
+    }
+    RocksStore::open(folder).map_err(|error| {
+        let mut text = crate::error::chain(&error);
+        if matches!(error, StoreError::Locked { .. }) {
+            text.push_str(", which does not answer; stop it, or wait until it has started");
+        }
+        UpkeepError::Unusable(text)
+    })
+}
+
+/// Does the command on an open store. Blocks.
+fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<Report, StoreError> {
+    let mut stopped = false;
+    let watch: Watch<'_> = &mut |progress: &Progress| {
+        let flow = watch(progress);
+        stopped |= flow.is_break();
+        flow
+    };
+    let (result, damaged) = match command {
+        StoreCommand::Stats => (json(&store.usage()?), false),
+        StoreCommand::Scrub { bytes_per_second, from_start, report_only } => {
+            let plan = ScrubPlan {
+                bytes_per_second: *bytes_per_second,
+                from_start: *from_start,
+                quarantine: !report_only,
+            };
+            found(&store.scrub(&plan, watch)?)
+        }
+        StoreCommand::Verify => found(&store.verify(watch)?),
+        StoreCommand::Evict(what) => (json(&store.evict(what, watch)?), false),
+        StoreCommand::Backup { to } => (json(&store.backup(to)?), false),
+        StoreCommand::PushStatus => {
+            let status = report::status_of(store)?;
+            (json(&status), status.has_refusals())
+        }
+        StoreCommand::PushDrop { repository, digest, waiting } => {
+            let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
+            (json(&report::give_up_in(store, unwanted)?), false)
+        }
+        // Whoever has a server answers before; without one it was refused.
+        StoreCommand::AllowTag { .. } => (Value::Null, false),
+    };
+    Ok(Report { result, damaged, stopped })
+}
+
+const fn unwanted<'a>(
+    repository: Option<&'a RepoName>,
+    digest: Option<&'a Digest>,
+    waiting: bool,
+) -> Unwanted<'a> {
+    Unwanted { repository, digest, waiting }
+}
+
+fn found(scrubbed: &Scrubbed) -> (Value, bool) {
+    (json(scrubbed), !scrubbed.damage.is_empty() || scrubbed.more_damage > 0)
+}
+
+fn json(result: &impl Serialize) -> Value {
+    serde_json::to_value(result).expect("numbers, texts and paths of this process serialise")
+}
+
+/// An open store with its turns, for everyone in this process who works on it.
+#[derive(Clone)]
+pub(crate) struct Keeper {
+    bridge: Bridge,
+    store: Arc<RocksStore>,
+    deliveries: Deliveries,
+    write_once: Arc<WriteOnce>,
+    /// What the scrub in the background came to.
+    scrubbed: Arc<StdMutex<ScrubState>>,
+    /// Held while the store is tried; one try at a time, also when it never comes back.
+    probing: Arc<Mutex<()>>,
+    /// Held by who works on the store.
+    work: Arc<Mutex<()>>,
+    /// A command works or waits for its turn.
+    asked: Arc<AtomicBool>,
+}
+
+/// The turn of a command; over when dropped.
+struct Turn {
+    _asked: Asked,
+    _work: OwnedMutexGuard<()>,
+}
+
+/// Says that a command works or waits, for as long as it exists.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Keeper {
+    pub(crate) fn new(
+        bridge: Bridge,
+        store: Arc<RocksStore>,
+        deliveries: Deliveries,
+        write_once: Arc<WriteOnce>,
+    ) -> Self {
+        let (work, asked) = (Arc::default(), Arc::default());
+        let (scrubbed, probing) = (Arc::default(), Arc::default());
+        Self { bridge, store, deliveries, write_once, scrubbed, probing, work, asked }
+    }
+
+    /// What the scrub in the background came to, for metrics.
+    pub(crate) fn scrub_state(&self) -> ScrubState {
+        *self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something about it.
+    pub(crate) fn scrubbed(&self, note: impl FnOnce(&mut ScrubState)) {
+        note(&mut self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Writes something small to the store, so that it would survive.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        let turn = Arc::clone(&self.probing).lock_owned().await;
+        let store = Arc::clone(&self.store);
+        let probe = move || {
+            let tried = store.probe();
+            drop(turn);
+            tried
+        };
+        self.bridge.run(probe).await
+    }
+
+    /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not
+    /// say.
+    pub(crate) async fn usage(&self) -> Option<Usage> {
+        let store = Arc::clone(&self.store);
+        let usage = self.bridge.run(move || store.usage()).await;
+        usage.inspect_err(|error| tracing::error!(%error, "the store was not measured")).ok()
+    }
+
+    /// What is asked of the server and not of its store.
+    async fn beside_the_store(
+        &self,
+        command: &StoreCommand,
+    ) -> Option<Result<Report, UpkeepError>> {
+        match command {
+            // Who delivers knows better than the store, and must hear of it.
+            StoreCommand::PushStatus => {
+                let status = self.deliveries.status();
+                let damaged = status.has_refusals();
+                Some(Ok(Report { damaged, ..Report::whole(json(&status)) }))
+            }
+            StoreCommand::PushDrop { repository, digest, waiting } => {
+                let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
+                let given_up = self.deliveries.give_up(unwanted).await;
+                let told = given_up.map(|given_up| Report::whole(json(&given_up)));
+                Some(told.map_err(|error| UpkeepError::Failed(error.to_string())))
+            }
+            StoreCommand::AllowTag { repository, tag, reason, seconds } => {
+                let time = Duration::from_secs(*seconds);
+                let allowed = self.write_once.allow(repository, tag, reason, time);
+                let result = serde_json::json!({
+                    "allowed": format!("{repository}:{tag}"), "seconds": seconds,
+                });
+                Some(allowed.map(|()| Report::whole(result)).map_err(UpkeepError::Refused))
+            }
+            _ => None,
+        }
+    }
+
+    /// Does a command, unless another one is being done. It goes on when the caller goes away, until
+    /// its monitor says otherwise.
+    async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
+        if let Some(answered) = self.beside_the_store(&command).await {
+            return answered;
+        }
+        // Counting is cheap, and harms nobody.
+        let turn = match command {
+            StoreCommand::Stats => None,
+            _ => Some(self.turn().await?),
+        };
+        let store = Arc::clone(&self.store);
+        let work = move || {
+            let report = run(&store, &command, &mut |progress| monitor.look(progress));
+            drop(turn);
+            report
+        };
+        Ok(self.bridge.run(work).await?)
+    }
+
+    async fn turn(&self) -> Result<Turn, UpkeepError> {
+        if self.asked.swap(true, Ordering::AcqRel) {
+            let busy = "another command is working on this store; wait until it is done";
+            return Err(UpkeepError::Unusable(busy.to_owned()));
+        }
+        let asked = Asked(Arc::clone(&self.asked));
+        Ok(Turn { _asked: asked, _work: Arc::clone(&self.work).lock_owned().await })
+    }
+
+    /// Whether a command waits for what works in the background.
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether this server may be sent requests: not while it drains, and not while its store takes
+//! nothing.
+//!
+//! Invariant: the store is tried at most once in `READY_PERIOD`, off the async threads, however often
+//! it is asked for; a store that does not answer is not ready.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use crate::limits::{READY_PERIOD, READY_TIMEOUT};
+use crate::maintenance::Keeper;
+
+/// What the last try found.
+#[derive(Default)]
+pub(crate) struct Readiness {
+    last: Mutex<Option<(Instant, Result<(), String>)>>,
+    draining: AtomicBool,
+}
+
+impl Readiness {
+    /// From now on nothing new is to come.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Everything that is not ready, a line for each; nothing when all is.
+    pub(crate) async fn missing(&self, keeper: &Keeper) -> String {
+        let mut missing = String::new();
+        if self.draining.load(Ordering::Relaxed) {
+            missing.push_str("draining\n");
+        }
+        if let Err(reason) = self.store(keeper).await {
+            let _ = writeln!(missing, "store: {reason}");
+        }
+        missing
+    }
+
+    async fn store(&self, keeper: &Keeper) -> Result<(), String> {
+        let mut last = self.last.lock().await;
+        if let Some((at, found)) = &*last
+            && at.elapsed() < READY_PERIOD
+        {
+            return found.clone();
+        }
+        let found = match timeout(READY_TIMEOUT, keeper.probe()).await {
+            Ok(tried) => tried.map_err(|error| crate::error::chain(&error)),
+            Err(_) => Err(format!("a small write takes more than {READY_TIMEOUT:?}")),
+        };
+        if let (Err(reason), true) = (&found, last.as_ref().is_none_or(|(_, was)| was.is_ok())) {
+            tracing::error!(reason, "the store cannot be written; not ready");
+        }
+        *last = Some((Instant::now(), found.clone()));
+        found
+    }
+}

@@ -1,0 +1,7 @@
+//! What an operator sees: log, audit log, metrics, traces.
+
+pub(crate) mod audit_log;
+pub mod log;
+pub(crate) mod metrics;
+pub(crate) mod outcome;
+pub mod traces;

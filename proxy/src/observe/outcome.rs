@@ -1,0 +1,67 @@
+//! How reads are answered, as headers, logs and metrics name it, and the counters of that.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How an answer came about; the same words in headers, logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Outcome {
+    /// It was here.
+    Hit,
+    /// It was on its way for someone else.
+    Join,
+    /// It was fetched for this request.
+    Fill,
+    /// It was asked of the upstream and not kept.
+    Bypass,
+    /// It was here, perhaps too old, and the upstream could not say.
+    Stale,
+}
+
+impl Outcome {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Hit, Self::Join, Self::Fill, Self::Bypass, Self::Stale];
+
+    /// The one that a word stands for.
+    #[must_use]
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+
+    /// The word.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Join => "join",
+            Self::Fill => "fill",
+            Self::Bypass => "bypass",
+            Self::Stale => "stale",
+        }
+    }
+}
+
+/// Counters, one for each outcome.
+#[derive(Default)]
+pub(crate) struct Reads([AtomicU64; Outcome::ALL.len()]);
+
+impl Reads {
+    /// One more.
+    pub(crate) fn count(&self, outcome: Outcome) {
+        let found = Outcome::ALL.iter().zip(&self.0).find(|(known, _)| **known == outcome);
+        if let Some((_, counter)) = found {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (Outcome, u64)> {
+        let counts = self.0.iter().map(|counter| counter.load(Ordering::Relaxed));
+        Outcome::ALL.into_iter().zip(counts)
+    }
+
+    /// All of them, in the order of [`Outcome::ALL`].
+    pub(crate) fn snapshot(&self) -> [u64; Outcome::ALL.len()] {
+        self.0.each_ref().map(|counter| counter.load(Ordering::Relaxed))
+    }
+}

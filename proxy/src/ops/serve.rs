@@ -1,0 +1,280 @@
+//! The server as a whole: what is bound and opened in which order, what runs beside requests, and in which order
+//! it ends.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use wharf_store::{RocksStore, StoreError, StoreOptions};
+
+use super::reload::Reloader;
+use crate::config::active::{Live, Rules};
+use crate::http::admission::Admission;
+use crate::http::handlers::{App, Puts};
+use crate::http::server::{Listeners, Purpose};
+use crate::http::tls::Tls;
+use crate::limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
+use crate::maintenance::Keeper;
+use crate::maintenance::control::Control;
+use crate::maintenance::readiness::Readiness;
+use crate::maintenance::scrubbing;
+use crate::pull::Cache;
+use crate::push::change_locks::Turns;
+use crate::push::outbox::Deliveries;
+use crate::push::transfer::Senders;
+use crate::push::uploads::Uploads;
+use crate::push::write_once::WriteOnce;
+use crate::registries::{UpstreamSet, Upstreams};
+use crate::runtime::blocking::Bridge;
+use crate::runtime::clock::now_ms;
+use crate::runtime::detached::Finishing;
+use crate::runtime::store::Store;
+
+use crate::access;
+use crate::config::{Config, ConfigSource, Loaded};
+use crate::http::server;
+use crate::observe::audit_log;
+use crate::settings::error::ConfigError;
+use crate::settings::listen::Listen;
+use crate::settings::units::Size;
+
+/// How often sessions are looked at for expiry.
+const EXPIRY_PERIOD: Duration = Duration::from_mins(1);
+
+/// Why serving could not begin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The store.
+    #[error("cannot open the store {}{}", path.display(), advice(source))]
+    Store {
+        /// Its folder.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+    /// The signals that end the program.
+    #[error("signals cannot be caught: {0}")]
+    Signals(std::io::Error),
+    /// The audit log.
+    #[error("cannot write the audit log {}: {source}", path.display())]
+    AuditLog {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The address.
+    #[error("cannot listen on {address}: {source}; choose another with {option}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// The option that says it.
+        option: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What helps, where the cause does not say it itself.
+fn advice(error: &StoreError) -> String {
+    match error {
+        StoreError::Full { .. } => {
+            let room = Size(wharf_store::limits::DISK_RESERVE_BYTES);
+            format!(", whose disk is full (free {room} there)")
+        }
+        StoreError::Locked { .. } => ", which belongs to one process at a time".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A server whose ports are bound and whose store is open.
+pub struct Server {
+    app: Arc<App>,
+    registry: Listeners,
+    admin: Option<Listeners>,
+    /// Where `wharfd store` asks; none when the folder takes no sockets.
+    control: Option<Control>,
+    scrub_rate: watch::Sender<Option<u64>>,
+    deadline: Duration,
+}
+
+/// What a running server is told from outside.
+pub struct Told {
+    /// Becomes true when it shall stop.
+    pub stop: watch::Receiver<bool>,
+    /// Changes when it shall read its configuration again.
+    pub reload: watch::Receiver<u64>,
+    /// From where, and what stood there at the start.
+    pub source: ConfigSource,
+    /// What stood there at the start.
+    pub loaded: Loaded,
+}
+
+impl Server {
+    /// Binds, then opens the store: a port that is taken leaves the store untouched.
+    pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+        let registry = listen(&config.listen, "--listen").await?;
+        let admin = match &config.admin {
+            Some(address) => Some(listen(address, "--admin").await?),
+            None => None,
+        };
+        let bridge = Bridge::default();
+        open_audit_log(config, &bridge).await?;
+        let set = Arc::new(UpstreamSet::new(&config.upstreams, None)?);
+        let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
+        let tls = load_tls(config, &bridge).await?;
+        let rocks = Arc::new(open_store(config, &bridge).await?);
+        let segments = Arc::downgrade(&rocks);
+        bridge.held().watch(move || segments.upgrade().map_or(0, |store| store.read_bytes()));
+        let control = bind_control(config);
+        let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
+        let finishing = Finishing::default();
+        let loaded = {
+            let (jobs, bridge, store) = (bridge.clone(), bridge.clone(), Arc::clone(&store));
+            let (upstreams, limit) = (Arc::clone(&upstreams), config.store_limit);
+            let finishing = finishing.clone();
+            let load = move || {
+                let parts = (bridge, Arc::clone(&store), Arc::clone(&upstreams));
+                let senders = Arc::new(Senders::new(parts.0, parts.1, parts.2));
+                let owed = (Arc::clone(&store), Arc::clone(&upstreams));
+                let deliveries = Deliveries::load(owed.0, owed.1, Arc::clone(&senders), limit)?;
+                let owing = deliveries.clone();
+                let uploads = Uploads::load(store, upstreams, senders, owing, finishing)?;
+                Ok((uploads, deliveries))
+            };
+            jobs.run(load).await
+        };
+        let (uploads, deliveries) = loaded.map_err(|source| store_error(config, source))?;
+        let rules = config.write_once_tags.clone();
+        let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
+        let app = App {
+            uploads,
+            live: Live::new(Rules::new(config, set, &upstreams, None)?),
+            cache: Cache::new(bridge.clone(), store, upstreams),
+            metrics: Arc::default(),
+            keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
+            deliveries,
+            turns: Turns::default(),
+            finishing,
+            puts: Puts::default(),
+            write_once,
+            admission: Admission::default(),
+            tls,
+            readiness: Readiness::default(),
+        };
+        app.cache.share_out(config.limits.fills_per_user);
+        app.metrics.configured();
+        let deadline = config.shutdown_deadline;
+        let scrub_rate = watch::Sender::new(config.scrub_rate);
+        Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
+    }
+
+    /// Where clients connect: with port 0 in the configuration, the port that was found.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.registry.addresses()
+    }
+
+    /// Where operators connect.
+    #[must_use]
+    pub fn admin_addresses(&self) -> Vec<SocketAddr> {
+        self.admin.as_ref().map(Listeners::addresses).unwrap_or_default()
+    }
+
+    /// Serves until `stop` becomes true, then drains, then finishes what others have a part in, then
+    /// lets uploads rest in the store. The admin address answers to the last.
+    pub async fn run(self, told: Told) {
+        let Told { stop, reload, source, loaded } = told;
+        let Self { app, registry, admin, control, scrub_rate, deadline } = self;
+        let (over, is_over) = watch::channel(false);
+        let admin = admin.map(|admin| {
+            let served = server::serve(admin, Purpose::Admin, Arc::clone(&app), is_over, deadline);
+            tokio::spawn(served)
+        });
+        let mut behind = JoinSet::new();
+        if let Some(control) = control {
+            behind.spawn(control.serve(app.keeper.clone(), stop.clone()));
+        }
+        let rates = scrub_rate.subscribe();
+        behind.spawn(scrubbing::scrub(app.keeper.clone(), rates, stop.clone()));
+        if let Some(tls) = &app.tls {
+            behind.spawn(Arc::clone(tls).watch(app.cache.bridge.clone(), stop.clone()));
+        }
+        let bridge = app.cache.bridge.clone();
+        let keys = loaded.keys;
+        let reloader = Reloader { app: Arc::clone(&app), bridge, source, keys, scrub_rate };
+        behind.spawn(reloader.serve(reload, stop.clone()));
+        app.deliveries.start();
+        let expiry = tokio::spawn(expire(app.uploads.clone()));
+        let registry = server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline);
+        let connections = registry.await;
+        expiry.abort();
+        let unfinished = app.finishing.settled(FINISHING_DEADLINE).await;
+        if unfinished > 0 {
+            tracing::warn!(unfinished, "uploads, manifests or deletions are not finished in time");
+        }
+        app.uploads.suspend().await;
+        let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, connections.all_gone()).await;
+        app.deliveries.stop().await;
+        app.cache.upstreams.farewells_over().await;
+        behind.join_all().await;
+        over.send_replace(true);
+        if let Some(admin) = admin {
+            let _ = admin.await;
+        }
+        app.cache.bridge.run(audit_log::close).await;
+    }
+}
+
+async fn open_audit_log(config: &Config, bridge: &Bridge) -> Result<(), ServeError> {
+    let wanted = config.audit_log.clone();
+    let opened = bridge.run(move || audit_log::open(wanted.as_deref())).await;
+    let path = config.audit_log.clone().unwrap_or_default();
+    opened.map_err(|source| ServeError::AuditLog { path, source })
+}
+
+fn store_error(config: &Config, source: StoreError) -> ServeError {
+    ServeError::Store { path: config.store.clone(), source }
+}
+
+async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, ServeError> {
+    let options = StoreOptions { limit_bytes: config.store_limit, ..StoreOptions::default() };
+    let path = config.store.clone();
+    let open = move || {
+        access::drop_open_key(&path);
+        RocksStore::open_with(&path, &options)
+    };
+    let opened = bridge.run(open).await;
+    opened.map_err(|source| store_error(config, source))
+}
+
+async fn load_tls(config: &Config, bridge: &Bridge) -> Result<Option<Arc<Tls>>, ServeError> {
+    let Some(files) = config.tls.clone() else { return Ok(None) };
+    Ok(Some(Arc::new(bridge.run(move || Tls::load(files)).await?)))
+}
+
+/// A store that cannot have its socket is served all the same.
+fn bind_control(config: &Config) -> Option<Control> {
+    let bound = Control::bind(&config.store);
+    let unasked = |error| tracing::warn!(%error, "`wharfd store` cannot reach this server");
+    bound.map_err(unasked).ok()
+}
+
+async fn listen(listen: &Listen, option: &'static str) -> Result<Listeners, ServeError> {
+    let bound = Listeners::bind(listen).await;
+    bound.map_err(|(address, source)| ServeError::Listen { address, option, source })
+}
+
+async fn expire(uploads: Uploads) {
+    loop {
+        tokio::time::sleep(EXPIRY_PERIOD).await;
+        uploads.expire(tokio::time::Instant::now(), now_ms()).await;
+    }
+}

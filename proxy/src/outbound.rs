@@ -1,0 +1,195 @@
+//! Connections to others: straight, or through the proxy that the environment names (`settings/outbound_proxy.rs`).
+//! Everybody who asks somebody for something has one of these clients.
+//!
+//! Invariants: TLS ends at who is asked, never at a proxy (RFC 9110 §9.3.6, CONNECT); what is not
+//! encrypted is handed to the proxy by its whole address (RFC 9112 §3.2.2); the login of a proxy is
+//! shown to the proxy only.
+
+mod stream;
+mod tunnel;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body::Body;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Builder, Client as Pool, ResponseFuture};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use crate::settings::outbound_proxy::{Egress, Proxy};
+
+use stream::Stream;
+
+pub(crate) use tunnel::ProxyError;
+
+/// What this program calls itself towards upstreams.
+pub(crate) const USER_AGENT: &str = concat!("wharfd/", env!("CARGO_PKG_VERSION"));
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+
+/// Connects to hosts by TCP: resolves names, and judges addresses where that is needed.
+pub(crate) trait Dial:
+    Service<Uri, Response = TokioIo<TcpStream>, Error: Into<BoxError>, Future: Send + 'static>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Dial for T where
+    T: Service<Uri, Response = TokioIo<TcpStream>, Error: Into<BoxError>, Future: Send + 'static>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// How connections are made.
+pub(crate) struct Way<D> {
+    /// Which proxy leads where.
+    pub(crate) egress: Arc<Egress>,
+    /// Where there is none.
+    pub(crate) dial: D,
+    /// Authorities, of whoever is asked and of proxies that speak TLS.
+    pub(crate) tls: rustls::ClientConfig,
+    /// How long a connection to or through a proxy may take.
+    pub(crate) connect_timeout: Duration,
+    /// Whether HTTP/2 is offered over TLS.
+    pub(crate) http2: bool,
+}
+
+/// A client with its connections.
+pub(crate) struct Client<D, B> {
+    pool: Pool<HttpsConnector<Connector<D>>, B>,
+    egress: Arc<Egress>,
+}
+
+impl<D, B> Clone for Client<D, B>
+where
+    D: Dial,
+{
+    fn clone(&self) -> Self {
+        Self { pool: self.pool.clone(), egress: Arc::clone(&self.egress) }
+    }
+}
+
+impl<D, B> std::fmt::Debug for Client<D, B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("egress", &self.egress).finish_non_exhaustive()
+    }
+}
+
+/// A dialler for whoever needs no judgement of addresses.
+pub(crate) fn dial(connect_timeout: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp
+}
+
+impl<D: Dial> Way<D> {
+    /// A client that connects this way; does not connect yet. Which version is spoken is agreed on with
+    /// the server (ALPN); without encryption it is HTTP/1.1.
+    pub(crate) fn client<B>(self, pool: &Builder) -> Client<D, B>
+    where
+        B: Body + Send,
+        B::Data: Send,
+    {
+        let Self { egress, dial: direct, tls, connect_timeout, http2 } = self;
+        let to_proxy = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls.clone())
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(dial(connect_timeout));
+        let connector =
+            Connector { egress: Arc::clone(&egress), direct, to_proxy, timeout: connect_timeout };
+        let encrypting = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls);
+        let encrypting = encrypting.https_or_http();
+        let connector = if http2 {
+            encrypting.enable_all_versions().wrap_connector(connector)
+        } else {
+            encrypting.enable_http1().wrap_connector(connector)
+        };
+        Client { pool: pool.build(connector), egress }
+    }
+}
+
+impl<D, B> Client<D, B>
+where
+    D: Dial,
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    /// Sends a request.
+    pub(crate) fn request(&self, mut request: Request<B>) -> ResponseFuture {
+        let is_plain = request.uri().scheme_str() == Some("http");
+        let proxy = self.egress.proxy_for(request.uri()).filter(|_| is_plain);
+        // Through a tunnel a request passes unseen; this one the proxy reads.
+        if let Some(value) = proxy.and_then(Proxy::authorization) {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
+        }
+        self.pool.request(request)
+    }
+}
+
+/// Makes the connection below TLS.
+#[derive(Clone)]
+struct Connector<D> {
+    egress: Arc<Egress>,
+    direct: D,
+    to_proxy: HttpsConnector<HttpConnector>,
+    timeout: Duration,
+}
+
+impl<D: Dial> Service<Uri> for Connector<D> {
+    type Response = Stream;
+    type Error = BoxError;
+    type Future = Connecting<Stream>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.direct.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Connecting<Stream> {
+        let Some(proxy) = self.egress.proxy_for(&uri).cloned() else {
+            let connecting = self.direct.call(uri);
+            return Box::pin(
+                async move { connecting.await.map(Stream::Direct).map_err(Into::into) },
+            );
+        };
+        let (connecting, timeout) = (self.to_proxy.call(proxy.uri().clone()), self.timeout);
+        Box::pin(async move {
+            let connected = async {
+                let stream = connecting
+                    .await
+                    .map_err(|source| ProxyError::Unreachable { proxy: proxy.clone(), source })?;
+                if uri.scheme_str() == Some("http") {
+                    return Ok(Stream::Forwarding(Box::new(stream)));
+                }
+                let tunnel = tunnel::open(stream, &uri, &proxy).await?;
+                Ok(Stream::Tunnel(tunnel))
+            };
+            let connected = tokio::time::timeout(timeout, connected).await;
+            connected.unwrap_or_else(|_| Err(ProxyError::Late { proxy: proxy.clone() }.into()))
+        })
+    }
+}
+
+/// A body without bytes.
+type Nothing = http_body_util::Empty<Bytes>;
+
+#[cfg(test)]
+mod tests;

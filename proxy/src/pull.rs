@@ -1,0 +1,389 @@
+//! The read-through decision: is it here (hit), on its way (join), or to be fetched (fill)? Returns
+//! plain values, knows no HTTP.
+//!
+//! Invariant: content is served to a repository only when that repository is known to have it: by
+//! a link here, or by asking its upstream. Being in the store is not enough.
+
+mod bypass;
+mod fill;
+mod generations;
+mod manifest_memory;
+mod manifests;
+mod served_manifest;
+mod shared_manifests;
+mod stored;
+mod tags;
+
+use std::sync::Arc;
+
+use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
+use wharf_store::{BlobInfo, InFlight, StoreError};
+
+use crate::Error;
+use crate::access::Caller;
+use crate::client::{Accept, BlobThere, Fingerprint, Haste};
+use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
+use crate::observe::outcome::Outcome;
+use crate::registries::{Remote, Site, Upstreams};
+use crate::runtime::blocking::Bridge;
+use crate::runtime::body::Ending;
+use crate::runtime::single_flight::Flights;
+use crate::runtime::store::Store;
+use crate::runtime::subscribers::Seat;
+
+pub(crate) use bypass::Relayed;
+pub(crate) use generations::Change;
+pub(crate) use served_manifest::ServedManifest;
+pub(crate) use stored::StoredBlob;
+
+use crate::runtime::ttl_set::{Epoch, Lately};
+use generations::{Generation, Generations, Still};
+use stored::Found;
+
+/// How an answer came about, and what its caller is told of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// In logs and metrics.
+    pub(crate) outcome: Outcome,
+    /// In the answer.
+    pub(crate) told: Outcome,
+}
+
+impl From<Outcome> for Came {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, told: outcome }
+    }
+}
+
+impl Came {
+    /// Of content that another repository brought here, or is bringing: its caller is told what they would
+    /// be told had nobody, because who else has it is not theirs to know. That it comes sooner cannot
+    /// be hidden without taking as long.
+    #[must_use]
+    pub(crate) const fn from_another(outcome: Outcome) -> Self {
+        Self { outcome, told: Outcome::Fill }
+    }
+}
+
+/// Reads through the store to the upstreams.
+pub(crate) struct Cache {
+    pub(crate) bridge: Bridge,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    /// By the upstream too: a blob that two have is two downloads.
+    fills: Flights<(usize, Digest), fill::Filling>,
+    /// Whole blobs that pass by.
+    relays: bypass::Relays,
+    /// Whoever asks after a change does not join those who asked before it.
+    manifests: Flights<(RepoName, Digest, Accept, Generation), served_manifest::ServedManifest>,
+    tags: Flights<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
+    /// Which answers are older than a change.
+    generations: Arc<Generations>,
+    /// What was served a moment ago.
+    recent: Arc<manifest_memory::Recent>,
+    /// What is on its way to clients.
+    shared: Arc<shared_manifests::Shared>,
+    /// What an upstream said that it does not have, and to which caller, where each has a login of
+    /// their own.
+    absent: Lately<(Option<Fingerprint>, Absent)>,
+    /// Tags whose upstream did not answer a moment ago: served old without asking again.
+    unanswered: Lately<(RepoName, wharf_oci::Tag)>,
+    /// Tags that are read to be written back, and were served old a moment ago.
+    read_stale: Lately<(RepoName, wharf_oci::Tag)>,
+    /// Blobs that the store did not take.
+    unstorable: Arc<Lately<Digest>>,
+}
+
+/// Something that is not there.
+#[derive(PartialEq, Eq, Hash)]
+enum Absent {
+    Blob(RepoName, Digest),
+    /// As far as somebody accepts it.
+    Manifest(RepoName, Reference, Accept),
+}
+
+impl Absent {
+    fn manifest(repo: &RepoName, reference: Reference, accept: &Accept) -> Self {
+        Self::Manifest(repo.clone(), reference, accept.clone())
+    }
+}
+
+/// A blob that can be sent.
+pub(crate) enum ServedBlob {
+    /// From the store.
+    Stored(StoredBlob),
+    /// While it arrives.
+    Arriving(Arriving),
+    /// Past the store; the part, when it is one.
+    Relayed(Relayed, Option<ContentRange>),
+}
+
+/// A blob that is being fetched, or a part of it.
+pub(crate) struct Arriving {
+    /// The download.
+    pub(crate) blob: InFlight,
+    /// Whoever reads it has this.
+    pub(crate) seat: Seat,
+    /// Its size, when the upstream announced one.
+    pub(crate) size_bytes: Option<u64>,
+    /// Which part, when it is one.
+    pub(crate) part: Option<ContentRange>,
+    /// When that part is complete.
+    pub(crate) ending: Ending,
+}
+
+impl Cache {
+    /// A cache over this store.
+    #[must_use]
+    pub(crate) fn new(bridge: Bridge, store: Arc<dyn Store>, upstreams: Arc<Upstreams>) -> Self {
+        Self {
+            bridge,
+            store,
+            upstreams,
+            fills: Flights::new(FILLS_MAX, "downloads").ending_themselves(),
+            relays: bypass::Relays::default(),
+            manifests: Flights::new(QUESTIONS_MAX, "manifest requests"),
+            tags: Flights::new(QUESTIONS_MAX, "tag requests"),
+            generations: Arc::default(),
+            recent: Arc::default(),
+            shared: Arc::default(),
+            absent: Lately::new(NEGATIVES_MAX),
+            unanswered: Lately::new(NEGATIVES_MAX),
+            read_stale: Lately::new(NEGATIVES_MAX),
+            unstorable: Arc::new(Lately::new(NEGATIVES_MAX)),
+        }
+    }
+
+    /// How many blobs are being fetched.
+    #[must_use]
+    pub(crate) fn fills(&self) -> usize {
+        self.fills.count()
+    }
+
+    /// How many of them are one party's at most, and how many ended because nobody wanted them.
+    #[must_use]
+    pub(crate) fn fills_shared(&self) -> (usize, u64) {
+        (self.fills.largest(), self.fills.ended())
+    }
+
+    /// From now on each party may have so many blobs fetched at once.
+    pub(crate) fn share_out(&self, fills_per_user: usize) {
+        self.fills.share_out(fills_per_user);
+    }
+
+    /// How many whole blobs pass by the store.
+    #[must_use]
+    pub(crate) fn relays(&self) -> usize {
+        self.relays.count()
+    }
+
+    /// How many manifests and tags are being asked for.
+    #[must_use]
+    pub(crate) fn questions(&self) -> (usize, usize) {
+        (self.manifests.count(), self.tags.count())
+    }
+
+    /// The configuration is another one: what an upstream did not have, or did not answer, was
+    /// perhaps not asked of the one that is asked from now on.
+    pub(crate) fn reconfigured(&self) {
+        self.absent.forget(|_| true);
+        self.unanswered.forget(|_| true);
+    }
+
+    /// What is known of a blob without its content.
+    pub(crate) async fn blob_info(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        caller: &Caller,
+    ) -> Result<(BlobInfo, Came), Error> {
+        let site = self.upstreams.site_for(repo, caller.login())?;
+        let (linked, info) = self.look_up(repo, digest).await?;
+        if let (true, Some(info)) = (linked, info) {
+            return Ok((info, Outcome::Hit.into()));
+        }
+        let Site::Remote(remote) = site else {
+            return Err(unknown(repo, digest));
+        };
+        let remote = remote.for_party(caller.party());
+        let there = remote.upstream.blob_there(&remote.repo, digest, Haste::Patient).await?;
+        let size_bytes = match there {
+            BlobThere::Absent => return Err(unknown(repo, digest)),
+            BlobThere::Sized(size_bytes) => size_bytes,
+            BlobThere::Unsized => {
+                let asked = (&remote, &caller.party());
+                return self.info_of_filled(repo, digest, asked).await;
+            }
+        };
+        Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass.into()))
+    }
+
+    /// A blob's content; of one that is in the store, the part that `range` names.
+    pub(crate) async fn blob(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        range: Option<ByteRange>,
+        caller: &Caller,
+    ) -> Result<(ServedBlob, Came), Error> {
+        let site = self.upstreams.site_for(repo, caller.login())?;
+        let since = self.generations.now(repo);
+        let found = self.find(Some(repo), digest, range).await;
+        let Site::Remote(remote) = site else {
+            return match found? {
+                Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit.into())),
+                Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
+                // Corrupt content is as good as absent: whoever has it can push it again.
+                Found::Foreign | Found::Absent | Found::Corrupt => Err(unknown(repo, digest)),
+            };
+        };
+        let mut found = usable(found);
+        let mut came = Came::from(Outcome::Hit);
+        // What is here waits for nobody's turn.
+        let remote = match found {
+            Found::Stored(_) => remote,
+            _ => remote.for_party(caller.party()),
+        };
+        if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
+            self.ask_whether_theirs(repo, digest, &remote).await?;
+            self.link_since(since, repo, digest).await?;
+            found = usable(self.find(None, digest, range).await);
+            came = Came::from_another(Outcome::Hit);
+        }
+        match found {
+            Found::Stored(stored) => Ok((ServedBlob::Stored(stored), came)),
+            Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
+            Found::Foreign | Found::Absent | Found::Corrupt => {
+                let absent = || Absent::Blob(repo.clone(), *digest);
+                let epoch = self.not_absent(absent(), &remote, || unknown(repo, digest))?;
+                let filled = self.fill(repo, digest, (&remote, &caller.party()), range).await;
+                self.learn(filled, absent, &remote, epoch)
+            }
+        }
+    }
+
+    /// Content that another repository brought here, or is bringing, is served only after the
+    /// upstream of this one said that it has it. Asked each time: that is a question of access, too.
+    async fn ask_whether_theirs(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        remote: &Remote,
+    ) -> Result<(), Error> {
+        match remote.upstream.blob_there(&remote.repo, digest, Haste::Patient).await? {
+            BlobThere::Absent => Err(unknown(repo, digest)),
+            BlobThere::Sized(_) | BlobThere::Unsized => Ok(()),
+        }
+    }
+
+    /// An error when the upstream said so a moment ago.
+    fn not_absent(
+        &self,
+        what: Absent,
+        remote: &Remote,
+        error: impl FnOnce() -> Error,
+    ) -> Result<Epoch, Error> {
+        let is_absent = self.absent.holds(&(remote.upstream.whose(), what));
+        if is_absent { Err(error()) } else { Ok(self.absent.epoch()) }
+    }
+
+    /// Remembers a "not there".
+    fn learn<T>(
+        &self,
+        answer: Result<T, Error>,
+        what: impl FnOnce() -> Absent,
+        remote: &Remote,
+        epoch: Epoch,
+    ) -> Result<T, Error> {
+        if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
+            let lifetime = remote.upstream.config().negative_ttl();
+            self.absent.note((remote.upstream.whose(), what()), lifetime, epoch);
+        }
+        answer
+    }
+
+    /// Changes what a repository has in the store, as a client asked for.
+    pub(crate) async fn change<T: Send + 'static>(
+        &self,
+        repo: &RepoName,
+        kind: Change,
+        change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.keeper(repo).change(kind, change).await
+    }
+
+    /// Something was written to a repository: what was not there may be there.
+    pub(crate) fn written(&self, repo: &RepoName) {
+        self.absent.forget(|(_, absent)| match absent {
+            Absent::Blob(of, _) | Absent::Manifest(of, ..) => of == repo,
+        });
+    }
+
+    async fn is_stored(&self, digest: &Digest) -> Result<bool, Error> {
+        let (store, digest) = (Arc::clone(&self.store), *digest);
+        Ok(self.bridge.run(move || store.stat(&digest)).await?.is_some())
+    }
+
+    /// Says that a repository has a blob.
+    pub(crate) async fn link(&self, repo: &RepoName, digest: &Digest) -> Result<(), Error> {
+        let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
+        Ok(self.bridge.run(move || store.link_blob(&repo, &digest)).await?)
+    }
+
+    /// The same, unless something was removed from the repository since it was asked for.
+    async fn link_since(
+        &self,
+        since: Generation,
+        repo: &RepoName,
+        digest: &Digest,
+    ) -> Result<(), Error> {
+        let (store, generations) = (Arc::clone(&self.store), Arc::clone(&self.generations));
+        let (repo, digest) = (repo.clone(), *digest);
+        Ok(self
+            .bridge
+            .run(move || link_unless_removed(&*store, &generations, since, &repo, &digest))
+            .await?)
+    }
+
+    /// Whether the repository has the blob, and what the store knows of it.
+    pub(crate) async fn look_up(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+    ) -> Result<(bool, Option<BlobInfo>), Error> {
+        let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
+        let found = self.bridge.run(move || {
+            let linked = store.has_blob(&repo, &digest)?;
+            let info = if linked { store.stat(&digest)? } else { None };
+            Ok::<_, wharf_store::StoreError>((linked, info))
+        });
+        Ok(found.await?)
+    }
+}
+
+/// What the store has, for a repository with an upstream: trouble of the store is no trouble of the
+/// request there.
+fn usable(found: Result<Found, Error>) -> Found {
+    found.unwrap_or_else(|error| {
+        tracing::error!(%error, "the store cannot be read; the upstream is asked");
+        Found::Absent
+    })
+}
+
+/// Links what an upstream said that it has. Not past a removal: it may have been this blob's.
+fn link_unless_removed(
+    store: &dyn Store,
+    generations: &Generations,
+    since: Generation,
+    repo: &RepoName,
+    digest: &Digest,
+) -> Result<(), StoreError> {
+    generations.keep(repo, &since, false, |still| match still {
+        Still::Nothing => Ok(()),
+        Still::All | Still::Content => store.link_blob(repo, digest),
+    })
+}
+
+fn unknown(repo: &RepoName, digest: &Digest) -> Error {
+    Error::BlobUnknown { repo: repo.clone(), digest: *digest }
+}

@@ -1,0 +1,184 @@
+//! Bytes that pass by without being kept: a part far ahead of the download that will bring it, and
+//! a blob that the store cannot take.
+//!
+//! Invariants: a whole blob is proven on its way, and its last piece is given only then; the parts
+//! that are relayed beside one download are bounded together, so that they never amount to a
+//! second one. A piece is counted as held from the moment on that it is here, until its client took it. A relayed part cannot be proven, as no registry's part can: the client has the
+//! digest of the whole.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use wharf_oci::{Digest, Digester, Span};
+
+use super::{Cache, unknown};
+use crate::Error;
+use crate::client::Download;
+use crate::limits::{RELAY_QUEUE, RELAYS_MAX, SHARES};
+use crate::registries::Remote;
+use crate::runtime::body::Piece;
+use crate::runtime::memory_gauge::{Bounds, Held, Purse, cover};
+use crate::runtime::party::Party;
+use crate::runtime::shares::{Share, Shares};
+
+/// What passes by.
+pub(crate) struct Relayed {
+    /// The size of the whole blob, when the upstream announced it.
+    pub(crate) size_bytes: Option<u64>,
+    /// The bytes.
+    pub(crate) pieces: mpsc::Receiver<Piece>,
+}
+
+/// Room for what passes by the store: it is not shared, so each has an upstream to itself.
+pub(super) struct Relays {
+    room: Arc<Semaphore>,
+    shares: Shares,
+}
+
+/// Room for one; free again when it is dropped.
+pub(super) struct Room {
+    _permit: OwnedSemaphorePermit,
+    share: Share,
+}
+
+impl Default for Relays {
+    fn default() -> Self {
+        Self { room: Arc::new(Semaphore::new(RELAYS_MAX)), shares: Shares::default() }
+    }
+}
+
+impl Relays {
+    pub(super) fn take(&self, party: &Party) -> Option<Room> {
+        let share = self.shares.take(party.clone(), RELAYS_MAX / SHARES)?;
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
+        Some(Room { _permit: permit, share })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        RELAYS_MAX.saturating_sub(self.room.available_permits())
+    }
+}
+
+impl Cache {
+    /// A whole blob past the store.
+    pub(super) async fn relay_whole(
+        &self,
+        (remote, party): (&Remote, &Party),
+        digest: &Digest,
+    ) -> Result<Relayed, Error> {
+        let room = self.relays.take(party).ok_or(Error::TooMany("relayed downloads"))?;
+        let download = remote.upstream.blob(&remote.repo, digest).await?;
+        let download = download.ok_or_else(|| unknown(&remote.repo, digest))?;
+        let digester = Digester::new(digest.algorithm());
+        let what = What::Whole { digester, digest: *digest };
+        Ok(start(download, what, (room, self.bridge.held())))
+    }
+
+    /// A part past the store; `None` when the upstream sends no parts.
+    pub(super) async fn relay_part(
+        &self,
+        remote: &Remote,
+        digest: &Digest,
+        part: Span,
+        room: Room,
+    ) -> Result<Option<Relayed>, Error> {
+        let download = remote.upstream.blob_part(&remote.repo, digest, part).await?;
+        Ok(download.map(|download| start(download, What::Part, (room, self.bridge.held()))))
+    }
+}
+
+/// What passes by.
+enum What {
+    Part,
+    /// A blob, and what it must turn out to be.
+    Whole {
+        digester: Digester,
+        digest: Digest,
+    },
+}
+
+/// Hands on at the pace of the client; ends with it, also while the upstream says nothing.
+fn start(download: Download, what: What, (room, held): (Room, Arc<Held>)) -> Relayed {
+    let (sender, pieces) = mpsc::channel(RELAY_QUEUE);
+    let size_bytes = download.size_bytes();
+    let purse = held.purse(room.share.owner().clone(), Bounds::NONE);
+    tokio::spawn(async move {
+        let _room = room;
+        let handed_on = tokio::select! {
+            biased;
+            () = sender.closed() => return,
+            handed_on = hand_on(download, what, (&sender, &purse)) => handed_on,
+        };
+        let last = match handed_on {
+            Ok(()) => Piece::End,
+            Err(error) => {
+                tracing::warn!(%error, "a relayed blob broke off");
+                Piece::Broken(error.to_string())
+            }
+        };
+        let _ = sender.send(last).await;
+    });
+    Relayed { size_bytes, pieces }
+}
+
+async fn hand_on(
+    mut download: Download,
+    what: What,
+    (sender, purse): (&mpsc::Sender<Piece>, &Purse),
+) -> Result<(), Error> {
+    let What::Whole { mut digester, digest } = what else {
+        while let Some(bytes) = download.next().await? {
+            if sender.send(Piece::Bytes(counted(purse, bytes))).await.is_err() {
+                return Ok(());
+            }
+        }
+        return Ok(());
+    };
+    let mut held: Option<Bytes> = None;
+    while let Some(bytes) = download.next().await? {
+        digester.update(&bytes);
+        let before = held.replace(counted(purse, bytes)).map(Piece::Bytes);
+        if let Some(before) = before
+            && sender.send(before).await.is_err()
+        {
+            return Ok(());
+        }
+    }
+    digester.finish().expect(&digest).map_err(Error::UpstreamLied)?;
+    if let Some(last) = held {
+        let _ = sender.send(Piece::Bytes(last)).await;
+    }
+    Ok(())
+}
+
+/// These bytes, counted for whoever they are for, as long as anybody has a part of them.
+fn counted(purse: &Purse, bytes: Bytes) -> Bytes {
+    let mut held = purse.pieces();
+    held.set(bytes.len() as u64, true);
+    cover(bytes, held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_waits_for_a_client_is_counted_until_it_took_it() {
+        let (held, bounds) = (Arc::new(Held::default()), Bounds { most: 300, share: 300 });
+        let purse = held.purse(Party::Ourselves, bounds);
+        let (sender, mut pieces) = mpsc::channel(RELAY_QUEUE);
+        for _ in 0..RELAY_QUEUE {
+            let bytes = counted(&purse, Bytes::from(vec![7; 300]));
+            sender.send(Piece::Bytes(bytes)).await.unwrap();
+        }
+        assert_eq!(held.bytes(), 300 * RELAY_QUEUE as u64);
+        assert!(purse.may_begin().is_err(), "others do not begin beside it");
+        let Some(Piece::Bytes(mut first)) = pieces.recv().await else { panic!("there is one") };
+        drop(first.split_to(200));
+        assert_eq!(held.bytes(), 300 * RELAY_QUEUE as u64, "its connection has a part of it");
+        drop((first, pieces));
+        assert_eq!(held.bytes(), 0);
+    }
+}

@@ -1,0 +1,280 @@
+//! A download into the store that any number of clients follow.
+//!
+//! Invariants: one download per digest at a time; it outlives the client that caused it; nothing is
+//! kept that is not exactly the digest, and no follower ever sees a whole wrong blob. Its work is in
+//! `fill/fetch.rs`.
+
+mod fetch;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
+use wharf_store::{BlobInfo, InFlight, Tail};
+
+use super::generations::Generation;
+use super::{Arriving, Cache, Came, ServedBlob, link_unless_removed};
+use crate::Error;
+use crate::limits::{
+    PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE, TAIL_AHEAD_BYTES,
+    TAIL_BEGIN_SHARE, TAIL_PART_SHARE,
+};
+use crate::observe::outcome::Outcome;
+use crate::registries::Remote;
+use crate::runtime::body::Ending;
+use crate::runtime::party;
+use crate::runtime::party::Party;
+use crate::runtime::single_flight::{Asked, Whose};
+use fetch::Fill;
+
+/// A download that is going on.
+#[derive(Clone)]
+pub(super) struct Filling {
+    blob: InFlight,
+    size_bytes: Option<u64>,
+    /// For which repository it was begun; that one is known to have it.
+    repo: RepoName,
+    /// And when.
+    since: Generation,
+    /// What was relayed beside it.
+    relayed_bytes: Arc<AtomicU64>,
+}
+
+/// A part of a blob that is asked for.
+#[derive(Clone, Copy)]
+struct Part {
+    content: ContentRange,
+    /// Whether somebody looks what the blob is before they want it.
+    is_tail: bool,
+}
+
+impl Cache {
+    /// From the download of this digest, which is begun when there is none.
+    pub(super) async fn fill(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        asked: (&Remote, &Party),
+        range: Option<ByteRange>,
+    ) -> Result<(ServedBlob, Came), Error> {
+        let (remote, party) = asked;
+        if self.unstorable.holds(digest) {
+            return self.bypass(asked, digest).await;
+        }
+        let since = self.generations.now(repo);
+        let fill = Fill {
+            bridge: self.bridge.clone(),
+            store: Arc::clone(&self.store),
+            remote: remote.clone(),
+            repo: repo.clone(),
+            digest: *digest,
+            unstorable: Arc::clone(&self.unstorable),
+            generations: Arc::clone(&self.generations),
+            since,
+        };
+        let whose = Whose { login: remote.upstream.whose(), repo: Some(repo.clone()) };
+        // What one registry sends is nothing to who trusts another.
+        let key = (remote.upstream.identity(), *digest);
+        let work = |promise| fill.clone().run(promise, party.clone());
+        let found = match self.fills.ask_to_stay(party, whose, key, work).await {
+            Ok(found) => found,
+            Err(error @ Error::Store(_)) => {
+                tracing::error!(%error, %digest, "a blob passes by the store");
+                return self.bypass(asked, digest).await;
+            }
+            Err(Error::TooMany(_)) => {
+                tracing::debug!(%party, %digest, "no room to keep a blob; it passes by the store");
+                return self.bypass(asked, digest).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let Asked { value: filling, joined, seat } = found;
+        // What was known of this repository before a removal does not count after it.
+        let is_old = since.is_past_a_removal_since(&filling.since);
+        if joined && (filling.repo != *repo || is_old) {
+            self.ask_whether_theirs(repo, digest, remote).await?;
+            self.link_after(since, repo, digest, &filling);
+        }
+        let part = filling.part(range)?;
+        // Whoever has their share of what passes by waits for the download.
+        if let Some(Part { content, .. }) = part.filter(|part| filling.is_far_ahead(part))
+            && let Some(room) = self.relays.take(party)
+        {
+            match self.relay_part(remote, digest, content.span, room).await {
+                Ok(Some(relayed)) => {
+                    let relayed = ServedBlob::Relayed(relayed, Some(content));
+                    return Ok((relayed, Outcome::Bypass.into()));
+                }
+                // It would send everything each time: one such answer is enough.
+                Ok(None) => filling.relay_no_more(),
+                // The download goes on all the same, and brings this part too.
+                Err(error) if error.is_outage() => {
+                    tracing::debug!(%error, %digest, "a part waits for its download");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let came = match joined {
+            true if filling.repo != *repo => Came::from_another(Outcome::Join),
+            true => Outcome::Join.into(),
+            false => Outcome::Fill.into(),
+        };
+        let ending = part.map_or(Ending::Arrived, |part| filling.ending(&part));
+        let part = part.map(|part| part.content);
+        let Filling { blob, size_bytes, .. } = filling;
+        Ok((ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }), came))
+    }
+
+    /// What only a download tells: how large a blob is whose upstream does not say it.
+    pub(super) async fn info_of_filled(
+        &self,
+        repo: &RepoName,
+        digest: &Digest,
+        asked: (&Remote, &Party),
+    ) -> Result<(BlobInfo, Came), Error> {
+        let (served, came) = self.fill(repo, digest, asked, None).await?;
+        let size_bytes = match served {
+            ServedBlob::Stored(_) => {
+                self.look_up(repo, digest).await?.1.map(|info| info.size_bytes)
+            }
+            ServedBlob::Relayed(relayed, _) => relayed.size_bytes,
+            ServedBlob::Arriving(Arriving { size_bytes: Some(size_bytes), .. }) => Some(size_bytes),
+            ServedBlob::Arriving(Arriving { blob, seat, .. }) => {
+                let _wanted = seat;
+                Some(arrived_bytes(&blob).await?)
+            }
+        };
+        let size_bytes = size_bytes.ok_or_else(|| Error::UpstreamFailed {
+            operation: "asking for a blob",
+            reason: "it does not say its size, and the blob cannot be kept".to_owned(),
+        })?;
+        Ok((BlobInfo { digest: *digest, size_bytes }, came))
+    }
+
+    /// A blob that the store does not take, or has no room to take now, is a blob all the same.
+    async fn bypass(
+        &self,
+        asked: (&Remote, &Party),
+        digest: &Digest,
+    ) -> Result<(ServedBlob, Came), Error> {
+        let relayed = self.relay_whole(asked, digest).await?;
+        Ok((ServedBlob::Relayed(relayed, None), Outcome::Bypass.into()))
+    }
+
+    /// A repository that joined another's download is linked when that ends well.
+    fn link_after(&self, since: Generation, repo: &RepoName, digest: &Digest, filling: &Filling) {
+        let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
+        let generations = Arc::clone(&self.generations);
+        let (repo, digest, blob) = (repo.clone(), *digest, filling.blob.clone());
+        tokio::spawn(party::hand_on(async move {
+            let end = u64::MAX;
+            let tail = poll_fn(|context| blob.poll_read(end, context)).await;
+            if matches!(tail, Tail::End) {
+                let link =
+                    move || link_unless_removed(&*store, &generations, since, &repo, &digest);
+                let linked = bridge.run(link).await;
+                if let Err(error) = linked {
+                    tracing::warn!(%error, "a repository was not linked to its blob");
+                }
+            }
+        }));
+    }
+}
+
+/// How large a download was when it ended well.
+async fn arrived_bytes(blob: &InFlight) -> Result<u64, Error> {
+    match poll_fn(|context| blob.poll_read(u64::MAX, context)).await {
+        Tail::Abandoned(reason) => {
+            Err(Error::UpstreamFailed { operation: "fetching a blob", reason })
+        }
+        Tail::End | Tail::Bytes(_) | Tail::Stored => Ok(blob.visible_bytes()),
+    }
+}
+
+impl Filling {
+    /// What a range means for this blob. Without a size there is no `Content-Range`; a server may
+    /// then ignore the header.
+    fn part(&self, range: Option<ByteRange>) -> Result<Option<Part>, Error> {
+        let (Some(range), Some(size_bytes)) = (range, self.size_bytes) else { return Ok(None) };
+        let span = range.resolve(size_bytes).ok_or(Error::RangeUnsatisfiable { size_bytes })?;
+        Ok(Some(Part::new(range, ContentRange { span, size_bytes })))
+    }
+
+    /// Whether a part would wait for so much of the download that it is better asked for by itself.
+    /// All parts together get a share of the blob, so that they do not become a second download.
+    fn is_far_ahead(&self, part: &Part) -> bool {
+        let (bytes, end) = (part.content.span.size_bytes(), part.content.span.end());
+        let ahead = end.saturating_sub(self.blob.visible_bytes());
+        let far = if part.is_tail { TAIL_AHEAD_BYTES } else { RELAY_AHEAD_BYTES };
+        if bytes > RELAY_PART_BYTES_MAX || ahead < far {
+            return false;
+        }
+        let before = self.relayed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        before + bytes <= part.content.size_bytes / RELAY_SHARE
+    }
+
+    /// The upstream sends no parts.
+    fn relay_no_more(&self) {
+        self.relayed_bytes.store(u64::MAX / 2, Ordering::Relaxed);
+    }
+
+    /// A part is held back until the whole is proven, when that is near, or when the part is so
+    /// large that it costs little: wrong bytes are never a complete answer then. A small part of a
+    /// large blob, and a tail, are given as any registry gives them.
+    fn ending(&self, part: &Part) -> Ending {
+        let ContentRange { span, size_bytes } = part.content;
+        let to_come = size_bytes.saturating_sub(self.blob.visible_bytes());
+        let is_near = to_come <= PROOF_WAIT_BYTES && !part.is_tail;
+        if is_near || span.size_bytes() > RELAY_PART_BYTES_MAX {
+            Ending::Proven
+        } else {
+            Ending::Arrived
+        }
+    }
+}
+
+impl Part {
+    /// Where lazy pullers find out what is in a layer before they fetch any of it: the footers and
+    /// tables of contents of eStargz and zstd:chunked. A range without an end goes on with a whole
+    /// download that broke off.
+    fn new(range: ByteRange, content: ContentRange) -> Self {
+        let ContentRange { span, size_bytes } = content;
+        let is_closed = !matches!(range, ByteRange::From { .. });
+        let is_last = span.start() >= size_bytes - size_bytes / TAIL_BEGIN_SHARE;
+        let is_small = span.size_bytes() <= size_bytes / TAIL_PART_SHARE;
+        Self { content, is_tail: is_closed && is_last && is_small }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tail_is_a_small_part_at_the_end_that_says_where_it_ends() {
+        const SIZE: u64 = 8_000_000;
+        let is_tail = |range: &str| {
+            let range: ByteRange = range.parse().unwrap();
+            let content = ContentRange { span: range.resolve(SIZE).unwrap(), size_bytes: SIZE };
+            Part::new(range, content).is_tail
+        };
+        for tail in ["bytes=-51", "bytes=7999949-7999999", "bytes=7000000-7499999", "bytes=-500000"]
+        {
+            assert!(is_tail(tail), "{tail}");
+        }
+        for other in [
+            "bytes=0-50",
+            "bytes=7999949-",
+            "bytes=6999999-7000050",
+            "bytes=-500001",
+            "bytes=7000000-7999999",
+            "bytes=-8000000",
+        ] {
+            assert!(!is_tail(other), "{other}");
+        }
+        let tiny =
+            ContentRange { span: ByteRange::Last { count: 1 }.resolve(1).unwrap(), size_bytes: 1 };
+        assert!(!Part::new(ByteRange::Last { count: 1 }, tiny).is_tail);
+    }
+}

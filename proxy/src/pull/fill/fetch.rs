@@ -1,0 +1,199 @@
+//! The work of one download: begun or gone on with, pumped into the store, proven, published; laid
+//! down when it has to make room.
+//!
+//! Invariant: what an earlier download left is gone on with only by an answer that is exactly the rest
+//! of a blob of the same size, from the same upstream; it is proven with the whole.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use wharf_oci::{ByteRange, Digest, RepoName};
+use wharf_store::{BlobWriter, PartKey, Retention, TakenUp};
+
+use super::Filling;
+use crate::Error;
+use crate::client::Download;
+use crate::limits::{BLOB_BYTES_MAX, SHOW_PERIOD, UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME};
+use crate::pull::generations::{Generation, Generations};
+use crate::pull::{link_unless_removed, unknown};
+use crate::registries::Remote;
+use crate::runtime::blocking::{Bridge, ForWhom, Pump};
+use crate::runtime::party::Party;
+use crate::runtime::single_flight::Promise;
+use crate::runtime::spans;
+use crate::runtime::store::Store;
+use crate::runtime::ttl_set::Lately;
+
+/// Everything that the download needs once nobody waits for it.
+#[derive(Clone)]
+pub(super) struct Fill {
+    pub(super) bridge: Bridge,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) remote: Remote,
+    pub(super) repo: RepoName,
+    pub(super) digest: Digest,
+    pub(super) unstorable: Arc<Lately<Digest>>,
+    pub(super) generations: Arc<Generations>,
+    pub(super) since: Generation,
+}
+
+impl Fill {
+    pub(super) async fn run(self, promise: Promise<(usize, Digest), Filling>, party: Party) {
+        let for_whom = ForWhom::those_at(promise.seats(), party);
+        let started = tokio::select! {
+            biased;
+            started = self.start() => started,
+            () = promise.told_to_end() => return,
+        };
+        let (mut download, mut pump, filling) = match started {
+            Ok(started) => started,
+            Err(error) => return promise.keep(Err(error)),
+        };
+        pump.write_for(for_whom);
+        promise.keep(Ok(filling));
+        let arrived = tokio::select! {
+            biased;
+            arrived = self.pump(&mut download, &mut pump) => Some(arrived),
+            () = promise.told_to_end() => None,
+        };
+        let ended = match arrived {
+            Some(Ok(())) => self.finish(pump).await,
+            Some(Err(error)) => Err(error),
+            None => {
+                self.lay_down(pump, download.size_bytes()).await;
+                Ok(())
+            }
+        };
+        if let Err(error) = ended {
+            if matches!(error, Error::Store(_)) {
+                let epoch = self.unstorable.epoch();
+                self.unstorable.note(self.digest, UNSTORABLE_TIME, epoch);
+            }
+            let (upstream, repo) = (self.remote.upstream.address(), &self.remote.repo);
+            let digest = &self.digest;
+            // That a caller may not any more is no trouble of the upstream's, nor of ours.
+            let is_callers = matches!(error, Error::UpstreamDenied { .. })
+                && self.remote.upstream.whose().is_some();
+            if is_callers {
+                tracing::debug!(upstream, %repo, %digest, %error, "a download was refused");
+            } else {
+                tracing::warn!(upstream, %repo, %digest, %error, "a download was given up");
+            }
+        }
+        // Only here does the digest leave the list of downloads: by then it is in the store.
+        drop(promise);
+    }
+
+    async fn start(&self) -> Result<(Download, Pump, Filling), Error> {
+        let (store, key) = (Arc::clone(&self.store), self.part_key());
+        let part = self.bridge.run(move || store.take_up(&key)).await?;
+        let (download, writer) = match part {
+            Some(part) => self.go_on(part).await?,
+            None => self.begin().await?,
+        };
+        let blob = writer.in_flight();
+        if let Some(size_bytes) = download.size_bytes() {
+            blob.expect(size_bytes);
+        }
+        let filling = Filling {
+            blob,
+            size_bytes: download.size_bytes(),
+            repo: self.repo.clone(),
+            since: self.since,
+            relayed_bytes: Arc::default(),
+        };
+        Ok((download, Pump::new(self.bridge.clone(), writer), filling))
+    }
+
+    async fn begin(&self) -> Result<(Download, BlobWriter), Error> {
+        let download = self.remote.upstream.blob(&self.remote.repo, &self.digest).await?;
+        let download = download.ok_or_else(|| unknown(&self.repo, &self.digest))?;
+        let (store, algorithm) = (Arc::clone(&self.store), self.digest.algorithm());
+        let writer = self.bridge.run(move || store.begin()).await?.hashing(algorithm);
+        Ok((download, writer))
+    }
+
+    /// With what an earlier download left, and the rest from the upstream; with all of it when the
+    /// upstream sends no parts, or has another blob now.
+    async fn go_on(&self, part: TakenUp) -> Result<(Download, BlobWriter), Error> {
+        let TakenUp { writer, size_bytes } = part;
+        let rest = ByteRange::From { first: writer.size_bytes() }.resolve(size_bytes);
+        let upstream = &self.remote.upstream;
+        let answered = match rest {
+            Some(rest) => upstream.blob_part(&self.remote.repo, &self.digest, rest).await,
+            None => Ok(None),
+        };
+        let begun = match answered {
+            Ok(Some(download)) if download.size_bytes() == Some(size_bytes) => {
+                let at = writer.size_bytes();
+                tracing::debug!(digest = %self.digest, at, "a download goes on");
+                return Ok((download, writer));
+            }
+            Err(error) if error.is_outage() => Err(error),
+            Ok(_) | Err(_) => self.begin().await,
+        };
+        if begun.is_err() {
+            // It may be only this caller who does not get it.
+            let key = self.part_key();
+            self.bridge.run(move || writer.lay_down(key, size_bytes)).await?;
+        }
+        begun
+    }
+
+    /// Hands on everything that comes. What comes slowly is shown as it comes.
+    async fn pump(&self, download: &mut Download, pump: &mut Pump) -> Result<(), Error> {
+        let sized = download.size_bytes().is_some();
+        let limit_bytes = if sized { BLOB_BYTES_MAX } else { UNSIZED_BLOB_BYTES_MAX };
+        let mut look = pin!(tokio::time::sleep(SHOW_PERIOD));
+        let mut seen_bytes = pump.visible_bytes();
+        loop {
+            let mut next = pin!(download.next());
+            let bytes = loop {
+                tokio::select! {
+                    biased;
+                    bytes = &mut next => break bytes?,
+                    () = &mut look => {
+                        // Otherwise segments get full fast enough.
+                        if pump.visible_bytes() == seen_bytes {
+                            pump.show().await;
+                        }
+                        seen_bytes = pump.visible_bytes();
+                        look.as_mut().reset(Instant::now() + SHOW_PERIOD);
+                    }
+                }
+            };
+            let Some(bytes) = bytes else { return Ok(()) };
+            pump.append(bytes).await?;
+            if pump.taken_bytes() > limit_bytes {
+                return Err(Error::BlobTooLarge { limit_bytes });
+            }
+        }
+    }
+
+    async fn finish(&self, pump: Pump) -> Result<(), Error> {
+        let ready = pump.verify(self.digest).await?.map_err(Error::UpstreamLied)?;
+        let (store, repo, digest) = (Arc::clone(&self.store), self.repo.clone(), self.digest);
+        let (generations, since) = (Arc::clone(&self.generations), self.since);
+        let kept = self.bridge.run(move || {
+            ready.publish(Retention::Cached)?;
+            link_unless_removed(&*store, &generations, since, &repo, &digest)
+        });
+        Ok(kept.instrument(spans::step("publish")).await?)
+    }
+
+    /// Nobody wants it, and somebody else needs the place: what is here waits for the next one.
+    async fn lay_down(&self, pump: Pump, size_bytes: Option<u64>) {
+        let at = pump.taken_bytes();
+        tracing::info!(digest = %self.digest, at, "a download that nobody waits for makes room");
+        let Some(size_bytes) = size_bytes else { return };
+        if let Err(error) = pump.lay_down(self.part_key(), size_bytes).await {
+            tracing::warn!(digest = %self.digest, %error, "what it had is not kept");
+        }
+    }
+
+    fn part_key(&self) -> PartKey {
+        PartKey { source: self.remote.upstream.address().to_owned(), digest: self.digest }
+    }
+}

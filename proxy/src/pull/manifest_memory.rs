@@ -1,0 +1,144 @@
+//! Manifests that were served a moment ago, in memory: most requests of a registry are for a few tags
+//! and what these point at.
+//!
+//! Invariants: what is here is what the store has. Whoever changes a repository in the store forgets
+//! it here afterwards, and what was read before that change is not taken in after it. Bounded in
+//! entries and in bytes.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use wharf_oci::{Digest, RepoName, Tag};
+use wharf_store::TagRecord;
+
+use super::served_manifest::ServedManifest;
+use crate::limits::{RECENT_MANIFESTS_BYTES_MAX, RECENT_MANIFESTS_MAX};
+
+/// The memory.
+#[derive(Default)]
+pub(super) struct Recent {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    repos: HashMap<RepoName, Known>,
+    entries: usize,
+    bytes: usize,
+    /// Raised by every change.
+    epoch: u64,
+}
+
+/// Of one repository.
+#[derive(Default)]
+struct Known {
+    manifests: HashMap<Digest, ServedManifest>,
+    tags: HashMap<Tag, TagRecord>,
+}
+
+/// Taken before the store is read.
+#[derive(Clone, Copy)]
+pub(super) struct Before(u64);
+
+impl Recent {
+    pub(super) fn manifest(&self, repo: &RepoName, digest: &Digest) -> Option<ServedManifest> {
+        self.state().repos.get(repo)?.manifests.get(digest).cloned()
+    }
+
+    pub(super) fn tagged(&self, repo: &RepoName, tag: &Tag) -> Option<(ServedManifest, TagRecord)> {
+        let state = self.state();
+        let known = state.repos.get(repo)?;
+        let record = *known.tags.get(tag)?;
+        Some((known.manifests.get(&record.digest)?.clone(), record))
+    }
+
+    pub(super) fn before(&self) -> Before {
+        Before(self.state().epoch)
+    }
+
+    /// Takes in what the store was found to have since `before`.
+    pub(super) fn take(
+        &self,
+        before: Before,
+        repo: &RepoName,
+        manifest: &ServedManifest,
+        tag: Option<(&Tag, TagRecord)>,
+    ) {
+        let mut state = self.state();
+        if state.epoch != before.0 || manifest.bytes.len() > RECENT_MANIFESTS_BYTES_MAX / 16 {
+            return;
+        }
+        if state.entries >= RECENT_MANIFESTS_MAX || state.bytes >= RECENT_MANIFESTS_BYTES_MAX {
+            // What is asked for often is back with its next request.
+            *state = State { epoch: state.epoch, ..State::default() };
+        }
+        let known = state.repos.entry(repo.clone()).or_default();
+        let added = known.manifests.insert(manifest.digest, manifest.clone()).is_none();
+        let tagged =
+            tag.is_some_and(|(tag, record)| known.tags.insert(tag.clone(), record).is_none());
+        state.entries += usize::from(added) + usize::from(tagged);
+        state.bytes += if added { manifest.bytes.len() } else { 0 };
+    }
+
+    /// A repository was changed in the store.
+    pub(super) fn forget(&self, repo: &RepoName) {
+        let mut state = self.state();
+        state.epoch += 1;
+        if let Some(known) = state.repos.remove(repo) {
+            state.entries -= known.manifests.len() + known.tags.len();
+            state.bytes -= known.manifests.values().map(|m| m.bytes.len()).sum::<usize>();
+        }
+    }
+
+    /// A panic elsewhere cannot leave it half changed in a way that matters: counts are bounds.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_oci::{Algorithm, Digester, MediaType};
+
+    fn manifest(content: &'static [u8]) -> ServedManifest {
+        let digest = Digester::digest(Algorithm::Sha256, content);
+        ServedManifest {
+            digest,
+            media_type: MediaType::OCI_INDEX,
+            bytes: content.into(),
+            is_counted: false,
+        }
+    }
+
+    #[test]
+    fn what_was_read_before_a_change_is_not_taken_in_after_it() {
+        let (recent, repo, tag) =
+            (Recent::default(), "a/b".parse().unwrap(), "v1".parse().unwrap());
+        let found = manifest(b"{}");
+        let record = TagRecord { digest: found.digest, checked_ms: 1 };
+        recent.take(recent.before(), &repo, &found, Some((&tag, record)));
+        assert!(recent.tagged(&repo, &tag).is_some());
+        assert!(recent.manifest(&repo, &found.digest).is_some());
+        assert!(recent.manifest(&"other".parse().unwrap(), &found.digest).is_none());
+        let before = recent.before();
+        recent.forget(&repo);
+        recent.take(before, &repo, &found, Some((&tag, record)));
+        assert!(recent.tagged(&repo, &tag).is_none());
+        assert!(recent.manifest(&repo, &found.digest).is_none());
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let (recent, found) = (Recent::default(), manifest(b"{}"));
+        for number in 0..RECENT_MANIFESTS_MAX * 2 {
+            let repo = format!("r{number}").parse().unwrap();
+            recent.take(recent.before(), &repo, &found, None);
+        }
+        assert!(recent.state().entries <= RECENT_MANIFESTS_MAX);
+        let large = vec![0; RECENT_MANIFESTS_BYTES_MAX / 8];
+        let large = ServedManifest { bytes: large.into(), ..found };
+        recent.take(recent.before(), &"large".parse().unwrap(), &large, None);
+        assert!(recent.manifest(&"large".parse().unwrap(), &large.digest).is_none());
+    }
+}

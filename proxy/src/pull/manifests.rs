@@ -1,0 +1,380 @@
+//! Manifests by digest and by tag: from here when known, else fetched, proven and kept.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::Instrument as _;
+use wharf_oci::{Digest, Manifest, MediaType, Reference, RepoName, Tag};
+use wharf_store::{StoreError, TagRecord};
+
+use super::generations::{Change, Generation, Generations, Still};
+use super::manifest_memory::Recent;
+use super::served_manifest::ServedManifest;
+use super::shared_manifests::Shared;
+use super::{Absent, Cache};
+use crate::Error;
+use crate::access::Caller;
+use crate::client::{Accept, Fetched, Haste};
+use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
+use crate::observe::outcome::Outcome;
+use crate::registries::{Remote, Site};
+use crate::runtime::blocking::Bridge;
+use crate::runtime::memory_gauge::Purse;
+use crate::runtime::spans;
+use crate::runtime::store::Store;
+
+/// Keeps manifests and tags off the async threads: answers of upstreams that were asked for when it
+/// was made, and changes of clients.
+#[derive(Clone)]
+pub(super) struct Keeper {
+    pub(super) bridge: Bridge,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) repo: RepoName,
+    recent: Arc<Recent>,
+    shared: Arc<Shared>,
+    generations: Arc<Generations>,
+    pub(super) since: Generation,
+}
+
+impl Keeper {
+    pub(super) async fn keep(
+        &self,
+        manifest: Manifest,
+        digest: Digest,
+        tag: Option<(Tag, TagRecord)>,
+    ) -> Result<(), Error> {
+        let tagged = tag.is_some();
+        self.remember(tagged, move |store, repo, still| {
+            let tags: &[(Tag, TagRecord)] = match still {
+                Still::Nothing => return Ok(()),
+                Still::Content => &[],
+                Still::All => tag.as_slice(),
+            };
+            store.put_manifest(repo, &manifest, &digest, tags)
+        })
+        .await
+    }
+
+    /// The tag was checked.
+    pub(super) async fn point(&self, tag: &Tag, record: TagRecord) -> Result<(), Error> {
+        let tag = tag.clone();
+        self.remember(true, move |store, repo, still| match still {
+            Still::All => store.set_tag(repo, &tag, record),
+            Still::Content | Still::Nothing => Ok(()),
+        })
+        .await
+    }
+
+    /// The tag is gone.
+    pub(super) async fn unpoint(&self, tag: &Tag) -> Result<(), Error> {
+        let tag = tag.clone();
+        self.remember(true, move |store, repo, still| match still {
+            Still::All => store.remove_tag(repo, &tag).map(|_| ()),
+            Still::Content | Still::Nothing => Ok(()),
+        })
+        .await
+    }
+
+    /// Keeps what the upstream said, as far as it still counts.
+    async fn remember(
+        &self,
+        tagged: bool,
+        keep: impl FnOnce(&dyn Store, &RepoName, Still) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), Error> {
+        let (generations, since) = (Arc::clone(&self.generations), self.since);
+        self.write(move |store, repo| {
+            generations.keep(repo, &since, tagged, |still| keep(store, repo, still))
+        })
+        .await
+    }
+
+    /// Changes the repository as a client asked for.
+    pub(super) async fn change<T: Send + 'static>(
+        &self,
+        kind: Change,
+        change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let generations = Arc::clone(&self.generations);
+        // A deletion reads what it deletes.
+        let _turn = match kind {
+            Change::Removal => Some(self.bridge.manifest_turn().await),
+            Change::Addition | Change::Tagging => None,
+        };
+        self.write(move |store, repo| generations.change(repo, kind, || change(store, repo))).await
+    }
+
+    /// Writes to the store, and forgets what was known of the repository: in one job, which runs
+    /// to its end also when whoever asked for it goes away.
+    async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
+        let recent = Arc::clone(&self.recent);
+        let written = self.bridge.run(move || {
+            let written = write(&*store, &repo);
+            recent.forget(&repo);
+            written
+        });
+        Ok(written.await?)
+    }
+
+    pub(super) async fn stored(
+        &self,
+        digest: Digest,
+        purse: &Purse,
+    ) -> Result<Option<ServedManifest>, Error> {
+        if let Some(manifest) = self.recent.manifest(&self.repo, &digest) {
+            return self.shared.share(purse, manifest).map(Some);
+        }
+        let _turn = self.bridge.manifest_turn().await;
+        let before = self.recent.before();
+        let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
+        let found = self.bridge.run(move || store.manifest(&repo, &digest));
+        let found = found.instrument(spans::step("look-up")).await?;
+        let found: Option<ServedManifest> = found.map(Into::into);
+        if let Some(manifest) = &found {
+            self.recent.take(before, &self.repo, manifest, None);
+        }
+        found.map(|manifest| self.shared.share(purse, manifest)).transpose()
+    }
+}
+
+impl Cache {
+    /// A manifest, by tag or digest; what is not here is asked for as the client accepts it. A large one
+    /// is counted as held.
+    pub(crate) async fn manifest(
+        &self,
+        repo: &RepoName,
+        reference: &Reference,
+        (caller, accept, purse): (&Caller, Accept, &Purse),
+    ) -> Result<(ServedManifest, Outcome), Error> {
+        let unknown =
+            || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
+        match (self.upstreams.site_for(repo, caller.login())?.for_party(caller.party()), reference)
+        {
+            (Site::Local, Reference::Digest(digest)) => {
+                let found = self.keeper(repo).stored(*digest, purse).await?;
+                found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)
+            }
+            (Site::Local, Reference::Tag(tag)) => {
+                let found = self.tagged(repo, tag, purse).await?;
+                found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
+            }
+            (Site::Remote(remote), Reference::Digest(digest)) => {
+                let remote = remote.accepting(accept);
+                self.manifest_by_digest(repo, *digest, &remote, purse).await
+            }
+            (Site::Remote(remote), Reference::Tag(tag)) => {
+                let remote = remote.accepting(accept);
+                let found = self.manifest_by_tag(repo, tag, &remote, purse);
+                let (manifest, outcome) = found.await?;
+                Ok((self.shared.share(purse, manifest)?, outcome))
+            }
+        }
+    }
+
+    pub(super) fn keeper(&self, repo: &RepoName) -> Keeper {
+        let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
+        Keeper {
+            bridge,
+            store,
+            repo: repo.clone(),
+            recent: Arc::clone(&self.recent),
+            shared: Arc::clone(&self.shared),
+            generations: Arc::clone(&self.generations),
+            since: self.generations.now(repo),
+        }
+    }
+
+    /// What a tag points at here, with what is known of the tag.
+    pub(super) async fn tagged(
+        &self,
+        repo: &RepoName,
+        tag: &Tag,
+        purse: &Purse,
+    ) -> Result<Option<(ServedManifest, TagRecord)>, Error> {
+        let share = |(manifest, record)| {
+            let manifest = self.shared.share(purse, manifest)?;
+            Ok::<_, Error>((manifest, record))
+        };
+        if let Some(found) = self.recent.tagged(repo, tag) {
+            return share(found).map(Some);
+        }
+        let _turn = self.bridge.manifest_turn().await;
+        let before = self.recent.before();
+        let (store, of, wanted) = (Arc::clone(&self.store), repo.clone(), tag.clone());
+        let found = self.bridge.run(move || {
+            let Some(record) = store.tag(&of, &wanted)? else {
+                return Ok(None);
+            };
+            let stored = store.manifest(&of, &record.digest)?;
+            Ok::<_, StoreError>(stored.map(|stored| (ServedManifest::from(stored), record)))
+        });
+        let found = found.instrument(spans::step("look-up")).await?;
+        if let Some((manifest, record)) = &found {
+            self.recent.take(before, repo, manifest, Some((tag, *record)));
+        }
+        found.map(share).transpose()
+    }
+
+    async fn manifest_by_digest(
+        &self,
+        repo: &RepoName,
+        digest: Digest,
+        remote: &Remote,
+        purse: &Purse,
+    ) -> Result<(ServedManifest, Outcome), Error> {
+        let keeper = self.keeper(repo);
+        if let Some(manifest) = usable(keeper.stored(digest, purse).await)? {
+            return Ok((manifest, Outcome::Hit));
+        }
+        let accept = remote.upstream.accept();
+        let absent = || Absent::manifest(repo, Reference::Digest(digest), accept);
+        let unknown =
+            || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
+        let epoch = self.not_absent(absent(), remote, unknown)?;
+        let (there, key) = (remote.clone(), (repo.clone(), digest, accept.clone(), keeper.since));
+        let asked = self.manifests.ask_as(purse.party(), remote.upstream.whose(), key, |promise| {
+            let asking =
+                Asking { keeper: keeper.clone(), remote: there.clone(), purse: purse.clone() };
+            async move {
+                let reference = Reference::Digest(digest);
+                promise.keep(fetch(&asking, &reference, None, Haste::Patient).await);
+            }
+        });
+        let (manifest, joined) = self.learn(asked.await, absent, remote, epoch)?;
+        let manifest = self.shared.share(purse, manifest)?;
+        Ok((manifest, if joined { Outcome::Join } else { Outcome::Fill }))
+    }
+}
+
+/// What the store has, where an upstream can be asked instead: trouble of the store is no trouble of
+/// the request there. What finds no room here finds none from there either.
+pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+    match found {
+        Err(error) if !matches!(error, Error::TooManyBytes(_)) => {
+            tracing::error!(%error, "the store cannot be read; the upstream is asked");
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+/// Who asks an upstream for a manifest of a repository.
+#[derive(Clone)]
+pub(super) struct Asking {
+    pub(super) keeper: Keeper,
+    pub(super) remote: Remote,
+    /// Who holds what comes, until it is given to those who wait for it.
+    pub(super) purse: Purse,
+}
+
+/// Fetches a manifest, proves it, and keeps it; with a tag, the tag too, unless it came because this
+/// client named its type: another client may be sent another one. What is not understood is kept and
+/// served as it is.
+pub(super) async fn fetch(
+    asking: &Asking,
+    reference: &Reference,
+    tag: Option<(Tag, Accept)>,
+    haste: Haste,
+) -> Result<ServedManifest, Error> {
+    let Asking { keeper, remote, purse } = asking;
+    let fetched = remote.upstream.manifest(&remote.repo, reference, haste, purse).await?;
+    let mut fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
+        repo: keeper.repo.clone(),
+        reference: reference.to_string(),
+    })?;
+    let counted = fetched.bytes.clone();
+    let outline_bytes =
+        keeper.bridge.read(counted.len(), move || Manifest::outline_bytes(&counted)).await;
+    let length = fetched.bytes.len() as u64;
+    let most = length * MANIFEST_COUNTED_LENGTHS_MAX;
+    fetched.hold.grow_to((length + outline_bytes).min(most))?;
+    let Fetched { bytes, media_type, digest: said, hold: _hold } = fetched;
+    let (size, name) = (bytes.len(), reference.clone());
+    let read = move || prove(bytes, media_type.as_ref(), said, &name);
+    let (manifest, digest) = keeper.bridge.read(size, read).await?;
+    let served = ServedManifest {
+        digest,
+        media_type: manifest.media_type().clone(),
+        bytes: manifest.bytes().clone(),
+        is_counted: false,
+    };
+    let record = TagRecord { digest, checked_ms: crate::runtime::clock::now_ms() };
+    let tag = tag.filter(|(_, accept)| !accept.names(&served.media_type)).map(|(tag, _)| tag);
+    // What cannot be kept can be served all the same.
+    if let Err(error) = keeper.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
+        tracing::error!(%error, %digest, "a manifest was not kept");
+    }
+    Ok(served)
+}
+
+/// What was fetched by digest must be that. By tag the digest is computed: what the upstream says
+/// counts only for what could be anything (a page that asks for a login, say), which it has to bear out.
+fn prove(
+    bytes: Bytes,
+    media_type: Option<&MediaType>,
+    said: Option<Digest>,
+    reference: &Reference,
+) -> Result<(Manifest, Digest), Error> {
+    let failed = |reason: String| Error::UpstreamFailed { operation: FETCHING, reason };
+    let manifest = Manifest::read_outline(bytes, media_type);
+    let manifest = manifest.map_err(|error| failed(error.to_string()))?;
+    if let Some(expected) = reference.digest() {
+        manifest.prove(expected).map_err(Error::UpstreamLied)?;
+        return Ok((manifest, *expected));
+    }
+    if !manifest.says_what_it_is() && said.is_none_or(|said| manifest.prove(&said).is_err()) {
+        let media_type = manifest.media_type();
+        return Err(failed(format!(
+            "it sent {media_type} that is no manifest, and no digest of it"
+        )));
+    }
+    let digest = manifest.digest();
+    Ok((manifest, digest))
+}
+
+const FETCHING: &str = "fetching a manifest";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_oci::{Algorithm, Digester};
+
+    /// What is proven of a text that came so.
+    fn proven(
+        (text, media_type, said): (&'static str, Option<&str>, Option<&str>),
+        reference: &Reference,
+    ) -> Result<(Manifest, Digest), Error> {
+        let said = said.map(|said| Digester::digest(Algorithm::Sha256, said.as_bytes()));
+        let media_type: Option<MediaType> = media_type.map(|text| text.parse().unwrap());
+        prove(Bytes::from_static(text.as_bytes()), media_type.as_ref(), said, reference)
+    }
+
+    #[test]
+    fn by_digest_it_is_proven_and_by_tag_only_what_could_be_anything_needs_a_witness() {
+        let tag: Reference = "v1".parse().unwrap();
+        let page = "<html>log in</html>";
+        let custom = Some("application/vnd.example.thing.v1+json");
+        for (text, media_type, said, is_taken) in [
+            ("{}", custom, None, true),
+            ("{}", custom, Some("another"), true),
+            (r#"{"schemaVersion": 2}"#, None, None, true),
+            (page, Some("text/html"), None, false),
+            (page, Some("text/html"), Some("another"), false),
+            (page, Some("text/html"), Some(page), true),
+            ("{}", Some("application/json"), None, false),
+            ("{}", Some("application/json"), Some("{}"), true),
+        ] {
+            let by_tag = proven((text, media_type, said), &tag);
+            assert_eq!(by_tag.is_ok(), is_taken, "{media_type:?} {text}");
+            let right = Digester::digest(Algorithm::Sha256, text.as_bytes());
+            let by_digest = proven((text, media_type, said), &Reference::Digest(right));
+            assert_eq!(by_digest.unwrap().0.bytes(), text);
+            let wrong = Reference::Digest(Digester::digest(Algorithm::Sha256, b"wrong"));
+            let by_digest = proven((text, media_type, said), &wrong);
+            assert!(matches!(by_digest, Err(Error::UpstreamLied(_))));
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A manifest on its way to a client.
+
+use bytes::Bytes;
+use wharf_oci::{Digest, MediaType};
+use wharf_store::StoredManifest;
+
+/// A manifest that can be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct ServedManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// For `Content-Type`.
+    pub media_type: MediaType,
+    /// Exactly what was pushed.
+    pub bytes: Bytes,
+    /// Whether they are counted as held.
+    pub is_counted: bool,
+}
+
+impl From<StoredManifest> for ServedManifest {
+    fn from(stored: StoredManifest) -> Self {
+        let StoredManifest { digest, media_type, bytes } = stored;
+        Self { digest, media_type, bytes, is_counted: false }
+    }
+}

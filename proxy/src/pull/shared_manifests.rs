@@ -1,0 +1,148 @@
+//! Manifests that are on their way to clients: one copy of each, however many answers wait with it.
+//!
+//! Invariant: the bytes of a digest that any answer has are in memory once and counted once in all; each
+//! party that has them is charged for them, once.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use bytes::Bytes;
+use wharf_oci::Digest;
+
+use super::served_manifest::ServedManifest;
+use crate::Error;
+use crate::limits::SHARED_MANIFEST_BYTES;
+use crate::runtime::memory_gauge::{Hold, Purse, cover};
+
+/// Those that some answer has.
+#[derive(Default)]
+pub(super) struct Shared(Mutex<HashMap<Digest, Weak<Single>>>);
+
+/// A manifest in memory.
+struct Single {
+    bytes: Bytes,
+    /// In all.
+    _hold: Hold,
+    /// What each party has of it.
+    parties: Mutex<Vec<(usize, Weak<Use>)>>,
+}
+
+/// One party's use of it, for all of its answers.
+struct Use {
+    _copy: Arc<Single>,
+    /// Of the party.
+    _hold: Hold,
+}
+
+impl Shared {
+    /// The manifest as somebody is given it: counted, when it is large enough to be counted here, and
+    /// the same bytes as for everybody else.
+    pub(super) fn share(
+        &self,
+        purse: &Purse,
+        manifest: ServedManifest,
+    ) -> Result<ServedManifest, Error> {
+        if manifest.bytes.len() < SHARED_MANIFEST_BYTES {
+            return Ok(manifest);
+        }
+        let copy = self.copy_of(purse, &manifest)?;
+        let bytes = copy.bytes.clone();
+        let bytes = cover(bytes, copy.used_by(purse)?);
+        Ok(ServedManifest { bytes, is_counted: true, ..manifest })
+    }
+
+    fn copy_of(&self, purse: &Purse, manifest: &ServedManifest) -> Result<Arc<Single>, Error> {
+        let mut singles = self.lock();
+        if let Some(copy) = singles.get(&manifest.digest).and_then(Weak::upgrade) {
+            return Ok(copy);
+        }
+        // Only what is alive takes room: as much of it as there are bytes for.
+        singles.retain(|_, copy| copy.strong_count() > 0);
+        let hold = purse.take_shared(manifest.bytes.len() as u64)?;
+        let parties = Mutex::default();
+        let copy = Arc::new(Single { bytes: manifest.bytes.clone(), _hold: hold, parties });
+        singles.insert(manifest.digest, Arc::downgrade(&copy));
+        Ok(copy)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Weak<Single>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Single {
+    fn used_by(self: &Arc<Self>, purse: &Purse) -> Result<Arc<Use>, Error> {
+        let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
+        parties.retain(|(_, used)| used.strong_count() > 0);
+        let known = parties.iter().find(|(party, _)| *party == purse.identity());
+        if let Some(used) = known.and_then(|(_, used)| used.upgrade()) {
+            return Ok(used);
+        }
+        let hold = purse.take_own(self.bytes.len() as u64)?;
+        let used = Arc::new(Use { _copy: Arc::clone(self), _hold: hold });
+        parties.push((purse.identity(), Arc::downgrade(&used)));
+        Ok(used)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::BytesOf;
+    use crate::runtime::memory_gauge::{Bounds, Held};
+    use crate::runtime::party::Party;
+    use wharf_oci::{Algorithm, Digester, MediaType};
+
+    const SIZE: u64 = SHARED_MANIFEST_BYTES as u64;
+
+    fn manifest(seed: u8) -> ServedManifest {
+        let bytes = Bytes::from(vec![seed; SHARED_MANIFEST_BYTES]);
+        let digest = Digester::digest(Algorithm::Sha256, &bytes);
+        ServedManifest { digest, media_type: MediaType::OCI_INDEX, bytes, is_counted: false }
+    }
+
+    fn purse(held: &Arc<Held>, last: u8) -> Purse {
+        let bounds = Bounds { most: 3 * SIZE, share: 2 * SIZE };
+        held.purse(Party::behind([10, 0, 0, last].into()), bounds)
+    }
+
+    #[test]
+    fn equal_manifests_are_one_memory_and_count_once_in_all_and_once_for_each_party() {
+        let (held, shared) = (Arc::new(Held::default()), Shared::default());
+        let (one, other) = (purse(&held, 1), purse(&held, 2));
+        let answers: Vec<_> =
+            (0..100).map(|_| shared.share(&one, manifest(1)).unwrap().bytes).collect();
+        assert!(answers.iter().all(|bytes| bytes.as_ptr() == answers[0].as_ptr()));
+        assert_eq!((held.bytes(), held.largest()), (SIZE, SIZE));
+        let theirs = shared.share(&other, manifest(1)).unwrap();
+        assert!(theirs.is_counted && theirs.bytes.as_ptr() == answers[0].as_ptr());
+        assert_eq!((held.bytes(), held.largest()), (SIZE, SIZE));
+        drop(answers);
+        assert_eq!(held.bytes(), SIZE, "somebody else has it still");
+        // The first one is charged nothing any more.
+        let more = [2, 3].map(|seed| shared.share(&one, manifest(seed)).unwrap());
+        assert_eq!(held.bytes(), 3 * SIZE);
+        drop((theirs, more));
+        assert_eq!((held.bytes(), held.largest()), (0, 0));
+    }
+
+    #[test]
+    fn different_ones_find_room_in_the_share_and_in_all_or_are_refused() {
+        let (held, shared) = (Arc::new(Held::default()), Shared::default());
+        let share = |last, seed| shared.share(&purse(&held, last), manifest(seed));
+        let _kept = (share(1, 1).unwrap(), share(1, 2).unwrap());
+        assert!(matches!(share(1, 3), Err(Error::TooManyBytes(BytesOf::Party))));
+        let _more = share(2, 3).unwrap();
+        assert!(matches!(share(2, 4), Err(Error::TooManyBytes(BytesOf::All))));
+        assert!(share(2, 1).is_ok(), "what is in memory takes no more of it");
+        assert_eq!(shared.lock().len(), 3, "nothing is kept of what was refused");
+    }
+
+    #[test]
+    fn a_small_one_is_left_to_its_answer() {
+        let (held, shared) = (Arc::new(Held::default()), Shared::default());
+        let small = ServedManifest { bytes: Bytes::from_static(b"{}"), ..manifest(1) };
+        assert!(!shared.share(&purse(&held, 1), small).unwrap().is_counted);
+        assert!(shared.lock().is_empty());
+    }
+}

@@ -1,0 +1,91 @@
+//! A blob that is in the store, with its first bytes read before anything is promised to the client:
+//! what turns out to be corrupt by then can still be fetched anew.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tracing::Instrument as _;
+use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
+use wharf_store::{BlobReader, StoreError};
+
+use super::Cache;
+use crate::Error;
+use crate::runtime::body::{Batch, read_batch};
+use crate::runtime::spans;
+use crate::runtime::store::Store;
+
+/// A blob in the store, or the part of it that was asked for.
+pub(crate) struct StoredBlob {
+    /// Which part, when it is one.
+    pub(crate) part: Option<ContentRange>,
+    /// The first bytes of it.
+    pub(crate) first: VecDeque<Bytes>,
+    /// The rest.
+    pub(crate) rest: BlobReader,
+}
+
+/// What the store has for a repository.
+pub(super) enum Found {
+    Stored(StoredBlob),
+    /// No byte of the range exists.
+    Outside {
+        size_bytes: u64,
+    },
+    /// The repository is not known to have it; the store may.
+    Foreign,
+    Absent,
+    /// The bytes are not what was stored. The store has put them aside.
+    Corrupt,
+}
+
+impl Cache {
+    /// Looks for a blob and begins to read it, in one job; with `repo`, only when that is linked
+    /// to it.
+    pub(super) async fn find(
+        &self,
+        repo: Option<&RepoName>,
+        digest: &Digest,
+        range: Option<ByteRange>,
+    ) -> Result<Found, Error> {
+        let (store, repo, wanted) = (Arc::clone(&self.store), repo.cloned(), *digest);
+        let batch = Batch::begin(&self.bridge);
+        let found = self.bridge.run(move || {
+            if let Some(repo) = repo
+                && !store.has_blob(&repo, &wanted)?
+            {
+                return Ok(Found::Foreign);
+            }
+            match open(&*store, &wanted, range, &batch) {
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!(digest = %wanted, %error, "a blob is corrupt and not served");
+                    Ok(Found::Corrupt)
+                }
+                opened => opened,
+            }
+        });
+        Ok(found.instrument(spans::step("look-up")).await?)
+    }
+}
+
+fn open(
+    store: &dyn Store,
+    digest: &Digest,
+    range: Option<ByteRange>,
+    batch: &Batch,
+) -> Result<Found, StoreError> {
+    let Some(mut reader) = store.open(digest)? else {
+        return Ok(Found::Absent);
+    };
+    let size_bytes = reader.info().size_bytes;
+    let mut part = None;
+    if let Some(range) = range {
+        let Some(span) = range.resolve(size_bytes) else {
+            return Ok(Found::Outside { size_bytes });
+        };
+        part = Some(ContentRange { span, size_bytes });
+        reader = reader.narrow(span);
+    }
+    let (rest, first) = read_batch(reader, batch);
+    Ok(Found::Stored(StoredBlob { part, first: first?, rest }))
+}

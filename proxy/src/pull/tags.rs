@@ -1,0 +1,194 @@
+//! How fresh a tag must be: served for its TTL, asked for again in the background near its end and
+//! before an answer past it; served old when the upstream cannot answer, and gone when it says so.
+//!
+//! Invariant: a tag that clients read to write it back ([`Tag::is_read_modify_write`]) is what the
+//! upstream says at that moment, for each who asks. One that was served old because nobody answered
+//! is put again only when it still is that.
+
+use std::time::Duration;
+
+use wharf_oci::{Reference, RepoName, Tag};
+use wharf_store::TagRecord;
+
+use super::manifests::{Asking, fetch, usable};
+use super::served_manifest::ServedManifest;
+use super::{Absent, Cache};
+use crate::Error;
+use crate::client::{Accept, Haste};
+use crate::limits::{READ_STALE_TIME, STALE_TIME};
+use crate::observe::outcome::Outcome;
+use crate::registries::Remote;
+use crate::runtime::clock::now_ms;
+use crate::runtime::memory_gauge::Purse;
+
+/// A manifest with how it was found.
+pub(super) type Resolved = (ServedManifest, Outcome);
+
+/// A tag of a repository, and who asks for it.
+#[derive(Clone)]
+struct Asked {
+    asking: Asking,
+    tag: Tag,
+}
+
+impl Cache {
+    pub(super) async fn manifest_by_tag(
+        &self,
+        repo: &RepoName,
+        tag: &Tag,
+        remote: &Remote,
+        purse: &Purse,
+    ) -> Result<(ServedManifest, Outcome), Error> {
+        // Before the store is looked into: what changes after that is newer than any answer.
+        let (remote, purse) = (remote.clone(), purse.clone());
+        let asking = Asking { keeper: self.keeper(repo), remote, purse };
+        if tag.is_read_modify_write() {
+            return self.current_of_tag(asking, tag).await;
+        }
+        let found = usable(self.tagged(repo, tag, &asking.purse).await)?;
+        let Some((manifest, record)) = found else {
+            return self.first_of_tag(asking, tag).await;
+        };
+        let remote = asking.remote.clone();
+        let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
+        let lifetime = remote.upstream.config().tag_ttl(tag);
+        let accept = remote.upstream.accept().clone();
+        let flight = (repo.clone(), tag.clone(), accept, asking.keeper.since);
+        let party = &asking.purse.party().clone();
+        let asked = Asked { asking, tag: tag.clone() };
+        let key = (repo.clone(), tag.clone());
+        if age < lifetime {
+            // A tag that is still asked for near its end is refreshed while the old answer is good.
+            if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
+                let old = manifest.clone();
+                self.tags.begin(party, remote.upstream.whose(), &flight, |promise| async move {
+                    promise.keep(revalidate(&asked, old).await);
+                });
+            }
+            return Ok((manifest, Outcome::Hit));
+        }
+        if self.unanswered.holds(&key) {
+            return Ok((manifest, Outcome::Stale));
+        }
+        let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
+        let answer = self.tags.ask_as(party, remote.upstream.whose(), flight, |promise| {
+            let (asked, old) = (asked.clone(), old.clone());
+            async move { promise.keep(revalidate(&asked, old).await) }
+        });
+        match answer.await {
+            Ok(((manifest, Outcome::Fill), true)) => Ok((manifest, Outcome::Join)),
+            Ok((resolved, _)) => Ok(resolved),
+            Err(error) if error.is_outage() => {
+                tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
+                self.unanswered.note(key, STALE_TIME, epoch);
+                Ok((manifest, Outcome::Stale))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a tag is at this moment. Nobody joins the question of somebody else: its answer may be older
+    /// than what a client wrote at the upstream since.
+    async fn current_of_tag(&self, asking: Asking, tag: &Tag) -> Result<Resolved, Error> {
+        let repo = asking.keeper.repo.clone();
+        let Some((old, _)) = usable(self.tagged(&repo, tag, &asking.purse).await)? else {
+            let name = Some(name_of(tag, &asking.remote));
+            let reference = Reference::Tag(tag.clone());
+            let fetched = fetch(&asking, &reference, name, Haste::Patient).await?;
+            return Ok((fetched, Outcome::Fill));
+        };
+        let (key, epoch) = ((repo.clone(), tag.clone()), self.read_stale.epoch());
+        let asked = Asked { asking, tag: tag.clone() };
+        match revalidate(&asked, old.clone()).await {
+            Err(error) if error.is_outage() => {
+                tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
+                self.read_stale.note(key, READ_STALE_TIME, epoch);
+                Ok((old, Outcome::Stale))
+            }
+            answered => answered,
+        }
+    }
+
+    /// An error when a tag that clients read to write it back was served old a moment ago, and is
+    /// another one by now: then the next change may rest on what it was, and would erase what it is.
+    /// To be asked in the tag's turn.
+    pub(crate) async fn not_read_stale(
+        &self,
+        repo: &RepoName,
+        tag: &Tag,
+        remote: &Remote,
+        purse: &Purse,
+    ) -> Result<(), Error> {
+        if !self.read_stale.holds(&(repo.clone(), tag.clone())) {
+            return Ok(());
+        }
+        let reference = Reference::Tag(tag.clone());
+        let there = remote.upstream.manifest(&remote.repo, &reference, Haste::Long, purse);
+        let there = there.await?;
+        // Whoever read it since has seen what it is: that is here.
+        let here = usable(self.tagged(repo, tag, purse).await)?;
+        if there.map(|there| there.bytes) == here.map(|(here, _)| here.bytes) {
+            return Ok(());
+        }
+        Err(Error::TagReadStale { repo: repo.clone(), tag: tag.clone() })
+    }
+
+    /// A tag of which nothing is known here.
+    async fn first_of_tag(
+        &self,
+        asking: Asking,
+        tag: &Tag,
+    ) -> Result<(ServedManifest, Outcome), Error> {
+        let (repo, remote) = (&asking.keeper.repo.clone(), &asking.remote.clone());
+        let accept = remote.upstream.accept();
+        let absent = || Absent::manifest(repo, Reference::Tag(tag.clone()), accept);
+        let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
+        let epoch = self.not_absent(absent(), remote, unknown)?;
+        let wanted = tag.clone();
+        let key = (repo.clone(), tag.clone(), accept.clone(), asking.keeper.since);
+        let party = asking.purse.party().clone();
+        let asked = self.tags.ask_as(&party, remote.upstream.whose(), key, |promise| {
+            let (asking, wanted) = (asking.clone(), wanted.clone());
+            async move {
+                let name = Some(name_of(&wanted, &asking.remote));
+                let reference = Reference::Tag(wanted);
+                let fetched = fetch(&asking, &reference, name, Haste::Patient).await;
+                promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
+            }
+        });
+        let ((manifest, outcome), joined) = self.learn(asked.await, absent, remote, epoch)?;
+        let joined = joined && outcome == Outcome::Fill;
+        Ok((manifest, if joined { Outcome::Join } else { outcome }))
+    }
+}
+
+/// A tag that is asked for by a client that accepts so much.
+fn name_of(tag: &Tag, remote: &Remote) -> (Tag, Accept) {
+    (tag.clone(), remote.upstream.accept().clone())
+}
+
+/// Asks the upstream where the tag points; fetches only what is not here.
+async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
+    let Asked { asking, tag } = asked;
+    let (keeper, name) = (&asking.keeper, name_of(tag, &asking.remote));
+    // What is here is still there for whoever does not name its type.
+    let accept = asking.remote.upstream.accept().with(&old.media_type);
+    let remote = asking.remote.accepting(accept);
+    let asking = &Asking { remote, ..asking.clone() };
+    let remote = &asking.remote;
+    let reference = Reference::Tag(tag.clone());
+    let digest = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
+    if digest == Some(old.digest) {
+        keeper.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
+        return Ok((old, Outcome::Hit));
+    }
+    // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
+    match fetch(asking, &reference, Some(name), Haste::Brief).await {
+        Ok(manifest) => Ok((manifest, Outcome::Fill)),
+        Err(error @ Error::ManifestUnknown { .. }) => {
+            keeper.unpoint(tag).await?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,8 @@
+//! Writes through the store to the upstreams: upload sessions, their transfer, the outbox of staged
+//! pushes, locks for changes, write-once tags.
+
+pub(crate) mod change_locks;
+pub(crate) mod outbox;
+pub(crate) mod transfer;
+pub(crate) mod uploads;
+pub(crate) mod write_once;

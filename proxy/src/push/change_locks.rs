@@ -1,0 +1,445 @@
+//! Turns: who changes a tag does so alone, and a manifest or a blob is not deleted while it is pushed. So
+//! what is decided before a change still holds when the change is made, and what is kept here is what
+//! the upstream was told last.
+//!
+//! Invariants: turns are taken in one order, so nobody waits for each other; a tag is the same one
+//! under whichever name its repository is called here. Bounded in number and in waiting, and no party
+//! has all: of those who want something alone, one of each party stands in line, so that the line goes
+//! in rounds between parties. Who waits to have something alone holds up those who share it for a short
+//! time only, then lets them before and stands in line again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
+use tokio::time::timeout;
+use wharf_oci::{Digest, RepoName, Tag};
+
+use crate::Error;
+use crate::limits::{PARTY_TURNS_MAX, TURN_AHEAD_MAX, TURN_WAIT_MAX, TURNS_MAX};
+use crate::registries::Site;
+use crate::runtime::party::Party;
+use crate::runtime::shares::{Share, Shares};
+
+/// A repository where it lives: at which registry, and its name there.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Place {
+    /// The address of the upstream; empty for a registry of its own.
+    registry: String,
+    /// The name there.
+    pub(crate) repo: RepoName,
+}
+
+impl Place {
+    /// Where what is called `repo` here lives.
+    pub(crate) fn of(site: &Site, repo: &RepoName) -> Self {
+        match site {
+            Site::Local => Self { registry: String::new(), repo: repo.clone() },
+            Site::Remote(remote) => {
+                Self { registry: remote.upstream.address().to_owned(), repo: remote.repo.clone() }
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum What {
+    /// What a repository is made of, where some tags are write-once.
+    Content,
+    Tag(Tag),
+    Manifest(Digest),
+    Blob(Digest),
+}
+
+/// Without a place for what all repositories share. With a party it is the door of that party, behind
+/// which those wait who are not in line yet.
+type Key = (Option<Place>, What, Option<Party>);
+type Open = Arc<Mutex<HashMap<Key, Arc<RwLock<()>>>>>;
+
+/// All turns that are held or waited for.
+#[derive(Default)]
+pub(crate) struct Turns {
+    open: Open,
+    shares: Shares,
+}
+
+/// What a change needs for itself.
+pub(crate) struct Wanted {
+    place: Option<Place>,
+    /// Whether alone.
+    keys: BTreeMap<What, bool>,
+}
+
+impl Wanted {
+    /// To put this manifest under these tags. Many may put the same manifest at once.
+    pub(crate) fn to_put<'a>(
+        place: &Place,
+        digest: Digest,
+        tags: impl Iterator<Item = &'a Tag>,
+    ) -> Self {
+        let tags = tags.map(|tag| (What::Tag(tag.clone()), true));
+        let keys = tags.chain([(What::Manifest(digest), false)]).collect();
+        Self { place: Some(place.clone()), keys }
+    }
+
+    /// The same, and nobody puts the same manifest meanwhile.
+    pub(crate) fn alone(mut self) -> Self {
+        self.keys.values_mut().for_each(|alone| *alone = true);
+        self
+    }
+
+    /// To delete a tag.
+    pub(crate) fn to_untag(place: &Place, tag: &Tag) -> Self {
+        Self { place: Some(place.clone()), keys: [(What::Tag(tag.clone()), true)].into() }
+    }
+
+    /// To make a blob this repository's. Many may at once.
+    pub(crate) fn to_link(site: &Site, repo: &RepoName, digest: Digest) -> Self {
+        Self::about_blob(site, repo, digest, false)
+    }
+
+    /// To take a blob from a repository.
+    pub(crate) fn to_unlink(site: &Site, repo: &RepoName, digest: Digest) -> Self {
+        Self::about_blob(site, repo, digest, true)
+    }
+
+    /// Without an upstream the bytes go with the last repository that has them, so that it matters to
+    /// every other one.
+    fn about_blob(site: &Site, repo: &RepoName, digest: Digest, alone: bool) -> Self {
+        let place = match site {
+            Site::Local => None,
+            Site::Remote(_) => Some(Place::of(site, repo)),
+        };
+        Self { place, keys: [(What::Blob(digest), alone)].into() }
+    }
+
+    /// To put what a write-once tag will keep: nothing of the repository is deleted meanwhile. Like
+    /// [`Self::to_delete`], taken before every other turn of the change.
+    pub(crate) fn to_keep(place: &Place) -> Self {
+        Self { place: Some(place.clone()), keys: [(What::Content, false)].into() }
+    }
+
+    /// To delete what a write-once tag may keep.
+    pub(crate) fn to_delete(place: &Place) -> Self {
+        Self { place: Some(place.clone()), keys: [(What::Content, true)].into() }
+    }
+
+    /// To delete a manifest.
+    pub(crate) fn to_remove(place: &Place, digest: Digest) -> Self {
+        Self { place: Some(place.clone()), keys: [(What::Manifest(digest), true)].into() }
+    }
+}
+
+/// The turn of a change; over when dropped.
+#[cfg_attr(test, derive(Default))]
+pub(crate) struct Turn {
+    _held: Vec<Held>,
+}
+
+/// Fields are dropped in this order: the lock first, then the right to it.
+struct Held {
+    _lock: Lock,
+    _claim: Claim,
+    _share: Share,
+}
+
+enum Lock {
+    Shared { _guard: OwnedRwLockReadGuard<()> },
+    Alone { _guard: OwnedRwLockWriteGuard<()> },
+}
+
+/// Keeps a lock in the list for as long as someone holds it or waits for it.
+struct Claim {
+    open: Open,
+    key: Key,
+    lock: Option<Arc<RwLock<()>>>,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut open = lock(&self.open);
+        // Locks are cloned under this mutex only, so nobody takes it up between these lines.
+        self.lock = None;
+        if open.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
+            open.remove(&self.key);
+        }
+    }
+}
+
+impl Turns {
+    /// Waits for the turn of this change, which somebody of this party makes.
+    pub(crate) async fn take(&self, party: &Party, wanted: Wanted) -> Result<Turn, Error> {
+        let waiting = async {
+            let mut held = Vec::new();
+            for (what, alone) in wanted.keys {
+                held.push(self.hold(party, (wanted.place.clone(), what), alone).await?);
+            }
+            Ok(Turn { _held: held })
+        };
+        timeout(TURN_WAIT_MAX, waiting)
+            .await
+            .unwrap_or(Err(Error::TooMany("changes of one tag or blob")))
+    }
+
+    /// How much is being changed, or waited for.
+    pub(crate) fn count(&self) -> usize {
+        self.shares.total()
+    }
+
+    /// How much of that one party has at most.
+    pub(crate) fn largest(&self) -> usize {
+        self.shares.largest()
+    }
+
+    async fn hold(
+        &self,
+        party: &Party,
+        (place, what): (Option<Place>, What),
+        alone: bool,
+    ) -> Result<Held, Error> {
+        let share = self.share(party)?;
+        let (claim, lock) = self.claim((place.clone(), what.clone(), None));
+        // Nobody shares a tag: there the line keeps its order.
+        let is_shared = !matches!(what, What::Tag(_));
+        let lock = if alone {
+            let (_at_door, door) = self.claim((place, what, Some(party.clone())));
+            let _through = door.write_owned().await;
+            let guard = if is_shared { take_alone(&lock).await } else { lock.write_owned().await };
+            Lock::Alone { _guard: guard }
+        } else {
+            Lock::Shared { _guard: lock.read_owned().await }
+        };
+        Ok(Held { _lock: lock, _claim: claim, _share: share })
+    }
+
+    fn share(&self, party: &Party) -> Result<Share, Error> {
+        if self.shares.total() >= TURNS_MAX {
+            return Err(Error::TooMany("changes of tags and blobs"));
+        }
+        let share = self.shares.take(party.clone(), PARTY_TURNS_MAX);
+        share.ok_or(Error::TooMany("changes of tags and blobs of one party"))
+    }
+
+    fn claim(&self, key: Key) -> (Claim, Arc<RwLock<()>>) {
+        let mut open = lock(&self.open);
+        let lock = Arc::clone(open.entry(key.clone()).or_default());
+        let claim = Claim { open: Arc::clone(&self.open), key, lock: Some(Arc::clone(&lock)) };
+        (claim, lock)
+    }
+}
+
+/// The lock alone. Whoever shares it may hold it for long, while an upstream takes its time; those behind
+/// would all wait for that one.
+async fn take_alone(lock: &Arc<RwLock<()>>) -> OwnedRwLockWriteGuard<()> {
+    loop {
+        // Leaving the line lets all go who stand right behind, before this is in it again.
+        if let Ok(guard) = timeout(TURN_AHEAD_MAX, Arc::clone(lock).write_owned()).await {
+            return guard;
+        }
+    }
+}
+
+/// A panic elsewhere leaves the list as it was before or after one whole change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use wharf_oci::{Algorithm, Digester};
+
+    fn alice() -> Party {
+        Party::Caller("alice".into())
+    }
+
+    fn place() -> Place {
+        Place { registry: String::new(), repo: "a/b".parse().unwrap() }
+    }
+
+    fn digest(content: &[u8]) -> Digest {
+        Digester::digest(Algorithm::Sha256, content)
+    }
+
+    fn put(content: &[u8], tags: &[&str]) -> Wanted {
+        let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+        Wanted::to_put(&place(), digest(content), tags.iter())
+    }
+
+    #[tokio::test]
+    async fn one_changes_a_tag_at_a_time_and_nothing_is_left_over() {
+        let turns = Arc::new(Turns::default());
+        let inside = Arc::new(AtomicUsize::new(0));
+        let changes: Vec<_> = (0..40_u8)
+            .map(|number| {
+                let (turns, inside) = (Arc::clone(&turns), Arc::clone(&inside));
+                // Each wants both tags, in either order.
+                let tags = if number % 2 == 0 { ["a", "b"] } else { ["b", "a"] };
+                tokio::spawn(async move {
+                    let _turn = turns.take(&alice(), put(&[number], &tags)).await.unwrap();
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                })
+            })
+            .collect();
+        for change in changes {
+            change.await.unwrap();
+        }
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_manifest_is_put_by_many_and_deleted_by_one_and_waiting_has_an_end() {
+        let turns = Turns::default();
+        let first = turns.take(&alice(), put(b"m", &["a"])).await.unwrap();
+        let second = turns.take(&alice(), put(b"m", &["b"])).await.unwrap();
+        let removal = Wanted::to_remove(&place(), digest(b"m"));
+        assert!(matches!(turns.take(&alice(), removal).await, Err(Error::TooMany(_))));
+        drop((first, second));
+        let removal =
+            turns.take(&alice(), Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
+        assert!(matches!(turns.take(&alice(), put(b"m", &[])).await, Err(Error::TooMany(_))));
+        // Another manifest, and a tag, are other turns.
+        turns.take(&alice(), put(b"n", &["a"])).await.unwrap();
+        turns.take(&alice(), Wanted::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
+        drop(removal);
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_blob_is_linked_by_many_and_unlinked_by_one() {
+        let turns = Turns::default();
+        // Alone it matters to every repository.
+        let link = || Wanted::to_link(&Site::Local, &"a/b".parse().unwrap(), digest(b"b"));
+        let unlink = || Wanted::to_unlink(&Site::Local, &"c/d".parse().unwrap(), digest(b"b"));
+        let pushes = (
+            turns.take(&alice(), link()).await.unwrap(),
+            turns.take(&alice(), link()).await.unwrap(),
+        );
+        assert!(matches!(turns.take(&alice(), unlink()).await, Err(Error::TooMany(_))));
+        drop(pushes);
+        let removal = turns.take(&alice(), unlink()).await.unwrap();
+        assert!(matches!(turns.take(&alice(), link()).await, Err(Error::TooMany(_))));
+        drop(removal);
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_put_what_is_kept_and_nothing_is_deleted_meanwhile() {
+        let turns = Turns::default();
+        let puts = (
+            turns.take(&alice(), Wanted::to_keep(&place())).await.unwrap(),
+            turns.take(&alice(), Wanted::to_keep(&place())).await.unwrap(),
+        );
+        let delete = || Wanted::to_delete(&place());
+        assert!(matches!(turns.take(&alice(), delete()).await, Err(Error::TooMany(_))));
+        drop(puts);
+        let deletion = turns.take(&alice(), delete()).await.unwrap();
+        let put = turns.take(&alice(), Wanted::to_keep(&place())).await;
+        assert!(matches!(put, Err(Error::TooMany(_))));
+        // The turns of the manifests and blobs themselves are others.
+        turns.take(&alice(), Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
+        drop(deletion);
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deletion_that_waits_lets_puts_of_others_before_and_comes_when_they_are_over() {
+        let turns = Arc::new(Turns::default());
+        let [mallory, oscar, alice] =
+            ["mallory", "oscar", "alice"].map(|n| Party::Caller(n.into()));
+        // It hangs at the upstream.
+        let hanging = turns.take(&mallory, put(b"m", &[])).await.unwrap();
+        let mut deletions = Vec::new();
+        for party in [&mallory, &oscar, &mallory, &oscar] {
+            let (turns, party) = (Arc::clone(&turns), party.clone());
+            deletions.push(tokio::spawn(async move {
+                turns.take(&party, Wanted::to_remove(&place(), digest(b"m"))).await.map(drop)
+            }));
+            tokio::task::yield_now().await;
+        }
+        let bound = TURN_AHEAD_MAX + std::time::Duration::from_secs(1);
+        let mut puts = Vec::new();
+        for _ in 0..3 {
+            let put = timeout(bound, turns.take(&alice, put(b"m", &[]))).await;
+            puts.push(put.expect("it is not held up by who waits").unwrap());
+        }
+        drop((hanging, puts));
+        for deletion in deletions {
+            deletion.await.unwrap().unwrap();
+        }
+        assert!(lock(&turns.open).is_empty());
+    }
+
+    /// Takes all that this party gets.
+    async fn flood(turns: &Turns, party: &Party) -> Vec<Turn> {
+        let mut held = Vec::new();
+        loop {
+            let tag = format!("{party}-{}", held.len()).replace(':', "-");
+            match turns.take(party, put(tag.as_bytes(), &[&tag])).await {
+                Ok(turn) => held.push(turn),
+                Err(error) => {
+                    assert!(matches!(error, Error::TooMany(_)));
+                    return held;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_party_has_its_share_and_a_third_always_gets_in() {
+        let turns = Turns::default();
+        let [two, three, third] = [2, 3, 4].map(|n| Party::behind([127, 0, 0, n].into()));
+        let mut hostile = vec![flood(&turns, &two).await, flood(&turns, &three).await];
+        assert_eq!(hostile[0].len(), PARTY_TURNS_MAX / 2, "each has a tag and a manifest");
+        let theirs = turns.take(&third, put(b"one more", &["x"])).await;
+        assert!(theirs.is_ok());
+        assert_eq!(turns.count(), PARTY_TURNS_MAX * 2 + 2);
+        hostile[0].pop();
+        assert!(turns.take(&two, put(b"one more", &["y"])).await.is_ok());
+        drop((hostile, theirs));
+        assert_eq!((turns.count(), lock(&turns.open).len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn past_the_bound_of_all_a_change_is_turned_away() {
+        let turns = Turns::default();
+        let parties: Vec<_> = (0..4).map(|n| Party::behind([127, 0, 0, n].into())).collect();
+        let mut held = Vec::new();
+        for party in &parties {
+            held.push(flood(&turns, party).await);
+        }
+        let refused = turns.take(&alice(), put(b"one more", &["x"])).await.err();
+        assert!(matches!(refused, Some(Error::TooMany("changes of tags and blobs"))));
+        held.pop();
+        assert!(turns.take(&alice(), put(b"one more", &["x"])).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_want_one_tag_get_it_in_rounds_between_parties() {
+        let turns = Arc::new(Turns::default());
+        let [two, three, third] = [2, 3, 4].map(|n| Party::behind([127, 0, 0, n].into()));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let first = turns.take(&two, put(b"0", &["latest"])).await.unwrap();
+        let mut tasks = Vec::new();
+        for party in [&two, &three].repeat(20).into_iter().chain([&third]) {
+            let (turns, order, party) = (Arc::clone(&turns), Arc::clone(&order), party.clone());
+            tasks.push(tokio::spawn(async move {
+                let _turn = turns.take(&party, put(b"1", &["latest"])).await.unwrap();
+                order.lock().unwrap().push(party);
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let order = order.lock().unwrap();
+        let place = order.iter().position(|party| *party == third).unwrap();
+        assert!(place <= 2, "it waited for {place} turns of others");
+        assert_eq!(order.len(), 41);
+    }
+}

@@ -1,0 +1,282 @@
+//! Staged pushes: blobs that were answered 201 because they are durable here, and are owed to their
+//! upstream. What is owed is in `push/outbox/table.rs` (how much may be in `push/outbox/pool.rs`), who sends it in `push/outbox/worker.rs`, how one blob
+//! is sent in `push/transfer.rs`; manifests wait in `push/outbox/barrier.rs`, operators look through
+//! `push/outbox/report.rs`.
+//!
+//! Invariant: what is owed is in the store's journal before anybody hears of it, and leaves it only
+//! when the upstream said that it has the blob, or somebody deleted or gave up the blob.
+
+mod barrier;
+mod holds;
+mod pool;
+pub(crate) mod report;
+mod table;
+mod worker;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use wharf_oci::{Digest, RepoName};
+use wharf_store::{Destination, Errand, ReadyBlob, StoreError};
+
+use crate::Error;
+use crate::limits::PENDING_BYTES_MAX;
+use crate::push::transfer::Senders;
+use crate::registries::{Remote, Upstreams};
+use crate::runtime::blocking::Bridge;
+use crate::runtime::clock::now_ms;
+use crate::runtime::party;
+use crate::runtime::party::Party;
+use crate::runtime::shares::Shares;
+use crate::runtime::store::Store;
+
+use table::Table;
+
+/// Everything that is owed to upstreams, and those who deliver it.
+#[derive(Clone)]
+pub(crate) struct Deliveries {
+    bridge: Bridge,
+    store: Arc<dyn Store>,
+    upstreams: Arc<Upstreams>,
+    senders: Arc<Senders>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    table: Mutex<Table>,
+    /// Raised by every change of the table, and by bytes that were sent.
+    changed: watch::Sender<u64>,
+    /// True once the server stops.
+    stopping: watch::Sender<bool>,
+    tasks: Mutex<JoinSet<()>>,
+    /// Whose manifests wait for their blobs.
+    waiting: Shares,
+    delivered: AtomicU64,
+    failures: AtomicU64,
+}
+
+/// For metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DeliveryState {
+    /// Blobs that are owed, once for each repository.
+    pub blobs: u64,
+    /// The sum of their sizes.
+    pub bytes: u64,
+    /// For how long the oldest is owed.
+    pub oldest_seconds: u64,
+    /// Of these, how many their upstreams refused.
+    pub refused: u64,
+    /// Delivered since the start.
+    pub delivered: u64,
+    /// Tries that failed since the start.
+    pub failures: u64,
+}
+
+impl Deliveries {
+    /// With what the store says is owed; nothing is sent before [`Deliveries::start`]. Blocks.
+    pub(crate) fn load(
+        store: Arc<dyn Store>,
+        upstreams: Arc<Upstreams>,
+        senders: Arc<Senders>,
+        store_limit: Option<u64>,
+    ) -> Result<Self, StoreError> {
+        // Half of a limited store stays free for what is cached.
+        let bytes_max = store_limit.map_or(PENDING_BYTES_MAX, |l| PENDING_BYTES_MAX.min(l / 2));
+        let mut table = Table::new(bytes_max);
+        for delivery in store.deliveries()? {
+            table.restore(delivery);
+        }
+        let shared = Shared {
+            table: Mutex::new(table),
+            changed: watch::Sender::default(),
+            stopping: watch::Sender::default(),
+            tasks: Mutex::default(),
+            waiting: Shares::default(),
+            delivered: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        };
+        let bridge = senders.bridge().clone();
+        Ok(Self { bridge, store, upstreams, senders, shared: Arc::new(shared) })
+    }
+
+    /// Goes on with what is owed.
+    pub(crate) fn start(&self) {
+        let state = self.state();
+        if state.blobs > 0 {
+            tracing::info!(blobs = state.blobs, bytes = state.bytes, "blobs are owed to upstreams");
+        }
+        let lanes = self.table().lanes();
+        for upstream in lanes {
+            self.wake(&upstream);
+        }
+    }
+
+    /// Another configuration counts: what failed under the old one gets another try at once.
+    pub(crate) fn reconfigured(&self) {
+        let lanes = self.table().resume_all();
+        for upstream in lanes {
+            self.wake(&upstream);
+        }
+    }
+
+    /// An error when no more can be owed for this party; asked before a client sends its bytes.
+    pub(crate) fn room(&self, party: &Party) -> Result<(), Error> {
+        self.table().room(party, 0, now_ms())
+    }
+
+    /// Publishes a blob as owed. When it returns, the blob is durable, its repository's, and on its way.
+    /// To be run to its end.
+    pub(crate) async fn publish(
+        &self,
+        ready: ReadyBlob,
+        repo: &RepoName,
+        remote: &Remote,
+        reserved: Reserved<'_>,
+    ) -> Result<(), Error> {
+        let party = reserved.party.clone();
+        let errand = errand(repo, remote, None)?;
+        let delivery = self.bridge.run(move || ready.publish_pending(&errand)).await?;
+        drop(reserved);
+        self.table().add(delivery, party);
+        self.changed(remote.upstream.address());
+        Ok(())
+    }
+
+    /// Takes a blob that is here from another repository of the same upstream, or finds that this one
+    /// has it already; `false` when the client has to send it.
+    pub(crate) async fn mount(
+        &self,
+        (repo, party): (&RepoName, Party),
+        remote: &Remote,
+        digest: Digest,
+        from: Option<RepoName>,
+    ) -> Result<bool, Error> {
+        let (deliveries, repo, remote) = (self.clone(), repo.clone(), remote.clone());
+        let work = tokio::spawn(party::hand_on(async move {
+            deliveries.try_mount((&repo, party), &remote, digest, from).await
+        }));
+        match work.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn try_mount(
+        &self,
+        (repo, party): (&RepoName, Party),
+        remote: &Remote,
+        digest: Digest,
+        from: Option<RepoName>,
+    ) -> Result<bool, Error> {
+        // A repository of another upstream is no answer to whether this one may have the blob.
+        let beside = from.and_then(|from| Some((self.upstreams.beside(remote, &from)?, from)));
+        let (store, here) = (Arc::clone(&self.store), repo.clone());
+        let found = self.bridge.run(move || {
+            let linked = match &beside {
+                Some((_, from)) => store.has_blob(from, &digest)?,
+                None => false,
+            };
+            if !linked && !store.has_blob(&here, &digest)? {
+                return Ok::<_, StoreError>(None);
+            }
+            let there = beside.filter(|_| linked).map(|(there, _)| there);
+            Ok(store.stat(&digest)?.map(|info| (info, there)))
+        });
+        let Some((info, there)) = found.await? else {
+            return Ok(false);
+        };
+        let reserved = self.reserve(party.clone(), info.size_bytes).await?;
+        let (store, errand) = (Arc::clone(&self.store), errand(repo, remote, there)?);
+        let owed = self.bridge.run(move || store.owe(&digest, &errand)).await?;
+        drop(reserved);
+        let Some(delivery) = owed else {
+            return Ok(false);
+        };
+        self.table().add(delivery, party);
+        self.changed(remote.upstream.address());
+        Ok(true)
+    }
+
+    /// Whether a repository owes a blob to its upstream.
+    pub(crate) fn owes(&self, repo: &RepoName, digest: &Digest) -> bool {
+        self.table().owes(&(repo.clone(), *digest))
+    }
+
+    /// What there is to say in numbers.
+    pub(crate) fn state(&self) -> DeliveryState {
+        let state = self.table().state(now_ms());
+        DeliveryState {
+            delivered: self.shared.delivered.load(Ordering::Relaxed),
+            failures: self.shared.failures.load(Ordering::Relaxed),
+            ..state
+        }
+    }
+
+    /// Ends all sending; what is owed stays in the journal.
+    pub(crate) async fn stop(&self) {
+        self.shared.stopping.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks());
+        tasks.join_all().await;
+    }
+
+    /// The most blobs that are owed for one party.
+    pub(crate) fn largest(&self) -> usize {
+        self.table().largest()
+    }
+
+    /// Room for one more. Blobs that were refused long ago give way.
+    pub(crate) async fn reserve(&self, party: Party, bytes: u64) -> Result<Reserved<'_>, Error> {
+        loop {
+            let in_the_way = self.table().reserve(&party, bytes, now_ms())?;
+            let Some(delivery) = in_the_way else {
+                return Ok(Reserved { deliveries: self, party, bytes });
+            };
+            if self.forget(&delivery.errand.repo, &delivery.digest).await? {
+                report::note_given_up(&delivery, "a blob that was refused made room for others");
+            }
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, JoinSet<()>> {
+        self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells everyone who waits, and those who could deliver.
+    fn changed(&self, upstream: &str) {
+        self.shared.changed.send_modify(|count| *count += 1);
+        self.wake(upstream);
+    }
+}
+
+/// Room for a blob that is about to be owed; given back when dropped.
+pub(crate) struct Reserved<'a> {
+    deliveries: &'a Deliveries,
+    party: Party,
+    bytes: u64,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.deliveries.table().release(&self.party, self.bytes);
+    }
+}
+
+fn errand(repo: &RepoName, remote: &Remote, from: Option<RepoName>) -> Result<Errand, Error> {
+    let mut id = [0_u8; 8];
+    getrandom::fill(&mut id).map_err(|_| Error::TooMany("random numbers"))?;
+    let to = Destination {
+        upstream: remote.upstream.address().to_owned(),
+        repo: remote.repo.clone(),
+        from: from.filter(|from| *from != remote.repo),
+    };
+    Ok(Errand { repo: repo.clone(), id: u64::from_ne_bytes(id), since_ms: now_ms(), to })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,481 @@
+//! What is owed, and whose turn it is. Pure state: no IO, no waiting. A lane is what goes to one
+//! upstream; what waits in it is in `runtime/round_robin.rs`, how much may be owed in `pool.rs`.
+//!
+//! Invariant: a key is sent by at most one worker at a time; a key that waits is in the queue of its
+//! lane, and a lane that has both work and leave to work has a worker or a timer.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::Instant;
+use wharf_oci::{Digest, ErrorCode, RepoName};
+use wharf_store::limits::DELIVERIES_MAX;
+use wharf_store::{Delivery, Refused};
+
+use super::DeliveryState;
+use super::pool::{Amount, Full, Pool};
+use crate::Error;
+use crate::limits::{
+    DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX, DELIVERY_WORKERS_SPARE,
+    QUOTA_WAIT_MAX, REFUSED_TIME, REFUSED_TOLD_TIME,
+};
+use crate::runtime::party::Party;
+use crate::runtime::round_robin::{Rounds, Stand};
+
+/// A blob of a repository here.
+pub(super) type Key = (RepoName, Digest);
+
+pub(super) struct Table {
+    owed: HashMap<Key, Owed>,
+    /// What is being sent, and for whom.
+    sending: HashMap<Key, Party>,
+    /// What nobody may send, and how many want that.
+    held: HashMap<Key, usize>,
+    lanes: HashMap<String, Lane>,
+    /// What is owed, and what is about to be.
+    pool: Pool,
+}
+
+struct Owed {
+    delivery: Delivery,
+    /// Who pushed it; nobody in particular when that was in an earlier process.
+    party: Party,
+    /// Set when the upstream does not want it.
+    refused: Option<Error>,
+    /// Whether a client heard of the refusal: the next one that asks gets another try.
+    told: bool,
+    /// From when on it makes room for others, once it is refused; in milliseconds since 1970.
+    due_ms: u64,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: Rounds<Key>,
+    working: usize,
+    /// How much of each party is being sent.
+    sending: HashMap<Party, usize>,
+    /// Rounds in a row that failed.
+    failures: u32,
+    /// Nobody sends before.
+    until: Option<Instant>,
+    /// For when a timer is set.
+    timer: Option<Instant>,
+    /// Since when nothing succeeds, and why.
+    failing: Option<(Instant, Error)>,
+    /// Raised by everything that gets ahead.
+    progress: u64,
+}
+
+/// What a worker, or nobody, is to do next for a lane.
+pub(super) enum Next {
+    /// Start this many workers.
+    Work(usize),
+    /// Set a timer that wakes the lane at this moment.
+    Later(Instant),
+    Nothing,
+}
+
+/// How the blobs of a manifest stand.
+pub(super) enum Standing {
+    /// All are at the upstream.
+    Settled,
+    /// The upstream does not want this one.
+    Refused(Digest, Error),
+    /// Some are not there yet.
+    Owed {
+        count: usize,
+        /// Changes when anything gets ahead at their upstream.
+        progress: u64,
+        /// Since when nothing does, and why.
+        failing: Option<(Instant, Error)>,
+    },
+}
+
+impl Table {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        Self {
+            owed: HashMap::new(),
+            sending: HashMap::new(),
+            held: HashMap::new(),
+            lanes: HashMap::new(),
+            pool: Pool::new(Amount { blobs: DELIVERIES_MAX, bytes: bytes_max }),
+        }
+    }
+
+    /// What an earlier process left. A refusal gets another try once somebody asks.
+    pub(super) fn restore(&mut self, delivery: Delivery) {
+        let refused = delivery.trouble.as_ref().and_then(|trouble| {
+            let refused = trouble.refused.as_ref()?;
+            Some(relayed(&delivery, refused, &trouble.reason))
+        });
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        let was_refused = refused.is_some();
+        let due_ms =
+            delivery.trouble.as_ref().map_or(0, |trouble| after(trouble.at_ms, REFUSED_TIME));
+        self.add(delivery, Party::Ourselves);
+        if let Some(owed) = self.owed.get_mut(&key).filter(|_| was_refused) {
+            (owed.refused, owed.told, owed.due_ms) = (refused, true, due_ms);
+        }
+    }
+
+    /// An error when no more can be owed for this party, also when everything gives way that has to.
+    pub(super) fn room(&self, party: &Party, bytes: u64, now_ms: u64) -> Result<(), Error> {
+        match self.pool.room(party, bytes) {
+            Err(full) if self.outdated(party, &full, now_ms).is_none() => Err(full.error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Room for a blob that is about to be owed; when there is none, what has to give way first.
+    pub(super) fn reserve(
+        &mut self,
+        party: &Party,
+        bytes: u64,
+        now_ms: u64,
+    ) -> Result<Option<Delivery>, Error> {
+        let Err(full) = self.pool.room(party, bytes) else {
+            self.pool.take(party, bytes);
+            return Ok(None);
+        };
+        self.outdated(party, &full, now_ms).ok_or(full.error).map(|delivery| Some(delivery.clone()))
+    }
+
+    pub(super) fn release(&mut self, party: &Party, bytes: u64) {
+        self.pool.give_back(party, bytes);
+    }
+
+    /// What was refused and has had its time: of this party when it has its share, else of whoever has
+    /// most, and there the first.
+    fn outdated(&self, party: &Party, full: &Full, now_ms: u64) -> Option<&Delivery> {
+        let due = self.owed.values().filter(|owed| owed.refused.is_some() && owed.due_ms <= now_ms);
+        let fits = due.filter(|owed| !full.is_share || owed.party == *party);
+        let first = fits.max_by_key(|owed| (self.pool.of(&owed.party).bytes, Reverse(owed.due_ms)));
+        first.map(|owed| &owed.delivery)
+    }
+
+    pub(super) fn add(&mut self, delivery: Delivery, party: Party) {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        let lane = self.lanes.entry(delivery.errand.to.upstream.clone()).or_default();
+        lane.queue.push(&party, key.clone());
+        self.pool.take(&party, delivery.size_bytes);
+        let owed = Owed { delivery, party, refused: None, told: false, due_ms: 0 };
+        if let Some(before) = self.owed.insert(key, owed) {
+            self.pool.give_back(&before.party, before.delivery.size_bytes);
+        }
+    }
+
+    /// Takes what is owed away, whatever became of it; whether there was any.
+    pub(super) fn forget(&mut self, key: &Key) -> bool {
+        let Some(owed) = self.owed.remove(key) else {
+            return false;
+        };
+        self.pool.give_back(&owed.party, owed.delivery.size_bytes);
+        if let Some(lane) = self.lanes.get_mut(&owed.delivery.errand.to.upstream) {
+            lane.queue.remove(key);
+        }
+        true
+    }
+
+    /// The most blobs that are owed for one party.
+    pub(super) fn largest(&self) -> usize {
+        self.pool.largest()
+    }
+
+    /// Nobody takes it from now on, until as many have let go of it; the upstream that it is owed to,
+    /// if it is.
+    pub(super) fn hold(&mut self, key: &Key) -> Option<String> {
+        let upstream = self.owed.get(key)?.delivery.errand.to.upstream.clone();
+        *self.held.entry(key.clone()).or_default() += 1;
+        Some(upstream)
+    }
+
+    pub(super) fn let_go(&mut self, key: &Key) {
+        if let Some(count) = self.held.get_mut(key) {
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(key);
+            }
+        }
+    }
+
+    pub(super) fn is_sending(&self, key: &Key) -> bool {
+        self.sending.contains_key(key)
+    }
+
+    /// Whether anything is owed for it.
+    pub(super) fn owes(&self, key: &Key) -> bool {
+        self.owed.contains_key(key)
+    }
+
+    /// Whether it is this errand that is owed, not one that came after it.
+    pub(super) fn is_owed(&self, delivery: &Delivery) -> bool {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.owed.get(&key).is_some_and(|owed| owed.delivery.errand.id == delivery.errand.id)
+    }
+
+    /// Whether whoever sends it shall go on.
+    pub(super) fn is_wanted(&self, delivery: &Delivery) -> bool {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.is_owed(delivery) && !self.held.contains_key(&key)
+    }
+
+    pub(super) fn lanes(&self) -> Vec<String> {
+        self.lanes.keys().cloned().collect()
+    }
+
+    /// Everything that is owed, and whether it is being sent.
+    pub(super) fn all(&self) -> Vec<(Delivery, bool)> {
+        let each = self.owed.iter();
+        each.map(|(key, owed)| (owed.delivery.clone(), self.sending.contains_key(key))).collect()
+    }
+
+    pub(super) fn state(&self, now_ms: u64) -> DeliveryState {
+        let since = self.owed.values().map(|owed| owed.delivery.errand.since_ms).min();
+        DeliveryState {
+            blobs: self.owed.len() as u64,
+            bytes: self.owed.values().map(|owed| owed.delivery.size_bytes).sum(),
+            oldest_seconds: since.map_or(0, |since| now_ms.saturating_sub(since) / 1000),
+            refused: self.owed.values().filter(|owed| owed.refused.is_some()).count() as u64,
+            ..DeliveryState::default()
+        }
+    }
+
+    /// What there is to be done for a lane; the workers that are to start count already.
+    pub(super) fn next(&mut self, upstream: &str, now: Instant) -> Next {
+        let Some(lane) = self.lanes.get_mut(upstream) else {
+            return Next::Nothing;
+        };
+        if let Some(until) = lane.until.filter(|until| now < *until) {
+            let is_set = lane.queue.is_empty() || lane.timer.replace(until) == Some(until);
+            return if is_set { Next::Nothing } else { Next::Later(until) };
+        }
+        // What is being sent and was pushed again waits for its sender, not for another worker.
+        let is_free =
+            |key: &&Key| !self.sending.contains_key(*key) && !self.held.contains_key(*key);
+        let sending: usize = lane.sending.values().sum();
+        let room = DELIVERY_WORKERS_MAX.saturating_sub(sending);
+        let ready = lane.queue.each().flat_map(|(_, queue)| queue).filter(is_free);
+        let more = ready.take(room).count();
+        let parties = lane.queue.each().filter(|(party, _)| !lane.sending.contains_key(*party));
+        let parties = parties.filter(|(_, queue)| queue.iter().any(|key| is_free(&key))).count();
+        // They come first; those for whom there is no room besides have a worker more.
+        let spare = (DELIVERY_WORKERS_MAX + DELIVERY_WORKERS_SPARE).saturating_sub(sending + more);
+        let wanted = more + parties.saturating_sub(more).min(spare);
+        let more = (sending + wanted).saturating_sub(lane.working);
+        lane.working += more;
+        if more > 0 { Next::Work(more) } else { Next::Nothing }
+    }
+
+    /// The next delivery for a worker, in rounds between parties, those first of whom nothing is being
+    /// sent; with `None` the worker ends.
+    pub(super) fn take(&mut self, upstream: &str, now: Instant) -> Option<Delivery> {
+        let lane = self.lanes.get_mut(upstream)?;
+        let taken = if lane.until.is_none_or(|until| until <= now) {
+            let stand = |key: &Key| match self.owed.get(key) {
+                Some(owed) if owed.refused.is_none() => {
+                    // Pushed again while it is sent, or held: its turn comes after.
+                    let is_busy = self.sending.contains_key(key) || self.held.contains_key(key);
+                    if is_busy { Stand::Busy } else { Stand::Free }
+                }
+                Some(_) | None => Stand::Gone,
+            };
+            let sending: usize = lane.sending.values().sum();
+            let is_new = |party: &Party| !lane.sending.contains_key(party);
+            let new = (sending < DELIVERY_WORKERS_MAX + DELIVERY_WORKERS_SPARE)
+                .then(|| lane.queue.pop(is_new, stand));
+            let any = || {
+                (sending < DELIVERY_WORKERS_MAX).then(|| lane.queue.pop(|_| true, stand)).flatten()
+            };
+            new.flatten().or_else(any)
+        } else {
+            None
+        };
+        let Some((party, key)) = taken else {
+            lane.working = lane.working.saturating_sub(1);
+            return None;
+        };
+        *lane.sending.entry(party.clone()).or_default() += 1;
+        let delivery = self.owed.get(&key).map(|owed| owed.delivery.clone());
+        self.sending.insert(key, party);
+        delivery
+    }
+
+    /// No lane pauses for a reason of ours any more; all lanes.
+    pub(super) fn resume_all(&mut self) -> Vec<String> {
+        for lane in self.lanes.values_mut() {
+            (lane.until, lane.failures) = (None, 0);
+        }
+        self.lanes()
+    }
+
+    /// Bytes were sent.
+    pub(super) fn moved(&mut self, upstream: &str) {
+        if let Some(lane) = self.lanes.get_mut(upstream) {
+            lane.progress += 1;
+            (lane.failures, lane.failing) = (0, None);
+        }
+    }
+
+    /// Nobody sends it any more; it waits for another worker.
+    pub(super) fn put_back(&mut self, delivery: &Delivery) {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        let Some(lane) = self.lanes.get_mut(&delivery.errand.to.upstream) else { return };
+        if let Some(party) = self.sending.remove(&key)
+            && let Some(count) = lane.sending.get_mut(&party)
+        {
+            *count -= 1;
+            if *count == 0 {
+                lane.sending.remove(&party);
+            }
+        }
+        if let Some(owed) = self.owed.get(&key).filter(|owed| owed.refused.is_none()) {
+            lane.queue.push(&owed.party, key);
+        }
+    }
+
+    /// It is at the upstream.
+    pub(super) fn settle(&mut self, delivery: &Delivery) {
+        let key = (delivery.errand.repo.clone(), delivery.digest);
+        self.moved(&delivery.errand.to.upstream);
+        if self.is_owed(delivery) {
+            self.forget(&key);
+        }
+        self.put_back(delivery);
+    }
+
+    /// It failed as `trouble` says; the lane pauses, unless the upstream refused this one blob.
+    pub(super) fn failed(&mut self, delivery: &Delivery, error: &Error, now: Instant) {
+        let upstream = &delivery.errand.to.upstream;
+        let refused = delivery.trouble.as_ref().and_then(|trouble| trouble.refused.as_ref());
+        if self.is_owed(delivery)
+            && let Some(owed) = self.owed.get_mut(&(delivery.errand.repo.clone(), delivery.digest))
+        {
+            owed.delivery = delivery.clone();
+            owed.refused = refused.map(|refused| {
+                let reason = delivery.trouble.as_ref().map_or("", |trouble| &trouble.reason);
+                relayed(delivery, refused, reason)
+            });
+            owed.told = false;
+            let at_ms = delivery.trouble.as_ref().map_or(0, |trouble| trouble.at_ms);
+            owed.due_ms = after(at_ms, REFUSED_TIME);
+        }
+        if refused.is_some() {
+            self.moved(upstream);
+        } else if let Some(lane) = self.lanes.get_mut(upstream) {
+            lane.fail(error, now);
+        }
+        self.put_back(delivery);
+    }
+
+    /// A client waits for these: what was refused and told gets another try, and nobody pauses for a
+    /// reason of ours. What the upstream asked for holds all the same; the way there keeps to it.
+    pub(super) fn urge(&mut self, repo: &RepoName, digests: &[Digest]) -> Vec<String> {
+        let mut urged = Vec::new();
+        for digest in digests {
+            let key = (repo.clone(), *digest);
+            let Some(owed) = self.owed.get_mut(&key) else { continue };
+            let upstream = owed.delivery.errand.to.upstream.clone();
+            if owed.told && owed.refused.take().is_some() {
+                owed.told = false;
+            }
+            let waits = owed.refused.is_none() && !self.sending.contains_key(&key);
+            let Some(lane) = self.lanes.get_mut(&upstream) else { continue };
+            lane.until = None;
+            if waits {
+                lane.queue.push(&owed.party, key);
+            }
+            if !urged.contains(&upstream) {
+                urged.push(upstream);
+            }
+        }
+        urged
+    }
+
+    /// A client waits for these while their lane fails: it goes on by this time at the latest. The lanes
+    /// that go on earlier now.
+    pub(super) fn hasten(
+        &mut self,
+        repo: &RepoName,
+        digests: &[Digest],
+        by: Instant,
+    ) -> Vec<String> {
+        let mut hastened = Vec::new();
+        for digest in digests {
+            let Some(owed) = self.owed.get(&(repo.clone(), *digest)) else { continue };
+            let upstream = &owed.delivery.errand.to.upstream;
+            let Some(lane) = self.lanes.get_mut(upstream) else { continue };
+            if lane.until.is_some_and(|until| until > by) {
+                lane.until = Some(by);
+                hastened.push(upstream.clone());
+            }
+        }
+        hastened
+    }
+
+    pub(super) fn standing(
+        &mut self,
+        repo: &RepoName,
+        digests: &[Digest],
+        now_ms: u64,
+    ) -> Standing {
+        let (mut count, mut lane) = (0, None);
+        for digest in digests {
+            let Some(owed) = self.owed.get_mut(&(repo.clone(), *digest)) else { continue };
+            if let Some(error) = owed.refused.clone() {
+                owed.told = true;
+                owed.due_ms = owed.due_ms.min(after(now_ms, REFUSED_TOLD_TIME));
+                return Standing::Refused(*digest, error);
+            }
+            count += 1;
+            lane = self.lanes.get(&owed.delivery.errand.to.upstream);
+        }
+        match lane {
+            Some(lane) => {
+                Standing::Owed { count, progress: lane.progress, failing: lane.failing.clone() }
+            }
+            None => Standing::Settled,
+        }
+    }
+}
+
+impl Lane {
+    /// Workers that fail together are one failure.
+    fn fail(&mut self, error: &Error, now: Instant) {
+        let since = self.failing.as_ref().map_or(now, |(since, _)| *since);
+        self.failing = Some((since, error.clone()));
+        if self.until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.failures += 1;
+        let asked = match error {
+            Error::UpstreamBusy { retry_after_seconds }
+            | Error::UpstreamDown { retry_after_seconds } => {
+                Duration::from_secs(*retry_after_seconds).min(QUOTA_WAIT_MAX)
+            }
+            _ => Duration::ZERO,
+        };
+        let doubled = DELIVERY_PAUSE.saturating_mul(1 << (self.failures - 1).min(10));
+        self.until = Some(now + doubled.min(DELIVERY_PAUSE_MAX).max(asked));
+    }
+}
+
+/// So long after a time, in milliseconds since 1970.
+fn after(time_ms: u64, wait: Duration) -> u64 {
+    time_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A refusal as the client that pushes the manifest hears it.
+fn relayed(delivery: &Delivery, refused: &Refused, reason: &str) -> Error {
+    let digest = delivery.digest;
+    let code = refused.code.parse().unwrap_or(ErrorCode::Unknown);
+    if code == ErrorCode::ManifestBlobUnknown {
+        return Error::ManifestBlobUnknown {
+            repo: delivery.errand.repo.clone(),
+            missing: vec![digest],
+        };
+    }
+    let status = StatusCode::from_u16(refused.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    Error::UpstreamRefused { status, code, message: format!("{reason} (blob {digest})") }
+}

@@ -1,0 +1,431 @@
+//! The way of a blob to an upstream: less is sent where that can be (`push/transfer/skip.rs`), what is sent
+//! goes in chunks while it arrives, and again where it got lost. Knows neither the client's session nor the store's.
+//!
+//! Invariant: it succeeds only after the upstream answered 201 for this digest, or says that it has it.
+
+mod coalesce;
+mod content;
+mod retry;
+mod skip;
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use wharf_oci::{Algorithm, Digest, RepoName};
+use wharf_store::BlobReader;
+
+use crate::Error;
+use crate::client::{Arrival, Push};
+use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, SENDING_PATIENCE};
+use crate::registries::{Remote, Upstreams};
+use crate::runtime::blocking::Bridge;
+use crate::runtime::party;
+use crate::runtime::spans;
+use crate::runtime::store::Store;
+
+use coalesce::{Joint, Lead};
+pub(crate) use content::Content;
+use retry::{Next, Patience};
+
+/// What all uploads to upstreams share.
+pub(crate) struct Senders {
+    bridge: Bridge,
+    store: Arc<dyn Store>,
+    upstreams: Arc<Upstreams>,
+    joint: Arc<Joint>,
+}
+
+/// An upload that is going through.
+pub(crate) struct Sending {
+    known: watch::Sender<Known>,
+    work: JoinHandle<Result<(), Error>>,
+}
+
+/// A blob of the store that is to be at an upstream.
+pub(crate) struct Parcel {
+    pub(crate) blob: BlobReader,
+    /// A repository of the same upstream that is said to have it.
+    pub(crate) source: Option<RepoName>,
+    /// Told of every chunk that the upstream took.
+    pub(crate) moved: Box<dyn Fn() + Send + Sync>,
+}
+
+/// What is known of the digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Nothing,
+    /// The client names it.
+    Expected(Digest),
+    /// The bytes are all here, and that is their digest.
+    Proven(Digest),
+}
+
+impl Known {
+    fn algorithm(self) -> Option<Algorithm> {
+        match self {
+            Self::Nothing => None,
+            Self::Expected(digest) | Self::Proven(digest) => Some(digest.algorithm()),
+        }
+    }
+}
+
+struct Sender {
+    senders: Arc<Senders>,
+    remote: Remote,
+    content: Content,
+    known: watch::Receiver<Known>,
+    session: Session,
+    patience: Patience,
+    /// While others may wait for this one.
+    lead: Option<Lead>,
+    /// A repository there that is said to have it.
+    source: Option<RepoName>,
+    /// Told of every chunk that the upstream took.
+    moved: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Whether a request is under way that makes a blob there.
+    landing: watch::Sender<bool>,
+}
+
+/// The session at the upstream.
+enum Session {
+    /// There is none.
+    None,
+    /// It goes on at a known offset.
+    Open(Push),
+    /// What the upstream has of it must be asked; whether its end was sent.
+    Lost(Push, bool),
+}
+
+/// Why sending stopped.
+enum Stop {
+    /// The client's upload was given up: so is this one.
+    Abandoned(String),
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Senders {
+    pub(crate) fn new(bridge: Bridge, store: Arc<dyn Store>, upstreams: Arc<Upstreams>) -> Self {
+        Self { bridge, store, upstreams, joint: Arc::default() }
+    }
+
+    /// Starts to send what arrives, into the session that is open if there is one.
+    pub(crate) fn start(
+        self: &Arc<Self>,
+        remote: Remote,
+        content: Content,
+        open: Option<Push>,
+    ) -> Sending {
+        let (known, told) = watch::channel(Known::Nothing);
+        let sender = self.sender(remote, content, told, open);
+        Sending {
+            known,
+            work: tokio::spawn(party::hand_on(spans::branch().carry("send", sender.run()))),
+        }
+    }
+
+    /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Given up,
+    /// with the upstream's session, when it is `unwanted`: then `None`, unless a request that makes a
+    /// blob there is under way. That is waited for, so that nothing lands after a deletion.
+    pub(crate) async fn deliver(
+        self: &Arc<Self>,
+        remote: Remote,
+        parcel: Parcel,
+        unwanted: impl Future<Output = ()>,
+    ) -> Option<Result<(), Error>> {
+        let Parcel { blob, source, moved } = parcel;
+        let (_known, told) = watch::channel(Known::Proven(blob.info().digest));
+        let mut sender = self.sender(remote, Content::Stored(blob), told, None);
+        sender.patience = Patience::of_delivery();
+        (sender.source, sender.moved) = (source, Some(moved));
+        let mut landing = sender.landing.subscribe();
+        let mut run = pin!(sender.run());
+        tokio::select! {
+            result = &mut run => return Some(result),
+            () = unwanted => {}
+        }
+        if !*landing.borrow_and_update() {
+            return None;
+        }
+        tokio::select! {
+            result = &mut run => Some(result),
+            _ = landing.wait_for(|landing| !landing) => None,
+        }
+    }
+
+    /// Where its jobs run.
+    pub(crate) const fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    fn sender(
+        self: &Arc<Self>,
+        remote: Remote,
+        content: Content,
+        known: watch::Receiver<Known>,
+        open: Option<Push>,
+    ) -> Sender {
+        Sender {
+            senders: Arc::clone(self),
+            remote,
+            content,
+            known,
+            session: open.map_or(Session::None, Session::Open),
+            patience: Patience::new(SENDING_PATIENCE),
+            lead: None,
+            source: None,
+            moved: None,
+            landing: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Sending {
+    /// The client says which digest it will be.
+    pub(crate) fn expect(&self, digest: Digest) {
+        self.known.send_replace(Known::Expected(digest));
+    }
+
+    /// Whether it failed before its end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.work.is_finished()
+    }
+
+    /// What it failed with.
+    pub(crate) async fn result(self) -> Result<(), Error> {
+        match self.work.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Ends the upload, whose bytes are all here and proven, and waits for the upstream's answer.
+    pub(crate) async fn finish(self, digest: Digest) -> Result<(), Error> {
+        self.known.send_replace(Known::Proven(digest));
+        self.result().await
+    }
+
+    /// Waits until the upstream's session is given up, after the content was; not for long.
+    pub(crate) async fn cancelled(self) {
+        drop(self.known);
+        if tokio::time::timeout(CANCEL_TIMEOUT, self.work).await.is_err() {
+            tracing::debug!("an upload was left to expire at the upstream");
+        }
+    }
+}
+
+impl Sender {
+    async fn run(mut self) -> Result<(), Error> {
+        match self.arrive().await {
+            Ok(way) => {
+                let digest = self.proven().await.map_err(abandoned)?;
+                self.remote.upstream.arrived(&self.remote.repo, &digest, way);
+                if let Some(lead) = &self.lead {
+                    lead.there(digest);
+                }
+                Ok(())
+            }
+            Err(Stop::Failed(error)) => Err(error),
+            // Whoever stops the server waits for this.
+            Err(stop @ Stop::Abandoned(_)) => {
+                if let Some(push) = self.session.take() {
+                    push.cancel().await;
+                }
+                Err(abandoned(stop))
+            }
+        }
+    }
+
+    async fn arrive(&mut self) -> Result<Arrival, Stop> {
+        let removals = self.remote.upstream.removals();
+        if let Some(way) = self.spare().await? {
+            let digest = self.proven().await?;
+            // What was there may have been deleted while the client went on sending.
+            if removals == self.remote.upstream.removals() || self.is_there(&digest).await {
+                return Ok(way);
+            }
+        }
+        self.patience.begins();
+        loop {
+            match self.step().await {
+                Ok(Some(way)) => return Ok(way),
+                Ok(None) => {}
+                Err(Stop::Failed(error)) => self.recover(error).await?,
+                Err(stop @ Stop::Abandoned(_)) => return Err(stop),
+            }
+        }
+    }
+
+    /// Waits for the first bytes, or for their digest.
+    async fn begun(&mut self) -> Result<Known, Stop> {
+        let mut known = *self.known.borrow_and_update();
+        if known == Known::Nothing {
+            tokio::select! {
+                arrived = self.content.arrived(1) => { arrived?; }
+                changed = self.known.changed() => changed.map_err(|_| went_away())?,
+            }
+            known = *self.known.borrow_and_update();
+        }
+        // Of a small blob nothing is seen before all of it is proven.
+        if known == Known::Nothing && self.content.size_bytes().is_some() {
+            known = Known::Proven(self.proven().await?);
+        }
+        Ok(known)
+    }
+
+    /// Waits until all bytes are here and proven.
+    async fn proven(&mut self) -> Result<Digest, Stop> {
+        let known = self.known.wait_for(|known| matches!(known, Known::Proven(_))).await;
+        match known.map(|known| *known) {
+            Ok(Known::Proven(digest)) => Ok(digest),
+            _ => Err(went_away()),
+        }
+    }
+
+    /// Sends a chunk, or ends the upload; how it arrived, once it has.
+    async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
+        let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
+        let floor = self.remote.upstream.chunk_floor();
+        let wanted = sent_bytes + CHUNK_BYTES.min(self.patience.most_bytes()).max(floor);
+        let since = Instant::now();
+        let there_bytes = self.content.arrived(wanted).await?.saturating_sub(sent_bytes);
+        if there_bytes == 0 {
+            self.proven().await?;
+        }
+        self.patience.waited(since.elapsed());
+        let Session::Open(mut push) = std::mem::replace(&mut self.session, Session::None) else {
+            return Ok(None);
+        };
+        let done = if there_bytes > 0 {
+            let (content, bridge) = (self.content.clone(), self.senders.bridge.clone());
+            let body = move |span| content.body(bridge.clone(), span);
+            push.send(there_bytes, self.patience.most_bytes(), body).await
+        } else {
+            let digest = self.proven().await?;
+            self.landing.send_replace(true);
+            let ended = push.finish(&digest).await;
+            self.landing.send_replace(false);
+            ended
+        };
+        match done {
+            Ok(()) if there_bytes == 0 => return Ok(Some(Arrival::Sent)),
+            Ok(()) if push.sent_bytes() > sent_bytes => {
+                self.took(push.sent_bytes());
+                self.session = Session::Open(push);
+            }
+            // Or it lost some of what it had.
+            Ok(()) => {
+                self.session = Session::Lost(push, false);
+                let reason = "it took a chunk and nothing of it".to_owned();
+                return Err(Error::UpstreamFailed { operation: "sending a chunk", reason }.into());
+            }
+            // It was not looked at.
+            Err(error @ (Error::UpstreamBusy { .. } | Error::TooMany(_))) => {
+                self.session = Session::Open(push);
+                return Err(error.into());
+            }
+            Err(error) => {
+                self.session = Session::Lost(push, there_bytes == 0);
+                return Err(error.into());
+            }
+        }
+        Ok(None)
+    }
+
+    fn took(&mut self, bytes: u64) {
+        self.patience.took(bytes);
+        if let Some(lead) = &self.lead {
+            lead.sent(bytes);
+        }
+        if let Some(moved) = &self.moved {
+            moved();
+        }
+    }
+
+    /// Sees to a session with a known offset, and says it; `None` when the blob is there after all.
+    async fn ready(&mut self) -> Result<Option<u64>, Stop> {
+        match std::mem::replace(&mut self.session, Session::None) {
+            Session::Open(push) => return Ok(Some(self.open_at(push))),
+            Session::None => {}
+            Session::Lost(mut push, ended) => {
+                // An end whose answer got lost may have been an end all the same.
+                let known = *self.known.borrow();
+                if let (true, Known::Proven(digest)) = (ended, known)
+                    && self.is_there(&digest).await
+                {
+                    push.forget();
+                    return Ok(None);
+                }
+                match push.resync().await {
+                    Ok(true) => return Ok(Some(self.open_at(push))),
+                    Ok(false) => drop(push),
+                    // The session is not known any more, or of no use.
+                    Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {
+                        push.forget();
+                    }
+                    Err(error) => {
+                        self.session = Session::Lost(push, ended);
+                        return Err(error.into());
+                    }
+                }
+                self.patience.restarts()?;
+            }
+        }
+        let (Remote { upstream, repo }, algorithm) =
+            (&self.remote, self.known.borrow().algorithm());
+        let push = upstream.open_upload(repo, algorithm, self.haste()).await?;
+        Ok(Some(self.open_at(push)))
+    }
+
+    fn open_at(&mut self, push: Push) -> u64 {
+        let sent_bytes = push.sent_bytes();
+        self.session = Session::Open(push);
+        sent_bytes
+    }
+
+    /// Waits before the next try, or gives up with the error.
+    async fn recover(&mut self, error: Error) -> Result<(), Stop> {
+        let Next { wait, anew } = self.patience.after(error)?;
+        self.remote.upstream.mended();
+        tokio::time::sleep(wait).await;
+        // Nobody waits for what was given up meanwhile.
+        if self.known.has_changed().is_err() {
+            return Err(went_away());
+        }
+        if anew && let Some(push) = self.session.take() {
+            drop(push);
+            self.patience.restarts()?;
+        }
+        Ok(())
+    }
+}
+
+impl Session {
+    fn take(&mut self) -> Option<Push> {
+        match std::mem::replace(self, Self::None) {
+            Self::None => None,
+            Self::Open(push) | Self::Lost(push, _) => Some(push),
+        }
+    }
+}
+
+fn went_away() -> Stop {
+    Stop::Abandoned("the client went away".to_owned())
+}
+
+fn abandoned(stop: Stop) -> Error {
+    match stop {
+        Stop::Failed(error) => error,
+        Stop::Abandoned(reason) => {
+            Error::UpstreamFailed { operation: "receiving the upload", reason }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Uploads of the same bytes to one upstream at the same time: the first one sends, the others wait for
+//! it. Which bytes are the same is not known before their end, so they are taken to be when their first
+//! segments are, and are looked at now and then.
+//!
+//! Invariant: nobody counts on another upload for more than its time. An upload ends without sending
+//! only after the upstream took the same digest from the one that it waited for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use wharf_oci::{Algorithm, Digest, Digester, RepoName};
+use wharf_store::limits::SEGMENT_BYTES;
+
+use super::{Content, Sender, Stop};
+use crate::client::Arrival;
+use crate::limits::{JOINT_BEHIND_BYTES, JOINT_WAIT};
+
+/// Who sends what at this moment. As many entries as there are uploads, at most.
+#[derive(Default)]
+pub(super) struct Joint {
+    leaders: Mutex<HashMap<Key, Arc<Leader>>>,
+}
+
+/// An upstream's identity, and the SHA-256 of the first segment.
+type Key = (usize, Digest);
+
+/// An upload that others wait for.
+pub(super) struct Leader {
+    content: Content,
+    repo: RepoName,
+    stage: watch::Receiver<Stage>,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// So many bytes are at the upstream.
+    Sending(u64),
+    /// The upstream has it.
+    There(Digest),
+}
+
+/// The right to send for others; given up when dropped.
+pub(super) struct Lead {
+    joint: Arc<Joint>,
+    key: Key,
+    leader: Arc<Leader>,
+    stage: watch::Sender<Stage>,
+}
+
+/// Who sends.
+enum Claim {
+    Lead(Lead),
+    Follow(Arc<Leader>),
+}
+
+/// What came of waiting for another one.
+enum Followed {
+    /// The upstream has the bytes, in the repository of the other one.
+    There,
+    /// It is not the same, or not soon enough.
+    Alone,
+    /// It was given up.
+    Gone,
+}
+
+impl Lead {
+    /// The upstream has so many bytes.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.stage.send_replace(Stage::Sending(bytes));
+    }
+
+    /// The upstream has all.
+    pub(super) fn there(&self, digest: Digest) {
+        self.stage.send_replace(Stage::There(digest));
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let mut leaders = self.joint.lock();
+        if leaders.get(&self.key).is_some_and(|leader| Arc::ptr_eq(leader, &self.leader)) {
+            leaders.remove(&self.key);
+        }
+    }
+}
+
+impl Joint {
+    fn claim(self: &Arc<Self>, key: Key, content: &Content, repo: &RepoName) -> Claim {
+        let mut leaders = self.lock();
+        if let Some(leader) = leaders.get(&key) {
+            return Claim::Follow(Arc::clone(leader));
+        }
+        let (stage, told) = watch::channel(Stage::Sending(0));
+        let leader = Leader { content: content.clone(), repo: repo.clone(), stage: told };
+        let leader = Arc::new(leader);
+        leaders.insert(key, Arc::clone(&leader));
+        Claim::Lead(Lead { joint: Arc::clone(self), key, leader, stage })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Leader>>> {
+        self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Sender {
+    /// Waits for another upload of the same bytes, if there is one; `None` when this one has to send.
+    pub(super) async fn join(&mut self) -> Result<Option<Arrival>, Stop> {
+        if self.content.visible_bytes() == 0 {
+            return Ok(None);
+        }
+        let first = self.content.segment(&self.senders.bridge, 0).await?;
+        let hash = move || Digester::digest(Algorithm::Sha256, &first);
+        let key = (self.remote.upstream.identity(), self.senders.bridge.run(hash).await);
+        loop {
+            let leader = match self.senders.joint.claim(key, &self.content, &self.remote.repo) {
+                Claim::Lead(lead) => {
+                    self.lead = Some(lead);
+                    return Ok(None);
+                }
+                // Whether a caller may read there is not known.
+                Claim::Follow(leader)
+                    if self.remote.upstream.whose().is_some()
+                        && leader.repo != self.remote.repo =>
+                {
+                    return Ok(None);
+                }
+                Claim::Follow(leader) => leader,
+            };
+            match self.follow(&leader).await? {
+                Followed::Gone => {}
+                Followed::Alone => return Ok(None),
+                Followed::There if leader.repo == self.remote.repo => {
+                    return Ok(Some(Arrival::Joined));
+                }
+                Followed::There => {
+                    let digest = self.proven().await?;
+                    let mounted = self.mount(&digest, &leader.repo).await;
+                    return Ok(mounted.then_some(Arrival::Mounted));
+                }
+            }
+        }
+    }
+
+    async fn follow(&mut self, leader: &Leader) -> Result<Followed, Stop> {
+        let mut stage = leader.stage.clone();
+        let mut at = 1;
+        // As long as this one arrives itself, it is compared with the other.
+        while self.content.size_bytes().is_none() {
+            let offset = at * SEGMENT_BYTES as u64;
+            tokio::select! {
+                there = self.content.arrived(offset + 1) => {
+                    let there = there?;
+                    if there <= offset {
+                        break;
+                    }
+                    if is_behind(leader, there) || !self.agrees(leader, offset).await? {
+                        return Ok(Followed::Alone);
+                    }
+                    at = (at * 2).min(at + SAMPLE_SEGMENTS);
+                }
+                gone = gone(&mut stage) => if gone { return Ok(Followed::Gone) },
+            }
+        }
+        let digest = self.proven().await?;
+        loop {
+            let size_bytes = self.content.visible_bytes();
+            let now = *stage.borrow_and_update();
+            match now {
+                Stage::There(theirs) if theirs == digest => return Ok(Followed::There),
+                Stage::There(_) => return Ok(Followed::Alone),
+                Stage::Sending(_) => {}
+            }
+            let other = leader.content.size_bytes().is_some_and(|theirs| theirs != size_bytes);
+            if other || is_behind(leader, size_bytes) {
+                return Ok(Followed::Alone);
+            }
+            match tokio::time::timeout(JOINT_WAIT, stage.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return Ok(Followed::Gone),
+                Err(_) => return Ok(Followed::Alone),
+            }
+        }
+    }
+
+    /// Whether both have the same segment here, as far as the other one has it.
+    async fn agrees(&self, leader: &Leader, offset: u64) -> Result<bool, Stop> {
+        if leader.content.visible_bytes() <= offset {
+            return Ok(leader.content.size_bytes().is_none());
+        }
+        let bridge = &self.senders.bridge;
+        let Ok(theirs) = leader.content.segment(bridge, offset).await else { return Ok(false) };
+        let ours = self.content.segment(bridge, offset).await?;
+        let bytes = theirs.len().min(ours.len());
+        Ok(theirs.slice(..bytes) == ours.slice(..bytes))
+    }
+}
+
+/// Two samples are no further apart.
+const SAMPLE_SEGMENTS: u64 = 64;
+
+/// Whether the other client is so much slower that waiting for it would take long.
+fn is_behind(leader: &Leader, there_bytes: u64) -> bool {
+    let behind = there_bytes.saturating_sub(leader.content.visible_bytes());
+    behind > JOINT_BEHIND_BYTES.max(there_bytes / 8)
+}
+
+/// Waits for the next stage; whether there will be none.
+async fn gone(stage: &mut watch::Receiver<Stage>) -> bool {
+    stage.changed().await.is_err() && !matches!(*stage.borrow(), Stage::There(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::blocking::Bridge;
+    use wharf_store::{BlobStore, MemoryStore};
+
+    fn content(store: &MemoryStore) -> Content {
+        let writer = store.begin().unwrap();
+        Content::InFlight(writer.in_flight())
+    }
+
+    #[tokio::test]
+    async fn one_leads_until_it_is_done_or_gives_up() {
+        let _ = Bridge::default();
+        let store = MemoryStore::default();
+        let joint = Arc::new(Joint::default());
+        let (repo, first) = ("a".parse().unwrap(), Digester::digest(Algorithm::Sha256, b"first"));
+        let lead = |key| joint.claim(key, &content(&store), &repo);
+        let Claim::Lead(leads) = lead((1, first)) else { panic!("nobody leads") };
+        let Claim::Follow(leader) = lead((1, first)) else { panic!("two lead") };
+        // Another upstream has leaders of its own.
+        assert!(matches!(lead((2, first)), Claim::Lead(_)));
+        let mut stage = leader.stage.clone();
+        leads.sent(5);
+        assert!(!gone(&mut stage).await);
+        drop(leads);
+        assert!(gone(&mut stage).await);
+        let Claim::Lead(leads) = lead((1, first)) else { panic!("nobody leads") };
+        let mut stage = leads.leader.stage.clone();
+        leads.there(first);
+        drop(leads);
+        assert!(!gone(&mut stage).await);
+        assert!(joint.lock().is_empty());
+    }
+}

@@ -1,0 +1,80 @@
+//! What is sent: a blob that still arrives, or one that is in the store. Both can be read again from
+//! any offset, as often as it takes.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use wharf_oci::Span;
+use wharf_store::{BlobReader, InFlight, Tail};
+
+use super::Stop;
+use crate::Error;
+use crate::runtime::blocking::Bridge;
+use crate::runtime::body::{Body, Ending};
+
+/// The bytes of one upload.
+#[derive(Clone)]
+pub(crate) enum Content {
+    /// Those that have come, and those that will.
+    InFlight(InFlight),
+    /// All of them.
+    Stored(BlobReader),
+}
+
+impl Content {
+    /// How many can be read at this moment.
+    pub(super) fn visible_bytes(&self) -> u64 {
+        match self {
+            Self::InFlight(blob) => blob.visible_bytes(),
+            Self::Stored(reader) => reader.info().size_bytes,
+        }
+    }
+
+    /// How many there are, once that is known.
+    pub(super) fn size_bytes(&self) -> Option<u64> {
+        match self {
+            Self::InFlight(blob) => blob.size_bytes(),
+            Self::Stored(reader) => Some(reader.info().size_bytes),
+        }
+    }
+
+    /// Waits until so many bytes can be read, or all; how many can.
+    pub(super) async fn arrived(&self, bytes: u64) -> Result<u64, Stop> {
+        if let (Self::InFlight(blob), Some(last)) = (self, bytes.checked_sub(1))
+            && let Tail::Abandoned(reason) = poll_fn(|context| blob.poll_read(last, context)).await
+        {
+            return Err(Stop::Abandoned(reason));
+        }
+        Ok(self.visible_bytes())
+    }
+
+    /// A part that can be read.
+    pub(super) fn body(&self, bridge: Bridge, span: Span) -> Body {
+        match self {
+            Self::InFlight(blob) => {
+                Body::in_flight_part(bridge, blob.clone(), span, Ending::Arrived)
+            }
+            Self::Stored(reader) => {
+                Body::stored(bridge, VecDeque::new(), reader.clone().narrow(span))
+            }
+        }
+    }
+
+    /// The bytes from `at` to the end of its segment; of what can be read.
+    pub(super) async fn segment(&self, bridge: &Bridge, at: u64) -> Result<Bytes, Error> {
+        let reader = match self {
+            Self::InFlight(blob) => {
+                if let Some(Tail::Bytes(bytes)) = blob.try_read(at) {
+                    return Ok(bytes);
+                }
+                let blob = blob.clone();
+                return Ok(bridge.run(move || blob.read_stored(at)).await?);
+            }
+            Self::Stored(reader) => reader.clone(),
+        };
+        let Some(rest) = Span::new(at, reader.info().size_bytes) else { return Ok(Bytes::new()) };
+        let mut reader = reader.narrow(rest);
+        Ok(bridge.run(move || reader.next_segment()).await?.unwrap_or_default())
+    }
+}

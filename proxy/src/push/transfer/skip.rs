@@ -1,0 +1,122 @@
+//! What spares sending: the upstream has the blob, another of its repositories has it, or somebody else
+//! sends the same (`joint.rs`). Trouble on such a way only means to send.
+//!
+//! Invariant: only what was proven here is mounted; that somebody names a digest is no proof. Nor is
+//! anything mounted that upstreams do not mount reliably (`Upstream::mounts`).
+
+use std::sync::Arc;
+
+use wharf_oci::{Digest, RepoName};
+
+use super::{Known, Sender, Session, Stop};
+use crate::client::{Arrival, Haste, Started, Upstream};
+use crate::limits::MOUNTS_MAX;
+use crate::registries::Remote;
+
+impl Sender {
+    /// A way to have it there without sending it. Trouble on such a way only means to send.
+    pub(super) async fn spare(&mut self) -> Result<Option<Arrival>, Stop> {
+        match self.begun().await? {
+            Known::Nothing => {}
+            Known::Expected(digest) => {
+                let known = self.known_bytes(&digest).await?;
+                if known.is_some() || !self.lenders(&digest).await.is_empty() {
+                    // That it is what the client said is known at its end only.
+                    let proven = self.proven().await?;
+                    if proven == digest && known == self.content.size_bytes() {
+                        return Ok(Some(Arrival::Known));
+                    }
+                    if self.borrow(&proven).await {
+                        return Ok(Some(Arrival::Mounted));
+                    }
+                }
+            }
+            Known::Proven(digest) => {
+                if self.known_bytes(&digest).await? == self.content.size_bytes() {
+                    return Ok(Some(Arrival::Known));
+                }
+                if self.borrow(&digest).await {
+                    return Ok(Some(Arrival::Mounted));
+                }
+            }
+        }
+        self.join().await
+    }
+
+    /// The size of the blob at the upstream, when it has it already. A client that has just been told
+    /// that it does not has asked for us.
+    async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
+        let Remote { upstream, repo } = &self.remote;
+        if upstream.lately_missed(repo, digest) {
+            return Ok(None);
+        }
+        match upstream.blob_size(repo, digest).await {
+            // Nobody waits at the door: it is asked again later.
+            Err(error) if self.haste() == Haste::Patient => Err(error.into()),
+            size => Ok(size.ok().flatten()),
+        }
+    }
+
+    /// A client that waits would have to send everything again; what is delivered behind comes again.
+    pub(super) const fn haste(&self) -> Haste {
+        if self.moved.is_some() { Haste::Patient } else { Haste::Long }
+    }
+
+    /// Whether the upstream has exactly what is here.
+    pub(super) async fn is_there(&self, digest: &Digest) -> bool {
+        let there = self.remote.upstream.blob_size(&self.remote.repo, digest).await;
+        matches!(there, Ok(Some(there)) if Some(there) == self.content.size_bytes())
+    }
+
+    /// Other repositories of the same upstream that have the blob, as far as is known here.
+    async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
+        // A caller with a login of their own is not made to ask for what they did not name.
+        if self.remote.upstream.whose().is_some() || !Upstream::mounts(digest) {
+            return Vec::new();
+        }
+        let (store, digest) = (Arc::clone(&self.senders.store), *digest);
+        let holders = self.senders.bridge.run(move || store.settled_holders(&digest)).await;
+        let holders = holders.unwrap_or_else(|error| {
+            tracing::warn!(%error, "who has a blob cannot be read");
+            Vec::new()
+        });
+        let upstreams = &self.senders.upstreams;
+        let there = holders.iter().filter_map(|repo| upstreams.beside(&self.remote, repo));
+        there.filter(|repo| *repo != self.remote.repo).take(MOUNTS_MAX).collect()
+    }
+
+    /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes
+    /// may have them there, whoever names a digest may not.
+    async fn borrow(&mut self, digest: &Digest) -> bool {
+        let named = self.source.take();
+        for lender in named.into_iter().chain(self.lenders(digest).await) {
+            if self.mount(digest, &lender).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(super) async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
+        if !Upstream::mounts(digest) {
+            return false;
+        }
+        let Remote { upstream, repo } = &self.remote;
+        self.landing.send_replace(true);
+        let mounted = upstream.mount(repo, digest, from, self.haste()).await;
+        self.landing.send_replace(false);
+        match mounted {
+            Ok(Started::Mounted) => true,
+            Ok(Started::Session(push)) => {
+                if matches!(self.session, Session::None) {
+                    self.session = Session::Open(push);
+                }
+                false
+            }
+            Err(error) => {
+                tracing::debug!(upstream = upstream.address(), %error, "not mounted");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP. Sessions
+//! that survived a restart are in `push/uploads/suspended.rs`, their side at the upstream in `push/uploads/upstream_side.rs`,
+//! how many there may be and who makes room in `push/uploads/session_permit.rs`, what one has in `push/uploads/session.rs`.
+//!
+//! Invariant: a session is written by one request at a time, and after a request that broke off it
+//! holds exactly the bytes that it says it holds.
+
+mod commits;
+mod session;
+mod session_permit;
+mod suspended;
+mod upstream_side;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+use wharf_oci::{Algorithm, Digest, Mismatch, RepoName, UploadId};
+use wharf_store::{BlobInfo, BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
+
+use crate::Error;
+use crate::access::Caller;
+use crate::client::{Haste, Push};
+use crate::push::change_locks::Turn;
+use crate::push::outbox::Deliveries;
+use crate::push::transfer::Senders;
+use crate::registries::{Remote, Site, Upstreams};
+use crate::runtime::blocking::{Bridge, Pump};
+use crate::runtime::detached::Finishing;
+use crate::runtime::party::Party;
+use crate::runtime::shares::{Share, Shares};
+use crate::runtime::spans;
+use crate::runtime::store::Store;
+
+use commits::{Commits, Committing};
+use session::Held;
+pub(crate) use session::Session;
+pub(crate) use session_permit::Full;
+use suspended::Resting;
+use upstream_side::Leg;
+
+/// All sessions, open and at rest.
+#[derive(Clone)]
+pub(crate) struct Uploads {
+    bridge: Bridge,
+    store: Arc<dyn Store>,
+    upstreams: Arc<Upstreams>,
+    senders: Arc<Senders>,
+    deliveries: Deliveries,
+    finishing: Finishing,
+    sessions: Arc<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    /// What each party has of all, also those without a name.
+    shares: Shares,
+    /// One lock for both, so that a session is never in none of them.
+    table: Mutex<Table>,
+    /// A session came back from a request.
+    returned: Notify,
+    /// True once sessions go to rest.
+    closing: watch::Sender<bool>,
+    /// Those that end, and that did.
+    commits: Commits,
+}
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<UploadId, Slot>,
+    resting: HashMap<UploadId, Resting>,
+}
+
+struct Slot {
+    repo: RepoName,
+    /// Who alone may go on with it, if anybody.
+    owner: Option<String>,
+    touched: Instant,
+    /// Bytes that the session has, readable while a request writes to it.
+    offset: u64,
+    /// Absent while a request writes to it.
+    session: Option<Session>,
+}
+
+/// Where an upload goes on to.
+pub(crate) struct Beyond {
+    pub(crate) remote: Remote,
+    /// A session there, when it is opened already.
+    pub(crate) open: Option<Push>,
+    /// What the client says it will be.
+    pub(crate) expected: Option<Digest>,
+}
+
+/// A session in the hands of one request; goes back when dropped.
+pub(crate) struct Checkout {
+    id: UploadId,
+    sessions: Arc<Sessions>,
+    session: Option<Session>,
+}
+
+/// Content that is all here. Its name, when it has one, belongs to it until this is dropped.
+pub(crate) struct Ending {
+    session: Session,
+    name: Option<Checkout>,
+}
+
+impl From<Session> for Ending {
+    fn from(session: Session) -> Self {
+        Self { session, name: None }
+    }
+}
+
+impl Uploads {
+    /// With the sessions that the store kept. Blocks.
+    pub(crate) fn load(
+        store: Arc<dyn Store>,
+        upstreams: Arc<Upstreams>,
+        senders: Arc<Senders>,
+        deliveries: Deliveries,
+        finishing: Finishing,
+    ) -> Result<Self, StoreError> {
+        let (shares, bridge) = (Shares::default(), senders.bridge().clone());
+        let resting = suspended::load(&*store, &shares)?;
+        let table = Mutex::new(Table { resting, ..Table::default() });
+        let sessions = Arc::new(Sessions { shares, table, ..Sessions::default() });
+        Ok(Self { bridge, store, upstreams, senders, deliveries, finishing, sessions })
+    }
+
+    /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
+    /// vain. `None` when the repository lives here, or what is pushed is delivered later.
+    pub(crate) async fn open_upstream(
+        &self,
+        repo: &RepoName,
+        algorithm: Option<Algorithm>,
+        caller: &Caller,
+    ) -> Result<Option<Beyond>, Error> {
+        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
+        let Site::Remote(remote) = site else { return Ok(None) };
+        if remote.is_staged() {
+            self.deliveries.room(&caller.party())?;
+            return Ok(None);
+        }
+        let push = remote.upstream.open_upload(&remote.repo, algorithm, Haste::Long).await?;
+        Ok(Some(Beyond { remote, open: Some(push), expected: None }))
+    }
+
+    /// The way of content that is here already: a session is opened there with the first bytes that are
+    /// sent. `None` as with [`Uploads::open_upstream`].
+    fn onward(&self, repo: &RepoName, caller: &Caller) -> Result<Option<Beyond>, Error> {
+        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
+        let Site::Remote(remote) = site else { return Ok(None) };
+        let beyond = Beyond { remote, open: None, expected: None };
+        Ok((!beyond.remote.is_staged()).then_some(beyond))
+    }
+
+    /// The way of content whose digest the client says before it: the upstream is asked for that
+    /// first, so there is no session yet. `None` as with [`Uploads::open_upstream`].
+    pub(crate) fn beyond(
+        &self,
+        repo: &RepoName,
+        digest: Digest,
+        caller: &Caller,
+    ) -> Result<Option<Beyond>, Error> {
+        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
+        let Site::Remote(remote) = site else { return Ok(None) };
+        if remote.is_staged() {
+            self.deliveries.room(&caller.party())?;
+            return Ok(None);
+        }
+        Ok(Some(Beyond { remote, open: None, expected: Some(digest) }))
+    }
+
+    /// A session that nobody can name; for content that comes in one request.
+    pub(crate) async fn anonymous(
+        &self,
+        room: Share,
+        algorithm: Algorithm,
+        beyond: Option<Beyond>,
+    ) -> Result<Session, Error> {
+        let store = Arc::clone(&self.store);
+        let writer = self.bridge.run(move || store.begin()).await?;
+        Ok(self.session(writer.hashing(algorithm), beyond, room))
+    }
+
+    /// Opens a session; the store keeps it from now on.
+    pub(crate) async fn open(
+        &self,
+        room: Share,
+        (repo, owner): (&RepoName, Option<String>),
+        algorithm: Option<Algorithm>,
+        beyond: Option<Beyond>,
+    ) -> Result<UploadId, Error> {
+        let id = new_id()?;
+        let upload = NewUpload { id, repo: repo.clone(), owner: owner.clone() };
+        let store = Arc::clone(&self.store);
+        let writer = self.bridge.run(move || store.begin_upload(upload)).await?;
+        let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
+        let mut table = self.sessions.lock();
+        // The server may stop meanwhile; a writer that is dropped leaves nothing.
+        if *self.sessions.closing.borrow() {
+            return Err(Error::TooMany("uploads"));
+        }
+        let session = Some(self.session(writer, beyond, room));
+        let (touched, repo) = (Instant::now(), repo.clone());
+        table.open.insert(id, Slot { repo, owner, touched, offset: 0, session });
+        Ok(id)
+    }
+
+    /// Where a session ends: one that has begun at an upstream goes on there, whatever is configured
+    /// meanwhile.
+    pub(crate) fn site_of(&self, session: &Session, repo: &RepoName) -> Result<Site, Error> {
+        match &session.leg {
+            Some(leg) => Ok(Site::Remote(leg.remote().clone())),
+            None => self.upstreams.site(repo),
+        }
+    }
+
+    fn session(&self, writer: BlobWriter, beyond: Option<Beyond>, room: Share) -> Session {
+        let blob = writer.in_flight();
+        let leg = beyond.map(|Beyond { remote, open, expected }| {
+            let mut leg = Leg::start(&self.senders, remote, blob, open);
+            if let Some(digest) = expected {
+                leg.expect(digest);
+            }
+            leg
+        });
+        Session::new(Pump::new(self.bridge.clone(), writer), leg, room)
+    }
+
+    /// Who alone may go on with a session, if anybody.
+    pub(crate) fn owner(&self, repo: &RepoName, id: UploadId) -> Result<Option<String>, Error> {
+        let table = self.sessions.lock();
+        let open = table.open.get(&id).map(|slot| (&slot.repo, &slot.owner));
+        let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, &rest.owner)));
+        let found = found.filter(|(of, _)| *of == repo);
+        let found = found.map(|(_, owner)| owner.clone());
+        found.or_else(|| self.sessions.commits.owner(repo, id)).ok_or(Error::UploadUnknown)
+    }
+
+    /// Whether this upload came to this digest by an end that was asked for before, also while that is under
+    /// way, and the repository still has it. After one that failed it is ended anew.
+    pub(crate) async fn has_ended(
+        &self,
+        repo: &RepoName,
+        id: UploadId,
+        digest: &Digest,
+    ) -> Result<bool, Error> {
+        if !matches!(self.sessions.commits.outcome(repo, id, digest).await, Some(Ok(()))) {
+            return Ok(false);
+        }
+        let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
+        Ok(self.bridge.run(move || store.has_blob(&repo, &digest)).await?)
+    }
+
+    /// How many bytes a session has; of one at rest, how many are durable.
+    pub(crate) fn offset(&self, repo: &RepoName, id: UploadId) -> Result<u64, Error> {
+        let table = self.sessions.lock();
+        let open = table.open.get(&id).map(|slot| (&slot.repo, slot.offset));
+        let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, rest.offset)));
+        let found = found.filter(|(of, _)| *of == repo);
+        found.map(|(_, offset)| offset).ok_or_else(|| self.unknown())
+    }
+
+    /// Takes a session for one request; one at rest goes on.
+    pub(crate) async fn check_out(
+        &self,
+        repo: &RepoName,
+        id: UploadId,
+        caller: &Caller,
+    ) -> Result<Checkout, Error> {
+        let mut checkout = match self.rouse(repo, id) {
+            Some(resting) => self.resume(id, resting, caller.clone()).await?,
+            None => self.take_open(repo, id)?,
+        };
+        checkout.session().write_for(caller);
+        Ok(checkout)
+    }
+
+    fn take_open(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
+        let mut table = self.sessions.lock();
+        let slot = table.open.get_mut(&id).filter(|slot| slot.repo == *repo);
+        let slot = slot.ok_or_else(|| self.unknown())?;
+        let session = slot.session.take().ok_or(Error::UploadBusy)?;
+        slot.touched = Instant::now();
+        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
+    }
+
+    /// Gives a session up; its bytes here and its session at the upstream go.
+    pub(crate) async fn cancel(&self, repo: &RepoName, id: UploadId) -> Result<(), Error> {
+        if self.forget_resting(repo, id).await? {
+            return Ok(());
+        }
+        let session = self.take_open(repo, id)?.take();
+        // Dropping the writer forgets the session in the store.
+        self.bridge.run(move || drop(session)).await;
+        Ok(())
+    }
+
+    /// How many sessions are open, and how many are at rest.
+    #[must_use]
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let table = self.sessions.lock();
+        (table.open.len(), table.resting.len())
+    }
+
+    /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
+    /// when the caller goes away, and has its turn for so long; one that a stop finds at the upstream goes
+    /// to rest.
+    pub(crate) async fn finish(
+        &self,
+        repo: &RepoName,
+        ending: Ending,
+        digest: Digest,
+        turn: Turn,
+    ) -> Result<(), Error> {
+        let site = self.site_of(&ending.session, repo)?;
+        let (uploads, repo) = (self.clone(), repo.clone());
+        let work = async move {
+            let Ending { session, mut name } = ending;
+            let commit = name.as_ref().map(|name| name.commit(digest));
+            let done = uploads.end(&repo, site, (session, digest), &mut name).await;
+            if let Some(commit) = commit {
+                commit.ended(&done);
+            }
+            drop((name, turn));
+            done
+        };
+        self.finishing.run(work.in_current_span()).await
+    }
+
+    async fn end(
+        &self,
+        repo: &RepoName,
+        site: Site,
+        (session, digest): (Session, Digest),
+        name: &mut Option<Checkout>,
+    ) -> Result<(), Error> {
+        let Session { held, mut leg, room } = session;
+        let ready = match held {
+            Held::Arriving(pump) => pump.verify(digest).await?.map_err(Error::DigestMismatch)?,
+            Held::Proven(ready, _) => *ready,
+        };
+        if let Err(mismatch) = is(&ready, digest) {
+            self.keep(name, ready, (leg, room)).await;
+            return Err(Error::DigestMismatch(mismatch));
+        }
+        let of = repo.clone();
+        let Some(way) = &mut leg else {
+            return match site {
+                Site::Remote(remote) => {
+                    let party = room.as_ref().map_or(Party::Ourselves, |room| room.owner().clone());
+                    let reserved = self.deliveries.reserve(party, ready.info().size_bytes).await;
+                    match reserved {
+                        Ok(reserved) => {
+                            self.deliveries.publish(ready, repo, &remote, reserved).await
+                        }
+                        Err(error) => {
+                            self.keep(name, ready, (leg, room)).await;
+                            Err(error)
+                        }
+                    }
+                }
+                // What is only here is never evicted.
+                Site::Local => {
+                    let publish = move || ready.publish_into(Retention::Kept, &of);
+                    self.bridge.run(publish).instrument(spans::step("publish")).await?;
+                    Ok(())
+                }
+            };
+        };
+        let arrived = tokio::select! {
+            // An answer that is here counts.
+            biased;
+            arrived = way.finish(digest) => Some(arrived),
+            () = self.closing() => None,
+        };
+        match arrived {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                // It may take it later, and its client need not send it again.
+                if error.is_outage() {
+                    self.keep(name, ready, (leg, room)).await;
+                }
+                return Err(error);
+            }
+            None => {
+                self.bridge.run(move || ready.suspend()).await?;
+                return Err(Error::Stopping);
+            }
+        }
+        // What an upstream has can be fetched again, so trouble of the store is not the client's.
+        let publish = move || ready.publish_into(Retention::Cached, &of);
+        let kept = self.bridge.run(publish).instrument(spans::step("publish")).await;
+        if let Err(error) = kept {
+            let error = crate::error::chain(&error);
+            tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");
+        }
+        Ok(())
+    }
+
+    /// Keeps what was proven under its name, on disk, for another end of it. What has no name is
+    /// forgotten: nobody can come back for it.
+    async fn keep(
+        &self,
+        name: &mut Option<Checkout>,
+        mut ready: ReadyBlob,
+        (leg, room): (Option<Leg>, Option<Share>),
+    ) {
+        let Some(name) = name else { return };
+        let settled = self.bridge.run(move || ready.settle().map(|()| ready)).await;
+        match settled {
+            Ok(ready) => {
+                let held = Held::Proven(Box::new(ready), self.bridge.clone());
+                name.session = Some(Session { held, leg, room });
+            }
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::error!(error, "an upload that its upstream did not take was lost");
+            }
+        }
+    }
+
+    /// That a session is not here, or only that it rests from now on.
+    fn unknown(&self) -> Error {
+        if *self.sessions.closing.borrow() { Error::Stopping } else { Error::UploadUnknown }
+    }
+}
+
+impl Sessions {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Checkout {
+    /// The session.
+    pub(crate) fn session(&mut self) -> &mut Session {
+        self.session.as_mut().expect("only `take`, which consumes this, leaves it empty")
+    }
+
+    /// It ends as this digest.
+    fn commit(&self, digest: Digest) -> Committing {
+        let table = self.sessions.lock();
+        let slot = table.open.get(&self.id);
+        let of = slot.map(|slot| (slot.repo.clone(), slot.owner.clone()));
+        drop(table);
+        self.sessions.commits.begin(self.id, of, digest)
+    }
+
+    /// Takes it to end it; until that is over nobody else has its name.
+    pub(crate) fn end(mut self) -> Ending {
+        let session = self.session.take();
+        let session =
+            session.expect("only this call and `take`, which consume this, leave it empty");
+        if let Some(slot) = self.sessions.lock().open.get_mut(&self.id) {
+            slot.offset = session.offset();
+        }
+        Ending { session, name: Some(self) }
+    }
+
+    /// Takes it for good: the name is free of it.
+    pub(crate) fn take(mut self) -> Session {
+        self.session.take().expect("only this call, which consumes this, leaves it empty")
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        let mut table = self.sessions.lock();
+        match self.session.take() {
+            None => {
+                table.open.remove(&self.id);
+            }
+            Some(session) => {
+                if let Some(slot) = table.open.get_mut(&self.id) {
+                    slot.offset = session.offset();
+                    slot.touched = Instant::now();
+                    slot.session = Some(session);
+                }
+            }
+        }
+        self.sessions.returned.notify_one();
+    }
+}
+
+/// Whether what was proven is what it is said to be. By another algorithm it is not known to be.
+fn is(ready: &ReadyBlob, expected: Digest) -> Result<(), Mismatch> {
+    let BlobInfo { digest: actual, size_bytes } = ready.info();
+    let same = actual == expected;
+    if same { Ok(()) } else { Err(Mismatch { expected, actual, size_bytes }) }
+}
+
+/// Hard to guess: the name of a session is what lets one write to it.
+fn new_id() -> Result<UploadId, Error> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|_| Error::TooMany("random numbers"))?;
+    Ok(UploadId::from_u128(u128::from_ne_bytes(bytes)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! What one session has: bytes on their way in, or bytes that were proven while their upstream did not take
+//! them.
+//!
+//! Invariant: bytes that were proven stay until their client or its time ends them: its client need not
+//! send them again, and most cannot.
+
+use bytes::Bytes;
+use wharf_oci::Digest;
+use wharf_store::ReadyBlob;
+
+use super::upstream_side::Leg;
+use crate::Error;
+use crate::access::Caller;
+use crate::limits::BLOB_BYTES_MAX;
+use crate::runtime::blocking::{Bridge, Pump};
+use crate::runtime::shares::Share;
+
+/// Content of one upload.
+pub(crate) struct Session {
+    pub(super) held: Held,
+    pub(super) leg: Option<Leg>,
+    /// Counted for whoever opened it or went on with it, until it is over.
+    pub(super) room: Option<Share>,
+}
+
+/// Its bytes.
+pub(super) enum Held {
+    /// On their way in.
+    Arriving(Pump),
+    /// All here; the end at the upstream failed, and may be tried again.
+    Proven(Box<ReadyBlob>, Bridge),
+}
+
+impl Session {
+    pub(super) const fn new(pump: Pump, leg: Option<Leg>, room: Share) -> Self {
+        Self { held: Held::Arriving(pump), leg, room: Some(room) }
+    }
+
+    /// Says what it will be, which may spare sending it. Only of use before the first byte.
+    pub(crate) fn expect(&mut self, digest: Digest) {
+        if let (0, Some(leg)) = (self.offset(), &mut self.leg) {
+            leg.expect(digest);
+        }
+    }
+
+    /// From now on it waits for its turn among the writers of this caller.
+    pub(crate) fn write_for(&mut self, caller: &Caller) {
+        if let Held::Arriving(pump) = &mut self.held {
+            pump.write_for(caller.party());
+        }
+    }
+
+    /// Takes bytes; fails as soon as the upstream has refused them. Of what was proven there is nothing to
+    /// take: a client that ends it again may send its last bytes again.
+    pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
+        let Held::Arriving(pump) = &mut self.held else { return Ok(()) };
+        pump.append(bytes).await?;
+        if let Some(leg) = &mut self.leg {
+            leg.check().await?;
+        }
+        if self.offset() > BLOB_BYTES_MAX {
+            return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub(crate) fn offset(&self) -> u64 {
+        match &self.held {
+            Held::Arriving(pump) => pump.taken_bytes(),
+            Held::Proven(ready, _) => ready.info().size_bytes,
+        }
+    }
+
+    /// Whether it was ended before, and takes no more bytes.
+    #[must_use]
+    pub(crate) const fn is_proven(&self) -> bool {
+        matches!(self.held, Held::Proven(..))
+    }
+
+    /// Lets its bytes rest in the store, and ends what is under way to the upstream.
+    pub(super) async fn suspend(self) -> Result<(), Error> {
+        let rested = match self.held {
+            Held::Arriving(pump) => pump.suspend().await,
+            Held::Proven(ready, bridge) => {
+                bridge.run(move || ready.suspend()).await.map_err(Error::from)
+            }
+        };
+        if let Some(leg) = self.leg {
+            leg.cancelled().await;
+        }
+        rested
+    }
+}

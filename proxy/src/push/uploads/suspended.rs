@@ -1,0 +1,258 @@
+//! Uploads that rest in the store: found again after a restart, resumed at first need, suspended
+//! when the server stops, forgotten when nobody comes back for them.
+//!
+//! Invariant: a session is open, at rest, or gone, never two of these; one that rests goes on only
+//! in its own repository, and at exactly the offset that is durable.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
+use wharf_oci::{RepoName, UploadId};
+use wharf_store::StoreError;
+
+use super::{Checkout, Session, Slot, Table, Uploads};
+use crate::Error;
+use crate::access::Caller;
+use crate::limits::{SUSPEND_DEADLINE, UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX};
+use crate::runtime::party::Party;
+use crate::runtime::shares::{Share, Shares};
+use crate::runtime::store::Store;
+
+/// What is known of a session at rest. The list is in memory, because only this process has the
+/// store: nobody else can add to it.
+pub(super) struct Resting {
+    pub(super) repo: RepoName,
+    /// Who alone may go on with it, if anybody.
+    pub(super) owner: Option<String>,
+    /// How many bytes are durable.
+    pub(super) offset: u64,
+    /// Since when, in milliseconds since 1970.
+    saved_ms: u64,
+    /// Counted for its owner; who opened one that nobody owns is not known any more.
+    room: Share,
+}
+
+/// Every session at rest in the store. Blocks.
+pub(super) fn load(
+    store: &dyn Store,
+    shares: &Shares,
+) -> Result<HashMap<UploadId, Resting>, StoreError> {
+    let saved = store.saved_uploads()?.into_iter();
+    let resting = saved.map(|saved| {
+        let (repo, owner) = (saved.repo, saved.owner);
+        let party =
+            owner.as_ref().map_or(Party::Ourselves, |name| Party::Caller(name.as_str().into()));
+        let (offset, saved_ms) = (saved.offset, saved.saved_ms);
+        (saved.id, Resting { repo, owner, offset, saved_ms, room: shares.join(party) })
+    });
+    Ok(resting.collect())
+}
+
+/// Sessions that are given up, out of the table.
+#[derive(Default)]
+pub(super) struct Old {
+    open: Vec<Slot>,
+    resting: Vec<UploadId>,
+}
+
+/// For how long a session with so many bytes may be idle.
+const fn idle_max(offset: u64) -> Duration {
+    if offset == 0 { UPLOAD_EMPTY_IDLE_MAX } else { UPLOAD_IDLE_MAX }
+}
+
+impl Resting {
+    /// Who it is counted for.
+    pub(super) const fn owned_by(&self) -> &Party {
+        self.room.owner()
+    }
+
+    /// For how long it rests.
+    pub(super) const fn idle(&self, now_ms: u64) -> Duration {
+        Duration::from_millis(now_ms.saturating_sub(self.saved_ms))
+    }
+}
+
+impl Table {
+    /// Takes one session out that is given up; it is not counted any more.
+    pub(super) fn take_old(&mut self, id: UploadId) -> Old {
+        let mut old = Old::default();
+        if let Some(mut slot) = self.open.remove(&id) {
+            drop(slot.session.as_mut().and_then(|session| session.room.take()));
+            old.open.push(slot);
+        }
+        old.resting.extend(self.resting.remove(&id).map(|_| id));
+        old
+    }
+
+    /// The same of all that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
+    fn take_expired(&mut self, now: Instant, now_ms: u64) -> Old {
+        let open = self.open.extract_if(|_, slot| {
+            slot.session.is_some() && now.duration_since(slot.touched) >= idle_max(slot.offset)
+        });
+        let open = open.map(|(_, slot)| slot).collect();
+        let resting = self.resting.extract_if(|_, rest| rest.idle(now_ms) >= idle_max(rest.offset));
+        Old { open, resting: resting.map(|(id, _)| id).collect() }
+    }
+}
+
+impl Uploads {
+    /// Moves a session at rest to the open ones, where it belongs to this caller until it is resumed.
+    pub(super) fn rouse(&self, repo: &RepoName, id: UploadId) -> Option<Resting> {
+        let mut table = self.sessions.lock();
+        // A server that stops resumes nothing: the session rests already.
+        if *self.sessions.closing.borrow() {
+            return None;
+        }
+        if table.resting.get(&id)?.repo != *repo {
+            return None;
+        }
+        let resting = table.resting.remove(&id)?;
+        let (repo, owner) = (resting.repo.clone(), resting.owner.clone());
+        let (touched, offset) = (Instant::now(), resting.offset);
+        let slot = Slot { repo, owner, touched, offset, session: None };
+        table.open.insert(id, slot);
+        Some(resting)
+    }
+
+    /// Goes on with a session, with a new one at the upstream, which is sent everything again from
+    /// here; an upstream that is out at this moment is no matter of the client's. Runs to its end when the caller goes away: a writer that nobody takes would be
+    /// dropped, and forgotten.
+    pub(super) async fn resume(
+        &self,
+        id: UploadId,
+        resting: Resting,
+        caller: Caller,
+    ) -> Result<Checkout, Error> {
+        let uploads = self.clone();
+        let work = async move {
+            let resumed = uploads.try_resume(id, &resting.repo, &caller).await;
+            if !matches!(resumed, Ok(_) | Err(Error::UploadUnknown)) {
+                uploads.rest_again(id, resting);
+            }
+            resumed
+        };
+        let work = self.upstreams.still_seen(work).in_current_span();
+        match tokio::spawn(work).await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    async fn try_resume(
+        &self,
+        id: UploadId,
+        repo: &RepoName,
+        caller: &Caller,
+    ) -> Result<Checkout, Error> {
+        let upstream = self.onward(repo, caller)?;
+        let store = Arc::clone(&self.store);
+        let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
+            self.sessions.lock().open.remove(&id);
+            self.sessions.returned.notify_one();
+            return Err(Error::UploadUnknown);
+        };
+        let offset = writer.size_bytes();
+        tracing::info!(%repo, %id, offset, "an upload goes on after a restart");
+        // Whoever goes on with it has it, also past their share: it is there already.
+        let room = self.sessions.shares.join(caller.party());
+        let session = self.session(writer, upstream, room);
+        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
+    }
+
+    fn rest_again(&self, id: UploadId, resting: Resting) {
+        let mut table = self.sessions.lock();
+        table.open.remove(&id);
+        table.resting.insert(id, resting);
+        self.sessions.returned.notify_one();
+    }
+
+    /// Forgets a session at rest; `false` when there is none in this repository.
+    pub(super) async fn forget_resting(
+        &self,
+        repo: &RepoName,
+        id: UploadId,
+    ) -> Result<bool, Error> {
+        {
+            let mut table = self.sessions.lock();
+            if table.resting.get(&id).is_none_or(|rest| rest.repo != *repo) {
+                return Ok(false);
+            }
+            table.resting.remove(&id);
+        }
+        let store = Arc::clone(&self.store);
+        self.bridge.run(move || store.forget_upload(id)).await?;
+        Ok(true)
+    }
+
+    /// Gives up sessions that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
+    pub(crate) async fn expire(&self, now: Instant, now_ms: u64) {
+        let old = self.sessions.lock().take_expired(now, now_ms);
+        self.give_up(old).await;
+    }
+
+    /// Forgets sessions that were taken out of the table; theirs at the upstream go with them.
+    pub(super) async fn give_up(&self, old: Old) {
+        if old.open.is_empty() && old.resting.is_empty() {
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let forget = move || {
+            // Dropping a writer forgets its session in the store.
+            drop(old.open);
+            for id in old.resting {
+                if let Err(error) = store.forget_upload(id) {
+                    tracing::warn!(%id, %error, "an upload at rest was not forgotten");
+                }
+            }
+        };
+        self.bridge.run(forget).await;
+    }
+
+    /// Resolves when sessions go to rest: a request that writes to one has to let go of it.
+    pub(crate) async fn closing(&self) {
+        let mut closing = self.sessions.closing.subscribe();
+        // The sender lives as long as `self`.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
+    /// Lets every session rest, with all that it took. The last thing that is done with uploads.
+    pub(crate) async fn suspend(&self) {
+        self.sessions.closing.send_replace(true);
+        let deadline = Instant::now() + SUSPEND_DEADLINE;
+        let mut suspended = JoinSet::new();
+        loop {
+            let (idle, busy) = self.take_idle();
+            for (id, session) in idle {
+                suspended.spawn(async move {
+                    if let Err(error) = session.suspend().await {
+                        tracing::error!(%id, %error, "an upload was lost");
+                    }
+                });
+            }
+            if busy == 0 {
+                break;
+            }
+            if timeout_at(deadline, self.sessions.returned.notified()).await.is_err() {
+                tracing::warn!(busy, "uploads were cut off by the stop");
+                break;
+            }
+        }
+        let count = suspended.len();
+        suspended.join_all().await;
+        if count > 0 {
+            tracing::info!(count, "uploads rest in the store");
+        }
+    }
+
+    /// Every session that no request has, and how many are left.
+    fn take_idle(&self) -> (Vec<(UploadId, Session)>, usize) {
+        let mut table = self.sessions.lock();
+        let idle = table.open.extract_if(|_, slot| slot.session.is_some());
+        let idle = idle.filter_map(|(id, slot)| Some((id, slot.session?))).collect();
+        (idle, table.open.len())
+    }
+}

@@ -1,0 +1,297 @@
+//! Sessions over a store in memory: one writer at a time, rest, resumption, expiry.
+
+use super::*;
+use crate::limits::{UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX, UPLOADS_MAX};
+use crate::runtime::clock::now_ms;
+use crate::runtime::party::Party;
+use bytes::Bytes;
+use wharf_oci::Digester;
+use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
+
+fn over(store: &MemoryStore) -> Uploads {
+    let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
+    let (bridge, store) = (Bridge::default(), Arc::new(store.clone()));
+    let senders = Senders::new(bridge, store.clone(), Arc::clone(&upstreams));
+    let (senders, of, to) = (Arc::new(senders), Arc::clone(&store), Arc::clone(&upstreams));
+    let deliveries = Deliveries::load(of, to, Arc::clone(&senders), None).unwrap();
+    Uploads::load(store, upstreams, senders, deliveries, Finishing::default()).unwrap()
+}
+
+fn uploads() -> (MemoryStore, Uploads, RepoName) {
+    let store = MemoryStore::default();
+    let uploads = over(&store);
+    (store, uploads, "a/b".parse().unwrap())
+}
+
+/// Room where there is enough of it.
+async fn room(uploads: &Uploads) -> Share {
+    uploads.room(party(1), (UPLOADS_MAX, UPLOADS_MAX)).await.unwrap().0
+}
+
+fn party(last: u8) -> Party {
+    Party::behind([127, 0, 0, last].into())
+}
+
+/// Opens a session for a party, as far as it may; whether another one had to go.
+async fn open(
+    uploads: &Uploads,
+    (party, owner): (Party, Option<&str>),
+    bounds: (usize, usize),
+) -> Result<(UploadId, bool), Full> {
+    let repo: RepoName = "a/b".parse().unwrap();
+    let (room, others_left) = uploads.room(party, bounds).await?;
+    let id = uploads.open(room, (&repo, owner.map(str::to_owned)), None, None).await.unwrap();
+    Ok((id, others_left))
+}
+
+/// Puts bytes into a session.
+async fn write(uploads: &Uploads, id: UploadId) {
+    let repo: RepoName = "a/b".parse().unwrap();
+    let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
+    checkout.session().append(Bytes::from_static(b"12345")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_is_written_by_one_request_at_a_time_and_keeps_its_offset() {
+    let (store, uploads, repo) = uploads();
+    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    let mut first = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
+    assert!(matches!(
+        uploads.check_out(&repo, id, &Caller::anonymous()).await,
+        Err(Error::UploadBusy)
+    ));
+    first.session().append(Bytes::from_static(b"12345")).await.unwrap();
+    drop(first);
+    assert_eq!(uploads.offset(&repo, id).unwrap(), 5);
+    let other: RepoName = "c".parse().unwrap();
+    assert!(matches!(uploads.offset(&other, id), Err(Error::UploadUnknown)));
+    uploads.cancel(&repo, id).await.unwrap();
+    assert_eq!(uploads.count(), (0, 0));
+    assert_eq!(store.saved_uploads().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
+    let (store, uploads, repo) = uploads();
+    let content = noise(3_000_000, 1);
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    for expected in [digest, Digester::digest(Algorithm::Sha256, b"other")] {
+        let mut session =
+            uploads.anonymous(room(&uploads).await, Algorithm::Sha256, None).await.unwrap();
+        for start in (0..content.len()).step_by(70_000) {
+            let part = content.slice(start..(start + 70_000).min(content.len()));
+            session.append(part).await.unwrap();
+        }
+        let ended = uploads.finish(&repo, session.into(), expected, Turn::default()).await;
+        assert_eq!(ended.is_ok(), expected == digest);
+    }
+    assert!(store.stat(&digest).unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
+    let (store, uploads, repo) = uploads();
+    let content = noise(1_700_000, 2);
+    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
+    checkout.session().append(content.slice(..1_000_001)).await.unwrap();
+    drop(checkout);
+    uploads.suspend().await;
+    assert_eq!(uploads.count(), (0, 0));
+
+    let uploads = over(&store);
+    assert_eq!(uploads.count(), (0, 1));
+    let other: RepoName = "c".parse().unwrap();
+    assert!(matches!(uploads.offset(&other, id), Err(Error::UploadUnknown)));
+    assert!(matches!(
+        uploads.check_out(&other, id, &Caller::anonymous()).await,
+        Err(Error::UploadUnknown)
+    ));
+    assert!(matches!(uploads.cancel(&other, id).await, Err(Error::UploadUnknown)));
+    // Asking takes nothing.
+    assert_eq!(uploads.offset(&repo, id).unwrap(), 1_000_001);
+    assert_eq!(uploads.count(), (0, 1));
+    let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
+    assert_eq!(uploads.count(), (1, 0));
+    assert!(matches!(
+        uploads.check_out(&repo, id, &Caller::anonymous()).await,
+        Err(Error::UploadBusy)
+    ));
+    assert_eq!(checkout.session().offset(), 1_000_001);
+    checkout.session().append(content.slice(1_000_001..)).await.unwrap();
+    let digest = Digester::digest(Algorithm::Sha256, &content);
+    uploads.finish(&repo, checkout.end(), digest, Turn::default()).await.unwrap();
+    assert_eq!(store.stat(&digest).unwrap().unwrap().size_bytes, 1_700_000);
+    assert_eq!((uploads.count(), store.saved_uploads().unwrap().len()), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_request_that_has_a_session() {
+    let (store, uploads, repo) = uploads();
+    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    let mut checkout = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
+    let (writing, told) = (uploads.clone(), tokio::sync::oneshot::channel());
+    let request = tokio::spawn(async move {
+        checkout.session().append(Bytes::from_static(b"123")).await.unwrap();
+        told.0.send(()).unwrap();
+        writing.closing().await;
+        drop(checkout);
+    });
+    told.1.await.unwrap();
+    uploads.suspend().await;
+    request.await.unwrap();
+    let saved = store.saved_uploads().unwrap();
+    assert_eq!((saved.len(), saved[0].offset), (1, 3));
+    // A server that stops resumes nothing.
+    assert!(uploads.check_out(&repo, id, &Caller::anonymous()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_at_rest_is_cancelled_and_expires() {
+    let (store, first, repo) = uploads();
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        ids.push(first.open(room(&first).await, (&repo, None), None, None).await.unwrap());
+    }
+    first.suspend().await;
+    let uploads = over(&store);
+    assert_eq!(uploads.count(), (0, 2));
+    uploads.cancel(&repo, ids[0]).await.unwrap();
+    assert!(matches!(uploads.offset(&repo, ids[0]), Err(Error::UploadUnknown)));
+    let idle_ms = u64::try_from(UPLOAD_EMPTY_IDLE_MAX.as_millis()).unwrap();
+    let saved_ms = store.saved_uploads().unwrap()[0].saved_ms;
+    uploads.expire(Instant::now(), saved_ms + idle_ms - 1).await;
+    assert_eq!(uploads.count(), (0, 1));
+    uploads.expire(Instant::now(), saved_ms + idle_ms).await;
+    assert_eq!((uploads.count(), store.saved_uploads().unwrap().len()), ((0, 0), 0));
+}
+
+#[tokio::test]
+async fn an_idle_session_expires_and_one_in_use_does_not() {
+    let (_, uploads, repo) = uploads();
+    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    write(&uploads, id).await;
+    let opened = Instant::now();
+    uploads.expire(opened + UPLOAD_IDLE_MAX / 2, now_ms()).await;
+    assert_eq!(uploads.count().0, 1);
+    let in_use = uploads.check_out(&repo, id, &Caller::anonymous()).await.unwrap();
+    uploads.expire(opened + UPLOAD_IDLE_MAX * 2, now_ms()).await;
+    assert_eq!(uploads.count().0, 1);
+    drop(in_use);
+    uploads.expire(Instant::now() + UPLOAD_IDLE_MAX, now_ms()).await;
+    assert_eq!((uploads.count().0, uploads.taken()), (0, (0, 0)));
+}
+
+#[tokio::test]
+async fn an_empty_session_is_given_up_after_minutes_also_at_rest() {
+    let (store, first, repo) = uploads();
+    for number in 0..4 {
+        let (id, _) = open(&first, (party(1), None), (9, 9)).await.unwrap();
+        if number % 2 == 0 {
+            write(&first, id).await;
+        }
+    }
+    let opened = Instant::now();
+    first.expire(opened + UPLOAD_EMPTY_IDLE_MAX / 2, now_ms()).await;
+    assert_eq!(first.count().0, 4);
+    first.expire(opened + UPLOAD_EMPTY_IDLE_MAX, now_ms()).await;
+    assert_eq!((first.count().0, first.taken()), (2, (2, 2)));
+    let empty = first.open(room(&first).await, (&repo, None), None, None).await.unwrap();
+    first.suspend().await;
+    let uploads = over(&store);
+    let saved_ms = store.saved_uploads().unwrap().iter().map(|saved| saved.saved_ms).max().unwrap();
+    let minutes = u64::try_from(UPLOAD_EMPTY_IDLE_MAX.as_millis()).unwrap();
+    uploads.expire(Instant::now(), saved_ms + minutes).await;
+    assert_eq!(uploads.count(), (0, 2));
+    assert!(matches!(uploads.offset(&repo, empty), Err(Error::UploadUnknown)));
+}
+
+#[tokio::test]
+async fn two_who_open_all_they_can_leave_room_for_a_third() {
+    let (_, uploads, _) = uploads();
+    for last in [2, 3] {
+        while let Ok((_, others_left)) = open(&uploads, (party(last), None), (64, 16)).await {
+            assert!(!others_left);
+        }
+    }
+    assert_eq!((uploads.count().0, uploads.taken()), (32, (32, 16)));
+    assert!(open(&uploads, (party(4), None), (64, 16)).await.is_ok());
+    // Content that comes in one request counts like any other.
+    let (whole, _) = uploads.room(party(4), (64, 16)).await.unwrap();
+    let whole = uploads.anonymous(whole, Algorithm::Sha256, None).await.unwrap();
+    assert_eq!(uploads.taken().0, 34);
+    drop(whole);
+    assert_eq!(uploads.taken().0, 33);
+}
+
+#[tokio::test]
+async fn past_all_the_longest_idle_of_whoever_has_most_goes_for_who_has_fewer() {
+    let (_, uploads, repo) = uploads();
+    let bounds = (4, 4);
+    let mut ids = Vec::new();
+    for last in [2, 2, 2, 3] {
+        ids.push(open(&uploads, (party(last), None), bounds).await.unwrap().0);
+        // So that one of them is the longest idle.
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    assert_eq!(open(&uploads, (party(2), None), bounds).await.err(), Some(Full::Whole));
+    let in_use = uploads.check_out(&repo, ids[0], &Caller::anonymous()).await.unwrap();
+    assert!(open(&uploads, (party(4), None), bounds).await.unwrap().1);
+    assert!(matches!(uploads.offset(&repo, ids[1]), Err(Error::UploadUnknown)));
+    for id in [ids[0], ids[2], ids[3]] {
+        assert!(uploads.offset(&repo, id).is_ok(), "in use, or not the longest idle");
+    }
+    assert_eq!(uploads.taken(), (4, 2));
+    drop(in_use);
+    assert!(open(&uploads, (party(5), None), bounds).await.unwrap().1);
+    assert!(matches!(uploads.offset(&repo, ids[2]), Err(Error::UploadUnknown)));
+    // All have one: whoever has none gets the longest idle.
+    assert!(open(&uploads, (party(6), None), bounds).await.unwrap().1);
+    assert_eq!(open(&uploads, (party(6), None), bounds).await.err(), Some(Full::Whole));
+    assert_eq!(uploads.taken(), (4, 1));
+}
+
+#[tokio::test]
+async fn who_rests_counts_for_its_owner_and_goes_first_when_nobody_knows_whose_it_is() {
+    let (store, first, repo) = uploads();
+    let alice = Party::Caller("alice".into());
+    for owner in [Some("alice"), Some("alice"), None] {
+        open(&first, (alice.clone(), owner), (9, 9)).await.unwrap();
+    }
+    first.suspend().await;
+    // So that those rest for longer than what is opened below.
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    let uploads = over(&store);
+    assert_eq!((uploads.count(), uploads.taken()), ((0, 3), (3, 2)));
+    assert_eq!(open(&uploads, (alice.clone(), None), (9, 2)).await.err(), Some(Full::Share));
+    let nobodys = store.saved_uploads().unwrap().into_iter().find(|saved| saved.owner.is_none());
+    // Even for whoever has most.
+    assert!(open(&uploads, (alice.clone(), None), (3, 3)).await.unwrap().1);
+    assert!(matches!(uploads.offset(&repo, nobodys.unwrap().id), Err(Error::UploadUnknown)));
+    assert!(open(&uploads, (party(2), None), (3, 3)).await.unwrap().1);
+    assert_eq!((uploads.count(), uploads.taken()), ((2, 1), (3, 2)));
+    // Going on with one takes it over.
+    let id = store.saved_uploads().unwrap().iter().find(|s| s.owner.is_some()).unwrap().id;
+    drop(
+        uploads.check_out(&repo, id, &Caller::anonymous().at([127, 0, 0, 2].into())).await.unwrap(),
+    );
+    assert_eq!(uploads.taken(), (3, 2));
+}
+
+#[tokio::test]
+async fn open_sessions_and_those_at_rest_count_towards_one_bound() {
+    let (store, first, _) = uploads();
+    let alice = || (Party::Caller("alice".into()), Some("alice"));
+    for _ in 0..2 {
+        open(&first, alice(), (4, 4)).await.unwrap();
+    }
+    first.suspend().await;
+    let uploads = over(&store);
+    for _ in 0..2 {
+        assert!(!open(&uploads, alice(), (4, 5)).await.unwrap().1);
+    }
+    assert_eq!(uploads.count(), (2, 2));
+    assert_eq!(open(&uploads, alice(), (4, 5)).await.err(), Some(Full::Whole));
+    uploads.expire(Instant::now(), u64::MAX).await;
+    open(&uploads, alice(), (4, 5)).await.unwrap();
+}

@@ -1,0 +1,87 @@
+//! The upstream's side of one session: what is being sent, and how to begin again after it failed.
+//!
+//! Invariant: `finish` succeeds only after the upstream has the blob.
+
+use std::sync::Arc;
+
+use wharf_oci::Digest;
+use wharf_store::InFlight;
+
+use crate::Error;
+use crate::client::Push;
+use crate::push::transfer::{Content, Senders, Sending};
+use crate::registries::Remote;
+
+/// The way of one session to its upstream.
+pub(super) struct Leg {
+    senders: Arc<Senders>,
+    remote: Remote,
+    blob: InFlight,
+    /// Absent after a failure, until there is more to send.
+    sending: Option<Sending>,
+}
+
+impl Leg {
+    /// Starts to send, into the upstream's session if one is open.
+    pub(super) fn start(
+        senders: &Arc<Senders>,
+        remote: Remote,
+        blob: InFlight,
+        open: Option<Push>,
+    ) -> Self {
+        let content = Content::InFlight(blob.clone());
+        let sending = Some(senders.start(remote.clone(), content, open));
+        Self { senders: Arc::clone(senders), remote, blob, sending }
+    }
+
+    /// Where it goes.
+    pub(super) const fn remote(&self) -> &Remote {
+        &self.remote
+    }
+
+    /// Sending, from the start when it had failed: the bytes are here.
+    fn sending(&mut self) -> Sending {
+        let again = || {
+            let content = Content::InFlight(self.blob.clone());
+            self.senders.start(self.remote.clone(), content, None)
+        };
+        self.sending.take().unwrap_or_else(again)
+    }
+
+    /// The client says what it will be.
+    pub(super) fn expect(&mut self, digest: Digest) {
+        let sending = self.sending();
+        sending.expect(digest);
+        self.sending = Some(sending);
+    }
+
+    /// The upstream's refusal, as soon as there is one: what follows would be sent in vain. While it is
+    /// out, bytes are taken all the same: its client could hardly send them again, and they are sent from
+    /// the start when it is back.
+    pub(super) async fn check(&mut self) -> Result<(), Error> {
+        let sending = self.sending();
+        if !sending.is_over() {
+            self.sending = Some(sending);
+            return Ok(());
+        }
+        match sending.result().await {
+            Err(error) if error.is_outage() => {
+                tracing::warn!(upstream = self.remote.upstream.address(), %error, "an upload waits");
+                Ok(())
+            }
+            ended => ended,
+        }
+    }
+
+    /// Ends the upload at the upstream and waits for its answer.
+    pub(super) async fn finish(&mut self, digest: Digest) -> Result<(), Error> {
+        self.sending().finish(digest).await
+    }
+
+    /// Waits until the upstream's session is given up, after the blob in flight was; not for long.
+    pub(super) async fn cancelled(self) {
+        if let Some(sending) = self.sending {
+            sending.cancelled().await;
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Write-once tags: which they are, and which changes of them an operator has allowed. What a tag is
+//! at the moment is asked in `http/handlers/write_once_check.rs`; what is said about it for later readers, under the
+//! target `audit`, is written here.
+//!
+//! Invariant: a change that was allowed is made once at most, before its time is over. Nothing is
+//! allowed across a restart.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::time::Instant;
+use wharf_oci::{Digest, RepoName, Tag};
+
+use crate::limits::{ALLOWANCE_TIME_MAX, ALLOWANCES_MAX};
+use crate::push::change_locks::Place;
+use crate::registries::{Site, Upstreams};
+use crate::settings::patterns::TagRule;
+
+/// Which tags are write-once, and what is allowed all the same.
+pub(crate) struct WriteOnce {
+    upstreams: Arc<Upstreams>,
+    /// Of a registry of its own.
+    here: ArcSwap<Vec<TagRule>>,
+    allowed: Mutex<HashMap<(Place, Tag), Allowance>>,
+}
+
+/// One change of one tag.
+#[derive(Debug, Clone)]
+pub(crate) struct Allowance {
+    /// Why, in the words of who allowed it.
+    pub(crate) reason: String,
+    until: Instant,
+}
+
+impl WriteOnce {
+    pub(crate) fn new(upstreams: Arc<Upstreams>, here: Vec<TagRule>) -> Self {
+        Self { upstreams, here: ArcSwap::from_pointee(here), allowed: Mutex::default() }
+    }
+
+    /// From now on these are the rules of a registry of its own; those of an upstream are its own.
+    pub(crate) fn replace(&self, here: Vec<TagRule>) {
+        self.here.store(Arc::new(here));
+    }
+
+    fn any(&self, site: &Site, fits: impl Fn(&TagRule) -> bool) -> bool {
+        match site {
+            Site::Local => self.here.load().iter().any(fits),
+            Site::Remote(remote) => remote.upstream.config().write_once_tags().iter().any(fits),
+        }
+    }
+
+    /// Whether a tag is write-once.
+    pub(crate) fn covers(&self, site: &Site, place: &Place, tag: &Tag) -> bool {
+        self.any(site, |rule| rule.fits(&place.repo, tag))
+    }
+
+    /// Whether a repository can have such tags.
+    pub(crate) fn concerns(&self, site: &Site, place: &Place) -> bool {
+        self.any(site, |rule| rule.fits_repo(&place.repo))
+    }
+
+    /// Allows one change of a tag, which is named as clients name it. An error is a sentence.
+    pub(crate) fn allow(
+        &self,
+        repo: &RepoName,
+        tag: &Tag,
+        reason: &str,
+        time: Duration,
+    ) -> Result<(), String> {
+        let named = self.upstreams.without_namespace(repo);
+        let named = named.map_err(|error| error.to_string())?;
+        let site = self.upstreams.site(&named).map_err(|error| error.to_string())?;
+        let place = Place::of(&site, &named);
+        if !self.covers(&site, &place, tag) {
+            return Err(format!("{repo}:{tag} is not write-once: it can be changed anyway"));
+        }
+        if reason.trim().is_empty() {
+            return Err("the reason is empty".to_owned());
+        }
+        if time.is_zero() || time > ALLOWANCE_TIME_MAX {
+            return Err(format!("allow it for at most {} h", ALLOWANCE_TIME_MAX.as_secs() / 3600));
+        }
+        let (now, key) = (Instant::now(), (place, tag.clone()));
+        let mut allowed = self.allowed();
+        allowed.retain(|_, allowance| now < allowance.until);
+        if allowed.len() >= ALLOWANCES_MAX && !allowed.contains_key(&key) {
+            return Err("too many changes are allowed and not made yet".to_owned());
+        }
+        allowed.insert(key, Allowance { reason: reason.to_owned(), until: now + time });
+        drop(allowed);
+        let seconds = time.as_secs();
+        tracing::warn!(target: "audit", audit = "granted", %repo, %tag, reason, seconds,
+            "one change of a write-once tag is allowed");
+        Ok(())
+    }
+
+    /// Takes what is allowed for a tag, so that nobody else uses it.
+    pub(crate) fn spend(&self, place: &Place, tag: &Tag) -> Option<Allowance> {
+        let allowance = self.allowed().remove(&(place.clone(), tag.clone()))?;
+        (Instant::now() < allowance.until).then_some(allowance)
+    }
+
+    /// Gives back what was spent on a change that was certainly not made.
+    pub(crate) fn give_back(&self, place: &Place, tag: &Tag, allowance: Allowance) {
+        self.allowed().entry((place.clone(), tag.clone())).or_insert(allowance);
+    }
+
+    /// Nothing panics half-way through a change.
+    fn allowed(&self) -> MutexGuard<'_, HashMap<(Place, Tag), Allowance>> {
+        self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says that an allowance is used; `to` is nothing for a deletion.
+pub(crate) fn audit_used(
+    repo: &RepoName,
+    tag: &Tag,
+    (from, to): (Digest, Option<Digest>),
+    reason: &str,
+    client: IpAddr,
+) {
+    let to = to.map_or_else(|| "nothing".to_owned(), |to| to.to_string());
+    tracing::warn!(target: "audit", audit = "used", %repo, %tag, %from, to, reason, %client,
+        "a write-once tag is changed as it was allowed");
+}
+
+/// What became of a change that was allowed and not carried out as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// The tag is what it was.
+    NotMade,
+    /// It was made all the same.
+    Made,
+    /// Nobody can say.
+    Unknown,
+}
+
+impl Undone {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotMade => "not made",
+            Self::Made => "made",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Says what became of a change for which an allowance was used; it is back when it was not made.
+pub(crate) fn audit_undone(
+    repo: &RepoName,
+    tag: &Tag,
+    from: Digest,
+    undone: Undone,
+    client: IpAddr,
+) {
+    let outcome = undone.as_str();
+    tracing::warn!(target: "audit", audit = "undone", %repo, %tag, %from, outcome, %client,
+        "the change of a write-once tag failed");
+}
+
+/// Says that a change was refused.
+pub(crate) fn audit_refused(
+    repo: &RepoName,
+    tag: &Tag,
+    (from, to): (Digest, Option<Digest>),
+    client: IpAddr,
+) {
+    let to = to.map_or_else(|| "nothing".to_owned(), |to| to.to_string());
+    tracing::warn!(target: "audit", audit = "refused", %repo, %tag, %from, to, %client,
+        "a write-once tag was not changed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write_once() -> (WriteOnce, Place) {
+        let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
+        let rule = TagRule::try_from("v*".to_owned()).unwrap();
+        let place = Place::of(&Site::Local, &"a/b".parse().unwrap());
+        (WriteOnce::new(upstreams, vec![rule]), place)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_allowance_is_for_one_change_within_its_time() {
+        let (once, place) = write_once();
+        let (repo, tag): (RepoName, Tag) = ("a/b".parse().unwrap(), "v1".parse().unwrap());
+        let minute = Duration::from_mins(1);
+        assert!(once.spend(&place, &tag).is_none());
+        once.allow(&repo, &tag, "because", minute).unwrap();
+        let spent = once.spend(&place, &tag).unwrap();
+        assert!(once.spend(&place, &tag).is_none());
+        once.give_back(&place, &tag, spent);
+        tokio::time::advance(minute).await;
+        assert!(once.spend(&place, &tag).is_none());
+        let refused = |tag: &str, reason, time| {
+            once.allow(&repo, &tag.parse().unwrap(), reason, time).unwrap_err()
+        };
+        assert!(refused("latest", "because", minute).contains("not write-once"));
+        assert!(refused("v1", " ", minute).contains("reason"));
+        assert!(refused("v1", "because", Duration::ZERO).contains("24 h"));
+    }
+
+    #[tokio::test]
+    async fn what_is_allowed_is_bounded() {
+        let (once, _) = write_once();
+        let allow = |number: usize| {
+            let tag = format!("v{number}").parse().unwrap();
+            once.allow(&"a/b".parse().unwrap(), &tag, "because", Duration::from_mins(1))
+        };
+        for number in 0..ALLOWANCES_MAX {
+            allow(number).unwrap();
+        }
+        assert!(allow(0).is_ok());
+        assert!(allow(ALLOWANCES_MAX).unwrap_err().contains("too many"));
+    }
+}

@@ -1,0 +1,357 @@
+//! Which registry is behind a name. No IO: a registry that a pattern stands for is added when it is
+//! first named.
+//!
+//! Invariants: the longest matching prefix wins, and with upstreams configured a name that none
+//! serves is refused, never kept here by accident. Two registries never share a name here: what a
+//! client calls `team/app` at two hosts are two repositories. A request sees one set of upstreams to
+//! its end, also when another configuration counts meanwhile (`registries/current.rs`).
+
+mod caller_clients;
+mod current;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use wharf_oci::{Digest, RepoName};
+
+use crate::Error;
+use crate::client::{Accept, CallerLogin, Upstream};
+use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
+use crate::runtime::party::Party;
+use crate::settings::error::ConfigError;
+use crate::settings::patterns::HostPattern;
+use crate::settings::upstream::{PushMode, UpstreamConfig};
+
+use caller_clients::Views;
+
+pub(crate) use current::Upstreams;
+
+/// The registries of one configuration.
+pub(crate) struct UpstreamSet {
+    /// Longest prefix first.
+    entries: Vec<Entry>,
+    templates: Vec<Arc<Template>>,
+    /// The same registries for callers with logins of their own. Another configuration begins without
+    /// any: those of registries that are gone go with it.
+    views: Views,
+}
+
+struct Entry {
+    /// Under which name its repositories are known here.
+    prefix: Option<RepoName>,
+    namespaces: Vec<HostPattern>,
+    /// Whether it also gets names that nobody else serves.
+    default: bool,
+    /// `HOST` or `HOST:PORT`, as clients name registries.
+    authority: String,
+    upstream: Arc<Upstream>,
+    /// What its client was made of.
+    made_of: MadeOf,
+}
+
+/// Stands for any registry whose host fits.
+struct Template {
+    made_of: MadeOf,
+    config: UpstreamConfig,
+    hosts: Mutex<HashMap<String, Arc<Upstream>>>,
+}
+
+/// Where a repository lives.
+#[derive(Clone)]
+pub(crate) enum Site {
+    /// Here and nowhere else.
+    Local,
+    /// At an upstream.
+    Remote(Remote),
+}
+
+/// A repository of an upstream.
+#[derive(Clone)]
+pub(crate) struct Remote {
+    /// The registry.
+    pub upstream: Arc<Upstream>,
+    /// The repository's name there.
+    pub repo: RepoName,
+}
+
+impl Site {
+    /// The same, asked for somebody.
+    #[must_use]
+    pub(crate) fn for_party(self, party: Party) -> Self {
+        match self {
+            Self::Local => Self::Local,
+            Self::Remote(remote) => Self::Remote(remote.for_party(party)),
+        }
+    }
+}
+
+impl Remote {
+    /// The same, asked for somebody.
+    #[must_use]
+    pub(crate) fn for_party(self, party: Party) -> Self {
+        Self { upstream: self.upstream.for_party(party), repo: self.repo }
+    }
+
+    /// The same for a client that accepts these kinds of manifests.
+    #[must_use]
+    pub(crate) fn accepting(&self, accept: Accept) -> Self {
+        Self { upstream: self.upstream.accepting(accept), repo: self.repo.clone() }
+    }
+
+    /// Whether blobs are answered when they are durable here, and delivered later.
+    #[must_use]
+    pub(crate) fn is_staged(&self) -> bool {
+        self.upstream.config().push == PushMode::Staged
+    }
+}
+
+/// A part of the configuration, and what the files that it names held.
+#[derive(Clone, PartialEq)]
+struct MadeOf {
+    config: UpstreamConfig,
+    files: Digest,
+}
+
+impl MadeOf {
+    fn now(config: &UpstreamConfig) -> Self {
+        Self { config: config.clone(), files: config.fingerprint() }
+    }
+}
+
+impl UpstreamSet {
+    /// Clients of all configured upstreams. Those that `before` has of exactly the same configuration
+    /// go on, with their connections, tokens and what is known of their state. Blocks.
+    pub(crate) fn new(
+        configs: &[UpstreamConfig],
+        before: Option<&Self>,
+    ) -> Result<Self, ConfigError> {
+        let (mut entries, mut templates) = (Vec::new(), Vec::new());
+        for config in configs {
+            let made_of = MadeOf::now(config);
+            if config.is_template() {
+                let known = before.and_then(|before| before.template_of(&made_of));
+                templates.push(match known {
+                    Some(known) => known,
+                    None => Template::new(made_of)?,
+                });
+                continue;
+            }
+            let upstream = match before.and_then(|before| before.upstream_of(&made_of)) {
+                Some(known) => known,
+                None => Arc::new(Upstream::new(config)?),
+            };
+            let named = config.namespaces.first().and_then(|host| as_component(host.as_str()));
+            entries.push(Entry {
+                prefix: config.prefix.clone().or(named),
+                namespaces: config.namespaces.clone(),
+                default: config.default,
+                authority: config.authority(),
+                upstream,
+                made_of,
+            });
+        }
+        let length = |entry: &Entry| entry.prefix.as_ref().map_or(0, |p| p.as_str().len());
+        entries.sort_by_key(|entry| std::cmp::Reverse(length(entry)));
+        Ok(Self { entries, templates, views: Views::default() })
+    }
+
+    fn upstream_of(&self, made_of: &MadeOf) -> Option<Arc<Upstream>> {
+        let found = self.entries.iter().find(|entry| entry.made_of == *made_of);
+        found.map(|entry| Arc::clone(&entry.upstream))
+    }
+
+    fn template_of(&self, made_of: &MadeOf) -> Option<Arc<Template>> {
+        self.templates.iter().find(|template| template.made_of == *made_of).cloned()
+    }
+
+    /// The name here of what a client calls `repo` in the namespace `host` (distribution-spec,
+    /// "Registry Proxying"). A host that is not listed means nothing when no upstream lists any.
+    pub(crate) fn in_namespace(&self, host: &str, repo: &RepoName) -> Result<RepoName, Error> {
+        if self.entries.is_empty() && self.templates.is_empty() {
+            return Ok(repo.clone());
+        }
+        if let Some(entry) = self.named(host) {
+            return entry
+                .prefix
+                .as_ref()
+                .map_or(Ok(repo.clone()), |prefix| Ok(repo.under(prefix)?));
+        }
+        if self.templates.iter().any(|template| template.fits(host)) {
+            let refused = || Error::NamespaceUnserved(host.to_owned());
+            return Ok(repo.under(&as_component(host).ok_or_else(refused)?)?);
+        }
+        let any = !self.templates.is_empty()
+            || self.entries.iter().any(|entry| !entry.namespaces.is_empty());
+        if any { Err(Error::NamespaceUnserved(host.to_owned())) } else { Ok(repo.clone()) }
+    }
+
+    /// The upstream that lists a host, or has its address.
+    fn named(&self, host: &str) -> Option<&Entry> {
+        let lists = |entry: &&Entry| entry.namespaces.iter().any(|pattern| pattern.fits(host));
+        let listed = self.entries.iter().find(lists);
+        listed.or_else(|| self.entries.iter().find(|entry| entry.authority == host))
+    }
+
+    /// The name here of what a client calls `repo` without a namespace. `HOST/NAME` is the same as
+    /// `NAME` in the namespace `HOST`.
+    pub(crate) fn without_namespace(&self, repo: &RepoName) -> Result<RepoName, Error> {
+        if let Some((first, rest)) = repo.as_str().split_once('/')
+            && self.named(&as_host(first)).is_some()
+        {
+            return self.in_namespace(&as_host(first), &rest.parse()?);
+        }
+        let default = self.entries.iter().find(|entry| entry.default);
+        let Some(prefix) = default.and_then(|entry| entry.prefix.as_ref()) else {
+            return Ok(repo.clone());
+        };
+        let served = |entry: &Entry| entry.prefix.as_ref().is_some_and(|p| repo.strip(p).is_some());
+        if self.entries.iter().any(served) || self.is_templated(repo) {
+            return Ok(repo.clone());
+        }
+        Ok(repo.under(prefix)?)
+    }
+
+    /// Where this repository lives.
+    pub(crate) fn site(&self, repo: &RepoName) -> Result<Site, Error> {
+        if self.entries.is_empty() && self.templates.is_empty() {
+            return Ok(Site::Local);
+        }
+        let under_prefix = self.entries.iter().find_map(|entry| {
+            let there = repo.strip(entry.prefix.as_ref()?)?;
+            Some(Remote { upstream: Arc::clone(&entry.upstream), repo: there })
+        });
+        if let Some(remote) = under_prefix {
+            return Ok(Site::Remote(remote));
+        }
+        if let Some(remote) = self.by_template(repo)? {
+            return Ok(Site::Remote(remote));
+        }
+        let rest = self.entries.iter().find(|entry| entry.prefix.is_none());
+        let rest = rest.ok_or_else(|| Error::NameUnserved(repo.clone()))?;
+        Ok(Site::Remote(Remote { upstream: Arc::clone(&rest.upstream), repo: repo.clone() }))
+    }
+
+    /// Every name under which a repository of a registry is known here, as far as the configuration says.
+    pub(crate) fn names_of(&self, remote: &Remote) -> Vec<RepoName> {
+        let address = remote.upstream.address();
+        let entries = self.entries.iter().filter(|entry| entry.upstream.address() == address);
+        let names = entries.filter_map(|entry| match &entry.prefix {
+            Some(prefix) => remote.repo.under(prefix).ok(),
+            None => Some(remote.repo.clone()),
+        });
+        let leads_there = |name: &RepoName| match self.site(name) {
+            Ok(Site::Remote(there)) => {
+                there.upstream.address() == address && there.repo == remote.repo
+            }
+            Ok(Site::Local) | Err(_) => false,
+        };
+        names.filter(leads_there).collect()
+    }
+
+    /// The same for a caller: one who has a login of their own is known there by it.
+    pub(crate) fn site_for(
+        &self,
+        repo: &RepoName,
+        login: Option<&CallerLogin>,
+    ) -> Result<Site, Error> {
+        let site = self.site(repo)?;
+        Ok(match (site, login) {
+            (Site::Remote(Remote { upstream, repo }), Some(login)) => {
+                Site::Remote(Remote { upstream: self.view(&upstream, login), repo })
+            }
+            (site, _) => site,
+        })
+    }
+
+    /// A registry as a caller uses it.
+    pub(crate) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
+        self.views.view(upstream, login)
+    }
+
+    /// Whether a pattern stands for its registry. Adds none: it is asked before anybody knows whether
+    /// the caller may have it.
+    fn is_templated(&self, repo: &RepoName) -> bool {
+        let first = repo.as_str().split_once('/').map(|(first, _)| as_host(first));
+        first.is_some_and(|host| self.templates.iter().any(|template| template.fits(&host)))
+    }
+
+    fn by_template(&self, repo: &RepoName) -> Result<Option<Remote>, Error> {
+        let Some((first, _)) = repo.as_str().split_once('/') else { return Ok(None) };
+        let host = as_host(first);
+        let Some(template) = self.templates.iter().find(|template| template.fits(&host)) else {
+            return Ok(None);
+        };
+        let prefix: RepoName = first.parse()?;
+        let Some(there) = repo.strip(&prefix) else { return Ok(None) };
+        Ok(Some(Remote { upstream: template.upstream(&host)?, repo: there }))
+    }
+
+    /// Waits until upstreams know of the uploads that were given up; not for long.
+    async fn farewells_over(&self) {
+        let upstreams = self.all();
+        let all = async {
+            for upstream in &upstreams {
+                upstream.farewells_over().await;
+            }
+        };
+        if tokio::time::timeout(CANCEL_TIMEOUT, all).await.is_err() {
+            tracing::debug!("uploads were left to expire at their upstreams");
+        }
+    }
+
+    /// Every upstream that there is at this moment.
+    fn all(&self) -> Vec<Arc<Upstream>> {
+        let fixed = self.entries.iter().map(|entry| Arc::clone(&entry.upstream));
+        let named = self.templates.iter().flat_map(|template| {
+            let hosts = template.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+            hosts.values().cloned().collect::<Vec<_>>()
+        });
+        fixed.chain(named).collect()
+    }
+}
+
+impl Template {
+    /// Made once at least, so that what cannot be used is refused at the start.
+    fn new(made_of: MadeOf) -> Result<Arc<Self>, ConfigError> {
+        let config = made_of.config.clone();
+        Upstream::new(&config)?;
+        Ok(Arc::new(Self { made_of, config, hosts: Mutex::default() }))
+    }
+
+    fn fits(&self, host: &str) -> bool {
+        self.config.namespaces.iter().any(|pattern| pattern.fits(host))
+    }
+
+    fn upstream(&self, host: &str) -> Result<Arc<Upstream>, Error> {
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(upstream) = hosts.get(host) {
+            return Ok(Arc::clone(upstream));
+        }
+        if hosts.len() >= TEMPLATE_HOSTS_MAX {
+            // Whoever names many hosts keeps nobody out: one that nobody uses at this moment goes.
+            let unused = hosts.iter().find(|(_, upstream)| Arc::strong_count(upstream) == 1);
+            let unused = unused.map(|(host, _)| host.clone());
+            hosts.remove(&unused.ok_or(Error::TooMany("registries"))?);
+        }
+        let refused = || Error::NamespaceUnserved(host.to_owned());
+        let config = self.config.for_host(host).ok_or_else(refused)?;
+        let upstream = Upstream::new(&config).map_err(|_| refused())?;
+        // However many hosts fit, metrics have one name for them.
+        let upstream = Arc::new(upstream.labelled(&self.config.label()));
+        hosts.insert(host.to_owned(), Arc::clone(&upstream));
+        Ok(upstream)
+    }
+}
+
+/// A host as the first component of a repository's name; its port follows `__`, since a colon cannot
+/// stand there, and no host has two underscores.
+fn as_component(host: &str) -> Option<RepoName> {
+    host.replace(':', "__").parse().ok()
+}
+
+fn as_host(component: &str) -> String {
+    component.replace("__", ":")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! Places for jobs: whoever asks for many gets one, then everybody else, then the next one.
+//!
+//! Invariants: no party has more than its share of the places, unless half of all are free; a place is free
+//! only while nobody waits who may have it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::runtime::party::Party;
+use crate::runtime::round_robin::{Rounds, Stand};
+
+/// All places of one kind, and who waits for one.
+pub(super) struct Line {
+    places: usize,
+    each: usize,
+    state: Mutex<State>,
+}
+
+struct State {
+    free: usize,
+    /// By party; whoever has none has no entry.
+    taken: HashMap<Party, usize>,
+    waiting: Rounds<u64>,
+    grants: HashMap<u64, oneshot::Sender<Room>>,
+    tickets: u64,
+}
+
+/// A place; free again when it is dropped.
+pub(crate) struct Room {
+    line: Option<Arc<Line>>,
+    party: Party,
+}
+
+/// One that waits, as long as it does.
+struct Waiting<'a> {
+    line: &'a Line,
+    ticket: u64,
+}
+
+impl Line {
+    /// So many places, and so many of them for each party.
+    pub(super) fn new(places: usize, each: usize) -> Self {
+        let state = State {
+            free: places,
+            taken: HashMap::new(),
+            waiting: Rounds::default(),
+            grants: HashMap::new(),
+            tickets: 0,
+        };
+        Self { places, each, state: Mutex::new(state) }
+    }
+
+    /// A place; waits for its turn. Safe to give up in the middle.
+    pub(super) async fn take(self: &Arc<Self>, party: &Party) -> Room {
+        let (grant, granted) = oneshot::channel();
+        let waiting = {
+            let mut state = self.state();
+            if self.may(state.free, &state.taken, party) {
+                return self.give(&mut state, party);
+            }
+            state.tickets += 1;
+            let ticket = state.tickets;
+            state.waiting.push(party, ticket);
+            state.grants.insert(ticket, grant);
+            Waiting { line: self, ticket }
+        };
+        let room = granted.await;
+        drop(waiting);
+        room.expect("whoever waits is in the line")
+    }
+
+    /// A place without waiting.
+    pub(super) fn try_take(self: &Arc<Self>, party: &Party) -> Option<Room> {
+        let mut state = self.state();
+        let may = self.may(state.free, &state.taken, party);
+        may.then(|| self.give(&mut state, party))
+    }
+
+    /// How many places are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.places - self.state().free
+    }
+
+    /// How many wait for one.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    fn may(&self, free: usize, taken: &HashMap<Party, usize>, party: &Party) -> bool {
+        let has = taken.get(party).copied().unwrap_or(0);
+        free > 0 && (has < self.each || free > self.places / 2)
+    }
+
+    fn give(self: &Arc<Self>, state: &mut State, party: &Party) -> Room {
+        state.free -= 1;
+        *state.taken.entry(party.clone()).or_default() += 1;
+        Room { line: Some(Arc::clone(self)), party: party.clone() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn give_back(&mut self, party: &Party) {
+        self.free += 1;
+        if let Some(count) = self.taken.get_mut(party) {
+            *count -= 1;
+            if *count == 0 {
+                self.taken.remove(party);
+            }
+        }
+    }
+
+    /// Who gets the next place.
+    fn next(&mut self, line: &Line) -> Option<(Party, oneshot::Sender<Room>)> {
+        let Self { free, taken, waiting, grants, .. } = self;
+        let (party, ticket) =
+            waiting.pop(|party| line.may(*free, taken, party), |_| Stand::Free)?;
+        Some((party, grants.remove(&ticket)?))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let Some(line) = self.line.take() else { return };
+        let mut state = line.state();
+        state.give_back(&self.party);
+        while let Some((party, grant)) = state.next(&line) {
+            let room = line.give(&mut state, &party);
+            if let Err(mut refused) = grant.send(room) {
+                // It gave up: the next one, then, and without a second drop of the same place.
+                refused.line = None;
+                state.give_back(&refused.party);
+            }
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut state = self.line.state();
+        state.waiting.remove(&self.ticket);
+        state.grants.remove(&self.ticket);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+    use std::task::{Context, Poll, Waker};
+
+    fn party(last: u8) -> Party {
+        Party::behind([10, 0, 0, last].into())
+    }
+
+    type Taking = Pin<Box<dyn Future<Output = Room>>>;
+
+    fn taking(line: &Arc<Line>, last: u8) -> Taking {
+        let line = Arc::clone(line);
+        Box::pin(async move { line.take(&party(last)).await })
+    }
+
+    fn poll(taking: &mut Taking) -> Option<Room> {
+        match taking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(room) => Some(room),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn whoever_comes_third_is_next_however_many_wait_of_two_others() {
+        let line = Arc::new(Line::new(1, 1));
+        let mut held = poll(&mut taking(&line, 1)).unwrap();
+        let mut others: Vec<_> = (0..200).map(|n| taking(&line, 1 + n % 2)).collect();
+        assert!(others.iter_mut().all(|other| poll(other).is_none()));
+        let mut third = taking(&line, 3);
+        assert!(poll(&mut third).is_none());
+        for _ in 0..2 {
+            drop(held);
+            assert!(poll(&mut third).is_none());
+            let given =
+                others.iter_mut().enumerate().find_map(|(at, other)| Some((at, poll(other)?)));
+            let (at, room) = given.unwrap();
+            drop(others.remove(at));
+            held = room;
+        }
+        drop(held);
+        assert!(poll(&mut third).is_some());
+    }
+
+    #[test]
+    fn a_share_is_not_exceeded_when_half_is_taken_and_who_gives_up_takes_nothing() {
+        let line = Arc::new(Line::new(8, 2));
+        let mut held: Vec<_> = (0..4).map(|_| poll(&mut taking(&line, 1)).unwrap()).collect();
+        let mut more = taking(&line, 1);
+        assert!(poll(&mut more).is_none());
+        held.extend((0..2).map(|_| poll(&mut taking(&line, 2)).unwrap()));
+        assert!(line.try_take(&party(2)).is_none());
+        assert!(line.try_take(&party(3)).is_some());
+        let mut other = taking(&line, 1);
+        assert!(poll(&mut other).is_none());
+        assert_eq!((line.taken(), line.waiting()), (6, 2));
+        drop(other);
+        drop(held);
+        // Given, and not taken.
+        drop(more);
+        let state = line.state();
+        let left = (state.free, state.taken.len(), state.grants.len(), state.waiting.len());
+        assert_eq!(left, (8, 0, 0, 0));
+    }
+}

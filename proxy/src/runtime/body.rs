@@ -1,0 +1,269 @@
+//! Bodies: of our answers, and of our requests to upstreams. One type, so that nothing is boxed on
+//! the way of a segment.
+//!
+//! Invariant: a body whose length was announced either has exactly that many bytes or ends in an
+//! error, which breaks the connection; it never ends early as if it were whole.
+
+mod in_flight;
+mod payload;
+mod relayed;
+mod stored;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::mpsc;
+use wharf_oci::Span;
+use wharf_store::{BlobReader, InFlight, StoreError};
+
+use crate::Error;
+use crate::limits::SMALL_BODY_BYTES;
+use crate::runtime::blocking::Bridge;
+use crate::runtime::memory_gauge::{Hold, Purse, cover};
+use crate::runtime::subscribers::Seat;
+
+pub(crate) use in_flight::Ending;
+use in_flight::InFlightBody;
+pub(crate) use payload::{Outgoing, Payload, Sent};
+pub(crate) use relayed::Piece;
+use relayed::RelayedBody;
+use stored::StoredBody;
+pub(crate) use stored::{Batch, read_batch};
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    /// The store could not go on.
+    #[error("the store failed in the middle of a blob")]
+    Store(#[from] StoreError),
+    /// The download that this body follows did not end well.
+    #[error("the download broke off: {0}")]
+    Abandoned(String),
+    /// There is less than was announced.
+    #[error("the blob ended {0} bytes early")]
+    Short(u64),
+    /// The client did not take it.
+    #[error("the client did not take it")]
+    NotTaken,
+}
+
+/// A body.
+pub(crate) enum Body {
+    /// Bytes that are at hand.
+    Ready {
+        /// What is left of them.
+        parts: VecDeque<Bytes>,
+        /// Their number.
+        left_bytes: u64,
+        /// Whether they are counted as held; their last part then ends that.
+        is_counted: bool,
+    },
+    /// A published blob, or a part of it.
+    Stored(StoredBody),
+    /// A blob that is still arriving, or a part of it.
+    InFlight(InFlightBody),
+    /// What passes by without being kept.
+    Relayed(RelayedBody),
+}
+
+impl Body {
+    /// No bytes.
+    #[must_use]
+    pub(crate) const fn empty() -> Self {
+        Self::Ready { parts: VecDeque::new(), left_bytes: 0, is_counted: false }
+    }
+
+    /// These bytes.
+    #[must_use]
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self::parts(vec![bytes.into()])
+    }
+
+    /// These bytes, one after the other, without a copy.
+    #[must_use]
+    pub(crate) fn parts(parts: Vec<Bytes>) -> Self {
+        let left_bytes = parts.iter().map(|part| part.len() as u64).sum();
+        Self::Ready { parts: parts.into(), left_bytes, is_counted: false }
+    }
+
+    /// These bytes, which are counted as held ([`crate::held::cover`]).
+    #[must_use]
+    pub(crate) fn counted(bytes: Bytes) -> Self {
+        let left_bytes = bytes.len() as u64;
+        Self::Ready { parts: VecDeque::from([bytes]), left_bytes, is_counted: true }
+    }
+
+    /// Counts what is held whole, from now until the last of it has left, or says that there is no room.
+    pub(crate) fn count(&mut self, purse: &Purse) -> Result<(), Error> {
+        if let Some(bytes) = self.uncounted_bytes() {
+            self.cover(purse.take(bytes)?);
+        }
+        Ok(())
+    }
+
+    /// The same for what has to be said in any case.
+    pub(crate) fn count_anyway(&mut self, purse: &Purse) {
+        if let Some(bytes) = self.uncounted_bytes() {
+            self.cover(purse.note(bytes));
+        }
+    }
+
+    fn uncounted_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Ready { left_bytes, is_counted: false, .. } => {
+                Some(*left_bytes).filter(|bytes| *bytes > SMALL_BODY_BYTES)
+            }
+            _ => None,
+        }
+    }
+
+    fn cover(&mut self, hold: Hold) {
+        let Self::Ready { parts, is_counted, .. } = self else { return };
+        let hold = Arc::new(hold);
+        for part in parts {
+            *part = cover(std::mem::take(part), Arc::clone(&hold));
+        }
+        *is_counted = true;
+    }
+
+    /// Bytes that were read already, then what the reader has left.
+    #[must_use]
+    pub(crate) fn stored(bridge: Bridge, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
+        Self::Stored(StoredBody::new(bridge.for_whom_asks(), first, rest))
+    }
+
+    /// What arrives, from the first byte; `size_bytes` when the sender announced it.
+    #[must_use]
+    pub(crate) fn in_flight(bridge: Bridge, blob: InFlight, size_bytes: Option<u64>) -> Self {
+        Self::InFlight(InFlightBody::new(bridge.for_whom_asks(), blob, 0, size_bytes))
+    }
+
+    /// The part of what arrives.
+    #[must_use]
+    pub(crate) fn in_flight_part(
+        bridge: Bridge,
+        blob: InFlight,
+        span: Span,
+        ending: Ending,
+    ) -> Self {
+        let bridge = bridge.for_whom_asks();
+        let body = InFlightBody::new(bridge, blob, span.start(), Some(span.end()));
+        Self::InFlight(body.ending(ending))
+    }
+
+    /// The same for somebody who is one of those that want it, as long as this lasts.
+    #[must_use]
+    pub(crate) fn seated(self, seat: Seat) -> Self {
+        match self {
+            Self::InFlight(body) => Self::InFlight(body.seated(seat)),
+            other => other,
+        }
+    }
+
+    /// How much of it is in memory and waits to be given, of a body that goes on piece by piece; `None`
+    /// for one that counts itself.
+    #[must_use]
+    pub(crate) const fn ready_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Ready { .. } | Self::Relayed(_) => None,
+            Self::Stored(body) => Some(body.ready_bytes),
+            Self::InFlight(_) => Some(0),
+        }
+    }
+
+    /// What a relay hands on; so many bytes, when they were announced.
+    #[must_use]
+    pub(crate) fn relayed(pieces: mpsc::Receiver<Piece>, left_bytes: Option<u64>) -> Self {
+        Self::Relayed(RelayedBody::new(pieces, left_bytes))
+    }
+}
+
+type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let bytes = match self.get_mut() {
+            Self::Ready { parts, left_bytes, .. } => {
+                let part = parts.pop_front();
+                *left_bytes -= part.as_ref().map_or(0, |part| part.len() as u64);
+                part.map(Ok)
+            }
+            Self::Stored(body) => ready!(body.poll_next(context)),
+            Self::InFlight(body) => ready!(body.poll_next(context)),
+            Self::Relayed(body) => ready!(body.poll_next(context)),
+        };
+        Poll::Ready(bytes.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Ready { left_bytes, .. } => *left_bytes == 0,
+            Self::Stored(body) => body.left_bytes == 0,
+            Self::InFlight(_) | Self::Relayed(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Ready { left_bytes, .. } => SizeHint::with_exact(*left_bytes),
+            Self::Stored(body) => SizeHint::with_exact(body.left_bytes),
+            Self::InFlight(body) => {
+                body.left_bytes().map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
+            Self::Relayed(body) => body.left_bytes.map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::BytesOf;
+    use crate::runtime::memory_gauge::{Bounds, Held};
+    use crate::runtime::party::Party;
+    use http_body_util::BodyExt as _;
+
+    fn purse(held: &Arc<Held>) -> Purse {
+        held.purse(Party::Ourselves, Bounds { most: 10_000, share: 8_000 })
+    }
+
+    #[tokio::test]
+    async fn what_is_whole_is_held_from_the_moment_it_is_counted_until_its_last_byte_has_left() {
+        let held = Arc::new(Held::default());
+        let mut body = Body::parts(vec![vec![7; 3_000].into(), vec![8; 1_000].into()]);
+        body.count(&purse(&held)).unwrap();
+        body.count(&purse(&held)).unwrap();
+        assert_eq!(held.bytes(), 4_000, "before anybody asked for it");
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((first.len(), last.len()), (3_000, 1_000));
+        drop(body);
+        drop(first);
+        assert_eq!(held.bytes(), 4_000, "its connection has a part of it");
+        drop(last);
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_refused_and_what_is_small_is_not() {
+        let held = Arc::new(Held::default());
+        let _others = purse(&held).note(10_000);
+        let mut body = Body::full(vec![7; 2_000]);
+        let refused = body.count(&purse(&held)).unwrap_err();
+        assert!(matches!(refused, Error::TooManyBytes(BytesOf::Party)));
+        Body::full("{}").count(&purse(&held)).unwrap();
+        body.count_anyway(&purse(&held));
+        assert_eq!(held.bytes(), 12_000);
+    }
+}

@@ -1,0 +1,80 @@
+//! Work that goes on to its end although its client went away, because others may have done their part
+//! already: ends of uploads, puts of manifests, deletions. A server that stops waits for it.
+//!
+//! Invariant: what was begun here counts until it is over, also when nobody waits for its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::runtime::party;
+
+/// Everything that is being finished.
+#[derive(Clone, Default)]
+pub(crate) struct Finishing {
+    count: Arc<watch::Sender<usize>>,
+}
+
+/// One piece of work; over when dropped.
+struct Piece(Arc<watch::Sender<usize>>);
+
+impl Finishing {
+    /// Runs work to its end and waits for it. When the caller goes away the work goes on; a panic in
+    /// it goes on in the caller.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        self.count.send_modify(|count| *count += 1);
+        let piece = Piece(Arc::clone(&self.count));
+        let work = tokio::spawn(party::hand_on(async move {
+            let _piece = piece;
+            work.await
+        }));
+        match work.await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Waits until nothing is being finished, not longer than this; how much is left then.
+    pub(crate) async fn settled(&self, at_most: Duration) -> usize {
+        let mut count = self.count.subscribe();
+        // The sender lives as long as `self`.
+        let _ = timeout(at_most, count.wait_for(|count| *count == 0)).await;
+        *self.count.borrow()
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_is_waited_for_at_the_end() {
+        let finishing = Finishing::default();
+        assert_eq!(finishing.settled(Duration::ZERO).await, 0);
+        assert_eq!(finishing.run(async { 5 }).await, 5);
+        let (go_on, told) = oneshot::channel::<()>();
+        let (done, is_done) = oneshot::channel();
+        let run = finishing.run(async move {
+            let _ = told.await;
+            let _ = done.send(());
+        });
+        // The client goes away once the work has begun.
+        assert!(timeout(Duration::from_secs(1), run).await.is_err());
+        assert_eq!(finishing.settled(Duration::from_secs(1)).await, 1);
+        go_on.send(()).unwrap();
+        is_done.await.unwrap();
+        assert_eq!(finishing.settled(Duration::from_secs(1)).await, 0);
+    }
+}

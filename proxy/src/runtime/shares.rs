@@ -1,0 +1,128 @@
+//! What each party has of something: how many uploads are open for whom.
+//!
+//! Invariant: what is counted lives; whoever has nothing has no entry.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::runtime::party::Party;
+
+/// All shares of one kind.
+#[derive(Default, Clone)]
+pub(crate) struct Shares(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    counts: HashMap<Party, usize>,
+    /// Of all: asked for with every request.
+    total: usize,
+}
+
+/// One of somebody's; given back when it is dropped.
+pub(crate) struct Share {
+    shares: Shares,
+    owner: Party,
+}
+
+impl Shares {
+    /// One more; `None` when the owner has `most`.
+    pub(crate) fn take(&self, owner: Party, most: usize) -> Option<Share> {
+        self.take_within(owner, most, usize::MAX)
+    }
+
+    /// The same, also `None` when all have `most_of_all` together.
+    pub(crate) fn take_within(
+        &self,
+        owner: Party,
+        most: usize,
+        most_of_all: usize,
+    ) -> Option<Share> {
+        let mut table = self.lock();
+        let has = table.counts.get(&owner).copied().unwrap_or(0);
+        if has >= most || table.total >= most_of_all {
+            return None;
+        }
+        table.add(&owner);
+        drop(table);
+        Some(Share { shares: self.clone(), owner })
+    }
+
+    /// One more, however many the owner has: somebody has looked, or it is there already.
+    pub(crate) fn join(&self, owner: Party) -> Share {
+        self.lock().add(&owner);
+        Share { shares: self.clone(), owner }
+    }
+
+    /// What one has.
+    pub(crate) fn of(&self, owner: &Party) -> usize {
+        self.lock().counts.get(owner).copied().unwrap_or(0)
+    }
+
+    /// What all have together.
+    pub(crate) fn total(&self) -> usize {
+        self.lock().total
+    }
+
+    /// The most that one has, besides this program.
+    pub(crate) fn largest(&self) -> usize {
+        let table = self.lock();
+        let others = table.counts.iter().filter(|(owner, _)| **owner != Party::Ourselves);
+        others.map(|(_, count)| *count).max().unwrap_or(0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn add(&mut self, owner: &Party) {
+        self.total += 1;
+        if let Some(count) = self.counts.get_mut(owner) {
+            *count += 1;
+        } else {
+            self.counts.insert(owner.clone(), 1);
+        }
+    }
+}
+
+impl Share {
+    /// Whose it is.
+    pub(crate) const fn owner(&self) -> &Party {
+        &self.owner
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut table = self.shares.lock();
+        table.total -= 1;
+        if let Some(count) = table.counts.get_mut(&self.owner) {
+            *count -= 1;
+            if *count == 0 {
+                table.counts.remove(&self.owner);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_so_many_and_gets_back_what_is_over() {
+        let shares = Shares::default();
+        let (alice, bob) = (Party::Caller("alice".into()), Party::Caller("bob".into()));
+        let first = shares.take(alice.clone(), 1).unwrap();
+        assert!(shares.take(alice.clone(), 1).is_none());
+        let _other = shares.take(bob, 1).unwrap();
+        assert_eq!((shares.largest(), shares.total(), shares.of(&alice)), (1, 2, 1));
+        let ours: Vec<_> = (0..3).map(|_| shares.join(Party::Ourselves)).collect();
+        assert_eq!((ours[0].owner(), shares.largest()), (&Party::Ourselves, 1));
+        drop(ours);
+        drop(first);
+        assert!(!shares.0.lock().unwrap().counts.contains_key(&alice));
+        assert!(shares.take(alice, 1).is_some());
+    }
+}

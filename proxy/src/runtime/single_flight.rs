@@ -1,0 +1,355 @@
+//! One piece of work for many who want its result: the first asker starts it, the others wait for
+//! the same answer. Used for downloads, manifests and tokens.
+//!
+//! Invariants: the work is nobody's: it runs on its own, so that an asker who goes away neither ends
+//! it nor keeps it. Only where places are short is work told to end that nobody has wanted for a while.
+//! A piece of work that ends without an answer is an error for all who wait. No party has more than
+//! its share of the places; whoever joins takes none.
+
+mod runs;
+
+use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use wharf_oci::RepoName;
+
+use crate::Error;
+use crate::client::Fingerprint;
+use crate::limits::{JOINS_MAX, SHARES};
+use crate::runtime::party;
+use crate::runtime::party::Party;
+use crate::runtime::spans;
+use crate::runtime::subscribers::{Seat, Seats};
+use runs::{Bounds, Run, Runs};
+
+type Answer<V> = Option<Result<V, Error>>;
+type Running<K, V> = Arc<Mutex<Runs<K, V>>>;
+
+/// For whom work is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whose {
+    /// With whose login; none for this proxy's own.
+    pub(crate) login: Option<Fingerprint>,
+    /// For which repository, where what fails for one says nothing of another.
+    pub(crate) repo: Option<RepoName>,
+}
+
+impl From<Option<Fingerprint>> for Whose {
+    fn from(login: Option<Fingerprint>) -> Self {
+        Self { login, repo: None }
+    }
+}
+
+impl Whose {
+    /// Whether a failure of what was done for `theirs` says nothing of what is asked for here.
+    fn is_not_told_by(&self, theirs: &Self, error: &Error) -> bool {
+        theirs.repo != self.repo
+            || (theirs.login != self.login && error.is_about_login())
+            || error.is_about_a_share()
+    }
+}
+
+/// How an asker came to an answer.
+enum Part {
+    Began,
+    Joined(Whose),
+}
+
+/// An answer, and the seat of whoever asked: while it is kept, the work is wanted.
+pub(crate) struct Asked<V> {
+    pub(crate) value: V,
+    /// Whether it was going on.
+    pub(crate) joined: bool,
+    pub(crate) seat: Seat,
+}
+
+/// One who waits for an answer.
+struct Entered<V> {
+    answer: watch::Receiver<Answer<V>>,
+    part: Part,
+    seat: Seat,
+}
+
+/// What is found at a key.
+enum Place<K: Clone + Eq + Hash, V> {
+    Here(Entered<V>),
+    Free(Promise<K, V>, Entered<V>),
+    /// Work that was told to end, and is not over.
+    Ending(watch::Receiver<Answer<V>>),
+}
+
+/// Work that is going on, by key.
+pub(crate) struct Flights<K, V> {
+    running: Running<K, V>,
+    limit: usize,
+    share: AtomicUsize,
+    /// How many of them are kept for parties that are no strangers.
+    kept_for_known: usize,
+    /// Whether work that is told to end is cut off, or ends itself.
+    cuts: bool,
+    name: &'static str,
+}
+
+/// The work's side: gives the answer, perhaps long before the work is over. While it exists, those
+/// who ask join; dropping it ends the work.
+pub(crate) struct Promise<K: Clone + Eq + Hash, V> {
+    key: K,
+    running: Running<K, V>,
+    answer: watch::Sender<Answer<V>>,
+    end: watch::Receiver<bool>,
+    seats: Seats,
+}
+
+impl<K, V> Flights<K, V>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// At most `limit` pieces of work at once, and a share of them for each party; `name` is what there
+    /// are too many of.
+    #[must_use]
+    pub(crate) fn new(limit: usize, name: &'static str) -> Self {
+        let share = AtomicUsize::new((limit / SHARES).max(1));
+        let running = Arc::new(Mutex::new(Runs::new()));
+        Self { running, limit, share, kept_for_known: 0, cuts: true, name }
+    }
+
+    /// The same for work that looks at [`Promise::told_to_end`] itself.
+    #[must_use]
+    pub(crate) fn ending_themselves(self) -> Self {
+        Self { cuts: false, ..self }
+    }
+
+    /// The same, of which a share is kept for those whose name or address is known: addresses without end
+    /// take nothing of it.
+    #[must_use]
+    pub(crate) fn keeping_a_share_for_known(self) -> Self {
+        Self { kept_for_known: self.limit / SHARES, ..self }
+    }
+
+    /// From now on each party has so many.
+    pub(crate) fn share_out(&self, each: usize) {
+        self.share.store(each, Ordering::Relaxed);
+    }
+
+    /// The answer for `key`, and whether this call joined work that was going on.
+    pub(crate) async fn ask<W>(
+        &self,
+        party: &Party,
+        key: K,
+        work: impl FnOnce(Promise<K, V>) -> W + Send,
+    ) -> Result<(V, bool), Error>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let entered = self.enter(party, &Whose::default(), &key, work).await?;
+        let value = wait(entered.answer).await?;
+        Ok((value, matches!(entered.part, Part::Joined(_))))
+    }
+
+    /// The same for work that is done for somebody: whoever joined somebody else's asks anew when it
+    /// failed for a reason that is only theirs.
+    pub(crate) async fn ask_as<W>(
+        &self,
+        party: &Party,
+        whose: impl Into<Whose>,
+        key: K,
+        work: impl Fn(Promise<K, V>) -> W + Send + Sync,
+    ) -> Result<(V, bool), Error>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let asked = self.ask_to_stay(party, whose, key, work).await?;
+        Ok((asked.value, asked.joined))
+    }
+
+    /// The same for whoever wants the work to go on after its answer.
+    pub(crate) async fn ask_to_stay<W>(
+        &self,
+        party: &Party,
+        whose: impl Into<Whose>,
+        key: K,
+        work: impl Fn(Promise<K, V>) -> W + Send + Sync,
+    ) -> Result<Asked<V>, Error>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (whose, mut joins) = (whose.into(), 0);
+        loop {
+            let Entered { answer, part, seat } = self.enter(party, &whose, &key, &work).await?;
+            match (wait(answer).await, part) {
+                (Ok(value), part) => {
+                    return Ok(Asked { value, joined: matches!(part, Part::Joined(_)), seat });
+                }
+                (Err(error), Part::Joined(theirs)) if whose.is_not_told_by(&theirs, &error) => {
+                    joins += 1;
+                    if joins > JOINS_MAX {
+                        return Err(Error::TooMany(self.name));
+                    }
+                }
+                (Err(error), _) => return Err(error),
+            }
+        }
+    }
+
+    /// Starts work that nobody waits for, unless it is going on.
+    pub(crate) fn begin<W>(
+        &self,
+        party: &Party,
+        whose: impl Into<Whose>,
+        key: &K,
+        work: impl FnOnce(Promise<K, V>) -> W,
+    ) where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        match self.place(party, &whose.into(), key) {
+            Ok(Place::Free(promise, _)) => self.start(promise, work),
+            Ok(Place::Here(_) | Place::Ending(_)) => {}
+            Err(error) => tracing::debug!(%error, "work in the background was not started"),
+        }
+    }
+
+    /// Joins work, or starts it.
+    async fn enter<W>(
+        &self,
+        party: &Party,
+        whose: &Whose,
+        key: &K,
+        work: impl FnOnce(Promise<K, V>) -> W + Send,
+    ) -> Result<Entered<V>, Error>
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        loop {
+            match self.place(party, whose, key)? {
+                Place::Here(entered) => return Ok(entered),
+                Place::Free(promise, entered) => {
+                    self.start(promise, work);
+                    return Ok(entered);
+                }
+                // Until its promise is gone.
+                Place::Ending(mut answer) => while answer.changed().await.is_ok() {},
+            }
+        }
+    }
+
+    fn place(&self, party: &Party, whose: &Whose, key: &K) -> Result<Place<K, V>, Error> {
+        let mut running = lock(&self.running);
+        if let Some(run) = running.get(key) {
+            let answer = run.answer.clone();
+            if run.is_ending() {
+                return Ok(Place::Ending(answer));
+            }
+            let part = Part::Joined(run.whose.clone());
+            return Ok(Place::Here(Entered { answer, part, seat: run.seats.take() }));
+        }
+        let (all, kept_for_known) = (self.limit, self.kept_for_known);
+        let bounds = Bounds { all, each: self.share.load(Ordering::Relaxed), kept_for_known };
+        if !running.make_room(party, bounds) {
+            return Err(Error::TooMany(self.name));
+        }
+        let (sender, answer) = watch::channel(None);
+        let (end, ended) = watch::channel(false);
+        let (seats, party, whose) = (Seats::new(), party.clone(), whose.clone());
+        let entered = Entered { answer: answer.clone(), part: Part::Began, seat: seats.take() };
+        running.insert(key.clone(), Run { answer, whose, party, seats: seats.clone(), end });
+        drop(running);
+        let (key, running) = (key.clone(), Arc::clone(&self.running));
+        Ok(Place::Free(Promise { key, running, answer: sender, end: ended, seats }, entered))
+    }
+
+    fn start<W>(&self, promise: Promise<K, V>, work: impl FnOnce(Promise<K, V>) -> W)
+    where
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let (cuts, told) = (self.cuts, promise.told_to_end());
+        let work = work(promise);
+        let work = async move {
+            if !cuts {
+                return work.await;
+            }
+            tokio::select! {
+                biased;
+                () = work => {}
+                () = told => {}
+            }
+        };
+        tokio::spawn(party::hand_on(spans::branch().carry(self.name, work)));
+    }
+
+    /// How many pieces of work take a place.
+    #[must_use]
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.running).count()
+    }
+
+    /// The most that one party has.
+    #[must_use]
+    pub(crate) fn largest(&self) -> usize {
+        lock(&self.running).largest()
+    }
+
+    /// How many were told to end because nobody wanted them and somebody else needed their place.
+    #[must_use]
+    pub(crate) fn ended(&self) -> u64 {
+        lock(&self.running).ended()
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Promise<K, V> {
+    /// Answers everyone who asked and who will ask while the work goes on.
+    pub(crate) fn keep(&self, result: Result<V, Error>) {
+        // An error is not for those who ask later: they start anew.
+        if result.is_err() {
+            self.leave();
+        }
+        self.answer.send_replace(Some(result));
+    }
+
+    /// Resolves when somebody else needs the place and nobody wants the result.
+    pub(crate) fn told_to_end(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut end = self.end.clone();
+        async move {
+            if end.wait_for(|end| *end).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Who wants the result.
+    pub(crate) fn seats(&self) -> Seats {
+        self.seats.clone()
+    }
+
+    /// After an error, the key may belong to work that was started since.
+    fn leave(&self) {
+        let ours = self.answer.subscribe();
+        lock(&self.running).remove(&self.key, |run| run.answer.same_channel(&ours));
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Drop for Promise<K, V> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+async fn wait<V: Clone>(mut answer: watch::Receiver<Answer<V>>) -> Result<V, Error> {
+    let found = answer.wait_for(Option::is_some).await;
+    let found = found.ok().and_then(|answer| answer.clone());
+    found.unwrap_or_else(|| {
+        Err(Error::UpstreamFailed {
+            operation: "waiting for another request",
+            reason: "it ended without an answer".to_owned(),
+        })
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

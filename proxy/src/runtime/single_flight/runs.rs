@@ -1,0 +1,153 @@
+//! Which work is going on, for whom, and what of it ends when somebody else needs the place.
+//!
+//! Invariant: work that was told to end takes no place any more, but keeps its key until it is over:
+//! whoever begins it anew finds all that it left behind.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::{Answer, Whose};
+use crate::limits::{SHARES, UNWANTED_GRACE};
+use crate::runtime::party::Party;
+use crate::runtime::subscribers::Seats;
+
+/// All work of one kind.
+pub(super) struct Runs<K, V> {
+    by_key: HashMap<K, Run<V>>,
+    /// How much of it takes a place, by party; whoever has none has no entry.
+    places: HashMap<Party, usize>,
+    ended: u64,
+}
+
+/// Work that is going on.
+pub(super) struct Run<V> {
+    pub(super) answer: watch::Receiver<Answer<V>>,
+    pub(super) whose: Whose,
+    /// Who began it.
+    pub(super) party: Party,
+    /// Who wants its result.
+    pub(super) seats: Seats,
+    /// Tells it to end.
+    pub(super) end: watch::Sender<bool>,
+}
+
+/// How many places there are, and how many of them for one party.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) all: usize,
+    pub(super) each: usize,
+    /// How many are kept for parties that are no strangers.
+    pub(super) kept_for_known: usize,
+}
+
+impl<V> Run<V> {
+    pub(super) fn is_ending(&self) -> bool {
+        *self.end.borrow()
+    }
+
+    /// For how long nobody wanted it, when that is long enough to end it.
+    fn unwanted_for(&self) -> Option<Duration> {
+        let unwanted = self.seats.empty_for().filter(|time| *time >= UNWANTED_GRACE);
+        unwanted.filter(|_| !self.is_ending())
+    }
+}
+
+impl<K: Clone + Eq + Hash, V> Runs<K, V> {
+    pub(super) fn new() -> Self {
+        Self { by_key: HashMap::new(), places: HashMap::new(), ended: 0 }
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<&Run<V>> {
+        self.by_key.get(key)
+    }
+
+    /// How much work takes a place.
+    pub(super) fn count(&self) -> usize {
+        self.places.values().sum()
+    }
+
+    /// The most that one party has.
+    pub(super) fn largest(&self) -> usize {
+        self.places.values().copied().max().unwrap_or(0)
+    }
+
+    /// How much was told to end.
+    pub(super) const fn ended(&self) -> u64 {
+        self.ended
+    }
+
+    /// Makes room for one more of this party's, if need be by ending what nobody wants: their own when
+    /// they have their share, else of whoever has most. `false` when there is none.
+    pub(super) fn make_room(&mut self, party: &Party, bounds: Bounds) -> bool {
+        let (has, count) = (self.of(party), self.count());
+        // What this program does on its own is bounded where it does it.
+        let is_ours = *party == Party::Ourselves;
+        // Beside others nobody has more than is still free, so that a newcomer finds a place, however many
+        // came before it. A larger share that an operator set counts as it is.
+        let is_shared_out = bounds.each <= (bounds.all / SHARES).max(1);
+        let is_beside = is_shared_out && has > 0 && count > has;
+        let is_crowded = is_beside && has >= bounds.all.saturating_sub(count);
+        if !is_ours && (has >= bounds.each || is_crowded) {
+            return self.end_one(|run| &run.party == party);
+        }
+        if bounds.kept_for_known > 0 && party.is_stranger() {
+            let of_strangers = self.places.iter().filter(|(who, _)| who.is_stranger());
+            let taken: usize = of_strangers.map(|(_, count)| count).sum();
+            if taken >= bounds.all.saturating_sub(bounds.kept_for_known) {
+                return self.end_one(|run| run.party.is_stranger());
+            }
+        }
+        count < bounds.all || self.end_one(|_| true)
+    }
+
+    pub(super) fn insert(&mut self, key: K, run: Run<V>) {
+        *self.places.entry(run.party.clone()).or_default() += 1;
+        self.by_key.insert(key, run);
+    }
+
+    /// Forgets work when `is_it` is true of it.
+    pub(super) fn remove(&mut self, key: &K, is_it: impl FnOnce(&Run<V>) -> bool) {
+        if !self.by_key.get(key).is_some_and(is_it) {
+            return;
+        }
+        if let Some(run) = self.by_key.remove(key)
+            && !run.is_ending()
+        {
+            self.give_back(&run.party);
+        }
+    }
+
+    fn of(&self, party: &Party) -> usize {
+        self.places.get(party).copied().unwrap_or(0)
+    }
+
+    fn give_back(&mut self, party: &Party) {
+        if let Some(count) = self.places.get_mut(party) {
+            *count -= 1;
+            if *count == 0 {
+                self.places.remove(party);
+            }
+        }
+    }
+
+    /// Ends the one of these that nobody has wanted for longest, of the party that has most.
+    fn end_one(&mut self, may_end: impl Fn(&Run<V>) -> bool) -> bool {
+        let unwanted = self.by_key.iter().filter(|(_, run)| may_end(run));
+        let unwanted = unwanted.filter_map(|(key, run)| {
+            let time = run.unwanted_for()?;
+            Some(((self.of(&run.party), time), key))
+        });
+        let Some(key) = unwanted.max_by_key(|(rank, _)| *rank).map(|(_, key)| key.clone()) else {
+            return false;
+        };
+        let Some(run) = self.by_key.get(&key) else { return false };
+        run.end.send_replace(true);
+        let party = run.party.clone();
+        self.give_back(&party);
+        self.ended += 1;
+        true
+    }
+}

@@ -1,0 +1,338 @@
+//! How the proxy logs in to one upstream: the keys of the TOML table as types, so that what cannot
+//! be used is refused when it is read.
+//!
+//! Invariant: nothing here holds a secret but what `Source` was resolved to, and that shows none.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use wharf_oci::{DockerConfig, Kept, Login, Secret};
+
+use super::address::Address;
+
+/// The scope of Entra tokens for any registry of the public cloud.
+const SCOPE: &str = "https://containerregistry.azure.net/.default";
+
+/// Where the secret of a login comes from; nothing is read yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// No login.
+    Anonymous,
+    /// A user and a password that stay the same.
+    Password(Login),
+    /// `config.json` of Docker, with its credential helpers.
+    Docker {
+        /// The file.
+        path: PathBuf,
+        /// `HOST[:PORT]` of the upstream.
+        host: String,
+    },
+    /// An Entra identity.
+    Entra(Entra),
+}
+
+/// `docker_config`: `true` for the usual file, or the path of one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected true, false or the path of a config.json")]
+pub(crate) enum DockerConfigKey {
+    /// Whether the usual file is read.
+    Usual(bool),
+    /// The file itself.
+    At(PathBuf),
+}
+
+impl DockerConfigKey {
+    /// The file to read, if any.
+    pub(crate) fn path(&self) -> Result<Option<PathBuf>, String> {
+        let folder = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        match self {
+            Self::Usual(false) => Ok(None),
+            Self::At(path) => Ok(Some(path.clone())),
+            Self::Usual(true) => {
+                let docker = folder("DOCKER_CONFIG").map(PathBuf::from);
+                let home = || folder("HOME").map(|home| Path::new(&home).join(".docker"));
+                let docker = docker.or_else(home).ok_or(
+                    "docker_config = true needs DOCKER_CONFIG or HOME in the environment; or \
+                     write the path of the file",
+                )?;
+                Ok(Some(docker.join("config.json")))
+            }
+        }
+    }
+}
+
+/// Whether a file has something to say about this host; refuses one that cannot be read.
+pub(crate) fn has_docker_login(path: &Path, host: &str) -> Result<bool, String> {
+    let refuse = |reason: String| format!("docker_config {}: {reason}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let config = DockerConfig::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
+    match config.look_up(host).map_err(|error| refuse(error.to_string()))? {
+        Kept::Here(_) | Kept::Helper(_) => Ok(true),
+        Kept::Nowhere => Ok(false),
+    }
+}
+
+/// A secret's place: exactly one of `…_env` and `…_file`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SecretPlace {
+    /// An environment variable.
+    Variable(String),
+    /// The first line of a file.
+    File(PathBuf),
+}
+
+impl SecretPlace {
+    /// From two keys of which at most one may be given; `key` is what they start with.
+    pub(crate) fn from_keys(
+        key: &str,
+        variable: Option<String>,
+        file: Option<PathBuf>,
+    ) -> Result<Option<Self>, String> {
+        match (variable, file) {
+            (Some(_), Some(_)) => Err(format!("give {key}_env or {key}_file, not both")),
+            (Some(name), None) => Ok(Some(Self::Variable(name))),
+            (None, Some(path)) => Ok(Some(Self::File(path))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The secret, without the line break that files and scripts leave after it.
+    pub(crate) fn read(&self) -> Result<Secret, String> {
+        let text = match self {
+            Self::Variable(name) => std::env::var(name)
+                .map_err(|_| format!("environment has no {}", shown_variable(name)))?,
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        };
+        let secret = Secret::new(text.lines().next().unwrap_or_default());
+        if secret.is_empty() {
+            let place = match self {
+                Self::Variable(name) => format!("environment variable {name}"),
+                Self::File(path) => format!("the first line of {}", path.display()),
+            };
+            return Err(format!("{place} is empty"));
+        }
+        Ok(secret)
+    }
+}
+
+/// The name of a variable, unless it seems to be the password itself.
+fn shown_variable(name: &str) -> &str {
+    let allowed = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let is_name = !name.is_empty() && name.chars().all(allowed);
+    let hidden = "variable of the name that is given (not shown, since it is not in capitals and may be \
+                  the secret itself, which does not belong there)";
+    if is_name { name } else { hidden }
+}
+
+/// An Entra identity, with every part that its kind needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entra {
+    /// Who.
+    pub(crate) identity: Identity,
+    /// The tenant, told to the registry when it is known.
+    pub(crate) tenant: Option<String>,
+    /// What the Entra token is for.
+    pub(crate) scope: String,
+}
+
+/// An identity, and how it proves itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// An application with a secret.
+    ClientSecret {
+        /// The application, and where it logs in.
+        application: Application,
+        /// Its secret.
+        secret: Secret,
+    },
+    /// A Kubernetes service account.
+    Workload {
+        /// The application, and where it logs in.
+        application: Application,
+        /// The token of the service account; read again from time to time.
+        token_file: PathBuf,
+    },
+    /// The identity of the machine or of the app service.
+    Managed {
+        /// The user-assigned one with this client id; the system's own when not given.
+        client_id: Option<String>,
+    },
+    /// Whoever did `az login`.
+    AzureCli,
+}
+
+/// An application of Entra ID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Application {
+    /// Its tenant.
+    pub(crate) tenant: String,
+    /// Its client id.
+    pub(crate) client_id: String,
+    /// Where tokens are given out; the public cloud, or `AZURE_AUTHORITY_HOST`, when not given.
+    pub(crate) authority: Option<Address>,
+}
+
+/// `[upstream.entra]`, checked when it is read; secrets are fetched by `resolve`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "EntraKeys")]
+pub(crate) struct EntraTable(EntraKeys);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    ClientSecret,
+    WorkloadIdentity,
+    ManagedIdentity,
+    AzureCli,
+}
+
+/// The keys as they stand in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EntraKeys {
+    /// `client-secret`, `workload-identity`, `managed-identity` or `azure-cli`.
+    kind: Kind,
+    /// Tenant, by id or domain.
+    tenant: Option<String>,
+    /// Client id of the application or of the user-assigned identity.
+    client_id: Option<String>,
+    /// Environment variable that holds the client secret.
+    client_secret_env: Option<String>,
+    /// File whose first line is the client secret.
+    client_secret_file: Option<PathBuf>,
+    /// File with the token of the service account.
+    token_file: Option<PathBuf>,
+    /// `https://` address of another cloud's Entra ID.
+    authority: Option<Address>,
+    /// What the Entra token is for, in another cloud.
+    scope: Option<String>,
+}
+
+impl TryFrom<EntraKeys> for EntraTable {
+    type Error = String;
+
+    fn try_from(keys: EntraKeys) -> Result<Self, String> {
+        keys.check_kind()?;
+        SecretPlace::from_keys(
+            "client_secret",
+            keys.client_secret_env.clone(),
+            keys.client_secret_file.clone(),
+        )?;
+        if keys.authority.as_ref().is_some_and(|url| url.scheme() != "https") {
+            return Err(
+                "authority must be https://, such as https://login.microsoftonline.us".into()
+            );
+        }
+        let word = |text: &str, more: &str| {
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+        };
+        if keys.tenant.as_deref().is_some_and(|tenant| !word(tenant, ".-")) {
+            return Err("tenant is the id of a tenant, or its domain".into());
+        }
+        if keys.client_id.as_deref().is_some_and(|id| !word(id, "-")) {
+            return Err("client_id is the id of an application, or of an identity".into());
+        }
+        if keys.scope.as_deref().is_some_and(|scope| !word(scope, ".-_:/")) {
+            return Err(format!("scope is an address such as {SCOPE}"));
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl EntraTable {
+    /// The file with its secret, when it has one.
+    pub(crate) const fn secret_file(&self) -> Option<&PathBuf> {
+        self.0.client_secret_file.as_ref()
+    }
+}
+
+impl EntraKeys {
+    /// Refuses keys that mean nothing for this kind.
+    fn check_kind(&self) -> Result<(), String> {
+        let (name, allowed): (_, &[&str]) = match self.kind {
+            Kind::ClientSecret => (
+                "client-secret",
+                &["tenant", "client_id", "client_secret_env", "client_secret_file", "authority"],
+            ),
+            Kind::WorkloadIdentity => {
+                ("workload-identity", &["tenant", "client_id", "token_file", "authority"])
+            }
+            Kind::ManagedIdentity => ("managed-identity", &["tenant", "client_id"]),
+            Kind::AzureCli => ("azure-cli", &["tenant"]),
+        };
+        let given = [
+            ("tenant", self.tenant.is_some()),
+            ("client_id", self.client_id.is_some()),
+            ("client_secret_env", self.client_secret_env.is_some()),
+            ("client_secret_file", self.client_secret_file.is_some()),
+            ("token_file", self.token_file.is_some()),
+            ("authority", self.authority.is_some()),
+        ];
+        let stray = given.iter().find(|(key, given)| *given && !allowed.contains(key));
+        match stray {
+            Some((key, _)) => Err(format!(
+                "kind = \"{name}\" takes no {key}; it takes {} and scope",
+                allowed.join(", ")
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// A key, or what Kubernetes or a shell has put into the environment instead.
+    fn or_variable(given: Option<&String>, key: &str, variable: &str) -> Result<String, String> {
+        let found = given.cloned().or_else(|| std::env::var(variable).ok());
+        found
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| format!("write {key} into [upstream.entra], or set {variable}"))
+    }
+
+    fn application(&self) -> Result<Application, String> {
+        Ok(Application {
+            tenant: Self::or_variable(self.tenant.as_ref(), "tenant", "AZURE_TENANT_ID")?,
+            client_id: Self::or_variable(self.client_id.as_ref(), "client_id", "AZURE_CLIENT_ID")?,
+            authority: self.authority.clone(),
+        })
+    }
+}
+
+impl EntraTable {
+    /// The identity with everything that it needs: keys, what stands in for them in the
+    /// environment, and the secret.
+    pub(crate) fn resolve(&self) -> Result<Entra, String> {
+        let keys = &self.0;
+        let identity = match keys.kind {
+            Kind::ClientSecret => {
+                let (variable, file) = (&keys.client_secret_env, &keys.client_secret_file);
+                let place =
+                    SecretPlace::from_keys("client_secret", variable.clone(), file.clone())?;
+                let place = place.ok_or(
+                    "kind = \"client-secret\" needs client_secret_env or client_secret_file",
+                )?;
+                Identity::ClientSecret { application: keys.application()?, secret: place.read()? }
+            }
+            Kind::WorkloadIdentity => {
+                let given = keys.token_file.as_ref().map(|path| path.display().to_string());
+                let variable = "AZURE_FEDERATED_TOKEN_FILE";
+                let token_file =
+                    PathBuf::from(EntraKeys::or_variable(given.as_ref(), "token_file", variable)?);
+                SecretPlace::File(token_file.clone()).read()?;
+                Identity::Workload { application: keys.application()?, token_file }
+            }
+            Kind::ManagedIdentity => Identity::Managed { client_id: keys.client_id.clone() },
+            Kind::AzureCli => Identity::AzureCli,
+        };
+        let of_application = match &identity {
+            Identity::ClientSecret { application, .. } | Identity::Workload { application, .. } => {
+                Some(application.tenant.clone())
+            }
+            Identity::Managed { .. } | Identity::AzureCli => None,
+        };
+        let tenant = of_application.or_else(|| keys.tenant.clone());
+        let scope = keys.scope.clone().unwrap_or_else(|| SCOPE.to_owned());
+        Ok(Entra { identity, tenant, scope })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Which proxy leads outside: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in both cases, read as the
+//! programs of containers beside us read them (Go's `golang.org/x/net/http/httpproxy`).
+//!
+//! Invariants: a proxy that cannot be used is refused, never passed by; its login shows in nothing but
+//! the header that it is for. This machine and its links are never asked for through a proxy.
+
+mod exceptions;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, Uri};
+use percent_encoding::percent_decode_str;
+use url::{Host, Url};
+
+use super::address::has_login;
+use crate::settings::error::ConfigError;
+use exceptions::Exceptions;
+
+/// Variables, the first that is set and not empty counts.
+const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
+const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
+const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
+
+/// How connections leave this machine.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Egress {
+    http: Option<Proxy>,
+    https: Option<Proxy>,
+    exceptions: Exceptions,
+    /// A variable that is set and means nothing here.
+    unused: Option<&'static str>,
+}
+
+/// An HTTP proxy.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Proxy {
+    /// Without a login.
+    uri: Uri,
+    /// `Proxy-Authorization`.
+    authorization: Option<HeaderValue>,
+}
+
+impl Egress {
+    /// As the environment says.
+    pub(crate) fn of_environment() -> Result<Arc<Self>, ConfigError> {
+        Self::of(|name| std::env::var(name).ok()).map(Arc::new)
+    }
+
+    pub(crate) fn of(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let set = |names: [&'static str; 2]| {
+            let value = |name| variable(name).filter(|value: &String| !value.trim().is_empty());
+            names.into_iter().find_map(|name| Some((name, value(name)?)))
+        };
+        let proxy = |names| {
+            set(names).map(|(variable, value)| {
+                let refused = |reason| ConfigError::Egress { variable, reason };
+                Proxy::parse(value.trim()).map_err(refused)
+            })
+        };
+        let (http, https) = (proxy(HTTP).transpose()?, proxy(HTTPS).transpose()?);
+        let exceptions = set(NO).map(|(_, value)| Exceptions::parse(&value)).unwrap_or_default();
+        let is_unused = http.is_none() && https.is_none();
+        let unused = set(ALL).map(|(name, _)| name).filter(|_| is_unused);
+        Ok(Self { http, https, exceptions, unused })
+    }
+
+    /// The proxy through which this address is asked for; `None` when it is asked for directly.
+    pub(crate) fn proxy_for(&self, uri: &Uri) -> Option<&Proxy> {
+        let (proxy, port) = match uri.scheme_str() {
+            Some("https") => (self.https.as_ref()?, 443),
+            _ => (self.http.as_ref()?, 80),
+        };
+        let host = uri.host()?.trim_end_matches('.').to_ascii_lowercase();
+        let port = uri.port_u16().unwrap_or(port);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_direct = match bare.parse::<IpAddr>() {
+            Ok(address) => is_near(address) || self.exceptions.has_address(address, port),
+            Err(_) => is_this_machine(&host) || self.exceptions.has_name(&host, port),
+        };
+        (!is_direct).then_some(proxy)
+    }
+
+    /// The same for an address that was parsed otherwise.
+    pub(crate) fn leads_to(&self, url: &Url) -> bool {
+        let uri: Option<Uri> = url.as_str().parse().ok();
+        uri.is_some_and(|uri| self.proxy_for(&uri).is_some())
+    }
+
+    /// Says in the log how connections leave.
+    pub(crate) fn announce(&self) {
+        for (scheme, proxy) in [("https", &self.https), ("http", &self.http)] {
+            if let Some(proxy) = proxy {
+                tracing::info!(%proxy, scheme, "connections to others go through a proxy");
+            }
+        }
+        if (self.http.is_some() || self.https.is_some()) && !self.exceptions.is_empty() {
+            tracing::info!(no_proxy = %self.exceptions, "connections that go through no proxy");
+        }
+        for entry in self.exceptions.ignored() {
+            tracing::warn!(
+                entry,
+                "NO_PROXY: the entry of this number is no host, address or network, and is ignored; \
+                 write HOST, HOST:PORT, .DOMAIN or ADDRESS/BITS"
+            );
+        }
+        if let Some(variable) = self.unused {
+            tracing::warn!(variable, "is not used; set HTTPS_PROXY and HTTP_PROXY");
+        }
+    }
+}
+
+/// Whoever is asked for through a proxy by such an address is another one than was meant: this machine,
+/// or what is on its link, such as the metadata service of its cloud.
+fn is_near(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
+        IpAddr::V6(address) => address.is_loopback() || address.is_unicast_link_local(),
+    }
+}
+
+/// RFC 6761 §6.3.
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+impl Proxy {
+    /// Where it listens.
+    pub(crate) const fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// What it is shown: `Proxy-Authorization`.
+    pub(crate) const fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
+    /// `http://[USER:PASSWORD@]HOST[:PORT]`, or `https://`; without a scheme `http://` is meant. The
+    /// reason why not repeats nothing of the text.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "write http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST \
+                            where the proxy wants a login";
+        let whole = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let mut url = Url::parse(&whole).map_err(|_| FORM)?;
+        if url.scheme().starts_with("socks") {
+            return Err("proxies of the kind SOCKS are not supported; name one that speaks HTTP");
+        }
+        let is_bare = matches!(url.path(), "" | "/") && url.query().is_none();
+        if !matches!(url.scheme(), "http" | "https") || !is_bare || url.fragment().is_some() {
+            return Err(FORM);
+        }
+        let authorization = has_login(&url).then(|| authorization(&url)).transpose()?;
+        // What cannot have them has no host either.
+        url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| FORM)?;
+        if matches!(url.host(), None | Some(Host::Domain(""))) {
+            return Err(FORM);
+        }
+        Ok(Self { uri: url.as_str().parse().map_err(|_| FORM)?, authorization })
+    }
+}
+
+/// Basic (RFC 7617), of a login that is percent-encoded in its address (RFC 3986 §3.2.1).
+fn authorization(url: &Url) -> Result<HeaderValue, &'static str> {
+    let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
+    pair.push(b':');
+    pair.extend(percent_decode_str(url.password().unwrap_or_default()));
+    let text = format!("Basic {}", STANDARD.encode(pair));
+    let mut value = HeaderValue::try_from(text).map_err(|_| "its login cannot be sent")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.uri.to_string().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+#[cfg(test)]
+mod tests;

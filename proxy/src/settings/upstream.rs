@@ -1,0 +1,494 @@
+//! One registry behind the proxy: its address, its secrets, its authorities.
+//!
+//! Invariant: what passed `check` can be used; secrets come from the environment or from files.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use serde::Deserialize;
+use url::{Position, Url};
+use wharf_oci::{Algorithm, Digest, Digester, Login, RepoName, Tag};
+
+use super::address::{self, Address, AddressError};
+use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, has_docker_login};
+use super::outbound_proxy::Egress;
+use super::patterns::{HostPattern, TagPattern, TagRule};
+use crate::limits::{
+    ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, SILENCE_TIMEOUT,
+    STALL_TIMEOUT, TAG_TTL, UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
+};
+use crate::runtime::min_rate::MinRate;
+use crate::settings::error::ConfigError;
+
+/// One registry behind the proxy.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpstreamConfig {
+    /// Names that start with it go there, without it; all names when not given.
+    #[serde(default)]
+    pub prefix: Option<RepoName>,
+    /// `https://host[:port]`, or `http://` for one on this machine.
+    pub url: Address,
+    /// User name for Basic or for the token server.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// Environment variable that holds the password.
+    #[serde(default)]
+    pub password_env: Option<String>,
+    /// File whose first line is the password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// `true` for the login that `docker login` or a credential helper keeps for this host, or the
+    /// path of another `config.json`.
+    #[serde(default)]
+    docker_config: Option<DockerConfigKey>,
+    /// An Entra identity (`[upstream.entra]`); for Azure Container Registry only.
+    #[serde(default)]
+    entra: Option<EntraTable>,
+    /// Further certificate authorities, PEM; also for Entra ID.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// How long a tag is served without asking.
+    #[serde(default)]
+    tag_ttl_seconds: Option<u64>,
+    /// The same for tags of a pattern; the first that fits counts.
+    #[serde(default, rename = "tag_ttl")]
+    tag_ttls: Vec<TagTtl>,
+    /// How long "not there" is believed without asking again.
+    #[serde(default)]
+    negative_ttl_seconds: Option<u64>,
+    /// Registry hosts whose content is here, as clients name them in `?ns=`; `*.example.com` is any
+    /// host below, when `url` is `https://*`.
+    #[serde(default)]
+    pub(crate) namespaces: Vec<HostPattern>,
+    /// Hosts of private networks to which its redirects may lead all the same.
+    #[serde(default)]
+    redirect_hosts: Vec<HostPattern>,
+    /// Whether names that nobody else serves go there, of an upstream with `namespaces`: dockerd
+    /// asks its mirrors without saying for which registry. One without `prefix` and `namespaces`
+    /// gets them anyway.
+    #[serde(default)]
+    pub(crate) default: bool,
+    /// How pushes get there: `"through"` or `"staged"`.
+    #[serde(default)]
+    pub push: PushMode,
+    /// How long a connection may take.
+    #[serde(default)]
+    connect_timeout_seconds: Option<u64>,
+    /// How long an answer may take to begin.
+    #[serde(default)]
+    answer_timeout_seconds: Option<u64>,
+    /// How long a body may stay under `min_bytes_per_second`.
+    #[serde(default)]
+    stall_timeout_seconds: Option<u64>,
+    /// How long a body may stand still, counted from its last byte.
+    #[serde(default)]
+    silence_timeout_seconds: Option<u64>,
+    /// The least rate of a body.
+    #[serde(default)]
+    min_bytes_per_second: Option<u64>,
+    /// Requests that read, at once.
+    #[serde(default)]
+    max_reads: Option<u32>,
+    /// Requests that write, at once.
+    #[serde(default)]
+    max_writes: Option<u32>,
+    /// Whether HTTP/2 is offered to an encrypted upstream.
+    #[serde(default)]
+    http2: Option<bool>,
+    /// Tags that are put once and then stay what they are; repositories by their names there.
+    #[serde(default)]
+    write_once_tags: Vec<TagRule>,
+    /// Whether such tags and their manifests are locked at the upstream too, as ACR can.
+    #[serde(default)]
+    lock_tags: bool,
+    /// Whether a caller chose its host, among those that a pattern stands for.
+    #[serde(skip)]
+    is_of_caller: bool,
+    /// Which proxy leads there; of the environment.
+    #[serde(skip)]
+    egress: Arc<Egress>,
+}
+
+/// How pushes get to an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PushMode {
+    /// While they arrive: a blob is answered when the upstream has it.
+    #[default]
+    Through,
+    /// Later: a blob is answered when it is durable here, a manifest when all that it names is there.
+    Staged,
+}
+
+/// How long tags of a pattern are served without asking.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TagTtl {
+    pattern: TagPattern,
+    seconds: u64,
+}
+
+/// How patient the proxy is with one upstream, and how much it asks at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the beginning of an answer.
+    pub answer: Duration,
+    /// For a body.
+    pub min_rate: MinRate,
+    /// Requests that read, at once.
+    pub reads_max: u32,
+    /// Requests that write, at once.
+    pub writes_max: u32,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+impl std::str::FromStr for UpstreamConfig {
+    type Err = ConfigError;
+
+    /// `[PREFIX=]URL`, as on the command line. Credentials for it come from the environment:
+    /// `WHARFD_UPSTREAM_USERNAME` and `WHARFD_UPSTREAM_PASSWORD`, when both are set.
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let shown = address::repeatable(text).to_owned();
+        let refuse = |reason: String| ConfigError::Upstream { text: shown.clone(), reason };
+        let (prefix, url) = match text.split_once('=') {
+            Some((prefix, url)) if !prefix.contains(':') => (Some(prefix), url),
+            _ => (None, text),
+        };
+        let prefix = prefix.map(str::parse).transpose();
+        let prefix = prefix.map_err(|error: wharf_oci::ParseError| refuse(error.to_string()))?;
+        let url = url.parse().map_err(|error: AddressError| refuse(error.to_string()))?;
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let username = set(USERNAME_VARIABLE).filter(|_| set(PASSWORD_VARIABLE).is_some());
+        let upstream = Self {
+            prefix,
+            url,
+            password_env: username.is_some().then(|| PASSWORD_VARIABLE.to_owned()),
+            username,
+            password_file: None,
+            docker_config: None,
+            entra: None,
+            ca_file: None,
+            tag_ttl_seconds: None,
+            tag_ttls: Vec::new(),
+            negative_ttl_seconds: None,
+            namespaces: Vec::new(),
+            redirect_hosts: Vec::new(),
+            default: false,
+            push: PushMode::default(),
+            connect_timeout_seconds: None,
+            answer_timeout_seconds: None,
+            stall_timeout_seconds: None,
+            silence_timeout_seconds: None,
+            min_bytes_per_second: None,
+            max_reads: None,
+            max_writes: None,
+            http2: None,
+            write_once_tags: Vec::new(),
+            lock_tags: false,
+            is_of_caller: false,
+            egress: Arc::default(),
+        };
+        upstream.check()?;
+        Ok(upstream)
+    }
+}
+
+/// Credentials of upstreams that are given on the command line.
+const USERNAME_VARIABLE: &str = "WHARFD_UPSTREAM_USERNAME";
+const PASSWORD_VARIABLE: &str = "WHARFD_UPSTREAM_PASSWORD";
+
+/// Where Docker Hub answers the registry API.
+const DOCKER_HUB_REGISTRY: &str = "registry-1.docker.io";
+/// Under which `docker login` keeps its login.
+const DOCKER_HUB_LOGIN: &str = "index.docker.io";
+
+impl UpstreamConfig {
+    /// How long this tag is served without asking.
+    #[must_use]
+    pub fn tag_ttl(&self, tag: &Tag) -> Duration {
+        let of_pattern = self.tag_ttls.iter().find(|ttl| ttl.pattern.fits(tag));
+        let seconds = of_pattern.map(|ttl| ttl.seconds).or(self.tag_ttl_seconds);
+        seconds.map_or(TAG_TTL, Duration::from_secs)
+    }
+
+    /// Tags that are put once.
+    pub(crate) fn write_once_tags(&self) -> &[TagRule] {
+        &self.write_once_tags
+    }
+
+    /// Whether they are locked at the upstream.
+    pub(crate) const fn locks_tags(&self) -> bool {
+        self.lock_tags
+    }
+
+    /// Hosts to which it may lead although their addresses are not public.
+    pub(crate) fn redirect_hosts(&self) -> &[HostPattern] {
+        &self.redirect_hosts
+    }
+
+    /// Whether a caller chose its host: then it may be in a private network only when that is listed.
+    pub(crate) const fn is_of_caller(&self) -> bool {
+        self.is_of_caller
+    }
+
+    /// Which proxy leads there.
+    pub(crate) const fn egress(&self) -> &Arc<Egress> {
+        &self.egress
+    }
+
+    /// It is reached as the environment says.
+    pub(crate) fn through(&mut self, egress: &Arc<Egress>) {
+        self.egress = Arc::clone(egress);
+    }
+
+    /// How long "not there" is believed.
+    #[must_use]
+    pub fn negative_ttl(&self) -> Duration {
+        self.negative_ttl_seconds.map_or(NEGATIVE_TTL, Duration::from_secs)
+    }
+
+    pub(crate) fn patience(&self) -> Patience {
+        let seconds = |given: Option<u64>, default| {
+            given.map_or(default, |seconds| Duration::from_secs(seconds.max(1)))
+        };
+        // Who says how slow a body may be has said how long it may be silent.
+        let silence = self.silence_timeout_seconds.or(self.stall_timeout_seconds);
+        Patience {
+            connect: seconds(self.connect_timeout_seconds, CONNECT_TIMEOUT),
+            answer: seconds(self.answer_timeout_seconds, ANSWER_TIMEOUT),
+            min_rate: MinRate {
+                window: seconds(self.stall_timeout_seconds, STALL_TIMEOUT),
+                bytes_per_second: self.min_bytes_per_second.unwrap_or(BYTES_PER_SECOND_MIN),
+                silence: Some(seconds(silence, SILENCE_TIMEOUT)),
+            },
+            reads_max: self.max_reads.unwrap_or(UPSTREAM_READS_MAX).max(1),
+            writes_max: self.max_writes.unwrap_or(UPSTREAM_WRITES_MAX).max(1),
+            http2: self.http2.unwrap_or(true),
+        }
+    }
+
+    /// Whether the proxy has a login of its own there.
+    pub(crate) const fn has_login(&self) -> bool {
+        self.username.is_some() || self.docker_config.is_some() || self.entra.is_some()
+    }
+
+    /// `HOST` or `HOST:PORT`, as it stands in the names of images.
+    #[must_use]
+    pub(crate) fn authority(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// Where its API is. `docker.io` is what people call Docker Hub; its registry has another name.
+    #[must_use]
+    pub(crate) fn endpoint(&self) -> Url {
+        let mut url = self.url.to_url();
+        if self.is_docker_hub() {
+            let _ = url.set_host(Some(DOCKER_HUB_REGISTRY));
+        }
+        url
+    }
+
+    fn is_docker_hub(&self) -> bool {
+        let names_it = matches!(self.url.host_str(), Some("docker.io" | "index.docker.io"));
+        names_it && self.url.scheme() == "https" && self.url.port().is_none()
+    }
+
+    /// `HOST[:PORT]` under which logins for it are kept.
+    fn login_host(&self) -> String {
+        if self.is_docker_hub() {
+            return DOCKER_HUB_LOGIN.to_owned();
+        }
+        self.url[Position::BeforeHost..Position::AfterPort].to_owned()
+    }
+
+    /// Whether it stands for any host that fits, not for one.
+    #[must_use]
+    pub fn is_template(&self) -> bool {
+        self.url.host_str() == Some("*")
+    }
+
+    /// Its name in metrics: the address as it is configured.
+    #[must_use]
+    pub(crate) fn label(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// Says in the log what it lets callers do that its writer may not have meant.
+    pub(crate) fn announce(&self) {
+        if self.namespaces.iter().any(HostPattern::is_any) {
+            tracing::warn!(
+                upstream = %self.url,
+                "namespaces = [\"*\"]: whoever may pull here makes this server ask any registry on the \
+                 internet; name those that are meant, such as \"*.azurecr.io\""
+            );
+        }
+    }
+
+    /// A digest of what the files hold that this names; a change of it is a change of configuration. Of
+    /// one that cannot be read it is that of nothing.
+    #[must_use]
+    pub(crate) fn fingerprint(&self) -> Digest {
+        let own = [&self.password_file, &self.ca_file].into_iter().flatten();
+        let mut held = Vec::new();
+        for path in own.chain(self.entra.as_ref().and_then(EntraTable::secret_file)) {
+            held.extend(std::fs::read(path).unwrap_or_default());
+            held.push(0);
+        }
+        Digester::digest(Algorithm::Sha256, &held)
+    }
+
+    /// The upstream of one host that fits this template.
+    #[must_use]
+    pub(crate) fn for_host(&self, host: &str) -> Option<Self> {
+        let url = format!("{}://{host}", self.url.scheme()).parse().ok()?;
+        let is_of_caller = !self.namespaces.iter().any(|pattern| pattern.names(host));
+        Some(Self { url, is_of_caller, ..self.clone() })
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let refuse = |reason: &str| ConfigError::Upstream {
+            text: self.url.to_string(),
+            reason: reason.to_owned(),
+        };
+        if self.url.path() != "/" || self.url.query().is_some() || self.url.fragment().is_some() {
+            let reason = "only scheme, host and port; a path is not supported, nor a query, and not \
+                          shown: it may hold a secret";
+            let text = self.url.origin().to_owned();
+            return Err(ConfigError::Upstream { text, reason: reason.to_owned() });
+        }
+        if self.lock_tags && self.write_once_tags.is_empty() {
+            return Err(refuse("lock_tags locks write-once tags; give write_once_tags"));
+        }
+        self.check_namespaces().map_err(refuse)?;
+        self.credentials()?;
+        self.tls().map(|_| ())
+    }
+
+    fn check_namespaces(&self) -> Result<(), &'static str> {
+        if self.is_template() && (self.username.is_some() || self.entra.is_some()) {
+            return Err(
+                "such credentials would be shown to every registry that https://* stands for",
+            );
+        }
+        if self.default && (self.is_template() || self.prefix.is_some()) {
+            return Err("`default` is for an upstream without prefix and patterns");
+        }
+        let patterns = self.namespaces.iter().filter(|host| host.is_pattern()).count();
+        match (self.is_template(), patterns) {
+            (true, 0) => Err("https://* needs `namespaces`, such as [\"*.azurecr.io\"]"),
+            (true, _) if self.prefix.is_some() => {
+                Err("https://* stands for many registries, so it takes no prefix")
+            }
+            (false, 1..) => Err("a namespace with * needs the address https://*"),
+            _ => Ok(()),
+        }
+    }
+
+    /// How to log in, with every secret that stays the same fetched from where it is.
+    pub(crate) fn credentials(&self) -> Result<Source, ConfigError> {
+        let refuse = |reason: String| ConfigError::Secret { url: self.url.to_string(), reason };
+        let place = SecretPlace::from_keys(
+            "password",
+            self.password_env.clone(),
+            self.password_file.clone(),
+        );
+        let password = match (&self.username, place.map_err(refuse)?) {
+            (Some(username), Some(place)) => {
+                Some(Login::basic(username, place.read().map_err(refuse)?))
+            }
+            (None, None) => None,
+            (Some(_), None) => {
+                return Err(refuse("a username needs password_env or password_file".into()));
+            }
+            (None, Some(_)) => return Err(refuse("a password needs a username".into())),
+        };
+        let docker = self.docker_config.as_ref().map(DockerConfigKey::path);
+        let docker = docker.transpose().map_err(refuse)?.flatten();
+        match (password, docker, &self.entra) {
+            (None, None, None) => Ok(Source::Anonymous),
+            (Some(login), None, None) => Ok(Source::Password(login)),
+            (None, Some(path), None) => {
+                let host = self.login_host();
+                if has_docker_login(&path, &host).map_err(refuse)? {
+                    return Ok(Source::Docker { path, host });
+                }
+                // Of the hosts that a pattern stands for, some have a login; the others have none.
+                if self.namespaces.iter().any(HostPattern::is_pattern) {
+                    return Ok(Source::Anonymous);
+                }
+                let reason = format!("it has no login for {host}; run docker login {host}");
+                Err(refuse(format!("docker_config {}: {reason}", path.display())))
+            }
+            (None, None, Some(entra)) => entra.resolve().map(Source::Entra).map_err(refuse),
+            _ => Err(refuse(
+                "more than one login; give username, docker_config or [upstream.entra]".into(),
+            )),
+        }
+    }
+
+    /// The system's authorities and those of `ca_file`.
+    pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, ConfigError> {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = &self.ca_file {
+            let unreadable = |error: &dyn std::fmt::Display| ConfigError::Upstream {
+                text: self.url.to_string(),
+                reason: format!("ca_file {}: {error}", path.display()),
+            };
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
+            for certificate in certificates {
+                let certificate = certificate.map_err(|error| unreadable(&error))?;
+                roots.add(certificate).map_err(|error| unreadable(&error))?;
+            }
+        }
+        let provider = rustls::crypto::ring::default_provider();
+        rustls::ClientConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+            .map_err(|error| ConfigError::Upstream {
+                text: self.url.to_string(),
+                reason: error.to_string(),
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upstream_of_the_command_line_may_have_a_prefix() {
+        let plain: UpstreamConfig = "https://acme.azurecr.io".parse().unwrap();
+        assert_eq!(plain.prefix, None);
+        let prefixed: UpstreamConfig = "team/a=https://acme.azurecr.io".parse().unwrap();
+        assert_eq!(prefixed.prefix.unwrap().as_str(), "team/a");
+        assert!("acme.azurecr.io".parse::<UpstreamConfig>().is_err());
+        assert!("A=https://acme.azurecr.io".parse::<UpstreamConfig>().is_err());
+    }
+    #[test]
+    fn docker_hub_is_asked_where_its_registry_is() {
+        let upstream = |text: &str| text.parse::<UpstreamConfig>().unwrap();
+        for text in ["https://docker.io", "https://index.docker.io/"] {
+            let hub = upstream(text);
+            assert_eq!(hub.endpoint().as_str(), "https://registry-1.docker.io/");
+            assert_eq!(hub.login_host(), "index.docker.io");
+            // Clients and metrics call it what the configuration calls it.
+            assert!(text.starts_with(&hub.label()) && text.contains(&hub.authority()));
+        }
+        for text in ["https://docker.io:5000", "http://docker.io", "https://mirror.docker.io.test"]
+        {
+            let other = upstream(text);
+            assert_eq!(other.endpoint(), *other.url, "{text}");
+        }
+    }
+}
