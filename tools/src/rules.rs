@@ -1,8 +1,8 @@
-//! The rules of the marketplace: what each says, where that is written, how to satisfy it, and the
-//! check itself. A rule and its check stand together, so the catalogue lists exactly what is checked.
+//! The rules of the marketplace: each has its text, its source, its fix and its check. A rule and
+//! its check stand together, so the catalogue lists exactly the rules in force.
 //!
-//! Invariant: checks only look. They read no file and no network; what they need is in the views
-//! that they get, so a run over the same input gives the same findings.
+//! Invariant: checks only look. They read no file and no network, only the views given to them, so
+//! a run over the same input gives the same findings.
 
 mod application;
 mod application_manifest;
@@ -89,7 +89,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// The word that people and reports read.
+    /// The word for people and reports.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl Severity {
     }
 }
 
-/// Which value counts where Microsoft's pages contradict each other.
+/// The value to apply where Microsoft's pages contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     /// Warn by the narrower value, fail by the wider one
@@ -108,53 +108,47 @@ pub enum Profile {
     Lenient,
 }
 
-/// A rule.
 pub struct Rule {
     /// Its name for good: never renumbered, never used again.
     pub id: &'static str,
-    /// What must hold, in a few words.
+    /// The requirement, in a few words.
     pub title: &'static str,
-    /// The most that a finding of it weighs.
+    /// The highest severity of its findings.
     pub severity: Severity,
     /// Where it is written: keys and pages of Microsoft's documentation, or INFERENCE.
     pub source: &'static str,
     /// Why it matters.
     pub why: &'static str,
-    /// What to do about a finding.
+    /// The advice for a finding.
     pub fix: &'static str,
-    /// The check.
     pub check: Check,
 }
 
-/// A check, by what it looks at.
+/// A check, by its input.
 pub enum Check {
     /// The offer file.
     Offer(fn(&OfferView<'_>, &mut Judge<'_>)),
-    /// One image.
     Image(fn(&ImageView<'_>, &mut Judge<'_>)),
-    /// The waivers.
     Waivers(fn(&WaiverView<'_>, &mut Judge<'_>)),
 }
 
-/// What an offer rule looks at.
+/// The input of an offer rule.
 pub struct OfferView<'a> {
     /// The file with its places.
     pub file: &'a OfferFile,
-    /// What it says.
     pub offer: &'a Offer,
     /// Its texts and pictures.
     pub content: &'a Content,
-    /// What was given besides.
+    /// The input given besides the offer.
     pub evidence: &'a Evidence,
 }
 
-/// What an image rule looks at.
+/// The input of an image rule.
 pub struct ImageView<'a> {
-    /// The image.
     pub facts: &'a ImageFacts,
-    /// What an offer says of it, if one is at hand.
+    /// The image's entry in the offer, if an offer is at hand.
     pub plan: Option<&'a PlanImage>,
-    /// What was given besides.
+    /// The input given besides the image.
     pub evidence: &'a Evidence,
 }
 
@@ -211,7 +205,7 @@ pub fn find(id: &str) -> Option<&'static Rule> {
     all().find(|rule| rule.id.eq_ignore_ascii_case(id))
 }
 
-/// What the offer rules find, in the order of the catalogue.
+/// The findings of the offer rules, in the order of the catalogue.
 #[must_use]
 pub fn judge_offer(
     file: &OfferFile,
@@ -231,7 +225,8 @@ pub fn judge_offer(
     judgement
 }
 
-/// What the image rules find. `offer` is the file with the place of the image among its images.
+/// The findings of the image rules. `offer` is the file with the place of the image among its
+/// images.
 #[must_use]
 pub fn judge_image(
     facts: &ImageFacts,
@@ -253,8 +248,8 @@ pub fn judge_image(
     judgement
 }
 
-/// What PLN-006 finds between images: a manifest that two plans share. Each image comes with its
-/// place among those of the offer, if it has one.
+/// The findings of PLN-006 between images: a manifest shared by two plans. Each image comes with
+/// its place among those of the offer, if it has one.
 #[must_use]
 pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]) -> Judgement {
     let Some(rule) = find("PLN-006") else { return Judgement::default() };
@@ -266,7 +261,7 @@ pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]
             let digest = image.descriptor.digest;
             let owner = *owners.entry(digest).or_insert(place);
             let (Some(at), Some(other)) = (file.image(place), file.image(owner)) else { continue };
-            // Plans of images are sold by their images; charts may share what they are made of.
+            // Plans of images are sold by their images; charts may share images.
             if owner != place && at.name.is_none() && other.name.is_none() {
                 let message = format!("the plan `{}` has the image {digest} too", other.id);
                 judge.error(&at.key, message);
@@ -276,8 +271,8 @@ pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]
     judge.finish()
 }
 
-/// What IMG-048 finds between texts and images. Each image comes with its place among those of the
-/// offer.
+/// The findings of IMG-048 between texts and images. Each image comes with its place among those of
+/// the offer.
 #[must_use]
 pub fn judge_claims(
     file: &OfferFile,
@@ -290,8 +285,8 @@ pub fn judge_claims(
     judge.finish()
 }
 
-/// What TEC-017 finds between images and the ledger: a version tag that is live and would point at
-/// something else. Each image comes with its place among those of the offer.
+/// The findings of TEC-017 between images and the ledger: a live version tag with another digest.
+/// Each image comes with its place among those of the offer.
 #[must_use]
 pub fn judge_published(
     file: &OfferFile,
@@ -306,7 +301,7 @@ pub fn judge_published(
     judge.finish()
 }
 
-/// What reports of scanners come to that belong to none of the images.
+/// The findings of scanner reports without an image in this run.
 #[must_use]
 pub fn judge_scans(
     evidence: &Evidence,

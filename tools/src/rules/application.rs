@@ -1,4 +1,4 @@
-//! Rules K8S: what the files of an application have in common, and how rules look at them. The rules
+//! Rules K8S: the common part of an application's files, and the view of them for rules. The rules
 //! about each file are in `application_manifest`, `application_template` and `application_ui`.
 
 use std::cell::Cell;
@@ -9,7 +9,8 @@ use crate::application::{Application, Source};
 use crate::offer::model::{Cluster, KubernetesPlan, Offer};
 use crate::offer::spots::Spot;
 
-/// Most findings of one rule about one plan: who repeats one fault a thousand times reads it once.
+/// Most findings of one rule about one plan: a fault repeated a thousand times is reported a few
+/// times.
 const FINDINGS_MAX: usize = 20;
 /// Longest type of a cluster extension, in characters.
 const EXTENSION_TYPE_CHARS_MAX: usize = 50;
@@ -63,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// A plan whose files are looked at.
+/// A plan under check, with its files.
 pub(super) struct Seen<'a> {
     pub(super) place: usize,
     pub(super) offer: &'a Offer,
@@ -182,7 +183,7 @@ fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-/// What the manifest supports; a manifest that says nothing supports AKS.
+/// The cluster kinds in the manifest; a manifest without the key supports AKS.
 fn supported(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     let Some(manifest) = &seen.application.manifest.content else { return };
     let wanted = &seen.plan.clusters;
@@ -216,7 +217,7 @@ fn supported(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// What the ARM template installs the extension in, where its text says that.
+/// The scope of the extension in the ARM template, where its text states one.
 fn scoped(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for extension in &template.extensions {

@@ -1,4 +1,4 @@
-//! Rules K8S about `manifest.yaml`: its keys, and what must be as the offer has it.
+//! Rules K8S about `manifest.yaml`: its keys, and its agreement with the offer.
 
 use super::application::{Seen, each};
 use super::{Check, Judge, OfferView, Rule, Severity};
@@ -181,7 +181,7 @@ fn meant(manifest: &RelativePath, written: &str) -> Vec<String> {
     parts(&format!("{folder}/{written}"))
 }
 
-/// The parts of a path without `.` and without what `..` takes back.
+/// The parts of a path, with `.` and `..` resolved.
 fn parts(path: &str) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for part in path.split('/') {
@@ -261,7 +261,8 @@ fn is_scope(at: &Placed<String>) -> bool {
     matches!(at.value.as_str(), "cluster" | "namespace")
 }
 
-/// Where the ARM template installs the extension. Without a scope it is that of the registration.
+/// Where the ARM template installs the extension. Without a scope it is the scope of the
+/// registration.
 fn installed(seen: &Seen<'_>, judge: &mut Judge<'_>, namespace: Option<&str>) {
     let Some(template) = &seen.application.template.content else { return };
     for extension in &template.extensions {

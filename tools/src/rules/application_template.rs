@@ -1,5 +1,5 @@
-//! Rules K8S about `mainTemplate.json`: which resources it has, how it installs the extension, and
-//! what it gives the chart.
+//! Rules K8S about `mainTemplate.json`: its resources, the installation of the extension, and the
+//! values for the chart.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::application::tree::{Placed, Value};
 use crate::offer::spots::Spot;
 use crate::yaml::Node as ChartNode;
 
-/// What stands in the variables Microsoft fills in.
+/// The placeholder in the variables filled in by Microsoft.
 const FILLED_IN: &str = "DONOTMODIFY";
 /// Longest name of a key of a Kubernetes secret, in characters.
 const SECRET_KEY_CHARS_MAX: usize = 253;
@@ -176,7 +176,7 @@ fn registered(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// Whether a key is a variable whose value Microsoft fills in.
+/// Whether Microsoft fills in the value of the variable with this key.
 fn filled_in(
     seen: &Seen<'_>,
     judge: &mut Judge<'_>,
@@ -198,7 +198,7 @@ fn filled_in(
             let message = format!("the variable `{variable}` is not `{FILLED_IN}`");
             seen.template(judge, at.value.spot, message);
         }
-        // One that is not declared is for the rule about that.
+        // An undeclared variable is left to its own rule.
         _ => {}
     }
 }
@@ -248,8 +248,8 @@ fn setting_names(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// What is wrong with the name of a setting. A plain one is a path as Helm's `--set` reads it, with
-/// items in brackets and `\\.` for a dot in a key; only a protected one is a key of a secret.
+/// The fault in the name of a setting. A plain one is a path as Helm's `--set` reads it, with items
+/// in brackets and `\\.` for a dot in a key; only a protected one is a key of a secret.
 fn name_fault(name: &str, is_protected: bool) -> Option<&'static str> {
     if has_empty_part(name) {
         Some("has an empty part")
@@ -343,7 +343,7 @@ fn set_values(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-/// Whether values have this path; below an empty mapping, and below anything that is no mapping,
+/// Whether values have this path; below an empty mapping, and below any other kind of value,
 /// everything is free.
 fn is_there(values: &ChartNode, parts: &[&str]) -> bool {
     let mut at = values;

@@ -1,5 +1,5 @@
-//! The public sample offer's shape passes every rule about applications, and each broken variant of it
-//! raises exactly the rule it breaks, at the file that is at fault.
+//! The public sample offer's shape passes every rule about applications, and each broken variant of
+//! it raises exactly one rule, at the file at fault.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -33,7 +33,7 @@ const UI: &str = "createUiDefinition.json";
 const ARM: &str = "mainTemplate.json";
 const O: &str = "offer.yaml";
 
-/// The rule, the file that is changed, what stands in it, and what stands there instead.
+/// The rule, the changed file, its original text, and the replacement.
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 fn sample() -> PathBuf {
@@ -58,7 +58,7 @@ fn copy(from: &Path, to: &str, folder: &Folder, change: Option<(&str, &str, &str
     }
 }
 
-/// What is found about applications, with one text of one file replaced.
+/// The findings about applications, with one text of one file replaced.
 fn found(change: Option<(&str, &str, &str)>) -> Vec<Finding> {
     let folder = Folder::new();
     copy(&sample(), "app", &folder, change);
@@ -219,7 +219,7 @@ fn the_sample_passes_every_rule_about_applications() {
     assert_eq!(found(None), []);
 }
 
-/// What templates and manifests may say besides what the sample says.
+/// Valid templates and manifests beyond the sample's.
 #[test]
 fn other_forms_that_azure_takes_are_taken() {
     let function = "\"functions\": [{ \"namespace\": \"own\", \"members\": { \"low\": { \"parameters\": \

@@ -1,5 +1,5 @@
-//! Rules K8S about `createUiDefinition.json`: its shape, and that each answer has a question and a
-//! parameter.
+//! Rules K8S about `createUiDefinition.json`: its shape, and a question and a parameter for each
+//! answer.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::offer::spots::Spot;
 
 const HANDLER: &str = "Microsoft.Azure.CreateUIDef";
 const VERSION: &str = "0.1.2-preview";
-/// The kind of question whose answer is a secret.
+/// The kind of question with a secret answer.
 const PASSWORD: &str = "Microsoft.Common.PasswordBox";
 
 pub(super) const RULES: &[Rule] = &[

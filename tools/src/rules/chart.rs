@@ -1,5 +1,5 @@
-//! Rules K8S about the Helm chart of a plan as it lies there: what it says of itself, what is packed
-//! into it, and whether it and the offer name the same images.
+//! Rules K8S about the Helm chart of a plan as it lies there: its metadata, its packed files, and
+//! the agreement of its images with the offer's.
 
 use super::{Check, Judge, NamedPlace, OfferView, Rule, Severity, chart_shared};
 use crate::chart::metadata::{Metadata, Word};
@@ -65,10 +65,10 @@ pub(super) const RULES: &[Rule] = &[
 pub(super) struct Seen<'a> {
     /// The place of the plan.
     pub(super) place: usize,
-    /// The key that names the chart.
+    /// The offer key of the chart's path.
     pub(super) key: String,
     pub(super) plan: &'a Plan,
-    /// What it says of Kubernetes.
+    /// The plan's Kubernetes section.
     pub(super) kind: &'a KubernetesPlan,
     pub(super) chart: &'a Chart,
 }
@@ -220,7 +220,7 @@ fn needs_are_there(seen: &Seen<'_>, judge: &mut Judge<'_>) {
                 let said = at.metadata.as_ref().ok().and_then(|data| data.name.as_ref());
                 name.is_some() && said.is_some_and(|said| said.text == need.name)
             });
-            // One that is packed is told of by K8S-005.
+            // A packed dependency is left to K8S-005.
             let packed = format!("{below}{}-", need.name);
             if is_there || chart.archives().any(|file| file.path.starts_with(&packed)) {
                 continue;
@@ -240,7 +240,7 @@ fn needs_are_there(seen: &Seen<'_>, judge: &mut Judge<'_>) {
 fn same_images(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let entry = view.offer.registries.get(&view.offer.offer.registry);
     each(view, judge, |seen, judge| {
-        // What cannot be read names nothing, and K8S-008 says so.
+        // Unreadable values name no image, and K8S-008 reports them.
         if seen.chart.values.is_err() {
             return;
         }

@@ -39,7 +39,7 @@ fn is_proven(seen: &Seen<'_>, rendering: &Rendering) -> bool {
 }
 
 fn values(seen: &Seen<'_>, judge: &mut Judge<'_>) {
-    // What cannot be read is told of by K8S-008.
+    // K8S-008 reports an unreadable file.
     let Ok(values) = &seen.chart.values else { return };
     let images = seen.chart.images();
     if images.is_empty() {
@@ -122,7 +122,7 @@ fn templates(seen: &Seen<'_>, is_proven: bool, judge: &mut Judge<'_>) {
                 format!("`{text}` may become an image, and is not of global.azure.images")
             }
         };
-        // What a template makes of its words is better known from what came out.
+        // The rendered manifests are better evidence than a template's words.
         match (stray.certainty, is_proven) {
             (Certainty::Whole, _) | (Certainty::Part, false) => {
                 judge.error_in(&seen.key, &at, message);

@@ -1,5 +1,5 @@
-//! Rules K8S about what Helm makes of a chart with its values: whether it renders at all, which images
-//! come out, who is billed for, and on which nodes it runs.
+//! Rules K8S about Helm's output for a chart and its values: whether it renders at all, its images,
+//! its billed pods, and their nodes.
 
 use std::collections::BTreeSet;
 
@@ -13,9 +13,9 @@ use crate::offer::model::Licence;
 use crate::offer::plans::PriceUnit;
 use crate::yaml::Spot;
 
-/// The label by which Azure knows whose pods are billed.
+/// The label of billed pods in Azure.
 const BILLING_LABEL: &str = "azure-extensions-usage-release-identifier";
-/// What the release is called that is rendered.
+/// The name of the rendered release.
 const RELEASE: &str = "release";
 
 pub(super) const RULES: &[Rule] = &[
@@ -64,8 +64,8 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Looks at what each chart renders to. Without Helm the rule is not decided; one Helm refuses is
-/// told of by K8S-006.
+/// Looks at the rendered manifests of each chart. Without Helm the rule is not decided; one Helm
+/// refuses is told of by K8S-006.
 fn rendered(
     view: &OfferView<'_>,
     judge: &mut Judge<'_>,
@@ -102,7 +102,7 @@ fn refused(seen: &Seen<'_>, refusal: &Refusal, judge: &mut Judge<'_>) {
 }
 
 fn images(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
-    // What cannot be read is told of by K8S-008.
+    // K8S-008 reports unreadable values.
     if seen.chart.values.is_err() {
         return;
     }
@@ -142,7 +142,7 @@ fn billing(view: &OfferView<'_>, judge: &mut Judge<'_>) {
             Some(Rendering::Done(rendered)) => billed(seen, rendered, judge),
             Some(Rendering::Refused(_) | Rendering::Failed(_)) => {}
             None => {
-                // That it stands nowhere is known without Helm.
+                // A label absent from every template is absent from the output too, Helm or not.
                 let mut texts = seen.chart.templates().filter_map(|file| file.text());
                 if texts.any(|text| text.contains(BILLING_LABEL)) {
                     judge.not_looked_at(Gap::Helm);
@@ -186,7 +186,7 @@ fn billed(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
     }
 }
 
-/// The kinds whose pods are billed (AC-technical-assets-kubernetes).
+/// The kinds of workload with billed pods (AC-technical-assets-kubernetes).
 fn stays(workload: &Workload) -> bool {
     let kinds = ["Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"];
     kinds.contains(&workload.kind.as_str())

@@ -1,4 +1,4 @@
-//! Rule K8S-010: what an installation would need besides what is in the bundle.
+//! Rule K8S-010: an installation must not need anything besides the bundle.
 
 use std::sync::LazyLock;
 
@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     check: Check::Offer(|view, judge| each(view, judge, look)),
 }];
 
-/// What a line may do, by what it says. ASCII only, as everywhere here.
+/// The effect of a line, by its text. ASCII only, as everywhere here.
 static SIGNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let signs = [
         (r"\b(?:curl|wget)\b.*https?://", "something is downloaded when it runs"),

@@ -1,11 +1,11 @@
-//! K8S-012 where plans share a chart: its values hold one image under a name, so plans that mean
-//! different ones there cannot both be right.
+//! K8S-012 where plans share a chart: its values hold one image under a name, so two plans with
+//! different images there cannot both be right.
 
 use std::collections::BTreeMap;
 
 use super::{Judge, OfferView};
 
-/// Two plans of one chart that give a name to two images.
+/// Two plans of one chart with different images under one name.
 pub(super) fn images(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let mut known = BTreeMap::new();
     for (place, plan, kind) in view.offer.kubernetes_plans() {

@@ -1,9 +1,9 @@
-//! What a text says of an image so plainly it can be compared: ports, platforms, and the
-//! version of something named. A sentence with a "not" in it says nothing here.
+//! The plain claims of a text about an image, fit to be compared: ports, platforms, and the version
+//! of a named product. A sentence with a "not" in it says nothing here.
 
 use std::collections::BTreeSet;
 
-/// Words of sentences that say what is not, or not yet.
+/// Words of sentences about a denial or a plan.
 const DOUBTS: [&str; 20] = [
     "not", "no", "without", "except", "never", "cannot", "can't", "don't", "doesn't", "isn't",
     "unless", "instead", "planned", "soon", "future", "roadmap", "neither", "nor", "other",
@@ -24,18 +24,18 @@ const ARCHITECTURES: [(&str, &str); 9] = [
 /// How much of a text is read; the longest the marketplace takes is far shorter.
 const WORDS_MAX: usize = 20_000;
 
-/// What a text says.
+/// The claims of a text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Claims {
     /// Ports, each after the word `port`.
     pub(super) ports: BTreeSet<u16>,
-    /// Architectures, with the words that were used.
+    /// Architectures, with the text's words for them.
     pub(super) architectures: BTreeSet<(&'static str, String)>,
-    /// Versions that stand right after one of the names.
+    /// Versions right after one of the names.
     pub(super) versions: BTreeSet<String>,
 }
 
-/// Reads a plain text; `names` are what a version may be of.
+/// Reads a plain text; `names` are the products of its versions.
 pub(super) fn claims(text: &str, names: &[&str]) -> Claims {
     let mut claims = Claims::default();
     for sentence in sentences(text) {
@@ -60,7 +60,7 @@ pub(super) fn claims(text: &str, names: &[&str]) -> Claims {
     claims
 }
 
-/// Pieces that end in a full stop, another end, or a line.
+/// Pieces up to a full stop, another end, or a line's end.
 fn sentences(text: &str) -> impl Iterator<Item = &str> {
     text.split(". ").flat_map(|part| part.split(['\n', ';', '!', '?']))
 }
@@ -70,7 +70,7 @@ fn bare(word: &str) -> &str {
     word.trim_matches(|c: char| !c.is_alphanumeric())
 }
 
-/// Words right before `port` that speak of one's own; a probe may look at somebody else's.
+/// Words right before `port` for a port of the image; a probe may look at another program's.
 const OWN_PORTS: [&str; 10] =
     ["on", "open", "opens", "use", "uses", "serve", "serves", "tcp", "udp", "default"];
 

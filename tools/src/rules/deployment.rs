@@ -1,4 +1,4 @@
-//! Rules DEP about the image: whether what is generated of it can be as safe as clusters ask.
+//! Rules DEP about the image: whether its generated manifests can be as safe as clusters ask.
 
 use super::roots::{Need, each_root};
 use super::{Check, Rule, Severity};
@@ -19,7 +19,7 @@ pub(super) const RULES: &[Rule] = &[
             each_root(view, judge, Need::All, |judge, root| {
                 let user = root.config.config.user.as_str();
                 let name = user.split(':').next().unwrap_or_default();
-                // Root, and a name that is in no file, are findings of their own.
+                // Root, and a name missing from the user files, are findings of other rules.
                 let Some(identity) = root.identity().ok().filter(|it| it.user != 0) else {
                     return false;
                 };
@@ -42,12 +42,12 @@ pub(super) const RULES: &[Rule] = &[
         fix: "list all platforms in one index: `wharf package` does",
         check: Check::Image(|view, judge| {
             let facts = view.facts;
-            // What is damaged is found already, and may have been the index.
+            // Damage is reported already, and may have hit the index.
             let is_damaged = facts.faults.iter().any(|it| it.kind.weight() >= Weight::Unproven);
             if facts.images.is_empty() || is_damaged {
                 judge.not_applicable();
             } else if facts.indexes.is_empty() && one_digest(facts).is_none() {
-                // Indexes that differ from one another are what rules about tags judge.
+                // Differing indexes are left to the rules about tags.
                 let count = facts.images.len();
                 judge.warning("", format!("no index lists all {count} images"));
             }

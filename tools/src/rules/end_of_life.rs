@@ -1,8 +1,8 @@
 //! When distributions stop mending their releases: a table, because a rule asks no network.
 //!
 //! Source: Debian and Ubuntu from Debian's package distro-info-data 0.58+deb12u6 (Debian until the
-//! end of LTS, Ubuntu until the end of what is free for everybody); the others from the life cycle
-//! pages of their makers, as of 2025-06. A release that is not here is one nothing is known of.
+//! end of LTS, Ubuntu until the end of free updates); the others from the life cycle pages of their
+//! makers, as of 2025-06. A release absent from this table is an unknown one.
 
 use crate::offer::timestamp::Timestamp;
 
@@ -91,7 +91,7 @@ const ENDS: &[(&str, &str, &str)] = &[
     ("opensuse-leap", "15.5", "2024-12-31"),
 ];
 
-/// Until which day a release gets updates, as `YYYY-MM-DD`; `None` when that is not known.
+/// The last day of a release's updates, as `YYYY-MM-DD`; `None` when unknown.
 #[must_use]
 pub(super) fn end_of(id: &str, version: &str) -> Option<&'static str> {
     let is_release = |release: &str| {

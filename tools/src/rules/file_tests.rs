@@ -1,5 +1,4 @@
-//! Every rule about files with an image that breaks it, with ones it must leave in peace, and
-//! with ones it is not about.
+//! Every rule about files with an image at fault, with good ones, and with ones outside its scope.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::zero_sized_map_values)]
 
 mod contents;
@@ -118,7 +117,7 @@ fn layer(items: &[Item]) -> Arc<LayerFiles> {
     Arc::new(builder.finish())
 }
 
-/// The files of an image that breaks no rule.
+/// The files of an image without a finding.
 pub(super) fn base(machine: Machine) -> Tree {
     vec![vec![elf("bin/server", |elf| elf.machine = machine), text("LICENSE", "MIT")]]
 }

@@ -1,4 +1,5 @@
-//! What rules find, where, and what became of each rule. Only types; who fills them is in `judge`.
+//! The findings of rules, their places, and the outcome of each rule. Only types; `judge` fills
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use super::Severity;
 use crate::logins;
 use crate::offer::spots::Spot;
 
-/// Something a rule found.
+/// A breach of a rule, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
@@ -21,11 +22,11 @@ pub struct Finding {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub not_proven: bool,
     pub fix: &'static str,
-    /// Who took it over, and why: it is shown, and decides nothing any more.
+    /// The waiver: the finding is shown, and decides nothing any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
-    /// Whether bytes are missing, or others than they should be. Nobody can take that over: what a
-    /// waiver would say is that other bytes are right.
+    /// Whether bytes are missing, or others than they should be. No waiver covers damage: it would
+    /// have to declare other bytes right.
     #[serde(skip)]
     pub is_damage: bool,
     #[serde(flatten)]
@@ -36,21 +37,20 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Waived {
-    /// Why, in the words of who took it over.
+    /// The waiver's reason, in its owner's words.
     pub reason: String,
-    /// The last day on which that counts, in UTC; a report that says a vulnerability does no
-    /// harm names none.
+    /// The waiver's last day, in UTC; a report of a harmless vulnerability names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
-    /// Who took it over, if that is said.
+    /// The waiver's owner, if stated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// The file that says so.
+    /// The file of the waiver.
     pub file: PathBuf,
 }
 
 impl Waived {
-    /// The same in one line: until when, who, why.
+    /// The same in one line: last day, owner, reason.
     #[must_use]
     pub fn words(&self) -> String {
         let until = self.expires.as_ref().map(|day| format!("until {day}"));
@@ -124,7 +124,7 @@ impl NamedPlace {
     }
 }
 
-/// A vulnerability, with the package that has it.
+/// A vulnerability and its package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Affected {
@@ -132,12 +132,12 @@ pub struct Affected {
     pub id: String,
     /// The name of the package.
     pub package: String,
-    /// The version of the package that is installed.
+    /// The package's installed version.
     pub installed: String,
-    /// The version that mends it, if there is one.
+    /// The package's first mended version, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fixed: Option<String>,
-    /// The highest base score of CVSS v3 that is stated, as `9.8`.
+    /// The highest stated base score of CVSS v3, as `9.8`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<String>,
 }
@@ -146,13 +146,13 @@ pub struct Affected {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerPlace {
-    /// Which one, from the bottom, from 1.
+    /// The layer's number from the bottom, from 1.
     pub number: usize,
     /// Its digest, as the manifest has it.
     pub digest: Digest,
 }
 
-/// What became of a rule. Of two, over two images, the greater one counts.
+/// The outcome of a rule. Of two, over two images, the greater one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
@@ -162,7 +162,7 @@ pub enum Outcome {
     Passed,
     /// It has findings, and all of them are waived.
     Waived,
-    /// It was not decided, because something was not at hand: see [`Gap`].
+    /// The rule was not decided for lack of input: see [`Gap`].
     NotLookedAt,
     /// It has findings, none of them an error.
     Warned,
@@ -173,7 +173,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What the findings of a rule mean for it; `None` when there are none.
+    /// A rule's outcome by its findings; `None` without findings.
     pub(crate) fn of<'a>(findings: impl Iterator<Item = &'a Finding>) -> Option<Self> {
         let outcome = |finding: &Finding| match finding {
             Finding { waived: Some(_), .. } => Self::Waived,
@@ -185,7 +185,7 @@ impl Outcome {
     }
 }
 
-/// Something that rules need and that nobody gave: what was not looked at.
+/// Input missing from this run, so rules went undecided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Gap {
@@ -193,20 +193,20 @@ pub enum Gap {
     ScannerReport,
     /// The state of the registry, as `az acr show` writes it.
     RegistryState,
-    /// What was published before.
+    /// The ledger.
     Ledger,
     /// The offer the image belongs to.
     Offer,
-    /// The files of a layer that could not be read.
+    /// The files of an unreadable layer.
     Files,
-    /// What `az acr show` does not say of a registry.
+    /// Details of a registry beyond the output of `az acr show`.
     RegistryDetails,
-    /// Helm, which renders charts.
+    /// Helm, for rendering charts.
     Helm,
 }
 
 impl Gap {
-    /// What it is, in a few words.
+    /// The gap, in a few words.
     #[must_use]
     pub const fn what(self) -> &'static str {
         match self {
@@ -247,12 +247,11 @@ impl Gap {
     }
 }
 
-/// What rules judged.
+/// The subject of a judgement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// The offer file, and what is between the images of its plans.
+    /// The offer file, and the relations between the images of its plans.
     Offer,
-    /// An image.
     Image {
         location: String,
         /// The plan it belongs to, by its ID or `PLAN.NAME`, when an offer is at hand.
@@ -260,31 +259,31 @@ pub enum Subject {
     },
 }
 
-/// What the rules came to over one subject.
+/// The rules' results over one subject.
 #[derive(Debug, Clone)]
 pub struct Section {
     pub subject: Subject,
-    /// What became of each rule.
+    /// The outcome of each rule.
     pub outcomes: BTreeMap<&'static str, Outcome>,
 }
 
-/// What a run of rules came to.
+/// The results of a run of rules.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
     /// Everything found, in the order of the catalogue.
     pub findings: Vec<Finding>,
-    /// What became of each rule that was looked at.
+    /// The outcome of each rule in this run.
     pub outcomes: BTreeMap<&'static str, Outcome>,
-    /// The same for each subject, in the order in which they were judged.
+    /// The same for each subject, in the order of judgement.
     pub sections: Vec<Section>,
-    /// What was missing, with the rules that would have needed it.
+    /// The missing inputs, each with its undecided rules.
     pub gaps: BTreeMap<Gap, BTreeSet<&'static str>>,
-    /// The images that something was missing for.
+    /// The images of each missing input.
     pub gap_images: BTreeMap<Gap, BTreeSet<String>>,
 }
 
 impl Judgement {
-    /// Adds what another run came to.
+    /// Adds the results of another run.
     pub fn join(&mut self, other: Self) {
         self.findings.extend(other.findings);
         for (rule, outcome) in other.outcomes {

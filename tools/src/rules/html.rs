@@ -1,8 +1,9 @@
-//! HTML as a browser reads it, in pieces: tags with their attributes decoded, text, and what shows
-//! nothing. The tokenizer of `html5gum` follows the standard; here is only what the rules ask.
+//! HTML as a browser reads it, in pieces: tags with their attributes decoded, text, and invisible
+//! parts. The tokenizer of `html5gum` follows the standard; this module adds the rules' queries
+//! only.
 //!
-//! Elements that switch a browser to other rules of reading (`script`, `title`, `svg`) are not
-//! followed into: the rules refuse them, so what they hide does not count.
+//! The tokenizer does not follow elements with other rules of reading (`script`, `title`, `svg`):
+//! the rules refuse them, so their content does not count.
 
 use html5gum::{DefaultEmitter, Error, HtmlString, Token, Tokenizer};
 
@@ -15,9 +16,9 @@ pub enum Piece {
     Close(String),
     /// Text between tags, with character references decoded.
     Text(String),
-    /// A comment, a doctype or an instruction: what shows nothing.
+    /// A comment, a doctype or an instruction: an invisible part.
     Unseen(&'static str),
-    /// Something the standard calls an error; browsers go on in a way that few people guess.
+    /// An error by the standard; browsers recover from it in a surprising way.
     Fault(&'static str),
 }
 
@@ -39,7 +40,7 @@ pub struct Placed {
     pub line: usize,
 }
 
-/// Tags that have no end tag, of those that may stand in a text.
+/// Tags without an end tag, of the ones allowed in a text.
 pub const VOID: [&str; 4] = ["br", "hr", "img", "wbr"];
 
 /// The pieces of a text, in their order.
@@ -75,7 +76,7 @@ pub fn pieces(html: &str) -> Vec<Placed> {
     pieces
 }
 
-/// The text that people see, with tags taken out and white space as it is.
+/// The visible text, with tags taken out and white space as it is.
 #[must_use]
 pub fn plain_text(html: &str) -> String {
     let mut seen = String::new();
@@ -89,7 +90,7 @@ pub fn plain_text(html: &str) -> String {
     seen
 }
 
-/// What of a text a browser would not show as it stands; `None` for plain text.
+/// The part of a text a browser would not show as written; `None` for plain text.
 #[must_use]
 pub fn markup(plain: &str) -> Option<&'static str> {
     let mut shown = String::new();
@@ -116,7 +117,7 @@ fn text(bytes: &HtmlString) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The errors of the standard that people make, in words; the rest by its name there.
+/// The standard's errors in plain words, for frequent ones; the rest by its name there.
 fn explain(error: Error) -> &'static str {
     match error {
         Error::DuplicateAttribute => "an attribute stands twice; only the first counts",

@@ -1,4 +1,5 @@
-//! Rules OFR: who the offer is, who sees its preview, its terms and its place in the marketplace.
+//! Rules OFR: the offer's identity, the audience of its preview, its terms and its place in the
+//! marketplace.
 
 use super::{Check, Judge, OfferView, Rule, Severity, published, urls};
 use crate::offer::model::KubernetesPlan;
@@ -168,7 +169,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// What is wrong with the ID of an offer or a plan; both have one grammar.
+/// The fault in the ID of an offer or a plan; both have one grammar.
 pub(super) fn id_fault(id: &str) -> Option<&'static str> {
     let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     if !(3..=50).contains(&id.chars().count()) {

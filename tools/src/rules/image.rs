@@ -1,4 +1,4 @@
-//! What image rules share: the key of a platform in the offer, and the words for sizes and
+//! The common part of image rules: the key of a platform in the offer, and the words for sizes and
 //! descriptors. The rules themselves are in `image_content` and `image_config`.
 
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> Strin
     }
 }
 
-/// Looks at every configuration that could be read, with the key of its platform.
+/// Looks at every readable configuration, with the key of its platform.
 pub(super) fn each_config(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,
@@ -44,7 +44,7 @@ pub(super) fn each_config(
     }
 }
 
-/// The same for a rule that is about some configurations only: `look` says whether this was one.
+/// The same for a rule about some configurations only: `look` returns whether this was one.
 pub(super) fn each_config_with(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,
@@ -57,13 +57,12 @@ pub(super) fn each_config_with(
     }
 }
 
-/// What is found is true of this platform.
+/// A finding about this platform.
 pub(super) fn of_platform(image: &PlatformImage) -> Site {
     Site { platform: Some(image.name()), ..Site::default() }
 }
 
-/// Reports every fault of these kinds the engine found, where it is: once, with every platform
-/// that it is true of.
+/// Reports every fault of these kinds from the engine, at its place: once, with all its platforms.
 pub(super) fn faults(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,
@@ -98,7 +97,7 @@ fn sites(view: &ImageView<'_>) -> BTreeMap<Digest, Vec<Site>> {
         for (number, layer) in (1..).zip(&image.layers) {
             let digest = layer.descriptor.digest;
             let layer = Some(LayerPlace { number, digest });
-            // A layer that comes twice is where it came first.
+            // A repeated layer has its first place.
             blobs.entry(digest).or_insert_with(|| Site { layer, ..whole.clone() });
         }
         for (digest, site) in blobs {

@@ -23,7 +23,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     check: Check::Offer(|_, judge| judge.not_applicable()),
 }];
 
-/// What the images of one plan have.
+/// The properties of one plan's images.
 #[derive(Default)]
 struct Has {
     ports: BTreeSet<u16>,
@@ -31,8 +31,8 @@ struct Has {
     version: String,
 }
 
-/// Compares every text with the images of its plan, and the offer's own texts with all of them.
-/// Nothing is said of an offer whose images are not all at hand.
+/// Compares every text with the images of its plan, and the offer's own texts with all of them. An
+/// offer with missing images gets no findings.
 pub(super) fn compare(
     file: &OfferFile,
     content: &Content,

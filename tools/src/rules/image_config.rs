@@ -1,4 +1,4 @@
-//! Rules about the configuration of an image: how it starts, where it listens, what it gives away.
+//! Rules about the configuration of an image: its start, its listening ports, its exposed secrets.
 
 use super::image::{each_config, each_config_with, faults, of_platform};
 use super::roots::each_known_root;
@@ -133,7 +133,7 @@ pub(super) const RULES: &[Rule] = &[
                     judge.warning("config.user", "it runs as root");
                 }
             });
-            // A name that stands for root in the image's own files.
+            // The image's own files may give root another name.
             each_known_root(view, |root| {
                 let user = root.config.config.user.as_str();
                 let is_zero = root.identity().is_ok_and(|identity| identity.user == 0);
@@ -178,8 +178,8 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Whether engines start `USER[:GROUP]` as root. They look the name up first, and read what is not
-/// there as a number, in which a sign and zeros before it mean nothing.
+/// Whether engines start `USER[:GROUP]` as root. They look the name up first, and read an unknown
+/// name as a number, with a sign and leading zeros ignored.
 fn is_root(user: &str) -> bool {
     let name = user.split(':').next().unwrap_or_default();
     let digits = name.strip_prefix(['+', '-']).unwrap_or(name);

@@ -12,11 +12,11 @@ use super::{Check, ImageView, Judge, Rule, Severity};
 use crate::image::facts::{FaultKind, PlatformImage};
 
 const GIB: u64 = 1024 * 1024 * 1024;
-/// Largest layer that ACR takes.
+/// ACR's largest layer.
 const LAYER_BYTES_MAX: u64 = 200 * GIB;
 /// Largest image Azure Container Instances starts.
 const IMAGE_BYTES_MAX: u64 = 15 * GIB;
-/// Marks a child of an index that is an attestation.
+/// Marks a child of an index as an attestation.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
 pub(super) const RULES: &[Rule] = &[
@@ -269,7 +269,7 @@ fn latest(view: &ImageView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// How every manifest that could be read is pointed at.
+/// The descriptor of every readable manifest.
 fn manifests<'a>(view: &'a ImageView<'_>) -> impl Iterator<Item = &'a Descriptor> {
     let indexes = view.facts.indexes.iter().map(|index| &index.descriptor);
     indexes.chain(view.facts.images.iter().map(|image| &image.descriptor))
@@ -330,7 +330,7 @@ fn index_platforms(view: &ImageView<'_>, judge: &mut Judge<'_>) {
             else {
                 continue;
             };
-            // Whoever states nothing contradicts nobody; that is for IMG-010.
+            // An empty platform contradicts none; IMG-010 is about it.
             if actual.os.is_empty() || actual.architecture.is_empty() {
                 continue;
             }
@@ -339,7 +339,7 @@ fn index_platforms(view: &ImageView<'_>, judge: &mut Judge<'_>) {
                 judge.error(&platform_key(view, image), message);
                 continue;
             };
-            // A variant that only one side states is the architecture's default one.
+            // A variant stated by one side only is the architecture's default one.
             let variants = stated.variant.as_ref().zip(actual.variant.as_ref());
             if stated.os != actual.os
                 || stated.architecture != actual.architecture

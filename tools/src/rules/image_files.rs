@@ -1,5 +1,5 @@
-//! Rules about the files a container sees: what runs with other rights, what the licences say,
-//! and what an upper layer broke.
+//! Rules about a container's files: programs with extra rights, the licences, and files broken by
+//! an upper layer.
 
 use super::roots::{FILES_SHOWN_MAX, Need, Root, each_root, shown, some_of};
 use super::{Check, Judge, Rule, Severity, Site};
@@ -7,9 +7,9 @@ use crate::image::files::{File, FileKind, Replacement};
 
 /// Setuid and setgid.
 const OTHER_RIGHTS: u32 = 0o6000;
-/// Folders that everything stands on, and that merged-usr systems have as links.
+/// Folders of the base system; merged-usr systems have them as links.
 const BASE_FOLDERS: [&[u8]; 4] = [b"bin", b"sbin", b"lib", b"lib64"];
-/// How names of files begin that say under which terms something is given, in small letters.
+/// Beginnings of the names of licence files, in small letters.
 const LICENCE_NAMES: [&[u8]; 9] = [
     b"license",
     b"licence",
@@ -83,7 +83,7 @@ pub(super) const RULES: &[Rule] = &[
                     .iter()
                     .filter_map(|it| Some((it, weight(root, it)?)))
                     .collect();
-                // The gravest first: a crowd of harmless ones must not hide one that is not.
+                // The gravest first: a crowd of harmless replacements must not hide a bad one.
                 meant.sort_by_key(|(_, severity)| std::cmp::Reverse(*severity));
                 for (replacement, severity) in meant.iter().take(FILES_SHOWN_MAX) {
                     replaced(root, judge, replacement, *severity);
@@ -119,12 +119,12 @@ fn is_licence(path: &[u8]) -> bool {
     named || in_folder
 }
 
-/// How bad a replacement is; `None` when it loses nothing that somebody could miss.
+/// How bad a replacement is; `None` when it loses no content of use.
 fn weight(root: &Root<'_>, it: &Replacement) -> Option<Severity> {
     let is_base = BASE_FOLDERS.contains(&it.path.as_ref());
     let bad = Some(if is_base { Severity::Error } else { Severity::Warning });
     match (it.lower_kind, it.upper_kind) {
-        // A folder that became a link to where its content went, as usrmerge does it.
+        // A folder replaced by a link to its content's new place, as usrmerge does it.
         (FileKind::Folder, FileKind::Symlink)
             if root.find(&it.path).is_some_and(|at| at.kind() == FileKind::Folder) =>
         {
@@ -132,7 +132,7 @@ fn weight(root: &Root<'_>, it: &Replacement) -> Option<Severity> {
         }
         // Everything in it, or everything behind the link.
         (FileKind::Folder, _) | (FileKind::Symlink, FileKind::Folder) => bad,
-        // A link to a file that became one is how packages are upgraded.
+        // Package upgrades replace a link to a file with a file.
         (FileKind::Symlink, _) if is_base => bad,
         _ => None,
     }

@@ -1,5 +1,5 @@
-//! Rules about what programs and libraries run on: the machine of the platform, and the libraries
-//! that they ask for.
+//! Rules about programs and libraries: the machine of the platform, and the libraries needed by a
+//! program.
 
 use std::collections::BTreeSet;
 
@@ -171,7 +171,7 @@ fn library_folders(root: &Root<'_>) -> Vec<Vec<u8>> {
     LIBRARY_FOLDERS.iter().map(|folder| folder.as_bytes().to_vec()).chain(own).collect()
 }
 
-/// What Debian calls the folders of an architecture.
+/// Debian's names for the folders of an architecture.
 pub(super) fn triplets(architecture: &str) -> &'static [&'static str] {
     match architecture {
         "amd64" => &["x86_64-linux-gnu"],

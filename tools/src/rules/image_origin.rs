@@ -1,5 +1,5 @@
-//! Rules about where an image comes from: how it was built and when, of how many layers, and what
-//! it says about itself.
+//! Rules about the origin of an image: its build, its age, its number of layers, and its
+//! annotations.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const LAYERS_MAX: usize = 127;
 const LAYERS_MODERATE: usize = 40;
 /// How far clocks of build machines may be ahead.
 const CLOCK_SKEW_SECONDS: i64 = 3600;
-/// What an image should say: the end of the OCI key, and the older key that some tools write.
+/// The expected annotations: the end of the OCI key, and the older key of some tools.
 const KEYS: [(&str, &str); 5] = [
     ("title", "org.label-schema.name"),
     ("version", "org.label-schema.version"),
@@ -105,7 +105,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Whether there is a time to be judged, which is judged.
+/// Judges the creation time; returns whether there is one.
 fn created(judge: &mut Judge<'_>, config: &ImageConfig, now: i64) -> bool {
     let Some(text) = &config.created else { return false };
     let Some(seconds) = seconds(text) else {
@@ -129,7 +129,7 @@ fn seconds(text: &str) -> Option<i64> {
 
 fn labels(view: &ImageView<'_>, judge: &mut Judge<'_>) {
     let versions = versions(view);
-    // Of a configuration that cannot be read, nobody knows what its labels say.
+    // The labels of an unreadable configuration are unknown.
     for image in view.facts.images.iter().filter(|image| image.config.is_some()) {
         judge.within(of_platform(image), |judge| {
             let missing: Vec<String> = KEYS
@@ -162,7 +162,7 @@ fn labels(view: &ImageView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// What the image says under a key: in its manifest, its labels, or the index that lists it.
+/// The image's value of a key: from its manifest, its labels, or its index.
 fn said<'a>(
     view: &'a ImageView<'_>,
     image: &'a PlatformImage,
@@ -179,7 +179,7 @@ fn said<'a>(
     maps.find_map(|map| map.get(&key).or_else(|| map.get(*older))).map(String::as_str)
 }
 
-/// The versions the offer or the tags give the image; only what starts like `1.2`.
+/// The versions the offer or the tags give the image; only those like `1.2`.
 fn versions<'a>(view: &'a ImageView<'_>) -> BTreeSet<&'a str> {
     if let Some(plan) = view.plan {
         return BTreeSet::from([plan.image.version.as_str()]);
@@ -197,7 +197,7 @@ fn starts_like_a_version(tag: &str) -> bool {
     number(parts.next()) && number(parts.next())
 }
 
-/// Whether a tag or version is of the version that is stated: the same, or with a suffix.
+/// Whether a tag or version fits the stated version: the same, or with a suffix.
 fn same_version(tag: &str, stated: &str) -> bool {
     let bare = |text: &str| text.strip_prefix('v').unwrap_or(text).to_owned();
     let (tag, stated) = (bare(tag), bare(stated.trim()));

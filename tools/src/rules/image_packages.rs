@@ -7,7 +7,7 @@ use crate::image::packages::{self, Package};
 
 /// The first OpenSSL Microsoft's advice accepts.
 const OPENSSL_MIN: &str = "1.1.1";
-/// Where distributions say what they are.
+/// The identity files of distributions.
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
 pub(super) const RULES: &[Rule] = &[
@@ -57,7 +57,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// The release that os-release names, with its last day, when that is known.
+/// The release in os-release, with its last day, when known.
 fn release(root: &Root<'_>) -> Option<(String, &'static str)> {
     let text = OS_RELEASE.iter().find_map(|path| root.text(path))?;
     let text = String::from_utf8_lossy(text);
@@ -70,7 +70,7 @@ fn release(root: &Root<'_>) -> Option<(String, &'static str)> {
     Some((format!("{id} {version}"), end))
 }
 
-/// Whether a package holds OpenSSL itself, not something that uses it.
+/// Whether a package holds OpenSSL itself, not a user of it.
 fn is_openssl(package: &Package) -> bool {
     let name = package.name.as_str();
     let library = name.strip_prefix("libssl").or_else(|| name.strip_prefix("libcrypto"));

@@ -1,12 +1,12 @@
-//! Rules about what a configuration asks of the engine that runs it: the version of Windows, a
-//! health check, a signal, volumes.
+//! Rules about a configuration's demands on the engine: the version of Windows, a health check, a
+//! signal, volumes.
 
 use super::image::each_config_with;
 use super::{Check, Judge, Rule, Severity};
 use crate::image::config::ImageConfig;
 use crate::secret_patterns::masked;
 
-/// The Windows whose images Azure Container Instances runs, and its first build it takes.
+/// The Windows version of images on Azure Container Instances, from its first accepted build.
 const WINDOWS: &str = "10.0.17763.";
 const WINDOWS_BUILD_MIN: u32 = 1040;
 

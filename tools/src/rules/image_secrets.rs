@@ -1,5 +1,5 @@
-//! Rules about what nobody else should get with an image: keys, histories, passwords, and malware.
-//! They look into every layer, because what an upper layer hides is pulled all the same.
+//! Rules about secrets and malware in an image: keys, histories, passwords. They look into every
+//! layer, because a client pulls a file hidden by an upper layer all the same.
 
 use super::roots::{FILES_SHOWN_MAX, Need, Root, each_root, some_of, words};
 use super::secret_files::{Kind, kind};
@@ -7,7 +7,7 @@ use super::{Check, Judge, Rule, Severity};
 use crate::image::accounts::{accounts, passwords};
 use crate::image::files::{File, FileKind, Magic};
 
-/// What is started for accounts that nobody logs in to.
+/// Login shells of accounts without a login.
 const NO_SHELLS: [&[u8]; 4] = [b"nologin", b"false", b"true", b"sync"];
 
 pub(super) const RULES: &[Rule] = &[
@@ -74,15 +74,15 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Every entry of every layer that is a file, hidden or not.
+/// Every file entry of every layer, hidden or not.
 fn entries<'a>(root: &Root<'a>) -> impl Iterator<Item = (usize, File<'a>)> {
     root.files.layers().iter().enumerate().flat_map(|(place, layer)| {
         layer.entries().filter(|file| file.kind() == FileKind::File).map(move |at| (place, at))
     })
 }
 
-/// The gravest are named first, and what is only counted weighs as much as the gravest of it: a crowd
-/// of histories must not hide a key.
+/// The gravest are named first, and the merely counted ones weigh as much as the gravest of them: a
+/// crowd of histories must not hide a key.
 fn secrets(root: &Root<'_>, judge: &mut Judge<'_>) {
     let (mut grave, mut light, mut examples) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, file) in entries(root) {
@@ -130,8 +130,8 @@ fn hidden(root: &Root<'_>, layer: usize, file: &File<'_>) -> &'static str {
     }
 }
 
-/// With which shell somebody who knows a password gets in; `None` when the account, or the shell, is
-/// not there.
+/// The shell of an account after a login by password; `None` when the account, or the shell, is not
+/// there.
 fn login_shell(root: &Root<'_>, passwd: &[u8], name: &[u8]) -> Option<String> {
     let account = accounts(passwd).find(|account| account.name == name)?;
     let shell = if account.shell.is_empty() { b"/bin/sh" } else { account.shell };
@@ -140,7 +140,7 @@ fn login_shell(root: &Root<'_>, passwd: &[u8], name: &[u8]) -> Option<String> {
     (is_there && !NO_SHELLS.contains(&base)).then(|| format!("the shell {}", words(shell)))
 }
 
-/// Whether this is what crypt(3) makes: `$id$…`, or 13 characters of the oldest way.
+/// Whether this is a hash of crypt(3): `$id$…`, or 13 characters of the oldest way.
 fn is_hash(text: &[u8]) -> bool {
     let is_old = text.len() == 13
         && text.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'/'));

@@ -1,4 +1,4 @@
-//! Rules about whether a container of the image starts: its user, its program, what runs that, and
+//! Rules about whether a container of the image starts: its user, its program, its interpreter, and
 //! the folders engines prepare.
 
 use super::roots::{Need, Root, each_root, shown};
@@ -112,7 +112,7 @@ pub(super) fn each_chain(
     mut look: impl FnMut(&mut Judge<'_>, &Root<'_>, &Chain<'_>) -> bool,
 ) {
     each_root(view, judge, Need::All, |judge, root| {
-        // Without a user nothing starts (IMG-044); as root, what is wrong besides is still found.
+        // Without a user no program starts (IMG-044); as root, the other faults are still found.
         let identity = root.identity().unwrap_or_else(|_| Identity::root());
         let mut applies = false;
         for chain in chains(root, &identity) {

@@ -1,5 +1,5 @@
-//! Rules about what lies beside an image: lists of its parts, signatures, attestations; and about
-//! manifests that are too old to have any.
+//! Rules about an image's companions: lists of its parts, signatures, attestations; and about
+//! manifests too old to have any.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::image::facts::ArtifactFacts;
 
 /// Larger statements were seen to break pushes to ACR, beginning somewhere below 92 MB.
 const STATEMENT_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// Words in types that mean a list of parts.
+/// Words in types of lists of parts.
 const SBOM_TYPES: [&str; 3] = ["spdx", "cyclonedx", "syft"];
 /// Types of signatures: cosign's two, Notary's.
 const SIGNATURE_TYPES: [&str; 4] = [
@@ -92,7 +92,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Everything that is listed as a manifest, readable or not.
+/// Every listed manifest, readable or not.
 fn listed<'a>(view: &'a ImageView<'_>) -> impl Iterator<Item = &'a Descriptor> {
     view.facts.roots.iter().chain(view.facts.indexes.iter().flat_map(|index| &index.children))
 }
@@ -106,7 +106,7 @@ fn about<'a>(view: &'a ImageView<'_>, image: Digest) -> impl Iterator<Item = &'a
     view.facts.artifacts.iter().filter(move |artifact| artifact.subject == Some(image))
 }
 
-/// Every word that says what an artifact is.
+/// Every word for an artifact's type.
 fn types(artifact: &ArtifactFacts) -> impl Iterator<Item = &str> {
     let layers = artifact.layers.iter().map(|layer| layer.media_type.as_str());
     let predicates = artifact.predicate_types.iter().map(String::as_str);
@@ -159,7 +159,7 @@ fn signatures(view: &ImageView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// Whether there is what cosign's older versions keep under `sha256-HEX.ENDING`.
+/// Whether the repository has cosign's older companion tag, `sha256-HEX.ENDING`.
 fn has_companion_tag(view: &ImageView<'_>, digest: &Digest, ending: &str) -> bool {
     let name = format!("{}.{ending}", digest.to_string().replace(':', "-"));
     view.facts.tags.keys().any(|tag| tag.as_str() == name)

@@ -1,5 +1,4 @@
-//! Every rule of the image with an image that breaks it; the same image without the change breaks
-//! none.
+//! Every rule of the image with an image at fault; the same image without the change breaks none.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::zero_sized_map_values)]
 
 use std::collections::BTreeSet;
@@ -19,7 +18,7 @@ pub(super) fn digest(content: &str) -> Digest {
     Digester::digest(Algorithm::Sha256, content.as_bytes())
 }
 
-/// What tools write that have no time.
+/// The time in images of tools without a clock.
 const ZERO: &str = "0001-01-01T00:00:00Z";
 
 pub(super) fn evidence() -> Evidence {
@@ -69,7 +68,7 @@ fn image(platform: &str) -> PlatformImage {
     }
 }
 
-/// What says something of an image.
+/// An artifact about an image.
 fn artifact(subject: Digest, kind: &str) -> ArtifactFacts {
     let digest = digest(&format!("{kind} {subject}"));
     ArtifactFacts {
@@ -290,7 +289,7 @@ const SUPPLY_ROWS: &[(&str, Severity, Break)] = &[
     ("DEP-004", Severity::Warning, |at| at.indexes.clear()),
 ];
 
-/// The rule, and how an image is that it is not about.
+/// The rule, and a change to an image outside the rule's scope.
 const NOT_APPLICABLE: &[(&str, Break)] = &[
     ("TEC-015", |at| {
         at.tags.remove(&"latest".parse().unwrap());
@@ -317,7 +316,7 @@ const NOT_APPLICABLE: &[(&str, Break)] = &[
     ("DEP-004", |at| at.images.clear()),
 ];
 
-/// Rules that are about every image; TEC-025 and IMG-050 are about every one that belongs to an offer.
+/// Rules about every image; TEC-025 and IMG-050 are about every one of an offer.
 const ALWAYS: [&str; 19] = [
     "TEC-025", "IMG-001", "IMG-002", "IMG-003", "IMG-004", "IMG-005", "IMG-008", "IMG-010",
     "IMG-011", "IMG-012", "IMG-016", "IMG-017", "IMG-031", "IMG-032", "IMG-033", "IMG-036",
@@ -398,7 +397,7 @@ fn every_image_rule_says_of_what_it_is_not_about_that_it_does_not_apply() {
     let alone = judge_image(&facts(), None, &evidence(), Profile::Strict).outcomes;
     assert_eq!(alone["TEC-025"], Outcome::NotApplicable);
     let rules = all().filter(|rule| matches!(rule.check, Check::Image(_)));
-    // What scanners and registries say has tests of its own.
+    // Rules about scanners and registries have their own tests.
     let needs_evidence = |id: &str| {
         id.starts_with("REG-") || vulnerabilities::RULES.iter().any(|rule| rule.id == id)
     };

@@ -1,5 +1,5 @@
-//! Takes what checks find and gives it a place. One cause is one finding: what is said again of
-//! another platform adds that platform to the first.
+//! Takes the findings of checks and gives each a place. One cause is one finding: a repeated
+//! finding about another platform adds the platform to the first.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,14 +25,14 @@ pub struct Judge<'a> {
     known: HashMap<Cause, usize>,
 }
 
-/// What makes findings of two platforms one.
+/// The common part of findings of two platforms, by which they are one.
 type Cause = (Severity, String, Option<LayerPlace>, Option<String>);
 
-/// What the places of findings are relative to.
+/// The base of the places of findings.
 #[derive(Clone, Copy)]
 pub(super) enum Scope<'a> {
     Offer(&'a OfferFile),
-    /// A file that was given besides.
+    /// A file given besides the offer.
     Given(&'a Path),
     /// The file of waivers.
     Waivers(&'a WaiverFile),
@@ -55,7 +55,7 @@ impl Scope<'_> {
     }
 }
 
-/// Where in an image a check looks; what is not stated is as around it.
+/// The place of a check in an image; an unstated part is as around it.
 #[derive(Debug, Clone, Default)]
 pub struct Site {
     pub platform: Option<String>,
@@ -77,7 +77,7 @@ impl<'a> Judge<'a> {
         self.rule.severity
     }
 
-    /// What the rule came to.
+    /// The rule's result.
     pub(super) fn finish(mut self) -> Judgement {
         let of_findings = Outcome::of(self.judgement.findings.iter());
         let outcome = if let Some(outcome) = of_findings.filter(|at| *at > Outcome::NotLookedAt) {
@@ -97,12 +97,12 @@ impl<'a> Judge<'a> {
         self.judgement
     }
 
-    /// Something that will be refused; `key` is its path in the offer.
+    /// A certain refusal; `key` is its path in the offer.
     pub fn error(&mut self, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, key, message.into());
     }
 
-    /// Bytes that are missing, or others than they should be; it cannot be waived.
+    /// Missing or altered bytes; no waiver covers them.
     pub fn damage(&mut self, key: &str, message: impl Into<String>) {
         let place = self.add(Severity::Error, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
@@ -110,7 +110,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Something that would be refused, but for what this says of it.
+    /// A certain refusal, but for this waiver.
     pub fn waived(&mut self, key: &str, message: impl Into<String>, waived: Waived) {
         let place = self.add(Severity::Error, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
@@ -118,24 +118,24 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Something that may be refused.
+    /// A possible refusal.
     pub fn warning(&mut self, key: &str, message: impl Into<String>) {
         self.add(Severity::Warning, key, message.into());
     }
 
-    /// An error that stands in a file which the offer names; `key` is the key that names it.
+    /// An error in a file of the offer; `key` is the offer's key for the file.
     pub fn error_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
         let place = self.add(Severity::Error, key, message.into());
         self.stand_in(place, at);
     }
 
-    /// The same for something that may be refused.
+    /// The same for a possible refusal.
     pub fn warning_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
         let place = self.add(Severity::Warning, key, message.into());
         self.stand_in(place, at);
     }
 
-    /// The same for what only the narrower of two contradicting pages refuses.
+    /// The same for a refusal by only the narrower of two contradicting pages.
     pub fn narrow_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
         if self.profile == Profile::Strict {
             self.warning_in(key, at, message);
@@ -153,15 +153,15 @@ impl<'a> Judge<'a> {
         finding.place.snippet = Some(line.clone());
     }
 
-    /// Something that only the narrower of two contradicting pages refuses.
+    /// A refusal by only the narrower of two contradicting pages.
     pub fn narrow(&mut self, key: &str, message: impl Into<String>) {
         if self.profile == Profile::Strict {
             self.add(Severity::Warning, key, message.into());
         }
     }
 
-    /// Something that could not be decided, although it was looked at. What mends a broken rule may
-    /// not mend that.
+    /// A check without a decision, although it looked. The fix for a broken rule may not mend the
+    /// missing proof.
     pub fn not_proven(&mut self, key: &str, message: impl Into<String>) {
         let place = self.add(Severity::Warning, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
@@ -171,8 +171,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Something that what was given besides does not say; unlike [`Self::not_proven`] it is not
-    /// about bytes, and the rule's own advice helps.
+    /// An answer missing from the evidence; unlike [`Self::not_proven`] it is not about bytes, and
+    /// the rule's own advice helps.
     pub fn not_said(&mut self, key: &str, message: impl Into<String>) {
         let place = self.add(Severity::Warning, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
@@ -197,7 +197,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Looks at a place: what is found within `look` is there.
+    /// Looks at a place: findings within `look` are there.
     pub fn within(&mut self, site: Site, look: impl FnOnce(&mut Self)) {
         let around = self.site.clone();
         self.site = Site {

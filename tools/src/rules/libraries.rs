@@ -1,6 +1,6 @@
-//! Which libraries the loader of a program finds, and which not: the order of glibc's and of musl's
-//! is reduced to the folders they look in. Who looks too widely misses a fault; who looks too
-//! narrowly stops a release that works, so what cannot be known counts as found.
+//! The libraries found by a program's loader, and the missing ones: the order of glibc's and of
+//! musl's is reduced to their folders. Too wide a search misses a fault; too narrow a search stops
+//! a working release, so an unknown library counts as found.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,7 +12,7 @@ use crate::image::files::{Elf, File, FileKind, Magic};
 const LIBRARIES_MAX: usize = 2000;
 /// How many configuration files of the loader are read.
 const CONFIGURATIONS_MAX: usize = 100;
-/// Libraries that are parts of musl's loader itself.
+/// Libraries within musl's loader itself.
 const MUSL_OWN: [&[u8]; 9] = [
     b"libc.",
     b"libpthread.",
@@ -25,15 +25,14 @@ const MUSL_OWN: [&[u8]; 9] = [
     b"ld-linux-",
 ];
 
-/// A library that is not found.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Missing {
     pub(super) name: Vec<u8>,
-    /// The program or library that needs it.
+    /// The program or library in need of it.
     pub(super) wanted_by: Vec<u8>,
 }
 
-/// What became of the libraries of a program.
+/// The search's result for the libraries of a program.
 pub(super) struct Libraries {
     pub(super) missing: BTreeSet<Missing>,
     /// Whether a file was not looked into.
@@ -58,7 +57,8 @@ impl Libraries {
         let mut search = Search::new(root, elf, loader_path);
         let mut libraries = Self { missing: BTreeSet::new(), is_unknown: false };
         let mut seen: BTreeSet<Vec<u8>> = BTreeSet::new();
-        // DT_RPATH of a program holds for its libraries too, and nobody knows which of the two it was.
+        // DT_RPATH of a program holds for its libraries too; the facts do not tell it from
+        // DT_RUNPATH.
         let mut inherited: Vec<Vec<u8>> = Vec::new();
         let mut left = VecDeque::from([(*program, elf)]);
         while let Some((file, elf)) = left.pop_front() {
@@ -132,7 +132,7 @@ impl<'r, 'a> Search<'r, 'a> {
         } else {
             folders.extend(glibc_folders(root, elf));
         }
-        // A C library that lies elsewhere (Nix, conda) knows its own folder.
+        // A C library elsewhere (Nix, conda) knows its own folder.
         for path in [Some(loader), file.as_ref().map(File::path)].into_iter().flatten() {
             let folder = path.iter().rposition(|c| *c == b'/').and_then(|at| path.get(..at));
             folders.extend(folder.map(<[u8]>::to_vec));
@@ -242,7 +242,7 @@ fn glibc_folders(root: &Root<'_>, elf: &Elf) -> Vec<Vec<u8>> {
     folders
 }
 
-/// The files of an `include`: one, or those of a folder whose names fit `*.conf` or `*`.
+/// The files of an `include`: one, or a folder's files fitting `*.conf` or `*`.
 fn included(root: &Root<'_>, pattern: &[u8]) -> Vec<Vec<u8>> {
     let Some(star) = pattern.iter().position(|c| *c == b'*') else { return vec![pattern.to_vec()] };
     let (start, end) = (pattern.get(..star), pattern.get(star + 1..));

@@ -256,7 +256,7 @@ fn addresses(view: &OfferView<'_>) -> Vec<(String, String)> {
             let key = format!("plans[{place}].governmentCertifications[{number}].url");
             add(key, &certification.url);
         }
-        // It goes into the annotations of the image, which everybody reads who pulls it.
+        // The title goes into the annotations of the image, readable by every client.
         for image in plan.images() {
             // In `ssh://git@…` the user is no secret.
             let is_web = |source: &str| source.to_ascii_lowercase().starts_with("http");

@@ -1,11 +1,11 @@
-//! Rules LST-022 to LST-024: what a title promises, and what a description has to end with.
+//! Rules LST-022 to LST-024: a title's promises, and a description's required ending.
 
 use super::html::plain_text;
 use super::listing_texts::languages;
 use super::{Check, Judge, OfferView, Rule, Severity};
 use crate::offer::model::PlanImage;
 
-/// The label and annotation that names a product (OCI image specification).
+/// The label and annotation for a product's name (OCI image specification).
 const TITLE: &str = "org.opencontainers.image.title";
 
 pub(super) const RULES: &[Rule] = &[
@@ -72,7 +72,7 @@ fn same_name(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// Projects that are often repackaged.
+/// Projects with many repackagers.
 const PROJECTS: &[&str] = &[
     "airflow",
     "apache",
@@ -137,7 +137,7 @@ const PROJECTS: &[&str] = &[
     "zookeeper",
 ];
 
-/// Words that add nothing to the name of a project.
+/// Filler words beside the name of a project.
 const FILLERS: &[&str] = &[
     "a",
     "and",
@@ -179,7 +179,7 @@ const FILLERS: &[&str] = &[
     "with",
 ];
 
-/// The project whose name is all a title says, besides words and numbers that add nothing.
+/// The project in a title made of a project's name and filler words and numbers only.
 fn bare_name(title: &str, publisher: &str) -> Option<&'static str> {
     let title = title.to_lowercase();
     let words: Vec<&str> =

@@ -1,5 +1,5 @@
-//! Rules LST-015 to LST-021: logos, screenshots and videos. What a picture is was read before; here
-//! its numbers are judged.
+//! Rules LST-015 to LST-021: logos, screenshots and videos. The pictures were read before; here
+//! their numbers are judged.
 
 use super::listing_texts::languages;
 use super::{Check, Judge, OfferView, Rule, Severity, urls};
@@ -116,7 +116,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// The picture of a key; `None` when it is not named or no PNG (which LST-021 says).
+/// The picture of a key; `None` when the key is absent or the file is no PNG (LST-021 is about it).
 fn picture<'a>(view: &'a OfferView<'_>, key: &str) -> Option<&'a Picture> {
     match view.content.pictures.get(key)? {
         Content::Png(picture) => Some(picture),

@@ -1,4 +1,4 @@
-//! Rules of what an offer says to the marketplace besides its plans: tables of audiences, leads, resale.
+//! Rules of an offer's marketplace settings besides its plans: tables of audiences, leads, resale.
 
 use super::identity::is_guid;
 use super::listing::is_mail_address;
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// What is wrong with a table, by its lines.
+/// Faults in a table, by its lines.
 fn table(judge: &mut Judge<'_>, key: &str, table: &AudienceTable) {
     for fault in &table.faults {
         judge.error(key, format!("line {} of the table: {}", fault.line, fault.message));

@@ -1,4 +1,4 @@
-//! Rules of languages: which there are, and that every text is in all of them.
+//! Rules of languages: the known ones, and every text in all of them.
 
 use std::collections::BTreeSet;
 

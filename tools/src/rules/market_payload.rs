@@ -1,4 +1,4 @@
-//! Rules TEC-024 and API-001: the payload the offer comes to is what the API takes.
+//! Rules TEC-024 and API-001: the API must accept the offer's payload.
 
 use super::{Check, Judge, OfferView, Rule, Severity, market_plans};
 use crate::marketplace::payload::{About, faults};
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// What cannot be rendered is the fault of another rule.
+/// A payload with a failed rendering is the fault of another rule.
 fn payload(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
     let rendered = render(view.file, view.content, &Secrets::Placeholders, None);
     let payload = rendered.ok().and_then(|at| serde_json::to_value(&at.payload).ok());

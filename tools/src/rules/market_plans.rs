@@ -1,4 +1,4 @@
-//! Rules of how plans are sold: to whom, where, and for how much.
+//! Rules of the sale of plans: audience, markets, and prices.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::published::About;
 
 /// Tenants the form takes by hand.
 const TENANTS_BY_HAND_MAX: usize = 10;
-/// The highest price that is believed, in US dollars for an hour or for one of a meter.
+/// The highest believable price, in US dollars for an hour or for one of a meter.
 const USD_MAX: f64 = 100_000.0;
 /// Meters of one plan, and characters of an ID (both of the metering service for other offers).
 const METERS_MAX: usize = 30;
@@ -146,7 +146,7 @@ fn markets(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// That an image plan is not billed is kept by the file's format (PLN-007).
+/// The file's format keeps image plans free of bills (PLN-007).
 fn licences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     for (place, plan, application) in view.offer.kubernetes_plans() {
         let key = format!("plans[{place}].licence");
@@ -234,7 +234,8 @@ fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// What API-001 finds between plans: meters belong to the offer, so an ID means one thing in all of them.
+/// The findings of API-001 between plans: meters belong to the offer, so an ID means one thing in
+/// all of them.
 pub(super) fn shared_meters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let mut known: BTreeMap<&str, &CustomMeter> = BTreeMap::new();
     for (place, _, plan) in view.offer.kubernetes_plans() {

@@ -1,4 +1,4 @@
-//! What may stand in a description, by allow-list: tags, their attributes, and where links lead.
+//! The allow-list for a description: tags, their attributes, and the targets of links.
 
 use super::html::{self, Piece, Placed, Tag};
 use super::{Judge, urls};
@@ -9,11 +9,11 @@ const TAGS_ALLOWED: [&str; 19] = [
     "p", "br", "b", "i", "u", "em", "strong", "ul", "ol", "li", "h1", "h2", "h3", "h4", "h5", "h6",
     "div", "span", "a",
 ];
-/// Those of them that only samples use, or that nothing names.
+/// The allowed tags known from samples only, or from no page at all.
 const TAGS_DOUBTFUL: [&str; 5] = ["u", "em", "strong", "span", "a"];
 
-/// Tags that load or run something, ask for something, or make a browser read what follows by
-/// other rules, so a filter sees other tags in it than the browser does.
+/// Tags to load or run content or to ask for input, and tags with other rules of reading for the
+/// text after them: a filter sees other tags there than the browser does.
 const TAGS_REFUSED: [&str; 45] = [
     "applet",
     "area",
@@ -66,7 +66,7 @@ const TAGS_REFUSED: [&str; 45] = [
 const ATTRIBUTES_ALLOWED: [&str; 3] = ["dir", "lang", "title"];
 /// Attributes a link may have besides.
 const ATTRIBUTES_OF_LINKS: [&str; 3] = ["href", "rel", "target"];
-/// Attributes that load something from an address or send something there.
+/// Attributes with an address to load from or to send to.
 const ATTRIBUTES_LOADING: [&str; 14] = [
     "action",
     "archive",
@@ -84,7 +84,7 @@ const ATTRIBUTES_LOADING: [&str; 14] = [
     "xlink:href",
 ];
 
-/// How many findings one rule makes of one text; the first ones show what to do.
+/// Most findings of one rule about one text; the first ones show the fix.
 const FINDINGS_MAX: usize = 20;
 
 /// Writes findings of one text, each with its line, and ends at a bound.
@@ -178,7 +178,7 @@ fn allowed_tag(pen: &mut Pen<'_, '_>, tag: &Tag, line: usize) {
     }
 }
 
-/// Judges whether a text runs or loads something.
+/// Judges whether a text runs or loads content.
 pub(super) fn inactive(judge: &mut Judge<'_>, key: &str, html: &str) {
     let mut pen = Pen::new(judge, key, html);
     for Placed { piece, line } in html::pieces(html) {
@@ -208,7 +208,7 @@ pub(super) fn links(judge: &mut Judge<'_>, key: &str, html: &str) {
             continue;
         }
         for (_, address) in tag.attributes.iter().filter(|(name, _)| name == "href") {
-            // A script is no place a link leads to, and is told as what it is.
+            // A script is no link target, and is reported as a script.
             if urls::is_active(address) {
                 continue;
             }
@@ -223,7 +223,7 @@ fn is_refused(name: &str) -> bool {
     TAGS_REFUSED.contains(&name)
 }
 
-/// What an attribute does that no text may do.
+/// The harm done by an attribute, if a text may not have it.
 fn harm(attribute: &str) -> Option<&'static str> {
     if attribute.starts_with("on") {
         Some("runs a script")

@@ -1,12 +1,12 @@
-//! Which hosts are not on the public network: names of local zones, and addresses by IANA's
-//! registries for special purposes.
+//! Hosts outside the public network: names of local zones, and addresses by IANA's registries for
+//! special purposes.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::Host;
 
-/// Zones that no public name server answers for: RFC 6761, 6762 (appendix G too), 7686, 8375, 9476,
-/// and `.internal`, which ICANN reserved. Those of templates (`.example`) are told apart elsewhere.
+/// Zones without a public name server: RFC 6761, 6762 (appendix G too), 7686, 8375, 9476, and
+/// `.internal`, reserved by ICANN. Those of templates (`.example`) are told apart elsewhere.
 const ZONES_PRIVATE: [&str; 13] = [
     "localhost",
     "local",
@@ -23,10 +23,10 @@ const ZONES_PRIVATE: [&str; 13] = [
     "alt",
 ];
 
-/// Azure's own address for what the platform says to its machines; it looks like a public one.
+/// Azure's own address for the platform's traffic with its machines; it looks like a public one.
 const AZURE_WIRE_SERVER: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
-/// Networks that are not for the public internet: start and length of the prefix.
+/// Networks outside the public internet: start and length of the prefix.
 const NETWORKS_V4: [(Ipv4Addr, u32); 15] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(10, 0, 0, 0), 8),
@@ -85,7 +85,8 @@ fn is_private_v4(address: Ipv4Addr) -> bool {
     address == AZURE_WIRE_SERVER || NETWORKS_V4.iter().any(within)
 }
 
-/// Public addresses are in `2000::/3`; some of these hold one of IPv4, which counts then.
+/// Public addresses are in `2000::/3`; some of these hold one of IPv4, and the IPv4 address counts
+/// then.
 fn is_private_v6(address: Ipv6Addr) -> bool {
     if let Some(inner) = address.to_ipv4_mapped() {
         return is_private_v4(inner);

@@ -9,7 +9,7 @@ use super::{Check, Judge, OfferView, Rule, Severity, html, urls};
 use crate::offer::model::Visibility;
 
 const CERTIFICATIONS_MAX: usize = 100;
-/// Share of common word triples from which two texts count as copies, in percent.
+/// Share of common word triples, in percent, from which two texts count as copies.
 const COPY_PERCENT: usize = 80;
 
 pub(super) const RULES: &[Rule] = &[

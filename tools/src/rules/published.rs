@@ -1,4 +1,4 @@
-//! Rules about what may never change once it is published, against the ledger of what was submitted
+//! Rules about immutable facts of a publication, against the ledger of submissions
 //! (`wharf.published.jsonl`). Without one they are named as not looked at.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) const RULES: &[Rule] = &[
         why: "Once published with the standard contract, terms of your own are refused.",
         fix: "keep `standardContract: true`",
         check: Check::Offer(|view, judge| {
-            // With the standard contract there is nothing that could have been switched to.
+            // The standard contract leaves no other terms to switch from.
             if view.offer.legal.standard_contract && view.offer.legal.terms.is_none() {
                 judge.not_applicable();
             } else {
@@ -138,7 +138,7 @@ pub(super) fn if_known(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About
     }
 }
 
-/// What the offer says against the ledger about one thing.
+/// The offer's contradictions of the ledger about one topic.
 pub(super) fn against(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
     let Some(published) = &view.evidence.published else {
         judge.not_looked_at(Gap::Ledger);
@@ -154,7 +154,7 @@ pub(super) fn against(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About)
     }
 }
 
-/// The same for what only applications have.
+/// The same for topics of applications only.
 fn application(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
     if view.offer.kubernetes_plans().next().is_none() {
         judge.not_applicable();
@@ -197,14 +197,14 @@ fn key(view: &OfferView<'_>, found: &Contradiction) -> String {
     }
 }
 
-/// Version tags of images that are live and would point at something else.
+/// Live version tags of images with another digest.
 pub(super) fn moved_tags(
     file: &OfferFile,
     state: &State,
     images: &[(Option<usize>, ImageFacts)],
     judge: &mut Judge<'_>,
 ) {
-    // Only tags are looked at, so that no content is needed.
+    // Only tags are compared, so no content is needed.
     let content = Content::default();
     let mut submissions = submissions(file, &content, state, Target::Live, Timestamp::default());
     let mut keys = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Rule API-003: the payload against what the marketplace has, from a saved resource tree.
+//! Rule API-003: the payload against the marketplace's state, from a saved resource tree.
 
 use super::{Check, Judge, OfferView, Rule, Severity};
 

@@ -1,5 +1,5 @@
-//! Rules TEC-001 to TEC-006: the registry Microsoft copies from. Registries that only the
-//! publisher uses are judged where they say something about Azure.
+//! Rules TEC-001 to TEC-006: the registry Microsoft copies from. A registry for the publisher alone
+//! is judged by its Azure keys, if it has any.
 
 use super::identity::is_guid;
 use super::{Check, Judge, OfferView, Rule, Severity};
@@ -78,7 +78,7 @@ pub(super) const RULES: &[Rule] = &[
                 let registries = &view.offer.registries;
                 let entry = registries.iter().find(|(known, _)| known.as_str() == name);
                 let Some((_, entry)) = entry else { continue };
-                // What is no name has no login server; that is for TEC-003.
+                // An invalid name has no login server; TEC-003 is about it.
                 if is_registry_name(&azure.registry_name)
                     && !belongs(entry.login_server.as_str(), &azure.registry_name)
                 {
@@ -116,7 +116,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Every registry that says how Azure knows it, with its key.
+/// Every registry with its Azure identity, with its key.
 fn azure<'a>(view: &'a OfferView<'_>) -> Vec<(String, &'a AzureRegistry)> {
     let registries = view.offer.registries.iter();
     registries

@@ -1,7 +1,7 @@
 //! Rules REG-001 to REG-014: whether the registry is as Microsoft's copy, a push and a promotion
-//! need it. They read its state as Azure has it; without that they are not decided.
+//! need it. They read its state from Azure; without the state they are not decided.
 //!
-//! Plans of the offers of today are images, which Microsoft copies as the admin user.
+//! Microsoft copies the images of image plans as the admin user.
 
 use super::image::size;
 use super::{Check, Gap, ImageView, Judge, OfferView, Rule, Severity};
@@ -11,7 +11,7 @@ use crate::registry_state::{Network, RegistryState, Tier};
 const GIB: u64 = 1024 * 1024 * 1024;
 /// How many manifests `az acr import` takes of one image.
 const IMPORT_MANIFESTS_MAX: usize = 50;
-/// What one request of a push carries when it is sent in parts.
+/// The bytes of one request of a chunked push.
 const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 
 pub(super) const RULES: &[Rule] = &[
@@ -296,7 +296,7 @@ fn state(
     }
 }
 
-/// What no state of a registry says.
+/// Facts absent from every state of a registry.
 fn unseen(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     state(view, judge, &[], |_, _, judge| judge.not_looked_at(Gap::RegistryDetails));
 }
@@ -322,7 +322,7 @@ fn has_untagged(plan: &crate::offer::model::PlanImage) -> bool {
     plan.image.platforms.len() > 1 && !platforms.into_iter().all(is_tagged)
 }
 
-/// Requests that write: opening, sending and closing each blob, and each manifest.
+/// Requests to write: opening, sending and closing each blob, and each manifest.
 fn writes(view: &ImageView<'_>) -> u64 {
     let images = &view.facts.images;
     let layers = images.iter().flat_map(|image| &image.layers).map(|layer| &layer.descriptor);
@@ -351,7 +351,7 @@ const fn included_bytes(tier: Tier) -> Option<u64> {
     }
 }
 
-/// What is on and needs a higher tier.
+/// The registry's enabled features of a higher tier.
 fn beyond(state: &RegistryState) -> Vec<&'static str> {
     let is_premium = matches!(state.tier, Tier::Premium | Tier::Unknown);
     let premium = [

@@ -1,4 +1,4 @@
-//! Rules DEP about what a container of the plan asks for: whether it can run where customers run it.
+//! Rules DEP about the resources of the plan's container: whether customers' clusters can run it.
 
 use super::{Check, Rule, Severity};
 use crate::deploy::limits::{CPU_COMMON, CPU_MAX, GROUP_MIN, MEMORY_GB_COMMON, MEMORY_GB_MAX};

@@ -1,5 +1,5 @@
-//! What rules about files share: the files of each platform, who looks at them and when, and how a
-//! file is named in a finding.
+//! The common part of rules about files: the files of each platform, the check over them, and a
+//! file's name in a finding.
 
 use super::finding::LayerPlace;
 use super::image::of_platform;
@@ -22,17 +22,17 @@ pub(super) struct Root<'a> {
     pub(super) files: &'a FileView,
 }
 
-/// Which files a rule needs.
+/// The files needed by a rule.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
-    /// Every one: it says what is not there.
+    /// Every one: the rule is about absent files.
     All,
-    /// Those that are known: it says what is there.
+    /// The known ones: the rule is about present files.
     Some,
 }
 
-/// Looks at the files of every platform that is not Windows. `look` says whether there was
-/// anything the rule is about.
+/// Looks at the files of every platform that is not Windows. `look` returns whether the rule
+/// applied.
 pub(super) fn each_root(
     view: &ImageView<'_>,
     judge: &mut Judge<'_>,
@@ -41,7 +41,7 @@ pub(super) fn each_root(
 ) {
     let mut applies = false;
     for image in &view.facts.images {
-        // A configuration that cannot be read is a finding of its own.
+        // An unreadable configuration is a finding of its own.
         let Some(config) = image.config.as_ref().filter(|config| config.os != "windows") else {
             continue;
         };
@@ -60,8 +60,8 @@ pub(super) fn each_root(
     }
 }
 
-/// The same for a rule that needs no files, and knows more with them: platforms without them are
-/// passed over.
+/// The same for a rule without need for files, though with use for them: it passes over platforms
+/// without them.
 pub(super) fn each_known_root(view: &ImageView<'_>, mut look: impl FnMut(&Root<'_>)) {
     for image in &view.facts.images {
         let config = image.config.as_ref().filter(|config| config.os != "windows");
@@ -83,13 +83,13 @@ impl<'a> Root<'a> {
         Some(LayerPlace { number: place + 1, digest })
     }
 
-    /// The text of a file that rules read, links followed; `None` when there is no such file.
+    /// The text of a file kept for rules, links followed; `None` when there is no such file.
     pub(super) fn text(&self, path: &str) -> Option<&'a [u8]> {
         let file = self.files.follow(path.as_bytes()).ok()?;
         file.content().text.as_deref()
     }
 
-    /// Who a container runs as.
+    /// The user of a container.
     pub(super) fn identity(&self) -> Result<Identity, Unresolved> {
         let text = |path| self.text(path).unwrap_or_default();
         resolve(&self.config.config.user, text("etc/passwd"), text("etc/group"))

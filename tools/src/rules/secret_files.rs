@@ -1,23 +1,23 @@
-//! Files that are secrets, by their content and by the names programs give them. Few and
-//! certain ones: a false alarm is an error that stops a release.
+//! Files that are secrets, by their content and by the names programs give them. Few and certain
+//! ones: a false alarm is an error and stops a release.
 
 use crate::image::files::{File, Magic};
 use crate::secret_patterns::looks_secret;
 
-/// What a file is that should not be given away.
+/// The kind of a file with a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A private key, with the name of its form.
     Key(&'static str),
-    /// A file with a login that works somewhere.
+    /// A file with a login valid elsewhere.
     Login(&'static str),
-    /// What people and tools left behind.
+    /// A file left behind by people and tools.
     Trace(&'static str),
-    /// A private key that is public: of tests, of documentation.
+    /// A well-known private key: of tests, of documentation.
     Example,
 }
 
-/// Ends of paths of files that hold logins, and what must stand in the text when it is at hand.
+/// Ends of paths of files with logins, and the expected part of the text when it is at hand.
 const LOGINS: [(&str, &[&str], &str); 22] = [
     (".aws/credentials", &["aws_secret_access_key", "aws_session_token"], "a login of AWS"),
     (".azure/accessTokens.json", &["oken"], "a login of Azure"),
@@ -51,7 +51,7 @@ const LOGINS: [(&str, &[&str], &str); 22] = [
     (".pgpass", &[":"], "a login of a database"),
 ];
 
-/// Names of files that people and tools leave behind.
+/// Names of files left behind by people and tools.
 const TRACES: [(&str, &str); 14] = [
     (".bash_history", "the history of a shell"),
     (".ash_history", "the history of a shell"),
@@ -69,7 +69,7 @@ const TRACES: [(&str, &str); 14] = [
     (".wget-hsts", "the history of a program"),
 ];
 
-/// Names of folders whose keys are public.
+/// Names of folders with public keys.
 const PUBLIC_FOLDERS: [&str; 19] = [
     "test",
     "tests",
@@ -92,7 +92,7 @@ const PUBLIC_FOLDERS: [&str; 19] = [
     "mocks",
 ];
 
-/// What a file is that should not be given away; `None` for all others.
+/// The kind of a file with a secret; `None` for all others.
 pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
     if file.size_bytes() == 0 {
         return None;
@@ -111,7 +111,7 @@ pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
         return Some(if is_example { Kind::Example } else { Kind::Key(form) });
     }
     match other(file, &path, folder, base)? {
-        // What packages bring for their tests works nowhere; of others somebody has to look.
+        // A package's test keys open no door; the publisher has to look at the others.
         Kind::Login(what) if is_public() => {
             (!folder.starts_with("usr/")).then_some(Kind::Trace(what))
         }
@@ -120,14 +120,14 @@ pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
     }
 }
 
-/// Whether a folder is of an account or of the system's settings, whatever is below it is called.
+/// Whether a folder is of an account or of the system's settings, under any name.
 fn is_of_somebody(folder: &str) -> bool {
     let mut parts = folder.split('/');
     parts.clone().any(|part| part == ".ssh")
         || matches!(parts.next(), Some("root" | "home" | "etc"))
 }
 
-/// What a file is that is no key.
+/// The kind of a file other than a key.
 fn other(file: &File<'_>, path: &str, folder: &str, base: &str) -> Option<Kind> {
     let text = file.content().text.as_deref().map(String::from_utf8_lossy);
     if let Some(kind) = login(path, text.as_deref()) {
@@ -160,7 +160,7 @@ fn is_host_key(folder: &str, base: &str) -> bool {
     name.is_some() && (folder == "etc/ssh" || folder.ends_with("/etc/ssh"))
 }
 
-/// `Some(None)` for a file of a login that holds none.
+/// `Some(None)` for a login file without a login.
 #[expect(clippy::option_option, reason = "not such a file, such a file without, one with a login")]
 fn login(path: &str, text: Option<&str>) -> Option<Option<Kind>> {
     let ends = |end: &str| {
@@ -173,14 +173,14 @@ fn login(path: &str, text: Option<&str>) -> Option<Option<Kind>> {
             let mut lines = lines.filter(|line| !line.contains("${"));
             lines.any(|line| marks.is_empty() || marks.iter().any(|mark| line.contains(mark)))
         }
-        // Nobody read it; what programs put there is a login.
+        // The text is unknown; a program's file at this path is a login.
         None if marks.is_empty() => true,
         None => return Some(Some(Kind::Trace("a file that programs keep logins in"))),
     };
     Some(holds.then_some(Kind::Login(what)))
 }
 
-/// `.env` and `.env.production`, not the models that are given away with programs.
+/// `.env` and `.env.production`, not the examples shipped with programs.
 fn is_environment(base: &str) -> bool {
     const MODELS: [&str; 6] = ["example", "sample", "template", "dist", "defaults", "schema"];
     let Some(rest) = base.strip_prefix(".env") else { return false };
@@ -191,7 +191,7 @@ fn is_environment(base: &str) -> bool {
 }
 
 fn environment(text: &str) -> Kind {
-    // Only what has the shape of a secret: names alone stand before harmless defaults too.
+    // Only values in the shape of a secret: names alone stand before harmless defaults too.
     match text.lines().find_map(|line| looks_secret(None, line)) {
         Some(_) => Kind::Login("a token or a key"),
         None => Kind::Trace("a file of settings that often holds secrets"),

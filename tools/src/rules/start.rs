@@ -1,5 +1,5 @@
-//! What happens when a container starts: which file the kernel opens for its command, and for the
-//! script or program this is. The rules about it are in `image_start`.
+//! The start of a container: the file opened by the kernel for its command, and for a script's or
+//! program's interpreter. The rules about it are in `image_start`.
 
 use super::roots::{Root, shown, words};
 use crate::image::accounts::Identity;
@@ -9,9 +9,9 @@ use crate::image::files::{Broken, ElfKind, File, FileKind, Magic};
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How many interpreters of interpreters the kernel starts.
 const INTERPRETERS_MAX: usize = 5;
-/// Programs that start what stands in their own arguments.
+/// Programs to start the command in their own arguments.
 const INITS: [&[u8]; 4] = [b"tini", b"dumb-init", b"catatonit", b"docker-init"];
-/// Words that shells know themselves.
+/// Words known to shells themselves.
 const BUILTINS: [&str; 68] = [
     "alias",
     "autoload",
@@ -86,24 +86,24 @@ const BUILTINS: [&str; 68] = [
 const LOOPS: [&str; 3] = ["until", "wait", "while"];
 const SHELLS: [&[u8]; 5] = [b"sh", b"bash", b"ash", b"dash", b"zsh"];
 
-/// Why something cannot be started.
+/// Why a command cannot start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It is not there, no file, or the user may not start it.
     Program(String),
-    /// It is there, but what should run it is not, or it is nothing that runs.
+    /// The file is there, but its interpreter is not, or it is no program.
     Interpreter(String),
 }
 
 /// The files the kernel opens for one command, the program first.
 pub(super) struct Chain<'a> {
-    /// What was named, and by whom.
+    /// The command, and its source.
     pub(super) what: String,
     pub(super) files: Vec<File<'a>>,
     pub(super) fault: Option<Fault>,
 }
 
-/// What a container starts: its command, and what that starts when its arguments say so plainly.
+/// A container's programs: its command, and the further ones stated plainly in its arguments.
 pub(super) fn chains<'a>(root: &Root<'a>, identity: &Identity) -> Vec<Chain<'a>> {
     let config = &root.config.config;
     let command: Vec<&str> =
@@ -156,23 +156,23 @@ fn in_shell_line<'w>(shell: &[u8], arguments: &[&'w str]) -> Option<&'w str> {
         return None;
     }
     let is_plain = first.bytes().all(|c| c.is_ascii_alphanumeric() || b"/._-+".contains(&c));
-    // A login shell reads files that may set another PATH.
+    // A login shell may set another PATH in its startup files.
     let by_path = first.contains('/') || !flags.contains('l');
     let is_program = is_plain && by_path && !first.starts_with(['-', '.', '+']);
     let is_builtin = BUILTINS.contains(&first) || LOOPS.contains(&first);
     (is_program && !is_builtin).then_some(first)
 }
 
-/// Who starts a program.
+/// A program's starter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// An engine: what the kernel does not know is an error.
+    /// An engine: a file of unknown format is an error.
     Engine,
-    /// A shell or an init: what the kernel does not know is given to a shell (POSIX, `execvp`).
+    /// A shell or an init: a file of unknown format goes to a shell (POSIX, `execvp`).
     Program,
 }
 
-/// What the kernel opens for a word of a command.
+/// The chain of files opened by the kernel for a word of a command.
 fn chain<'a>(root: &Root<'a>, identity: &Identity, word: &str, what: String, by: By) -> Chain<'a> {
     let mut chain = Chain { what, files: Vec::new(), fault: None };
     match program(root, identity, word.as_bytes()) {
@@ -304,7 +304,7 @@ fn closed_folder<'a>(root: &Root<'a>, identity: &Identity, file: &File<'a>) -> O
     folders.find(|folder| !identity.may_execute(folder))
 }
 
-/// What the kernel opens next for a file: nothing, an interpreter, or also what `env` starts.
+/// The kernel's next file after a file: none, an interpreter, or also the program of `env`.
 fn interpreters<'a>(
     root: &Root<'a>,
     identity: &Identity,
@@ -358,7 +358,7 @@ fn script<'a>(root: &Root<'a>, identity: &Identity, line: &[u8]) -> Result<Vec<F
     Ok(files)
 }
 
-/// What `env` starts, when its one argument is that, or `-S` and a line without quotes.
+/// The program of `env`, when its one argument is the program, or `-S` and a line without quotes.
 fn started_by_env(argument: &[u8]) -> Option<&[u8]> {
     let line = argument.strip_prefix(b"-S").or_else(|| argument.strip_prefix(b"--split-string="));
     let Some(line) = line else {
@@ -370,7 +370,7 @@ fn started_by_env(argument: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    // With another PATH than the image's nobody here knows where it is.
+    // With another PATH than the image's the program's place is unknown.
     if words.clone().any(|word| word.starts_with(b"PATH=")) {
         return None;
     }

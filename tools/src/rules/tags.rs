@@ -12,7 +12,7 @@ use crate::offer::tags::{ExpandedTag, TagTarget};
 use crate::offer::words::ImageVersion;
 use crate::published::About;
 
-/// The rule that images are judged by too.
+/// A rule about images as well.
 pub(super) const MOVED_ID: &str = "TEC-017";
 
 pub(super) const RULES: &[Rule] = &[
@@ -166,7 +166,7 @@ pub(super) const RULES: &[Rule] = &[
                 }
                 for (at, tag) in image.published_tags.iter().enumerate() {
                     let other = seen.insert(tag.as_str().to_lowercase(), tag);
-                    // A version tag that is written again is more than a double: see TEC-017.
+                    // A repeated version tag is more than a double: see TEC-017.
                     let again = version_of(tag.as_str()).is_some()
                         && image.expanded_tags.iter().any(|item| item.tag == *tag);
                     if let Some(other) = other.filter(|_| !again) {
@@ -247,7 +247,7 @@ fn each_image(view: &OfferView<'_>, mut look: impl FnMut(&str, &Image)) {
     }
 }
 
-/// Every tag that is written, with the key of its template and its target.
+/// Every tag in the offer, with the key of its template and its target.
 fn each_tag(view: &OfferView<'_>, mut look: impl FnMut(&str, &str, Option<&Platform>)) {
     each_image(view, |key, image| {
         for item in &image.expanded_tags {
@@ -289,7 +289,7 @@ fn version_prefix(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-/// Without a ledger and any published tag nobody knows whether this is the first publication.
+/// Without a ledger and any published tag, a first publication cannot be told from a later one.
 fn say_what_is_published(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     let mut plans = view.offer.image_plans();
     let has_ledger = view.evidence.published.is_some();
@@ -302,7 +302,7 @@ fn greater(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     say_what_is_published(view, judge);
     published::if_known(view, judge, About::Version);
     each_image(view, |key, image| {
-        // Tags that come from the ledger were compared with it, and may be of this version.
+        // Tags from the ledger were compared with it, and may be of this version.
         if !view.file.has(&format!("{key}.publishedTags")) {
             return;
         }

@@ -1,5 +1,5 @@
-//! Every rule of the offer with an offer that breaks it. The same offer without the change breaks
-//! none, so each row shows both sides. Image rules are in `image_tests`.
+//! Every rule of the offer with an offer at fault. The same offer without the change breaks none,
+//! so each row shows both sides. Image rules are in `image_tests`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod listing_rows;
@@ -12,7 +12,7 @@ use super::*;
 use crate::offer::fixture::{APPLICATION, Folder, OFFER, changed};
 use crate::pictures::tests::png;
 
-/// What is done to the offer that no rule finds fault with.
+/// A change to the faultless offer.
 pub(super) enum Change {
     /// A piece of its text is replaced.
     Text(&'static str, String),
@@ -61,7 +61,7 @@ const SUBSCRIPTION: &str = "{ id: 3f0c8a52-61d7-4b89-9e24-d5a7c0b1f386, label: T
 const REPOSITORY: &str = "      repository: tidepool/server\n";
 const VIDEO: &str = "- { title: Tour, url: https://vimeo.com/1, thumbnail: video.png }";
 
-/// The rule, what breaks it, the severity, and the key that is named.
+/// The rule, its breach, the severity, and the finding's key.
 #[expect(clippy::too_many_lines, reason = "a table, one row per case")]
 fn identity_rows() -> Vec<(&'static str, Change, Severity, &'static str)> {
     use Severity::{Error, Warning};
@@ -321,11 +321,11 @@ fn every_offer_rule_finds_what_breaks_it_and_names_the_key_and_line() {
     assert_eq!(seen, all, "every offer rule has a row and every row a rule");
 }
 
-/// Whether a rule needs more than an offer: the state of a registry, which has tests of its own, or
-/// what was published before.
+/// Whether a rule needs more than an offer: the state of a registry, with tests of its own, or the
+/// ledger.
 fn needs_evidence(id: &str) -> bool {
-    // What compares texts with images has its rows where the images are.
-    // Rules about charts and applications have tables of their own.
+    // Rules about texts against images have their rows with the images. Rules about charts and
+    // applications have tables of their own.
     let mut published = published::RULES.iter().chain(published_tree::RULES);
     id.starts_with("REG-")
         || id.starts_with("K8S-")
@@ -350,7 +350,7 @@ fn rules_about_what_was_published_are_named_as_not_looked_at() {
     assert_eq!(judgement.outcomes["PLN-008"], Outcome::NotLookedAt);
     let standard = changed(&[("terms: { file: terms.txt }", "standardContract: true")]);
     assert_eq!(judged(&standard).outcomes["OFR-011"], Outcome::NotApplicable);
-    // The tags that are published decide two of them.
+    // The published tags decide two of them.
     let tags = "\"{version}-{platform}\"]";
     let with = changed(&[(tags, "\"{version}-{platform}\"]\n      publishedTags: [\"0.9.0\"]")]);
     assert_eq!(judged(&with).outcomes["TEC-016"], Outcome::Passed);

@@ -1,5 +1,5 @@
-//! Rules LST-026 and LST-027: what no text of an offer may hold. A test holds the list of these texts
-//! against the types of the offer.
+//! Rules LST-026 and LST-027: characters and secrets banned from every text of an offer. A test
+//! holds the list of these texts against the types of the offer.
 
 mod lines;
 
@@ -120,7 +120,7 @@ fn visible(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {
     }
 }
 
-/// The first character that nobody sees, but for those that are allowed and those that join letters.
+/// The first invisible character, but for the allowed ones and the joiners of letters.
 fn hidden(text: &str, allowed: fn(char) -> bool) -> Option<char> {
     let mut before = None;
     let mut rest = text.chars().peekable();
@@ -136,8 +136,8 @@ fn hidden(text: &str, allowed: fn(char) -> bool) -> Option<char> {
     None
 }
 
-/// Letters and pictures that look right only with a joiner between them: Arabic, Syriac, the
-/// scripts of India, and pictures made of several.
+/// Letters and pictures in need of a joiner between them: Arabic, Syriac, the scripts of India, and
+/// pictures made of several.
 fn is_joined(c: char) -> bool {
     matches!(u32::from(c), 0x600..=0xdff | 0x1f000..=0x1faff | 0x2600..=0x27bf | 0xfe0f)
 }

@@ -1,5 +1,5 @@
 //! Addresses in a listing: whether a customer can follow them, and whether they lead to a public
-//! place. No network: what an address says is judged, not what answers there. It is read as browsers
+//! place. No network: the address itself is judged, not the host's answer. It is read as browsers
 //! read it (WHATWG, crate `url`), so a host in an odd notation is the host they would open.
 
 use std::cell::RefCell;
@@ -11,19 +11,19 @@ use crate::characters;
 use crate::logins;
 use crate::output::visible;
 
-/// Longest address that is followed everywhere; some browsers and forms cut longer ones.
+/// Longest address with support everywhere; some browsers and forms cut longer ones.
 const ADDRESS_CHARS_MAX: usize = 2_048;
 /// How much of an address a message repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 120;
 
-/// Hosts that stand in templates and examples.
+/// Hosts in templates and examples.
 const PLACEHOLDER_DOMAINS: [&str; 6] =
     ["example.com", "example.org", "example.net", "contoso.com", "fabrikam.com", "yourdomain.com"];
 
-/// Schemes whose address is a program or a document of its own.
+/// Schemes of an address with a program or a document in itself.
 const SCHEMES_ACTIVE: [&str; 5] = ["javascript", "vbscript", "data", "blob", "livescript"];
 
-/// Ports that browsers refuse to open (Fetch standard, "bad port").
+/// Ports blocked by browsers (Fetch standard, "bad port").
 const PORTS_BLOCKED: [u16; 82] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101,
     102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427,
@@ -32,7 +32,7 @@ const PORTS_BLOCKED: [u16; 82] = [
     6668, 6669, 6679, 6697,
 ];
 
-/// What is wrong with an address customers should follow; `None` when nothing is.
+/// The fault in an address for customers; `None` without one.
 #[must_use]
 pub fn fault(address: &str) -> Option<String> {
     let shown = shown(address);
@@ -55,7 +55,7 @@ pub fn fault(address: &str) -> Option<String> {
         let scheme = url.scheme();
         return Some(format!("`{shown}` starts with {scheme}:, not http: or https:"));
     }
-    // A login in an address is unsafe, which is said elsewhere.
+    // A login in an address is unsafe, and [`unsafe_fault`] reports it.
     let mut violations = violations.into_inner().into_iter().filter(|violation| {
         !matches!(
             violation,
@@ -81,8 +81,8 @@ pub fn fault(address: &str) -> Option<String> {
     None
 }
 
-/// What is unsafe about an address in a public text; `None` when nothing is. What browsers cannot
-/// read is left to [`fault`].
+/// The danger in an address in a public text; `None` without one. An address unreadable for
+/// browsers is left to [`fault`].
 #[must_use]
 pub fn unsafe_fault(address: &str) -> Option<String> {
     let url = Url::parse(address).ok()?;
@@ -92,7 +92,7 @@ pub fn unsafe_fault(address: &str) -> Option<String> {
     networks::fault(&url.host()?)
 }
 
-/// The secret that stands among the parameters of an address.
+/// The secret among the parameters of an address.
 #[must_use]
 pub fn secret(address: &str) -> Option<String> {
     let name = logins::secret_parameters(address).next()?;
@@ -102,13 +102,13 @@ pub fn secret(address: &str) -> Option<String> {
     ))
 }
 
-/// Whether a browser that follows the address runs or shows what stands in it.
+/// Whether a browser runs or shows the address's own content.
 #[must_use]
 pub fn is_active(address: &str) -> bool {
     Url::parse(address).is_ok_and(|url| SCHEMES_ACTIVE.contains(&url.scheme()))
 }
 
-/// What is wrong with the address of a link within a text, which may also be a mail address.
+/// The fault in the address of a link within a text; a mail address is allowed.
 #[must_use]
 pub fn link_fault(address: &str) -> Option<String> {
     let mail = Url::parse(address).ok().filter(|url| url.scheme() == "mailto");
@@ -125,7 +125,7 @@ pub fn link_fault(address: &str) -> Option<String> {
     }
 }
 
-/// Whether the host is one of those that stand in templates.
+/// Whether the host is one from templates.
 #[must_use]
 pub fn is_placeholder(address: &str) -> bool {
     let Some(host) = host(address) else { return false };
@@ -148,7 +148,7 @@ fn is_mailbox(text: &str) -> bool {
     !name.is_empty() && !name.contains(['/', '@', ':']) && is_host_name(host)
 }
 
-/// Letters, digits and hyphens within (RFC 1123 §2.1), in parts that are not empty.
+/// Letters, digits and hyphens within (RFC 1123 §2.1), in nonempty parts.
 fn is_host_name(host: &str) -> bool {
     let host = host.strip_suffix('.').unwrap_or(host);
     host.split('.').all(|part| {

@@ -1,8 +1,8 @@
-//! Rules IMG-020 to IMG-022: what scanners found in the images, and whether they looked at these
-//! images, and lately.
+//! Rules IMG-020 to IMG-022: the scanners' findings in the images, the scanned digests, and the
+//! scans' age.
 //!
-//! A report belongs to the image whose digest it names. One that names none is judged by itself, one
-//! that names another image is an error and is not judged.
+//! A report belongs to the image with its digest. A report without a digest is judged by itself; a
+//! report with the digest of another image is an error and is not judged.
 
 mod listing;
 
@@ -54,10 +54,10 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// What is asked of the reports about one platform, or about a whole image.
+/// The question to the reports about one platform, or about a whole image.
 type Ask = fn(&Asked<'_>, &mut Judge<'_>);
 
-/// The reports about one platform or image, with all that was given.
+/// The reports about one platform or image, with all the evidence.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     scans: &'a [&'a Scan],
@@ -65,18 +65,18 @@ struct Asked<'a> {
     image: Option<&'a ImageFacts>,
 }
 
-/// What is asked of a report that belongs to none of the images.
+/// The question to a report without an image in this run.
 pub(super) type AskGiven = fn(&Scan, &[&ImageFacts], &mut Judge<'_>);
 
-/// The same three rules for reports that belong to none of the images.
+/// The same three rules for reports without an image in this run.
 pub(super) const GIVEN: [(&str, AskGiven); 3] = [
     ("IMG-020", |scan, _, judge| untied(scan, judge, listing::blocking)),
     ("IMG-021", belongs),
     ("IMG-022", |scan, _, judge| untied(scan, judge, listing::unscored)),
 ];
 
-/// Asks for each platform what its reports say, and for the image what those say that name no
-/// platform. A platform without a report was not looked at.
+/// Asks the reports of each platform, and for the image the reports without a platform. A platform
+/// without a report was not looked at.
 fn each_report(view: &ImageView<'_>, judge: &mut Judge<'_>, ask: Ask) {
     let scans = view.evidence.scans.iter().filter(|scan| scan.kind.is_report());
     let covers: Vec<(&Scan, Cover)> =
@@ -191,7 +191,7 @@ fn belongs(scan: &Scan, images: &[&ImageFacts], judge: &mut Judge<'_>) {
     }
 }
 
-/// The digests by which the images are known: manifest and configuration.
+/// The digests of the images: manifest and configuration.
 fn known(images: &[&ImageFacts]) -> String {
     let all = images.iter().flat_map(|facts| &facts.images).map(|image| {
         let manifest = image.descriptor.digest;

@@ -1,5 +1,5 @@
-//! Rules WVR: what waivers do to findings, and what is wrong with waivers. A finding that is waived
-//! stays in the report and decides nothing; a waiver that does nothing is a finding itself.
+//! Rules WVR: the effect of waivers on findings, and the faults of waivers. A waived finding stays
+//! in the report and decides nothing; a waiver without effect is a finding itself.
 //!
 //! Invariant: damaged bytes and findings about waivers are never waived.
 
@@ -14,8 +14,8 @@ use crate::waivers::{Day, Waiver, WaiverFile};
 
 /// How far ahead the end of a waiver may lie, in days: long enough for a yearly look at all of them.
 const DAYS_MAX: i32 = 366;
-/// The beginnings of rules about what is in images: there a waiver of a whole rule would hide what
-/// nobody has seen yet.
+/// The beginnings of rules about the contents of images: there a waiver of a whole rule would hide
+/// unseen findings.
 const IMAGE_RULES: [&str; 2] = ["IMG-", "SUP-"];
 
 pub(super) const RULES: &[Rule] = &[
@@ -71,7 +71,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// What the rules about waivers look at.
+/// The input of the rules about waivers.
 pub struct WaiverView<'a> {
     file: &'a WaiverFile,
     fates: Vec<Fate>,
@@ -83,7 +83,7 @@ impl WaiverView<'_> {
     }
 }
 
-/// What became of a waiver.
+/// The outcome of a waiver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Used,
@@ -91,23 +91,23 @@ enum Fate {
     /// Its rule was not looked at in this run.
     Unknown,
     Expired,
-    /// It does not count: why, and the key below the waiver that says so.
+    /// The waiver does not count: the reason, and the key at fault below the waiver.
     Refused(&'static str, &'static str),
 }
 
-/// What waivers are held against.
+/// The input for waivers.
 #[derive(Clone, Copy)]
 pub struct Waiving<'a> {
     pub file: &'a WaiverFile,
     /// The images of the run.
     pub images: &'a [(Option<usize>, ImageFacts)],
-    /// The time that counts as now.
+    /// The present time, for waivers.
     pub now: Timestamp,
     pub profile: Profile,
 }
 
 impl Waiving<'_> {
-    /// The judgement with its findings waived, and what is wrong with the waivers.
+    /// The judgement with its findings waived, and the faults of the waivers.
     #[must_use]
     pub fn apply(self, mut judgement: Judgement) -> Judgement {
         let mut fates: Vec<Fate> =
@@ -117,7 +117,7 @@ impl Waiving<'_> {
         for (waiver, fate) in self.file.waivers.iter().zip(&mut fates) {
             if *fate == Fate::Unused {
                 *fate = self.waive(waiver, &mut judgement.findings, &mut touched);
-                // Without a report or an offer nobody knows whether it is needed.
+                // Without a report or an offer the waiver's need is unknown.
                 if *fate == Fate::Unused && !was_judged.contains(&waiver.rule.to_uppercase()) {
                     *fate = Fate::Unknown;
                 }
@@ -135,7 +135,7 @@ impl Waiving<'_> {
         judgement
     }
 
-    /// Waives every finding that fits.
+    /// Waives every matching finding.
     fn waive(
         self,
         waiver: &Waiver,
@@ -174,7 +174,7 @@ impl Waiving<'_> {
         }
     }
 
-    /// For which platforms of a finding it counts: `None` when it does not, none for all of it.
+    /// The platforms of a finding under the waiver: `None` without a match, none for all of it.
     fn fits(self, waiver: &Waiver, finding: &Finding) -> Option<Vec<String>> {
         let place = &finding.place;
         let same = |wanted: &Option<String>, actual: Option<&str>| {
@@ -240,7 +240,7 @@ impl Waiving<'_> {
     }
 }
 
-/// Which platforms of an image a digest names; `None` is all of it.
+/// The platforms of an image with this digest; `None` is all of it.
 fn digest_platforms(facts: &ImageFacts, digest: &wharf_oci::Digest) -> Vec<Option<String>> {
     let indexes = facts.indexes.iter().map(|index| &index.descriptor);
     let of_index = indexes.filter(|at| at.digest == *digest).map(|_| None);
@@ -251,13 +251,13 @@ fn digest_platforms(facts: &ImageFacts, digest: &wharf_oci::Digest) -> Vec<Optio
     of_index.chain(of_images.map(|image| Some(image.name()))).collect()
 }
 
-/// Whether a plan is the one that is named, or an image of it (`PLAN.NAME`).
+/// Whether a plan is the named one, or an image of it (`PLAN.NAME`).
 fn is_of(actual: Option<&str>, wanted: &str) -> bool {
     let rest = actual.and_then(|actual| actual.strip_prefix(wanted));
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The image as it was named, or the last part of that.
+/// The image by its full name, or by the last part of it.
 fn is_named(image: Option<&str>, wanted: &str) -> bool {
     image.is_some_and(|image| {
         let wanted = wanted.trim_start_matches("./");
@@ -266,8 +266,7 @@ fn is_named(image: Option<&str>, wanted: &str) -> bool {
     })
 }
 
-/// What is left of a finding when it is waived for some platforms only; the finding itself keeps
-/// those.
+/// The rest of a finding after a waiver for some platforms only; the finding itself keeps those.
 fn without(finding: &mut Finding, platforms: &[String]) -> Option<Finding> {
     if platforms.is_empty() || platforms.len() == finding.place.platforms.len() {
         return None;
@@ -278,14 +277,14 @@ fn without(finding: &mut Finding, platforms: &[String]) -> Option<Finding> {
     Some(rest)
 }
 
-/// The rules that were decided.
+/// The decided rules.
 fn judged(judgement: &Judgement) -> BTreeSet<String> {
     let outcomes = judgement.outcomes.iter();
     let decided = outcomes.filter(|(_, outcome)| **outcome != Outcome::NotLookedAt);
     decided.map(|(rule, _)| (*rule).to_owned()).collect()
 }
 
-/// What can be said of a waiver before any finding is looked at.
+/// The outcome of a waiver before any look at findings.
 fn first_fate(waiver: &Waiver, now: Timestamp) -> Fate {
     let Some(rule) = find(&waiver.rule) else {
         return Fate::Refused("there is no such rule; `wharf rules` lists them", ".rule");
@@ -318,7 +317,7 @@ fn today(now: Timestamp) -> Day {
 }
 
 impl Judgement {
-    /// What became of rules whose findings were waived.
+    /// The outcome of rules with waived findings.
     fn conclude_anew(&mut self, rules: &BTreeSet<&'static str>) {
         for rule in rules {
             let found = self.findings.iter().filter(|finding| finding.rule == *rule);

@@ -26,10 +26,10 @@ const CHART: &[(&str, &str)] = &[
     ),
 ];
 
-/// What that chart renders to.
+/// The output of Helm for the chart above.
 const RENDERED: &str = "---\n# Source: tidepool/templates/web.yaml\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: release-web}\nspec:\n  template:\n    metadata:\n      labels:\n        azure-extensions-usage-release-identifier: release\n    spec:\n      containers:\n        - name: web\n          image: quayline.azurecr.io/live/tidepool/web@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n          resources: {requests: {cpu: 100m}}\n";
 
-/// One change of a file: what stands there, and what comes in its place.
+/// One change of a file: the original text, and its replacement.
 type Change<'a> = (&'a str, &'a str, &'a str);
 
 fn judged(changes: &[Change<'_>], rendering: Option<Rendering>) -> crate::rules::Judgement {

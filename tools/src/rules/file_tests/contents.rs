@@ -1,4 +1,4 @@
-//! What an image holds: rows of rules about secrets, packages and files.
+//! The contents of an image: rows of rules about secrets, packages and files.
 
 use super::*;
 
@@ -29,7 +29,7 @@ pub(super) const SECRET_ROWS: &[Row] = &[
     ("IMG-018", WARNING, |tree, _| {
         tree[0].push(file("etc/ssl/private/ssl-cert-snakeoil.key", KEY));
     }),
-    // Accounts and settings are somebody's, whatever they are called.
+    // Keys in accounts and settings count under any folder name.
     ("IMG-018", ERROR, |tree, _| tree[0].push(file("home/demo/.ssh/id_rsa", KEY))),
     ("IMG-018", ERROR, |tree, _| tree[0].push(file("etc/ssl/private/www.example.dev.key", KEY))),
     ("IMG-018", ERROR, |tree, _| {
@@ -38,7 +38,7 @@ pub(super) const SECRET_ROWS: &[Row] = &[
     ("IMG-018", WARNING, |tree, _| {
         tree[0].push(text("app/demo/.aws/credentials", "aws_secret_access_key = x"));
     }),
-    // A crowd of lesser things hides none that is grave.
+    // A crowd of lesser files hides no grave one.
     ("IMG-018", ERROR, |tree, _| {
         for number in 0..30 {
             tree[0].push(text(&format!("home/u{number}/.bash_history"), "ls"));
@@ -142,7 +142,7 @@ pub(super) const FILE_ROWS: &[Row] = &[
         tree[0].push(text("data/x", "x"));
         tree.push(vec![text("data", "y")]);
     }),
-    // A merge of /usr, an upgraded link, and a folder that was removed first.
+    // A merge of /usr, an upgraded link, and a folder removed before its replacement.
     ("IMG-047", PEACE, |tree, _| {
         tree[0].push(text("lib/x", "x"));
         tree.push(vec![text("usr/lib/x", "x"), link("lib", "usr/lib")]);

@@ -1,4 +1,5 @@
-//! What a container starts: rows of rules about programs, interpreters and users, and about machines.
+//! The start of a container: rows of rules about programs, interpreters and users, and about
+//! machines.
 
 use super::*;
 
@@ -26,7 +27,7 @@ pub(super) const START_ROWS: &[Row] = &[
         tree[0][0].mode = 0o750;
         tree[0][0].owner = (0, 999);
     }),
-    // The first set that is about somebody counts.
+    // The first class of permission bits to fit the user counts.
     ("IMG-040", ERROR, |tree, _| {
         tree[0][0].mode = 0o617;
         tree[0][0].owner = (999, 0);
@@ -116,7 +117,7 @@ pub(super) const START_ROWS: &[Row] = &[
         tree[0].push(script("bin/b", "/bin/a"));
     }),
     ("IMG-041", ERROR, |tree, _| tree[0][0] = file("bin/server", Magic::Other)),
-    // Shells and inits give to a shell what the kernel does not know.
+    // Shells and inits hand a file of unknown format to a shell.
     ("IMG-041", PEACE, |tree, config| {
         tree[0].push(elf("bin/sh", |_| {}));
         tree[0].push(file("run.sh", Magic::Other));
@@ -203,7 +204,7 @@ pub(super) const MACHINE_ROWS: &[Row] = &[
         };
         tree[0].push(elf("usr/lib/x86_64-linux-gnu/libz.so.1", foreign));
     }),
-    // Libraries of another architecture in its own folder, and what is no program.
+    // Libraries of another architecture in its own folder, and a file without program format.
     ("IMG-042", PEACE, |tree, _| {
         let foreign = |elf: &mut Elf| {
             elf.machine = Machine::AARCH64;
@@ -251,7 +252,7 @@ pub(super) const MACHINE_ROWS: &[Row] = &[
         }
         tree[0].push(library("opt/libz.so.1", &[]));
     }),
-    // Where only the loader's cache says that something is.
+    // Only the loader's cache knows the library.
     ("IMG-043", PEACE, |tree, _| {
         with_loader(tree, &["libz.so.1"]);
         tree[0].push(library("srv/odd/libz.so.1", &[]));

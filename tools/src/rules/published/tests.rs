@@ -6,7 +6,8 @@ use crate::published::{Published, Record, Submission};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Finding, Outcome, Profile, judge_offer};
 
-/// What the rules say of an offer whose live state is what the offer says, with one change to it.
+/// The findings of the rules over an offer with itself as the live state, after one change to the
+/// state.
 fn findings(text: &str, change: impl Fn(&mut Submission)) -> Vec<Finding> {
     judged(text, |submissions| submissions.iter_mut().for_each(&change))
 }

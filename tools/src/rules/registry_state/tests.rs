@@ -10,7 +10,7 @@ use crate::image::facts::ImageFacts;
 use crate::offer::fixture::{Folder, OFFER, changed};
 use crate::rules::evidence::Evidence;
 
-/// What `az acr show -o json` writes of the registry of the offer of the tests.
+/// The output of `az acr show -o json` for the registry of the tests' offer.
 fn azure() -> Value {
     let group =
         "/subscriptions/7c1f2d64-9a0b-4e5d-8f3a-2b6c91d0e7f4/resourceGroups/quayline-registries";
@@ -104,7 +104,7 @@ fn what_the_file_does_not_say_is_not_passed() {
     }
 }
 
-/// A rule, what it says of a state, and what is changed of a good one for that.
+/// A rule, its severity over a state, and the changes to a good state.
 type Row = (&'static str, Severity, Vec<(&'static str, Value)>);
 
 #[test]
@@ -187,7 +187,7 @@ fn retention_matters_only_where_a_platform_has_no_tag() {
     let judgement = judged(&untagged, Some(&on));
     let found = judgement.findings.iter().find(|at| at.rule == "REG-006").unwrap();
     assert!(found.message.contains("after 7 days"), "{}", found.message);
-    // A Premium registry may have replicas, which its state does not list.
+    // A Premium registry may have replicas, absent from its state.
     assert!(judgement.gaps[&Gap::RegistryDetails].contains("REG-008"));
 }
 

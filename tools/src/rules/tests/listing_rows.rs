@@ -1,4 +1,4 @@
-//! What breaks the rules of listings.
+//! Breaches of the rules of listings.
 
 use super::*;
 

@@ -16,8 +16,8 @@ const TEXTS: [(&str, &str); 10] = [
     ("plan.description", "<p>Was nur der Server hat.</p>"),
 ];
 
-/// The offer in two languages; `to` stands in quotes, or as YAML with quotes of its own, where `field`
-/// would have its text. A description keeps what it must begin with.
+/// The offer in two languages; `to` stands in quotes, or as YAML with quotes of its own, where
+/// `field` would have its text. A description keeps its required beginning.
 pub(in crate::rules) fn translated(field: &str, to: &str) -> String {
     let value = |name: &str| {
         let known = TEXTS.iter().find(|(known, _)| *known == name).map_or("", |(_, text)| text);

@@ -1,4 +1,4 @@
-//! What breaks the rules of how an offer is sold.
+//! Breaches of the rules of the sale of an offer.
 
 use super::market_offer::translated;
 use super::{Change, file, png, text};

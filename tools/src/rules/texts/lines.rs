@@ -1,13 +1,13 @@
-//! The one list of the texts of one line that no other rule judges.
+//! The one list of the texts of one line without another rule.
 
 use crate::offer::model::{Contact, KubernetesPlan, Offer, Plan, PlanImage, PlanKind};
 use crate::rules::OfferView;
 use crate::rules::listing_texts::languages;
 
-/// A text with its key and what it is.
+/// A text with its key and its kind.
 pub(super) type Line<'a> = (String, &'static str, &'a str);
 
-/// Every text of one line that no other rule judges by `one_line`.
+/// Every text of one line without another rule by `one_line`.
 pub(super) fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
     let offer = view.offer;
     let mut all = vec![("offer.alias".to_owned(), "the alias", offer.offer.alias.as_str())];
@@ -52,7 +52,7 @@ fn of_listing<'a>(view: &OfferView<'a>, all: &mut Vec<Line<'a>>) {
     }
 }
 
-/// What is said to the marketplace besides texts and plans.
+/// The offer's marketplace texts besides listings and plans.
 fn of_market<'a>(offer: &'a Offer, all: &mut Vec<Line<'a>>) {
     let mut add = |key: String, what, text: &'a str| all.push((key, what, text));
     for (name, below) in &offer.properties.categories {

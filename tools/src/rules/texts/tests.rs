@@ -17,17 +17,17 @@ const MODEL: [&str; 3] = [
     include_str!("../../offer/market.rs"),
 ];
 
-/// What is judged by rules of its kind of plan, or is made here.
+/// Types with rules by their kind of plan, or made in code.
 const OF_KUBERNETES: [&str; 4] = ["KubernetesPlan", "WrittenPlan", "Bundle", "PlanImage"];
 
-/// A word with a character in it that turns what follows around.
+/// A word with a character to reverse the text after it.
 const POISON: &str = "\"a\\u202Eb\"";
 
-/// What becomes of a text.
+/// The treatment of a text.
 enum Fate {
     /// Its rule finds the poison, at this key, and no other rule does.
     Judged(&'static str, &'static str, Change),
-    /// It is a value for programs, which may hold anything.
+    /// A value for programs, free to hold any characters.
     Program,
 }
 
@@ -313,7 +313,7 @@ fn fates() -> Vec<(&'static str, Fate)> {
     ]
 }
 
-/// The fields of the types that hold free text, as `Type.field`.
+/// The fields of types with free text, as `Type.field`.
 fn fields() -> BTreeSet<String> {
     let mut fields = BTreeSet::new();
     let mut of = String::new();
@@ -348,7 +348,7 @@ fn every_text_is_judged_by_exactly_one_rule() {
     for (field, fate) in fates().into_iter().chain(market_fates()) {
         let Fate::Judged(rule, key, change) = fate else { continue };
         let found = findings(Some(&change), Profile::Strict);
-        // A keyword that no text uses is another fault.
+        // A keyword absent from every text is another fault.
         let of_poison = found.iter().filter(|finding| {
             finding.place.key.as_deref() == Some(key) && !matches!(finding.rule, "LST-009")
         });

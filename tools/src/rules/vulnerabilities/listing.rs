@@ -1,5 +1,5 @@
-//! The list of what scanners found: each vulnerability of a package once, the worst first, as many
-//! as anybody reads.
+//! The list of the scanners' findings: each vulnerability of a package once, the worst first, in a
+//! readable number.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use crate::scans::{Package, Scan, Score, Statement, Vulnerability};
 /// How many vulnerabilities are listed of one platform; the rest is counted.
 const LISTED_MAX: usize = 200;
 
-/// What blocks, and what may: numbers of at least 7.0 of which nobody says what they are.
+/// Vulnerabilities with a blocking score, and possible ones: numbers of at least 7.0 of an unknown
+/// scale.
 pub(super) fn blocking(asked: &Asked<'_>, judge: &mut Judge<'_>) {
     let meant = |found: &Vulnerability| match &found.score {
         Score::V3 { score, .. } | Score::Unnamed(score) => score.blocks(),
@@ -49,7 +50,7 @@ pub(super) fn blocking(asked: &Asked<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// What has no score of CVSS v3.
+/// Vulnerabilities without a score of CVSS v3.
 pub(super) fn unscored(asked: &Asked<'_>, judge: &mut Judge<'_>) {
     let meant = |found: &Vulnerability| match &found.score {
         Score::None => true,
@@ -71,7 +72,7 @@ pub(super) fn unscored(asked: &Asked<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-/// Each that is meant, with why it does no harm where somebody says so.
+/// Each selected one, with the reason for its harmlessness where a report states one.
 fn list(
     asked: &Asked<'_>,
     judge: &mut Judge<'_>,
@@ -100,8 +101,8 @@ fn list(
     }
 }
 
-/// What several reports found, each vulnerability of a package once: with the highest score that any
-/// states, and harmless only where each that has it says so.
+/// The findings of several reports, each vulnerability of a package once: with the highest stated
+/// score, and harmless only where all its reports agree.
 fn merge<'a>(
     scans: &[&'a Scan],
 ) -> BTreeMap<(&'a str, &'a str, &'a str), (&'a Vulnerability, &'a Scan)> {
@@ -120,7 +121,7 @@ fn merge<'a>(
     merged
 }
 
-/// By which findings are ordered: scores of v3 above numbers that may be anything.
+/// The order of findings: scores of v3 above numbers of an unknown scale.
 fn number(score: &Score) -> (u8, Option<BaseScore>) {
     match score {
         Score::V3 { score, .. } => (2, Some(*score)),

@@ -20,7 +20,7 @@ fn digest(content: &str) -> Digest {
     Digester::digest(Algorithm::Sha256, content.as_bytes())
 }
 
-/// By which the reports of the tests name their image.
+/// The image's name in the reports of the tests.
 fn named(byte: &str) -> String {
     format!("sha256:{}", byte.repeat(32))
 }
@@ -84,7 +84,7 @@ fn evidence(scans: Vec<Scan>) -> Evidence {
     Evidence { now, scans, ..Evidence::default() }
 }
 
-/// What the three rules come to over the image and its reports.
+/// The results of the three rules over the image and its reports.
 fn judged(facts: &ImageFacts, evidence: &Evidence) -> Judgement {
     let mut judgement = judge_image(facts, None, evidence, Profile::Strict);
     judgement.join(judge_scans(evidence, &[(None, facts.clone())], Profile::Strict));

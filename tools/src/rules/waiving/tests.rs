@@ -82,7 +82,7 @@ fn judgement(findings: Vec<Finding>) -> Judgement {
     Judgement { findings, ..judgement }
 }
 
-/// What the waiver with these keys makes of the findings.
+/// The waiver with these keys, applied to the findings.
 fn applied(keys: &str, judgement: Judgement) -> Judgement {
     let text = format!("version: 1\nwaivers:\n  - {{ {keys}, reason: We know., owner: crew }}\n");
     let file = WaiverFile::parse(Path::new("waivers.yaml"), text.into_bytes()).unwrap();
@@ -91,7 +91,7 @@ fn applied(keys: &str, judgement: Judgement) -> Judgement {
     Waiving { file: &file, images: &images, now, profile: Profile::Strict }.apply(judgement)
 }
 
-/// Which rules about waivers it comes to, with the messages.
+/// The rules about waivers with findings, with the messages.
 fn about_waivers(judgement: &Judgement) -> Vec<(&'static str, &str)> {
     let own = judgement.findings.iter().filter(|at| at.rule.starts_with("WVR-"));
     own.map(|at| (at.rule, at.message.as_str())).collect()
@@ -217,7 +217,7 @@ fn rules_that_were_not_decided_have_no_unused_waivers() {
         let judgement = applied(&format!("rule: {rule}, {narrow}"), open.clone());
         assert_eq!(about_waivers(&judgement), [], "{rule}");
     }
-    // What is waived does not hide that another image was not looked at.
+    // A waived finding does not hide an unread image.
     let mut half = judgement(vec![finding("IMG-020")]);
     half.gaps.entry(Gap::ScannerReport).or_default().insert("IMG-020");
     let judgement = applied(&format!("rule: IMG-020, {narrow}"), half);

@@ -1,8 +1,8 @@
-//! Texts of how an offer is sold, and the rule that judges each.
+//! Texts of the sale of an offer, and the rule about each.
 
 use super::*;
 
-/// The same for what an offer says to the marketplace besides, and of Kubernetes plans.
+/// The same for an offer's further marketplace settings, and for Kubernetes plans.
 #[expect(clippy::too_many_lines, reason = "a table, one row per field")]
 pub(super) fn market_fates() -> Vec<(&'static str, Fate)> {
     let judged = |rule, key, offer: String| Fate::Judged(rule, key, Change::Whole(offer, vec![]));
