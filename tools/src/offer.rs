@@ -1,8 +1,8 @@
-//! The offer file: from bytes to types, with the place of every value kept for messages. What the
-//! marketplace thinks of an offer is in `rules`; what it becomes is in `marketplace` and `image`.
+//! The offer file: from bytes to types, with the place of every value kept for messages. The
+//! marketplace's requirements are in `rules`; an offer's products are in `marketplace` and `image`.
 //!
-//! Invariant: an [`OfferFile`] keeps every format rule of the offer reference, and its `offer` is
-//! what stands in its text.
+//! Invariant: an [`OfferFile`] keeps every format rule of the offer reference, and its `offer`
+//! equals its text.
 
 pub mod audience;
 mod check;
@@ -55,7 +55,6 @@ use words::{PlanId, RelativePath};
 /// An offer with the file it came from.
 #[derive(Debug, Clone)]
 pub struct OfferFile {
-    /// What it says.
     pub offer: Offer,
     path: PathBuf,
     folder: PathBuf,
@@ -121,7 +120,7 @@ impl OfferFile {
     }
 
     /// Every file a value of the offer may name, layers and archives among them; of a chart, also
-    /// its two files that are written by hand.
+    /// its two handwritten files.
     #[must_use]
     pub fn named_files(&self) -> Vec<PathBuf> {
         let charts = self.offer.kubernetes_plans().map(|(_, _, plan)| self.resolve(&plan.chart));

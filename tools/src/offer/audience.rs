@@ -1,8 +1,8 @@
-//! Tables of audiences: the CSV files with the columns `Id`, `Description` and `Type` that Partner
-//! Center takes for more people than its form has room for (AC-preview-audience).
+//! Tables of audiences: the CSV files with the columns `Id`, `Description` and `Type` for Partner
+//! Center, for more people than its form has room for (AC-preview-audience).
 //!
-//! Invariant: a table holds at most [`ROWS_MAX`] rows. What is wrong with its text is kept beside the
-//! rows, with the line, because a rule reports it.
+//! Invariant: a table holds at most [`ROWS_MAX`] rows. Faults in its text are kept beside the rows,
+//! with their lines, for a rule to report.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -10,8 +10,8 @@ use std::path::Path;
 use super::texts::TextError;
 use crate::input;
 
-/// Most rows that are kept; a private plan takes no more tenants than that (INFERENCE from the form of
-/// virtual machines).
+/// Most rows of a table; a private plan takes no more tenants (INFERENCE from the form of virtual
+/// machines).
 pub const ROWS_MAX: usize = 20_000;
 
 /// Largest file, in bytes: [`ROWS_MAX`] rows of a GUID, a type and a note.
@@ -23,17 +23,17 @@ const FAULTS_MAX: usize = 20;
 /// The first line.
 const HEADER: [&str; 3] = ["Id", "Description", "Type"];
 
-/// Whom a table names.
+/// The members of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Member {
-    /// Azure subscriptions, which see a preview.
+    /// Azure subscriptions, for a preview.
     Subscription,
-    /// Tenants, which see a private plan.
+    /// Tenants, for a private plan.
     Tenant,
 }
 
 impl Member {
-    /// What stands in the column `Type`. The word for tenants is INFERENCE from the other one.
+    /// The word in the column `Type`. The word for tenants is INFERENCE from the other one.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -43,7 +43,6 @@ impl Member {
     }
 }
 
-/// A row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Where it stands, from 1.
@@ -54,21 +53,20 @@ pub struct Row {
     pub description: String,
 }
 
-/// What is wrong with a line.
+/// A fault in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Which, from 1.
+    /// The line's number, from 1.
     pub line: usize,
-    /// What.
     pub message: String,
 }
 
-/// A table that was read.
+/// A parsed table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AudienceTable {
-    /// The rows that have an ID.
+    /// The rows with an ID.
     pub rows: Vec<Row>,
-    /// What is wrong with others, at most [`FAULTS_MAX`] of it.
+    /// The faults in the others, at most [`FAULTS_MAX`].
     pub faults: Vec<Fault>,
 }
 
@@ -92,7 +90,7 @@ impl AudienceTable {
         Ok(Self::parse(&text, member))
     }
 
-    /// Reads the text of a table. A byte order mark and CRLF are what Excel writes, and mean nothing.
+    /// Reads the text of a table. A byte order mark and CRLF come from Excel, and mean nothing.
     #[must_use]
     pub fn parse(text: &str, member: Member) -> Self {
         let mut table = Self::default();

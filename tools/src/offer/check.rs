@@ -1,5 +1,5 @@
-//! Format rules that look at more than one key: names that must exist, things that must differ,
-//! how many there may be. All faults are collected, so that one run shows them all.
+//! Format rules over more than one key: names must exist, values must differ, numbers have a
+//! maximum. All faults are collected, so that one run shows them all.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub(super) const PLANS_MAX: usize = 100;
 const PLATFORMS_MAX: usize = 16;
 const LAYERS_MAX: usize = 127;
 
-/// Checks the offer of this file, and fills in the expanded tags and what it says of each image.
+/// Checks the offer of this file, and fills in each image's expanded tags and description.
 pub(super) fn check(file: &mut OfferFile) -> Result<(), Vec<Diagnostic>> {
     place(&mut file.offer);
     let mut faults = Faults { file, found: Vec::new() };
@@ -174,7 +174,7 @@ fn check_image(faults: &mut Faults<'_>, path: &str, image: &Image) {
     }
 }
 
-/// What is in such a text is for the rules of texts.
+/// The content of such a text is for the rules of texts.
 fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
     let texts =
         [("source", &image.source), ("revision", &image.revision), ("licences", &image.licences)];
@@ -187,7 +187,7 @@ fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
     }
 }
 
-/// An empty value says nothing, so the base's stays, which is not what somebody means who writes one.
+/// An empty value leaves the base's value in place, against the writer's intention.
 fn check_emptied(faults: &mut Faults<'_>, path: &str, image: &Image) {
     let is_from_scratch = |build| MadeFrom::of(image, build) == MadeFrom::Scratch;
     if image.platforms.iter().all(is_from_scratch) {

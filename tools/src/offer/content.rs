@@ -21,7 +21,7 @@ pub struct Content {
     pub description: String,
     /// The publisher's own terms, when they are a text.
     pub terms: Option<String>,
-    /// What the certification team has to know.
+    /// The notes for the certification team.
     pub certification_notes: Option<String>,
     /// The descriptions of the plans, in their order.
     pub plan_descriptions: Vec<String>,
@@ -29,21 +29,21 @@ pub struct Content {
     pub translations: Vec<String>,
     /// The descriptions of each plan in other languages, in the order of its translations.
     pub plan_translations: Vec<Vec<String>>,
-    /// Who sees the preview besides those the offer names itself.
+    /// The preview's audience besides the members in the offer itself.
     pub preview_table: Option<AudienceTable>,
-    /// Who sees a private plan besides, by the place of the plan.
+    /// The further audience of private plans, by the place of the plan.
     pub audience_tables: BTreeMap<usize, AudienceTable>,
-    /// The pictures, by the path of the key that names them (`listing.logos.large`).
+    /// The pictures, by the path of their key (`listing.logos.large`).
     pub pictures: BTreeMap<String, pictures::Content>,
-    /// What the packaging tool takes of each Kubernetes plan, by the place of the plan.
+    /// The packaging tool's input for each Kubernetes plan, by the place of the plan.
     pub applications: BTreeMap<usize, Application>,
     /// The charts of Kubernetes plans, by the places of the plans.
     pub charts: BTreeMap<usize, Chart>,
 }
 
 impl Content {
-    /// Reads everything; all files that are missing or unreadable are named together, each with the
-    /// line of the offer that names it.
+    /// Reads every named file; one error lists all missing or unreadable files, each with its line
+    /// of the offer.
     pub fn load(file: &OfferFile) -> Result<Self, OfferError> {
         let mut loader = Loader { file, faults: Vec::new() };
         let offer = &file.offer;
@@ -101,7 +101,7 @@ impl Content {
         Err(OfferError::Invalid(loader.faults))
     }
 
-    /// The version of a plan's `manifest.yaml`, which the bundle has where the offer names none.
+    /// The version of a plan's `manifest.yaml`, for the bundle of an offer without its own.
     #[must_use]
     pub fn manifest_version(&self, plan: usize) -> Option<&str> {
         let manifest = self.applications.get(&plan)?.manifest.content.as_ref()?;

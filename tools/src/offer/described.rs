@@ -1,5 +1,5 @@
-//! What an offer says of an image in the annotations that everybody knows (image-spec,
-//! "Annotations": `org.opencontainers.image.*`), so that nobody has to write it twice.
+//! The offer's description of an image in the well-known annotations (image-spec, "Annotations":
+//! `org.opencontainers.image.*`), so that a publisher writes it once.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ pub const PREFIX: &str = "org.opencontainers.image.";
 /// Texts by their keys.
 pub type Annotations = BTreeMap<String, String>;
 
-/// The title is the plan's name, which customers read; the title of the listing is not in it, because
-/// editing that must not give a published version another digest. The vendor is the publisher. What
-/// nobody wrote is not made up: a licence of the marketplace is no SPDX expression, and what git says
-/// of a folder differs from machine to machine.
+/// The title is the plan's name as customers read it; the listing's title is not in it, because
+/// editing it must not give a published version another digest. The vendor is the publisher. An
+/// unwritten annotation is not made up: a licence of the marketplace is no SPDX expression, and
+/// git's answer for a folder differs from machine to machine.
 pub(super) fn described(offer: &Offer, plan: &Plan, image: &Image) -> Annotations {
     let said = [
         ("title", Some(&plan.name)),

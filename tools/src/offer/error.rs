@@ -1,5 +1,5 @@
-//! Why an offer file cannot be used, shown as people expect it: file, line and column, the line
-//! itself with a mark under the fault, and what to do about it.
+//! The errors of an offer file, in a common form: file, line and column, the line itself with a
+//! mark under the fault, and the fix.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,9 +18,8 @@ pub enum OfferError {
     /// It cannot be read.
     #[error("cannot read the offer {}", path.display())]
     Read {
-        /// The file.
+        /// The offer file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// It is larger than an offer may be.
@@ -29,7 +28,6 @@ pub enum OfferError {
     /// It is not UTF-8.
     #[error("{}:{line}: the offer is not UTF-8; save it as that", path.display())]
     NotUtf8 {
-        /// The file.
         path: PathBuf,
         /// The line of the first wrong byte.
         line: usize,
@@ -37,37 +35,33 @@ pub enum OfferError {
     /// It is in an encoding of two bytes for each letter.
     #[error("{}:1: the offer is UTF-16; save it as UTF-8", .0.display())]
     Utf16(PathBuf),
-    /// Something in it is wrong; all that was found, in the order of the file.
+    /// The file has faults: all of them, in the order of the file.
     #[error("{}", Joined(.0))]
     Invalid(Vec<Diagnostic>),
-    /// A registry was asked for that the offer does not name.
+    /// The requested registry is missing from the offer.
     #[error("the offer {} has no registry `{name}`; it has: {known}", path.display())]
     NoSuchRegistry {
         /// The offer file.
         path: PathBuf,
-        /// What was asked for.
         name: String,
         /// Those it has.
         known: String,
     },
-    /// A plan was asked for that the offer does not have.
+    /// The requested plan is missing from the offer.
     #[error("the offer {} has no plan `{id}`; it has: {known}", path.display())]
     NoSuchPlan {
         /// The offer file.
         path: PathBuf,
-        /// What was asked for.
         id: String,
         /// Those it has.
         known: String,
     },
-    /// The variable that replaces a login server does not hold one.
+    /// The variable for a login server does not hold one.
     #[error("the environment variable {variable} cannot replace the login server of `{name}`")]
     Variable {
-        /// The variable.
         variable: String,
-        /// The registry.
+        /// The registry of the login server.
         name: String,
-        /// Why.
         source: super::words::WordError,
     },
 }
@@ -75,15 +69,13 @@ pub enum OfferError {
 /// One fault of a file, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file.
     pub file: PathBuf,
     /// Where in it.
     pub spot: Spot,
     /// The line as it stands there.
     pub line: String,
-    /// What is wrong.
     pub message: String,
-    /// What to do.
+    /// The fix.
     pub help: Option<String>,
 }
 
@@ -95,12 +87,12 @@ impl Diagnostic {
         Self::of_line(file, line, spot, message)
     }
 
-    /// The same for who has the line already.
+    /// The same for a caller with the line at hand.
     pub(super) fn of_line(file: &Path, line: &str, spot: Spot, message: impl Into<String>) -> Self {
         let shown = logins::cut_line(line);
         let mut spot = spot;
         if shown != line && spot.column > shown.chars().count() {
-            // A mark far behind the end of what is shown would point at nothing.
+            // A mark far behind the end of the excerpt would point at nothing.
             spot = Spot { column: shown.chars().count().max(1), width: 1, ..spot };
         }
         Self {
@@ -112,7 +104,7 @@ impl Diagnostic {
         }
     }
 
-    /// The same without what stands in the line from the place on: it is a secret.
+    /// The same with the line cut at the place: a secret follows.
     #[must_use]
     pub fn hide(mut self) -> Self {
         let kept = self.spot.column.saturating_sub(1);
@@ -125,7 +117,7 @@ impl Diagnostic {
     pub(super) fn hide_from(&mut self, column: usize) {
         self.line = self.line.chars().take(column.saturating_sub(1)).collect();
         self.line.push('…');
-        // A mark far behind the end of what is shown would point at nothing.
+        // A mark far behind the end of the excerpt would point at nothing.
         let Spot { column: from, width, .. } = self.spot;
         self.spot.column = from.min(column);
         self.spot.width = width.min(column.saturating_sub(from)).max(1);

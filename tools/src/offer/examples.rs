@@ -1,22 +1,21 @@
-//! An example of every key of an offer, what stands for it where it is left out, and the rules that
-//! judge it. Messages, the schema and the reference say the same by this.
+//! An example of every key of an offer, its default, and its rules. Messages, the schema and the
+//! reference say the same by this.
 
 use serde_json::Value;
 
 use super::schema::{choices, resolve};
 
-/// What is known of a key besides its type.
+/// The facts about a key besides its type.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Row {
-    /// The mapping.
     pub(super) mapping: &'static str,
     /// The key in it.
     pub(super) key: &'static str,
     /// A value as it is written, in YAML; nothing where the type says enough.
     example: &'static str,
-    /// The value that stands for a missing one, in YAML.
+    /// The default value, in YAML.
     default: &'static str,
-    /// The rules that judge the value, with spaces between them.
+    /// The IDs of the value's rules, with spaces between them.
     rules: &'static str,
 }
 
@@ -26,12 +25,12 @@ impl Row {
         read(self.example)
     }
 
-    /// What stands for a missing one.
+    /// The default value.
     pub(super) fn default(&self) -> Option<Value> {
         read(self.default)
     }
 
-    /// The rules that judge the value.
+    /// The IDs of the value's rules.
     pub(super) fn rules(&self) -> impl Iterator<Item = &'static str> {
         self.rules.split_whitespace()
     }
@@ -41,7 +40,7 @@ fn read(yaml: &str) -> Option<Value> {
     if yaml.is_empty() { None } else { serde_saphyr::from_str(yaml).ok() }
 }
 
-/// What is known of this key.
+/// The facts about this key.
 pub(super) fn find(mapping: &str, key: &str) -> Option<&'static Row> {
     // The keys of an input are those of a layer.
     let mapping = if mapping == "Input" { "Layer" } else { mapping };
@@ -121,7 +120,7 @@ macro_rules! rows {
     };
 }
 
-/// All of them: the key, its example, what stands for a missing one, the rules.
+/// All of them: the key, its example, its default, its rules.
 pub(super) const ROWS: &[Row] = rows! {
     Offer {
         version "1" "" ""

@@ -1,7 +1,7 @@
 //! A line of an offer file with a mark under a stretch of it, as messages and reports show it.
 //!
-//! Invariant: an excerpt holds nothing a terminal obeys and is short, so that no file can
-//! write to the terminal of who reads the message.
+//! Invariant: an excerpt is short and holds no control character, so no file can drive the terminal
+//! of a message's reader.
 
 use std::fmt;
 
@@ -11,12 +11,12 @@ use crate::shown;
 /// Longest excerpt of a line, in characters.
 const EXCERPT_CHARS_MAX: usize = 100;
 
-/// The part of a line that fits around a place of it.
+/// The part of a line around a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt {
     /// The number of the line.
     pub number: String,
-    /// What is shown of it.
+    /// The shown part.
     pub text: String,
     /// How many characters stand before the place.
     pub before: usize,
@@ -25,7 +25,7 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// What is shown of a line for a place in it.
+    /// The excerpt of a line for a place in it.
     #[must_use]
     pub fn new(line: &str, spot: Spot) -> Self {
         let before = spot.column.saturating_sub(1);

@@ -1,5 +1,5 @@
-//! An offer from its text, or all that is wrong with it: in the order of the file, each with its
-//! line, what was meant, and how it is written.
+//! An offer from its text, or all faults of the text: in the order of the file, each with its line,
+//! a guess at the intention, and the correct form.
 //!
 //! Invariant: no line is shown from where a secret may stand in it.
 
@@ -20,14 +20,14 @@ use super::tree::{Foreign, Tree, Value};
 use super::unread;
 use super::walk::{Fault, Found, What, walk};
 
-/// Most faults that are told; the others are counted.
+/// Most faults in full; the others are counted.
 pub(super) const FAULTS_MAX: usize = 100;
 
 /// Reads an offer. The types have the last word: only where they refuse it are faults looked for, and
 /// where none is found beside theirs, theirs is told.
 pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<Diagnostic>> {
     if spots.contains(&format!("plans[{PLANS_MAX}]")) {
-        // Nobody reads thousands of plans to learn they are too many.
+        // Thousands of plans are too many already, without a look at each.
         let beyond = |place: &usize| spots.contains(&format!("plans[{place}]"));
         let count = (PLANS_MAX..NODES_MAX).take_while(beyond).count() + PLANS_MAX;
         let message = format!("there are {count} plans");
@@ -59,7 +59,7 @@ pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<
     if told.is_empty() {
         let mut refusal = refusal;
         if secrets.contains_key(&refusal.spot.line) {
-            // What the types say may repeat what they read.
+            // The types' messages may repeat the text.
             "what stands here cannot be read".clone_into(&mut refusal.message);
             refusal.help = None;
         }
@@ -76,7 +76,7 @@ pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<
     Err(told)
 }
 
-/// Counts those that are not told, at the first of them.
+/// Counts the faults beyond the maximum, at the first of them.
 fn more(file: &Path, lines: &[&str], next: &Fault<'_>, count: usize) -> Diagnostic {
     let line = next.spot.line.checked_sub(1).and_then(|place| lines.get(place));
     let message = format!("and {count} more faults from here on");
@@ -84,7 +84,7 @@ fn more(file: &Path, lines: &[&str], next: &Fault<'_>, count: usize) -> Diagnost
         .help("correct those above first")
 }
 
-/// What is wrong and what to do, in words of the file.
+/// The fault and the fix, in words of the file.
 fn words(what: &What<'_>, schema: &Part) -> (String, Option<String>) {
     let add = |key: &str, property: Option<&Part>| {
         let example = property.and_then(|property| example(property, schema));

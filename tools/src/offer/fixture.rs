@@ -1,5 +1,5 @@
-//! An offer for tests that no rule finds fault with, in a folder of its own. Tests change one thing
-//! in its text or in its files and look at what is said.
+//! An offer for tests without any finding, in a folder of its own. Tests change one place in its
+//! text or in its files and look at the messages.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -32,7 +32,6 @@ macro_rules! application_files {
     };
 }
 
-/// The files of that plan.
 pub(crate) const APPLICATION_FILES: [(&str, &str); 6] = application_files!(
     "manifest.yaml",
     "createUiDefinition.json",
@@ -137,7 +136,7 @@ plans:
         user: "999:999"
 "#;
 
-/// Who stands in the tables of audiences.
+/// The member in the tables of audiences.
 pub(crate) const TABLED: &str = "0c5b1a72-3f64-4d8e-9b27-e1d06a94c853";
 
 /// The same with pieces replaced; each must stand in it.
@@ -155,7 +154,7 @@ pub(crate) fn parse(text: &str) -> Result<OfferFile, OfferError> {
     OfferFile::parse(Path::new("offer.yaml"), text.as_bytes().to_vec())
 }
 
-/// The pictures of the offer; made once, because that takes a while.
+/// The pictures of the offer; made once, for speed.
 static PICTURES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     let sizes = [
         ("large.png", 256, 256),
@@ -218,7 +217,6 @@ impl Folder {
     }
 }
 
-/// The offer with that plan.
 pub(crate) fn with_application() -> String {
     format!("{OFFER}{APPLICATION}")
 }

@@ -1,7 +1,7 @@
-//! How the words of an offer are described to editors: each with its pattern and an example, beside
-//! the parser that has the last word on it. The shapes of mappings come from their types.
+//! The descriptions of an offer's words for editors: each with its pattern and an example, beside
+//! the parser with the last word on it. The shapes of mappings come from their types.
 //!
-//! A pattern never refuses what the parser takes; it may take more.
+//! A pattern accepts every value the parser accepts, and perhaps more.
 
 use std::borrow::Cow;
 use std::str::FromStr;

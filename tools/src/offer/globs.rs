@@ -1,6 +1,6 @@
 //! `Glob`: a pattern for paths of a layer folder. `*` and `?` stay within one part of a path, `**`
-//! crosses parts. A pattern with a `/` is held against the whole path, one without against the
-//! last part; a folder that matches goes with everything in it, which is the walker's business.
+//! crosses parts. A pattern with a `/` is held against the whole path, one without against the last
+//! part; a matching folder goes with its whole content, by the walker.
 //!
 //! `globset` matches, in time proportional to the path. Brackets and braces are ordinary letters here.
 

@@ -1,6 +1,6 @@
-//! A secret of a key vault, asked of Azure's command line as whoever is logged in there.
+//! A secret of a key vault, read through Azure's command line with its current login.
 //!
-//! Invariant: neither the secret nor what the program said besides is in an error.
+//! Invariant: neither the secret nor the program's other output is in an error.
 
 use std::io::{self, Read as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -24,18 +24,16 @@ pub enum KeyVaultError {
     /// The program does not start.
     #[error("`{program}` cannot be run; install Azure's command line and log in with `az login`")]
     Start {
-        /// Which.
+        /// Azure's command line.
         program: String,
-        /// Why.
         source: io::Error,
     },
     /// It did not end.
     #[error("`{0}` did not answer within a minute")]
     Slow(String),
-    /// It refused.
     #[error("`{0} keyvault secret show` failed; try it by hand, and see whether you are logged in")]
     Refused(String),
-    /// What it said is no secret.
+    /// The program's output is no secret.
     #[error("`{0} keyvault secret show` gave nothing that could be a secret")]
     Empty(String),
 }
@@ -72,7 +70,7 @@ pub(super) fn secret(
     if text.is_empty() { Err(KeyVaultError::Empty(program)) } else { Ok(text.to_owned()) }
 }
 
-/// What the program said, once it has ended.
+/// The program's output, after its end.
 fn end_of(mut child: Child) -> Option<(ExitStatus, String)> {
     let mut text = String::new();
     let out = child.stdout.take()?;

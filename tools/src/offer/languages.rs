@@ -3,14 +3,13 @@
 use super::content::Content;
 use super::model::{Link, Offer, Screenshot, Video};
 
-/// What the listing says in one language; what a translation leaves out is empty.
+/// The listing in one language; a text missing from a translation is empty.
 #[derive(Debug, Clone, Copy)]
 pub struct InLanguage<'a> {
     /// The place among the translations; none of the first language.
     pub translation: Option<usize>,
     /// The language, as `de-de`.
     pub language: &'a str,
-    /// The title.
     pub title: &'a str,
     /// One sentence for search results.
     pub search_summary: &'a str,
@@ -20,11 +19,8 @@ pub struct InLanguage<'a> {
     pub description: &'a str,
     /// Words to be found by.
     pub keywords: &'a [String],
-    /// Useful links.
     pub links: &'a [Link],
-    /// The screenshots.
     pub screenshots: &'a [Screenshot],
-    /// The videos.
     pub videos: &'a [Video],
 }
 
@@ -38,7 +34,7 @@ impl InLanguage<'_> {
         }
     }
 
-    /// Whether it is English, of whichever country.
+    /// Whether it is English, of any country.
     #[must_use]
     pub fn is_english(&self) -> bool {
         let start = self.language.get(..3).unwrap_or(self.language);

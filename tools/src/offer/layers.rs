@@ -1,4 +1,4 @@
-//! The layers of an image as an offer writes them: what goes in, and what is done to it on the way.
+//! The layers of an image in the offer's own form: their sources, and the changes on the way.
 
 use std::fmt;
 use std::str::FromStr;
@@ -97,7 +97,7 @@ pub struct TarInput {
 }
 
 impl TarInput {
-    /// Whether a key asks that it is written anew, entry by entry.
+    /// Whether a key asks for a rewrite, entry by entry.
     #[must_use]
     pub const fn is_changed(&self) -> bool {
         self.into.is_some()
@@ -206,7 +206,7 @@ impl<'de> Deserialize<'de> for FileMode {
 }
 
 impl LayerInput {
-    /// The path that it is read from, as the offer writes it.
+    /// The source's path, as the offer writes it.
     #[must_use]
     pub const fn path(&self) -> &RelativePath {
         match self {
@@ -240,7 +240,7 @@ impl fmt::Display for LayerInput {
 }
 
 /// One of several inputs of a layer: the keys of a layer but `inputs` and `comment`.
-// It is a layer, too, as it is written; which keys may stand in which is decided below.
+// It is a layer, too, in its written form; the combinations of keys are checked below.
 #[derive(Deserialize, JsonSchema)]
 #[schemars(rename = "Input")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -306,7 +306,7 @@ impl RawLayer {
         self.into.is_some() || self.owner.is_some()
     }
 
-    /// Keys that are only for folders.
+    /// Keys of folders only.
     const fn has_selection(&self) -> bool {
         self.modes.is_some()
             || self.include.is_some()

@@ -1,5 +1,5 @@
-//! What an offer says to the marketplace besides its plans: its texts in other languages, where the
-//! contacts of interested customers go, which partners may sell it.
+//! The marketplace settings of an offer besides its plans: its texts in other languages, the target
+//! of customer leads, the resellers.
 
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,9 +1,9 @@
-//! What an offer file says, as types: one struct per mapping, one field per key, in the order of
-//! the offer reference. How text becomes these is in `parse`; what the marketplace thinks of them is
-//! in `rules`.
+//! An offer file as types: one struct per mapping, one field per key, in the order of the offer
+//! reference. The way from text to types is in `parse`; the marketplace's view of them is in
+//! `rules`.
 //!
-//! Invariant: an `Offer` keeps every format rule of the reference. Texts that the marketplace judges
-//! (titles, addresses, identifiers) are plain strings on purpose: their faults are findings.
+//! Invariant: an `Offer` keeps every format rule of the reference. Texts under the marketplace's
+//! rules (titles, addresses, identifiers) are plain strings on purpose: their faults are findings.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The image that another is made from, as an offer writes it: to stand on (`base`), or to be taken
-//! whole (`adopt`). What the text leads to is found out where images are read.
+//! The image beneath another, as an offer writes it: to stand on (`base`), or to be taken whole
+//! (`adopt`). The text is resolved where images are read.
 //!
 //! Invariant: the text is one line, names neither standard input nor a Dockerfile, and holds no login.
 
@@ -16,25 +16,25 @@ use crate::logins;
 /// Longest text of an image; paths end at 4096 bytes.
 const TEXT_BYTES_MAX: usize = 4096;
 
-/// The word for no base at all, on a platform of an image that has one.
+/// The word for no base at all, on a platform of an image with a base.
 const SCRATCH: &str = "scratch";
 
-/// What to do with a Dockerfile.
+/// The advice for a Dockerfile.
 pub const DOCKERFILE_ADVICE: &str = "build it elsewhere, with `docker buildx build --output \
      type=oci,dest=app.tar .`, or `buildah bud -t app .` and `buildah push app \
      oci-archive:app.tar`, and write `adopt: app.tar`";
 
-/// An image, in the words that `wharf verify` takes.
+/// An image, in the words of `wharf verify`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSource {
     /// A reference on a registry, a path, or one with a prefix (`oci:`, `oci-archive:`,
     /// `docker-archive:`). Relative paths start at the folder of the offer.
     pub text: String,
-    /// The digest that it must have.
+    /// The digest required of it.
     pub digest: Option<Digest>,
 }
 
-/// What a platform's image is made from.
+/// The source of a platform's image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MadeFrom<'a> {
     /// Nothing: its layers are all there is.
@@ -46,7 +46,7 @@ pub enum MadeFrom<'a> {
 }
 
 impl<'a> MadeFrom<'a> {
-    /// What a platform says, or else its image says for all.
+    /// The platform's own source, or else the image's for all platforms.
     #[must_use]
     pub fn of(image: &'a Image, build: &'a PlatformBuild) -> Self {
         Self::said(build.base.as_ref(), build.adopt.as_ref())
@@ -63,7 +63,7 @@ impl<'a> MadeFrom<'a> {
         }
     }
 
-    /// The image, and the key that names it.
+    /// The image, and its key.
     #[must_use]
     pub const fn named(self) -> Option<(&'static str, &'a ImageSource)> {
         match self {

@@ -93,7 +93,7 @@ fn explain(file: &Path, text: &str, error: &Error) -> Diagnostic {
     if diagnostic.message == LITERAL { diagnostic.hide() } else { diagnostic }
 }
 
-/// What is wrong and what to do, in words of the file.
+/// The fault and the fix, in words of the file.
 fn words(error: &Error) -> (String, Option<String>) {
     match error {
         Error::SerdeUnknownField { field, expected, .. } if is_build(field, expected) => {
@@ -138,7 +138,7 @@ pub(super) fn is_build(key: &str, known: &[&str]) -> bool {
         && known.iter().any(|known| places.contains(known))
 }
 
-/// The known word that is nearest, or all of them.
+/// The nearest known word, or all of them.
 pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     match nearest(word, known.iter().copied()) {
         Some(known) => format!("did you mean `{known}`?"),
@@ -146,7 +146,7 @@ pub(super) fn suggest(word: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known word that is near enough to be meant.
+/// The known word near enough to be meant.
 pub(super) fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     let (distance, known) = known.map(|known| (distance(word, known), known)).min()?;
     (distance <= 2.max(word.chars().count() / 3)).then_some(known)
@@ -163,7 +163,7 @@ pub(super) fn reads_as<T: DeserializeOwned>(text: &str, is_plain: bool, is_stric
     serde_saphyr::from_str_with_options::<T>(text, options()).is_ok()
 }
 
-/// What the type says of a text of its own, if it refuses it for what its keys say together.
+/// The type's message about a text of its own, for a fault in the combination of its keys.
 pub(super) fn alone<T: DeserializeOwned>(text: &str) -> Result<(), String> {
     match serde_saphyr::from_str_with_options::<T>(text, options()) {
         Ok(_) => Ok(()),

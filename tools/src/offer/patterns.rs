@@ -12,13 +12,13 @@ use super::words::RelativePath;
 /// Most patterns of one key.
 const PATTERNS_MAX: usize = 1000;
 
-/// A path of the offer, whose parts may have `*` and `?`, or be `**`.
+/// A path of the offer; its parts may have `*` and `?`, or be `**`.
 ///
-/// - A pattern that names no folder means files beside the offer, none below.
+/// - A pattern without a folder means files beside the offer, none below.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPattern {
     text: RelativePath,
-    /// Where the length of the text ends that is no pattern.
+    /// The length of the text before the pattern.
     folder: String,
     glob: Option<Glob>,
 }
@@ -30,8 +30,8 @@ impl PathPattern {
         &self.text
     }
 
-    /// The folder to look in, and what is looked for there by its path from that folder; no pattern
-    /// when the text names one file.
+    /// The folder to look in, and the pattern for paths from that folder; no pattern when the text
+    /// names one file.
     #[must_use]
     pub fn parts(&self) -> Option<(&str, &Glob)> {
         self.glob.as_ref().map(|glob| (self.folder.as_str(), glob))
@@ -72,9 +72,7 @@ impl<'de> Deserialize<'de> for PathPattern {
 /// One pattern or a list of them; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPatterns {
-    /// The first.
     pub first: PathPattern,
-    /// The others.
     pub others: Vec<PathPattern>,
 }
 

@@ -1,8 +1,8 @@
-//! The plans of an offer. A plan is a Kubernetes application, which is what new offers are made of
-//! since 2024-01-18, or an image, for offers that exist (facts of Microsoft's planning page).
+//! The plans of an offer. A plan is a Kubernetes application, the only kind for new offers since
+//! 2024-01-18, or an image, for existing offers (facts of Microsoft's planning page).
 //!
-//! Invariant: a `Plan` has all that its kind needs, and nothing of the other kind. Its file has one
-//! flat mapping for both; that is only `WrittenPlan`, which nobody sees.
+//! Invariant: a `Plan` has every key its kind needs, and none of the other kind. Its file has one
+//! flat mapping for both; only the internal `WrittenPlan` has it too.
 
 mod written;
 
@@ -342,7 +342,7 @@ pub enum Scope {
 }
 
 impl Plan {
-    /// Its images: the one of an image plan, or those of the chart that are made here.
+    /// Its images: the one of an image plan, or the chart's images built here.
     #[must_use]
     pub fn images(&self) -> &[PlanImage] {
         match &self.kind {
@@ -383,7 +383,7 @@ impl PlanImage {
         Self::new(id, None, image)
     }
 
-    /// What is known once the whole file is read.
+    /// Fills in the facts of the whole file.
     pub(super) fn complete(&mut self, tags: Vec<ExpandedTag>, described: Annotations) {
         self.image.expanded_tags = tags;
         self.image.described = described;

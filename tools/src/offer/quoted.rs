@@ -1,5 +1,5 @@
-//! Maps whose values must be written as text. YAML reads `PORT: 6379` as a number and `DEBUG: no` as
-//! a truth value; guessing the text back would change it (`1.10`, `0755`), so quotes are asked for.
+//! Maps with values in quotes only. YAML reads `PORT: 6379` as a number and `DEBUG: no` as a truth
+//! value; guessing the text back would change it (`1.10`, `0755`), so quotes are asked for.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{self, DeserializeOwned, Deserializer};
 
-/// Reads a map of texts; a value that is a number, a truth value or nothing is refused.
+/// Reads a map of texts; refuses a number, a truth value or an empty value.
 pub(super) fn map<'de, K, D>(deserializer: D) -> Result<BTreeMap<K, String>, D::Error>
 where
     K: Ord + DeserializeOwned,

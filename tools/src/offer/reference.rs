@@ -44,7 +44,7 @@ pub fn reference(schema: &Value) -> String {
     page
 }
 
-/// A mapping: what it is, and a table of its keys, those that are required first.
+/// A mapping: its description, and a table of its keys, the required ones first.
 fn mapping(page: &mut String, name: &str, part: &Value, schema: &Value) {
     let _ = write!(page, "\n## {name}\n\n{}\n", description(part));
     if name == "Plan" {
@@ -95,7 +95,7 @@ fn row(
     );
 }
 
-/// The type of a value, with links to the sections that say more.
+/// The type of a value, with links to the sections about it.
 fn kind(part: &Value) -> String {
     if let Some(name) = referred(part) {
         return format!("[{name}](#{})", name.to_ascii_lowercase());
@@ -122,7 +122,7 @@ fn kind(part: &Value) -> String {
     }
 }
 
-/// A word: what it is, its choices or its pattern.
+/// A word: its description, its choices or its pattern.
 fn word(page: &mut String, name: &str, part: &Value) {
     let _ = write!(page, "\n### {name}\n\n{}\n", description(part));
     let variants = part.get("oneOf").and_then(Value::as_array);
@@ -142,7 +142,7 @@ fn word(page: &mut String, name: &str, part: &Value) {
     }
 }
 
-/// What the types say of a part.
+/// The description of a part in the types.
 fn description(part: &Value) -> &str {
     part.get("description").and_then(Value::as_str).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
-//! A registry of the offer as the command line uses it: the entry of the file, with its login server
-//! replaced when the environment says so. Rendering never uses this: what goes to the marketplace
-//! describes what stands in the file.
+//! A registry of the offer as the command line uses it: the entry of the file, with its login
+//! server replaced when the environment says so. Rendering never uses this: the marketplace gets
+//! the file's own login server.
 
 use wharf_oci::RepoName;
 
@@ -11,14 +11,15 @@ use super::words::{LoginServer, RegistryName};
 
 /// Where `--to NAME` or `--from NAME` leads.
 ///
-/// - `login_server` is the one of `WHARF_REGISTRY_<NAME>` when that is set; nothing else changes.
+/// - `login_server` is the one of `WHARF_REGISTRY_<NAME>` when the variable is set; the other
+///   fields are the file's.
 #[derive(Debug, Clone)]
 pub struct RegistryTarget {
     /// The name in the offer.
     pub name: RegistryName,
     /// Where it listens.
     pub login_server: LoginServer,
-    /// What stands before every repository.
+    /// The prefix of every repository.
     pub prefix: Option<RepoName>,
     /// Whether it speaks plain HTTP by the offer.
     pub plain_http: bool,

@@ -1,7 +1,8 @@
-//! The JSON Schema of an offer file, from its types: what an editor completes by, what the reference
-//! is written from, and what `faults` walks a refused file by.
+//! The JSON Schema of an offer file, from its types: for an editor's completion, for the reference,
+//! and for the walk of `faults` through a refused file.
 //!
-//! Invariant: what the types take fits the schema. It may take more: rules between keys are not in it.
+//! Invariant: every value the types take fits the schema. It may take more: rules between keys are
+//! not in it.
 
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -13,7 +14,7 @@ use super::tree;
 
 /// Where the mappings and words of a schema stand.
 pub(super) const DEFINITIONS: &str = "$defs";
-/// What stands before the name of a mapping or word.
+/// The prefix of the name of a mapping or word.
 const REFERENCE: &str = "#/$defs/";
 
 /// The schema of the whole file (draft 2020-12).
@@ -87,7 +88,7 @@ fn keyed_by(part: &Map<String, Value>) -> Option<(&'static str, Value)> {
     Some((word_of_pattern(pattern)?.name, value.clone()))
 }
 
-/// The words of a part that is one of a few.
+/// The choices of a part, if it has a fixed few.
 pub(super) fn choices(part: &Value) -> Option<Vec<&str>> {
     if let Some(words) = part.get("enum").and_then(Value::as_array) {
         return words.iter().map(Value::as_str).collect();
@@ -113,7 +114,7 @@ pub(super) fn admits(part: &Value, value: &tree::Value) -> bool {
             || several.is_some_and(|all| all.iter().any(|kind| kind.as_str() == Some(name)))
     };
     match value {
-        // A list that may be left out may be empty, but never nothing.
+        // An optional list may be empty, but never null.
         _ if value.is_nothing() => has("null"),
         tree::Value::Scalar { .. } => {
             ["string", "integer", "number", "boolean"].into_iter().any(has)
@@ -125,7 +126,7 @@ pub(super) fn admits(part: &Value, value: &tree::Value) -> bool {
     }
 }
 
-/// What a part expects, in words.
+/// The values a part expects, in words.
 pub(super) fn expected(part: &Value, schema: &Value) -> String {
     if referred(part) == Some("QuotedText") {
         return "text; put the value in quotes".to_owned();
@@ -168,7 +169,7 @@ fn keys(part: &Value) -> String {
     known.join(", ")
 }
 
-/// A part, or what it refers to.
+/// A part, or the target of its reference.
 pub(super) fn resolve<'s>(part: &'s Value, schema: &'s Value) -> &'s Value {
     let referred = referred(part).and_then(|name| schema.get(DEFINITIONS)?.get(name));
     referred.unwrap_or(part)
@@ -183,7 +184,7 @@ mod tests {
     use crate::offer::tree::Tree;
     use crate::offer::walk::walk;
 
-    /// What a walk of this text by the schema finds.
+    /// The faults from a walk of this text by the schema.
     fn faults(text: &str) -> Vec<String> {
         let (schema, tree) = (schema(), Tree::read(text).unwrap());
         let found = walk(text, &tree, &schema);

@@ -12,21 +12,21 @@ use super::key_vault::{self, KeyVaultError};
 use super::texts::{Shape, Shaped, TextError, read_utf8};
 use super::words::{KeyVaultSecret, RelativePath};
 
-/// What is said about a secret that stands in the file.
+/// The message about a literal secret in the file.
 pub(super) const LITERAL: &str =
     "a secret never stands in the offer file: write `env: NAME` (TEC-005)";
 
 /// Where a secret stands.
 ///
-/// - Displays as the placeholder `${env:NAME}`, `${file:PATH}` or `${keyVault:VAULT/NAME}`, which is
-///   safe to print.
+/// - Displays as the placeholder `${env:NAME}`, `${file:PATH}` or `${keyVault:VAULT/NAME}`, safe to
+///   print.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Secret {
     /// In this environment variable.
     Env(String),
     /// In the first line of this file.
     File(RelativePath),
-    /// In this key vault of Azure; whoever is logged in with `az` reads it.
+    /// In this key vault of Azure; read with the login of `az`.
     KeyVault(KeyVaultSecret),
 }
 
@@ -49,9 +49,8 @@ pub enum SecretError {
     /// The key vault does not give it.
     #[error("the secret {name} of a key vault cannot be had")]
     KeyVault {
-        /// `VAULT/NAME`.
+        /// The secret, as `VAULT/NAME`.
         name: String,
-        /// Why.
         source: KeyVaultError,
     },
 }
@@ -86,7 +85,7 @@ impl Secret {
 }
 
 impl SecretValue {
-    /// A secret that came from elsewhere (a credentials file).
+    /// A secret from elsewhere (a credentials file).
     #[must_use]
     pub const fn new(value: String) -> Self {
         Self(value)

@@ -1,8 +1,8 @@
 //! Where every value of an offer file stands: path (`plans[0].image.version`) to line and columns.
 //! Read from the same text as the offer itself, by the same YAML parser.
 //!
-//! Invariant: a path that has no place of its own (a key that is not there) is found at its
-//! nearest parent, so every message can point somewhere.
+//! Invariant: a path without a place of its own (a missing key) is found at its nearest parent, so
+//! every message can point somewhere.
 
 use std::collections::HashMap;
 
@@ -31,8 +31,8 @@ enum Next {
 }
 
 impl Spots {
-    /// Reads the places; stops quietly where the text is no YAML, because the parser of the offer
-    /// has a better message for that.
+    /// Reads the places; stops quietly where the text is no YAML, because the offer's parser has a
+    /// better message for it.
     #[must_use]
     pub fn read(text: &str) -> Self {
         let mut spots = HashMap::new();
@@ -77,13 +77,13 @@ impl Spots {
         }
     }
 
-    /// The first anchor or alias, which an offer has none of.
+    /// The first anchor or alias; an offer may have none.
     #[must_use]
     pub fn anchor(&self) -> Option<Spot> {
         self.anchor
     }
 
-    /// The first value with a tag (`!!str`), which an offer has none of.
+    /// The first value with a tag (`!!str`); an offer may have none.
     #[must_use]
     pub fn tag(&self) -> Option<Spot> {
         self.tag
@@ -96,7 +96,7 @@ impl Spots {
     }
 }
 
-/// Every key and value of a text that is one word or line.
+/// Every key and value of one word or line in a text.
 pub(super) fn values(text: &str) -> Vec<String> {
     let events = Parser::new_from_str(text).map_while(Result::ok);
     let scalar = |(event, _)| match event {
@@ -137,19 +137,20 @@ fn scalar(spots: &mut HashMap<String, Spot>, open: &mut [Open], value: &str, spo
         return;
     }
     let (path, key) = take_path(parent);
-    // A block of text begins below its key; the key is what people look for.
+    // A block of text begins below its key; readers look for the key.
     let spot = key.filter(|key| key.line != spot.line).unwrap_or(spot);
     spots.insert(path, spot);
 }
 
-/// A mapping or list that is a value is shown at its key: its own place is often the line below.
+/// A mapping or list as a value is shown at its key: its own place is often the line below.
 fn start(spots: &mut HashMap<String, Spot>, open: &mut Vec<Open>, spot: Spot, next: Next) {
     let (path, key) = open.last_mut().map_or((String::new(), None), take_path);
     spots.insert(path.clone(), key.unwrap_or(spot));
     open.push(Open { path, next });
 }
 
-/// The path of the value that begins, and the place of its key; moves on to what follows it.
+/// The path of the value at its beginning, and the place of its key; moves on to the value after
+/// it.
 fn take_path(parent: &mut Open) -> (String, Option<Spot>) {
     match std::mem::replace(&mut parent.next, Next::Key) {
         Next::Item(index) => {
@@ -157,7 +158,7 @@ fn take_path(parent: &mut Open) -> (String, Option<Spot>) {
             (format!("{}[{index}]", parent.path), None)
         }
         Next::Value { path, key } => (path, Some(key)),
-        // A key that is a mapping or a list itself: the offer has none, and refuses it by name.
+        // A key in the form of a mapping or a list: the offer has none, and refuses it by name.
         Next::Key => (parent.path.clone(), None),
     }
 }

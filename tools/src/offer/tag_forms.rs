@@ -1,6 +1,6 @@
-//! What a tag says by its text, as the technical configuration of an image plan reads it: the version
-//! that it starts with, the platform it names, whether it is for tests. The rules judge by this,
-//! and the tag plan is made by it, so they cannot differ.
+//! The facts in a tag's text, as the technical configuration of an image plan reads it: its version
+//! at the start, its platform, whether it is for tests. The rules and the tag plan share these
+//! functions, so they cannot differ.
 
 use wharf_oci::Platform;
 
@@ -11,7 +11,7 @@ pub const TAGS_MAX: usize = 16;
 /// How many characters the technical configuration takes of a tag; registries take 128 (CLI-M).
 pub const TAG_CHARS_MAX: usize = 100;
 
-/// The version a tag starts with, and what follows it: nothing, or `-` and more.
+/// The version at a tag's start, and the rest: nothing, or `-` and more.
 #[must_use]
 pub fn version_of(tag: &str) -> Option<(ImageVersion, &str)> {
     let end = tag.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(tag.len());
@@ -20,13 +20,13 @@ pub fn version_of(tag: &str) -> Option<(ImageVersion, &str)> {
     (rest.is_empty() || rest.starts_with('-')).then_some((version, rest))
 }
 
-/// Whether a tag is the one by which an image is known while it is tested.
+/// Whether a tag is the image's tag during its test.
 #[must_use]
 pub fn is_test_tag(tag: &str) -> bool {
     tag != "latest" && tag.to_ascii_lowercase().contains("test")
 }
 
-/// The words by which tags name operating systems and architectures, and what each stands for.
+/// The words of operating systems and architectures in tags, and the value of each.
 const WORDS: [(&str, Field, &str); 10] = [
     ("linux", Field::Os, "linux"),
     ("windows", Field::Os, "windows"),
@@ -40,14 +40,14 @@ const WORDS: [(&str, Field, &str); 10] = [
     ("armhf", Field::Architecture, "arm"),
 ];
 
-/// What of a platform a word is about.
+/// The field of a platform behind a word.
 #[derive(Clone, Copy)]
 enum Field {
     Os,
     Architecture,
 }
 
-/// The words of platforms in a tag, each with what it stands for.
+/// The words of platforms in a tag, each with its field and value.
 fn words(tag: &str) -> impl Iterator<Item = &'static (&'static str, Field, &'static str)> {
     tag.split(['-', '.']).filter_map(|part| {
         let part = part.to_ascii_lowercase();
@@ -55,13 +55,13 @@ fn words(tag: &str) -> impl Iterator<Item = &'static (&'static str, Field, &'sta
     })
 }
 
-/// Whether a tag names a platform, so that nobody takes it for all of them.
+/// Whether a tag names a platform, so it cannot be for all of them.
 #[must_use]
 pub fn names_a_platform(tag: &str) -> bool {
     words(tag).next().is_some()
 }
 
-/// The words in a tag that are not true of the platform it points at; `None` is all platforms.
+/// The words in a tag against the platform it points at; `None` is all platforms.
 pub fn wrong_words(tag: &str, target: Option<&Platform>) -> impl Iterator<Item = &'static str> {
     words(tag).filter_map(move |(word, field, value)| {
         let actual = target.map(|platform| match field {

@@ -1,8 +1,8 @@
-//! The tags of an image: templates as the offer writes them, and what they expand to.
+//! The tags of an image: templates as the offer writes them, and their expansion.
 //!
 //! Invariant: expanded tags are valid, unique and in the order of writing: tags of one platform
-//! first, then tags of the index, `latest` last, so that `latest` never points at an image whose
-//! other tags are missing.
+//! first, then tags of the index, `latest` last, so that `latest` never points at an image without
+//! its other tags.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,10 +13,10 @@ use wharf_oci::{ParseError, Platform, Tag};
 
 use super::words::ImageVersion;
 
-/// What `auto` stands for.
+/// The templates of `auto`.
 const AUTO: [&str; 3] = ["latest", "{version}", "{version}-{platform}"];
 
-/// A tag that may hold `{version}`, `{os}`, `{arch}` and `{platform}`.
+/// A tag with optional placeholders `{version}`, `{os}`, `{arch}` and `{platform}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagTemplate {
     text: String,
@@ -36,7 +36,7 @@ enum Piece {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagTemplates(Vec<TagTemplate>);
 
-/// What a tag points at.
+/// The target of a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TagTarget {
     /// The index of all platforms.
@@ -45,21 +45,19 @@ pub enum TagTarget {
     Platform(usize),
 }
 
-/// A tag and what it points at.
+/// A tag and its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpandedTag {
-    /// The tag.
     pub tag: Tag,
-    /// What it points at.
     pub target: TagTarget,
-    /// Which template it came from, by its place in the list.
+    /// Its template's place in the list.
     pub template: usize,
 }
 
 /// Why templates do not give a set of tags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
-    /// A brace that is no known placeholder.
+    /// A brace without a known placeholder.
     #[error("`{0}` has a brace that is none of {{version}}, {{os}}, {{arch}}, {{platform}}")]
     Placeholder(String),
     /// No templates at all.
@@ -68,15 +66,13 @@ pub enum TagError {
     /// The expanded text is no tag.
     #[error("`{template}` does not give a tag")]
     Invalid {
-        /// The template.
+        /// The template behind it.
         template: String,
-        /// Why not.
         source: ParseError,
     },
     /// Two templates give the same tag.
     #[error("the tag `{tag}` comes out twice, the second time from `{template}`")]
     Twice {
-        /// The tag.
         tag: Tag,
         /// The second template.
         template: String,
@@ -128,7 +124,7 @@ impl TagTemplates {
         &self.0
     }
 
-    /// The tags for this version on these platforms, in the order in which they are written.
+    /// The tags for this version on these platforms, in the order of writing.
     pub fn expand(
         &self,
         version: &ImageVersion,

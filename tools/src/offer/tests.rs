@@ -1,11 +1,11 @@
-//! What is said about offers that cannot be used: each bad input names its line.
+//! The messages about refused offers: each bad input names its line.
 #![allow(clippy::unwrap_used)]
 
 use super::fixture::{APPLICATION, Folder, OFFER, changed, parse, with_application};
 use super::*;
 use crate::offer::plans::Cluster;
 
-/// The messages of an offer that must be refused.
+/// The messages about a refused offer.
 fn refusals(text: &str) -> Vec<Diagnostic> {
     match parse(text) {
         Err(OfferError::Invalid(diagnostics)) => diagnostics,
@@ -16,8 +16,8 @@ fn refusals(text: &str) -> Vec<Diagnostic> {
 /// Where the first plan describes its image.
 const IMAGE: &str = "image:\n      repository: tidepool/server\n";
 
-/// Every bad piece: what is replaced by what, the line that must be named by its content, and what
-/// the message must say.
+/// Every bad piece: the original text, its replacement, the reported line by its content, and a
+/// part of the message.
 const BAD: &[(&str, &str, &str, &str)] = &[
     // Keys.
     ("  alias: Tidepool", "  alais: Tidepool", "alais: …", "`alais` is not known here"),
@@ -68,7 +68,7 @@ const BAD: &[(&str, &str, &str, &str)] = &[
     // Layers.
     ("{ dir: rootfs/amd64 }", "{ dir: a, tar: b }", "dir: a, tar: b", "exactly one"),
     ("{ dir: rootfs/amd64 }", "{ comment: x }", "comment: x", "exactly one"),
-    // Images to start from, and what is none.
+    // Valid images to start from, and invalid ones.
     (
         IMAGE,
         "image:\n      repository: tidepool/server\n      base: a.tar\n      adopt: b.tar\n",

@@ -1,7 +1,7 @@
-//! `Text`: a text that stands in the offer or in a file beside it, and the shape that it shares
-//! with secrets and terms: a plain string, or a mapping of exactly one key.
+//! `Text`: a text in the offer or in a file beside it, and the shape shared by texts, secrets and
+//! terms: a plain string, or a mapping of exactly one key.
 //!
-//! Invariant: a text from a file is UTF-8 and at most 64 KiB, whatever the file has become since.
+//! Invariant: a text from a file is UTF-8 and at most 64 KiB, even after a change of the file.
 
 use std::fmt;
 use std::io::Read as _;
@@ -13,10 +13,10 @@ use serde::{Deserialize, Deserializer};
 use super::words::RelativePath;
 use crate::input;
 
-/// Largest text file, in bytes. The longest text that the marketplace takes has 10,000 characters.
+/// Largest text file, in bytes. The marketplace's longest text has 10,000 characters.
 pub const TEXT_SIZE_BYTES_MAX: u64 = 64 * 1024;
 
-/// A text that people read.
+/// A text for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Text {
     /// It stands in the offer file.
@@ -25,10 +25,9 @@ pub enum Text {
     File(RelativePath),
 }
 
-/// The terms that a customer accepts.
+/// The terms for a customer to accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Terms {
-    /// Their text.
     Text(Text),
     /// Where they are published.
     Url(String),
@@ -43,9 +42,8 @@ pub enum TextError {
     /// It cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// The file.
+        /// The text's file.
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
     /// It is larger than any text may be.
@@ -54,7 +52,6 @@ pub enum TextError {
     /// It is not UTF-8.
     #[error("{} is not UTF-8 (byte {offset} starts no character)", path.display())]
     NotUtf8 {
-        /// The file.
         path: PathBuf,
         /// Where the first wrong byte is.
         offset: usize,
@@ -121,10 +118,10 @@ fn path<E: de::Error>(text: &str) -> Result<RelativePath, E> {
     text.parse().map_err(E::custom)
 }
 
-/// A visitor that accepts a string, or a mapping with exactly one of these keys.
+/// A visitor for a string, or a mapping with exactly one of these keys.
 pub(super) struct Shape(pub(super) &'static [&'static str]);
 
-/// What the visitor found.
+/// The visitor's result.
 pub(super) enum Shaped {
     /// A plain string.
     Plain(String),

@@ -1,5 +1,5 @@
-//! The text of an offer as a tree of its values, each with its place. It is read only where the
-//! types refuse the text, to tell all that is wrong with it at once.
+//! The text of an offer as a tree of its values, each with its place. It is read only after the
+//! types refuse the text, to report all faults at once.
 //!
 //! Invariant: a tree is bounded in depth and in values, so a walk of it may recurse.
 
@@ -13,7 +13,6 @@ use crate::yaml::{self, Bounds, Spot, Stop, Style};
 pub(super) struct Node {
     /// Where it is shown: its key where it has one and stands on another line, or is no word.
     pub(super) spot: Spot,
-    /// What it is.
     pub(super) value: Value,
     /// Where its bytes begin and end, and the column of the first, from 0.
     pub(super) bytes: (usize, usize, usize),
@@ -21,21 +20,19 @@ pub(super) struct Node {
     pub(super) end_line: usize,
 }
 
-/// What stands at a place.
+/// The kind of value at a place.
 #[derive(Debug)]
 pub(super) enum Value {
     /// One word or text.
     Scalar {
-        /// The text.
         text: String,
         /// Whether it stands there without quotes, so it may be a number.
         is_plain: bool,
     },
-    /// A list.
     List(Vec<Node>),
     /// Keys with their values, in the order of the file; a key may stand twice.
     Mapping(Vec<Entry>),
-    /// Something that is refused whatever it stands for: an alias, a value with a tag.
+    /// A value refused in every place: an alias, a value with a tag.
     Refused,
 }
 
@@ -54,16 +51,15 @@ pub(super) struct Entry {
     pub(super) key: Option<String>,
     /// Where the key stands.
     pub(super) spot: Spot,
-    /// What stands behind it.
+    /// The key's value.
     pub(super) node: Node,
 }
 
-/// What YAML has and an offer has not.
+/// Features of YAML banned from an offer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Foreign {
     /// `&name` or `*name`.
     Anchor,
-    /// `!tag`.
     Tag,
     /// A second document.
     Document,
@@ -72,9 +68,8 @@ pub(super) enum Foreign {
 /// A whole file.
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// What stands in it.
     pub(super) root: Node,
-    /// What does not belong into an offer.
+    /// The banned features in the text.
     pub(super) foreign: Vec<(Spot, Foreign)>,
 }
 
@@ -85,7 +80,7 @@ pub(super) enum Unread {
     Syntax(Spot, ErrorKind),
     /// It is nested too deep here.
     Deep(Spot),
-    /// It holds too many values, of which this is the first.
+    /// It holds too many values, from this one on.
     Large(Spot),
     /// Nothing stands in it.
     Empty,
@@ -111,7 +106,7 @@ impl Tree {
     }
 }
 
-/// Finds what does not belong into an offer, in the order of the file.
+/// Finds banned features of YAML, in the order of the file.
 #[derive(Default)]
 struct Judging {
     foreign: Vec<(Spot, Foreign)>,

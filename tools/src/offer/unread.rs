@@ -1,7 +1,7 @@
-//! What is said of a text that is no YAML, or more than is read.
+//! The messages about a text too large, or not YAML.
 //!
-//! Invariant: such a text has no places, so nobody knows where a secret stands in it: no value of it
-//! is shown, nor what the scanner says, which may repeat one.
+//! Invariant: such a text has no places, so the place of its secrets is unknown: no message shows a
+//! value of it, nor the scanner's own words, for they may repeat one.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::schema::{DEFINITIONS, mapping_of};
 use super::spots::Spot;
 use super::tree::Unread;
 
-/// The fault of a text that is no tree.
+/// The fault of a text without a tree.
 pub(super) fn told(file: &Path, text: &str, unread: &Unread, schema: &Part) -> Diagnostic {
     let (spot, message, help) = match unread {
         Unread::Empty => {
@@ -53,7 +53,7 @@ fn key_of<'l>(line: &'l str, schema: &Part) -> Option<&'l str> {
     (is_known && (behind.is_empty() || behind.starts_with(' '))).then_some(before)
 }
 
-/// What is wrong and what to do, in words of ours.
+/// The fault and the fix, in words of ours.
 fn words(kind: &ErrorKind) -> (&'static str, &'static str) {
     match kind {
         ErrorKind::TabNotAllowed

@@ -1,8 +1,8 @@
-//! A refused offer, value by value beside the schema: every fault, not only the first. What is said
-//! of each is in `faults`.
+//! A refused offer, value by value beside the schema: every fault, not only the first. The message
+//! about each is in `faults`.
 //!
-//! Invariant: time and memory are linear in the size of the file. What costs more, to find the word
-//! that was meant, is left to whoever tells the faults, for as many as are told.
+//! Invariant: time and memory are linear in the size of the file. The costly search for the
+//! intended word is left to `faults`, for its few reported faults.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -26,38 +26,36 @@ const SECRET: &str = "Secret";
 /// One fault with its place.
 #[derive(Debug)]
 pub(super) struct Fault<'a> {
-    /// Where.
     pub(super) spot: Spot,
-    /// What.
     pub(super) what: What<'a>,
 }
 
-/// What is wrong.
+/// The kind of a fault.
 #[derive(Debug)]
 pub(super) enum What<'a> {
     /// YAML an offer has not.
     Foreign(Foreign),
-    /// `<<`.
+    /// The merge key, `<<`.
     MergeKey,
-    /// A key that is a list or a mapping.
+    /// A list or a mapping as a key.
     NoWord,
-    /// A key that stood there before.
+    /// A repeated key.
     Twice(&'a str),
-    /// A key that is none of these.
+    /// A key outside the known ones.
     UnknownKey { key: &'a str, known: &'a Map<String, Part> },
-    /// A key that is missing; what stands behind it.
+    /// A missing key; its part of the schema.
     Missing { key: &'a str, property: Option<&'a Part> },
     /// The same, where the kind of a plan asks for it.
     MissingOfKind { message: String, key: &'static str, property: Option<&'a Part> },
-    /// A word that is none of those of this part.
+    /// A word outside the choices of this part.
     UnknownWord { word: &'a str, part: &'a Part },
     /// Another type than this part has; the key it stands behind.
     Type { found: &'a Value, part: &'a Part, key: Option<&'a str> },
-    /// A word that breaks its rule; how one looks.
+    /// A word against its rule; a correct example.
     Word { message: String, example: &'static str },
     /// A secret, in clear.
     Literal,
-    /// Something that is in a secret's place and may be one.
+    /// A wrong value in a secret's place; it may be the secret.
     NoSecret(&'static str),
     /// In words already.
     Said(String),
@@ -68,7 +66,7 @@ pub(super) enum What<'a> {
 pub(super) struct Found<'a> {
     /// The faults, in the order of the file.
     pub(super) faults: Vec<Fault<'a>>,
-    /// Lines with something that may be a secret: the column from which it is never shown.
+    /// Lines with a possible secret: the first hidden column.
     pub(super) secrets: BTreeMap<usize, usize>,
 }
 
@@ -77,7 +75,7 @@ pub(super) fn walk<'a>(text: &'a str, tree: &'a Tree, schema: &'a Part) -> Found
     walk_part(text, tree, schema, schema)
 }
 
-/// The same for a text that is only a part of an offer.
+/// The same for a part of an offer's text.
 pub(super) fn walk_part<'a>(
     text: &'a str,
     tree: &'a Tree,
@@ -98,7 +96,7 @@ pub(super) fn walk_part<'a>(
 struct Walk<'a> {
     text: &'a str,
     definitions: &'a Map<String, Part>,
-    /// The definitions below which a secret may stand.
+    /// The definitions with a secret anywhere below.
     secret: BTreeSet<&'a str>,
     found: Found<'a>,
 }
@@ -149,7 +147,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The part of the schema that is meant for a value of this type.
+    /// The part of the schema for a value of this type.
     fn choose(&self, node: &Node, name: Option<&'a str>, part: &'a Part) -> Option<Named<'a>> {
         let named = referred(part);
         let part = named.map_or(Some(part), |name| self.definitions.get(name))?;
@@ -268,7 +266,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A key that may be any word of a kind.
+    /// A free key: any word of a kind.
     fn free_key(&mut self, entry: &Entry, key: &str, part: &Part) {
         let word = part.get("propertyNames").and_then(referred).and_then(forms::word);
         if let Some(word) = word
@@ -278,7 +276,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What a plan of its kind lacks, and has of the other kind.
+    /// The keys a plan lacks of its kind, and the keys it has of the other kind.
     fn kind(
         &mut self,
         node: &'a Node,
@@ -317,7 +315,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What a secret's place may hold: nothing of it is ever repeated.
+    /// The rules of a secret's place: no message ever repeats any of its text.
     fn secret(&mut self, node: &'a Node) {
         let Value::Mapping(entries) = &node.value else {
             if !node.value.is_nothing() {
@@ -354,7 +352,7 @@ impl<'a> Walk<'a> {
             };
             let Some(what) = fault else { continue };
             self.hide(&entry.node);
-            // What looks like a key may be the secret.
+            // A text in the form of a key may be the secret.
             let is_known = known.contains_key(key);
             let spot = if is_known { entry.node.spot } else { entry.spot };
             if !is_known {
@@ -364,7 +362,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Never shows what stands behind unknown keys: a misspelt one may be a secret's.
+    /// Hides the values of unknown keys: a misspelt one may be a secret's.
     fn hide_unknown(&mut self, entries: &[Entry], known: &Map<String, Part>, has_secrets: bool) {
         for entry in entries {
             match entry.key.as_deref() {
@@ -392,7 +390,7 @@ impl<'a> Walk<'a> {
         self.hide_lines(entry.spot, &entry.node);
     }
 
-    /// Hides the other lines of a value; what ends a mapping may stand far below it.
+    /// Hides the other lines of a value; a mapping's end may stand far below it.
     fn hide_lines(&mut self, first: Spot, node: &Node) {
         let slice = self.text.get(node.bytes.0..node.bytes.1).unwrap_or_default();
         let below = slice.get(slice.trim_end().len()..).unwrap_or_default();
@@ -407,7 +405,7 @@ impl<'a> Walk<'a> {
         *column = spot.column.min(*column);
     }
 
-    /// A layer whose keys are all well, and may still not go together: its own parser says.
+    /// A layer with good keys may still combine them wrongly: its own parser decides.
     fn layer(&mut self, node: &'a Node) {
         let (start, end, column) = node.bytes;
         let Some(slice) = self.text.get(start..end) else { return };
@@ -418,9 +416,9 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What is said of a key that may be a secret.
+/// The message for a possible secret in a key's place.
 const NO_KEY: &str = "what stands here is no key, and is not shown: it may be a secret";
-/// What is said of a secret's place.
+/// The message for a secret's place.
 const ONE_SECRET: &str = "a secret is a mapping with exactly one key of: env, file, keyVault";
 const NO_VARIABLE: &str =
     "this is not the name of an environment variable: use letters, digits and `_`";
@@ -436,7 +434,7 @@ fn is_secret(part: &Part) -> bool {
         || alternatives.is_some_and(|all| all.iter().any(|part| referred(part) == Some(SECRET)))
 }
 
-/// The definitions in which a secret stands, or below which one stands.
+/// The definitions with a secret in them, or anywhere below.
 fn with_secrets(definitions: &Map<String, Part>) -> BTreeSet<&str> {
     let mut found = BTreeSet::from([SECRET]);
     // Each round finds at least one more, so there are no more rounds than definitions.
@@ -467,7 +465,7 @@ fn holds(part: &Part, definitions: &BTreeSet<&str>) -> bool {
     }
 }
 
-/// Whether a word has the form of a key, and not of a secret that stands where a key is expected.
+/// Whether a word has the form of a key, and not of a secret in a key's place.
 fn is_key(word: &str) -> bool {
     word.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.'))
 }
@@ -481,10 +479,11 @@ fn word_of<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
     }
 }
 
-/// Most unknown keys of a mapping that are looked at for what they were meant to be.
+/// Most unknown keys of a mapping with a search for the intended key.
 const MEANT_MAX: usize = 16;
 
-/// Whether an unknown key is this one, misspelt: then that is said, and not that it is missing too.
+/// Whether an unknown key is this one, misspelt: then the misspelling is reported, and not the
+/// missing key too.
 fn is_meant(key: &str, unknown: &[(Spot, &str, &Map<String, Part>)]) -> bool {
     let unknown = unknown.iter().take(MEANT_MAX);
     unknown

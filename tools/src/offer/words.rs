@@ -1,8 +1,8 @@
 //! The small words of an offer file as types: names, versions, times, paths, owners, ports. Each
 //! parses from its text and displays as it; none does IO.
 //!
-//! Invariant: a value that exists keeps the format rule of its key in the offer reference, so that
-//! it can become a folder name, a header or a field of an image without another check.
+//! Invariant: an existing value keeps the format rule of its key in the offer reference, so that it
+//! can become a folder name, a header or a field of an image without another check.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,23 +11,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::logins::{self, ADVICE};
 
-/// Why a text is not the word that its key asks for.
+/// Why a text does not fit its key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WordError {
     /// It breaks the word's rule.
     #[error("`{text}` is not {what}: {rule}")]
     Rule {
-        /// What the key asks for.
+        /// The key's kind of word.
         what: &'static str,
         /// The text, shortened.
         text: String,
-        /// The rule.
         rule: &'static str,
     },
-    /// It has an `@`, and what stands before may be a password.
+    /// It has an `@`, and the part before it may be a password.
     #[error("this is not {what}, and is not shown because it may hold a password; {ADVICE}")]
     Login {
-        /// What the key asks for.
+        /// The key's kind of word.
         what: &'static str,
     },
 }
@@ -153,7 +152,7 @@ text_word! {
         })
     }, "write VAULT/NAME, each of letters, digits and `-`";
 
-    /// The name by which an offer and the command line call a registry.
+    /// The name of a registry in an offer and on the command line.
     ///
     /// - `^[a-z][a-z0-9-]{0,31}$`
     RegistryName: "a registry name", |text| {
@@ -258,7 +257,7 @@ impl ImagePath {
 }
 
 impl RegistryName {
-    /// The environment variable that replaces the login server: `WHARF_REGISTRY_<NAME>`.
+    /// The environment variable for the login server: `WHARF_REGISTRY_<NAME>`.
     #[must_use]
     pub fn variable(&self) -> String {
         format!("WHARF_REGISTRY_{}", self.0.to_ascii_uppercase().replace('-', "_"))
@@ -316,12 +315,10 @@ impl fmt::Display for ImageVersion {
     }
 }
 
-/// Who owns the files of a layer, by number.
+/// The owner of a layer's files, by number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Owner {
-    /// User.
     pub uid: u32,
-    /// Group.
     pub gid: u32,
 }
 
@@ -352,18 +349,15 @@ impl fmt::Display for Owner {
 pub enum Protocol {
     /// `tcp`, also when nothing is said.
     Tcp,
-    /// `udp`.
     Udp,
 }
 
-/// A port that the image listens on; displays as `6379/tcp`.
+/// A listening port of the image; displays as `6379/tcp`.
 ///
 /// - The number is 1 to 65535.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExposedPort {
-    /// The number.
     pub number: u16,
-    /// The protocol.
     pub protocol: Protocol,
 }
 

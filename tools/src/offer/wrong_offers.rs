@@ -1,12 +1,12 @@
-//! A table of wrong offers: what is changed in one that is well, and every fault that must be told of
-//! it, in one run, at its line. What the rules say of an offer that can be read stands at the end.
+//! A table of wrong offers: the change to a good one, and every fault expected of one run, at its
+//! line. The rules' findings over a readable offer stand at the end.
 #![allow(clippy::unwrap_used)]
 
 use super::fixture::{APPLICATION, Folder, OFFER, parse};
 use super::*;
 use crate::rules::{self, Profile, Severity};
 
-/// What is replaced by what, and the faults: what their line holds, and what is said.
+/// The original text and its replacement, and the faults: a part of the line, and of the message.
 type Row = (&'static [(&'static str, &'static str)], &'static [(&'static str, &'static str)]);
 
 const SECRET: &str = "hunter2";
@@ -28,7 +28,7 @@ fn faults(text: &str) -> Vec<Diagnostic> {
     }
 }
 
-/// What a row lacks: a fault that is not told, or is too much.
+/// A row's failure: a missing fault, or one too many.
 fn compare(text: &str, expected: &[(&str, &str)]) -> Option<String> {
     let found = faults(text);
     let told = |(line, words): &(&str, &str)| {
@@ -144,7 +144,7 @@ const WORDS: &[Row] = &[
     (&[("      web: {", "      1web: {")], &[("1web", "the name of an image in a chart")]),
 ];
 
-/// The words of which a key has one.
+/// Keys with a choice of words.
 #[rustfmt::skip]
 const CHOICES: &[Row] = &[
     (&[("licence: byol", "licence: paid")], &[("licence: paid", "known here: free, byol, payAsYouGo")]),
@@ -189,7 +189,7 @@ const KINDS: &[Row] = &[
         &[("ci/Dockerfile", "does not build"), ("adopt: 5", "this is a number")]),
 ];
 
-/// Secrets that stand in the file, in every form.
+/// Literal secrets in the file, in every form.
 #[rustfmt::skip]
 const SECRETS: &[Row] = &[
     (&[("password: { env: QUAY_PASSWORD }", "password: hunter2")], &[("password: …", "TEC-005")]),
@@ -204,12 +204,12 @@ const SECRETS: &[Row] = &[
     (&[("username: { env: QUAY_USER }", "username: hunter2"), ("password: { env: QUAY_PASSWORD }", "password: |\n        hunter2"), ("alias", "alais")],
         &[("alais", "did you mean `alias`?"), ("username: …", "TEC-005"), ("…", "TEC-005")]),
     (&[("preview:\n", "leads: { destination: azureTable, secret: hunter2 }\npreview:\n")], &[("secret: …", "TEC-005")]),
-    // Beside its place, under a key that nobody knows.
+    // Beside its place, under an unknown key.
     (&[("    prefix: live\n", "    prefix: live\n    password: hunter2\n")], &[("password: …", "`password` is not known")]),
     (&[("  alias: Tidepool\n", "  alias: Tidepool\n  token:\n    - hunter2\n")], &[("token:", "`token` is not known")]),
     (&[("  alias: Tidepool\n", "  alias: Tidepool\n  pasword: hunter2\n")], &[("pasword: …", "`pasword` is not known")]),
     (&[("  alias: Tidepool\n", "  alias: Tidepool\n  kennwort: hunter2\n")], &[("kennwort: …", "`kennwort` is not known")]),
-    // Another type than the mapping that holds it.
+    // Another type than the secret's mapping.
     (&[("credentials:\n      username: { env: QUAY_USER }\n      password: { env: QUAY_PASSWORD }", "credentials: bob:hunter2")],
         &[("credentials: …", "this is a text, but a mapping of password, username")]),
     (&[("credentials:\n      username: { env: QUAY_USER }\n      password: { env: QUAY_PASSWORD }", "credentials: { \"bob:hunter2\" }")],
@@ -273,7 +273,7 @@ fn the_tables_have_at_least_eighty_rows() {
     assert!(rows.sum::<usize>() >= 80);
 }
 
-/// Text that is no YAML: what is changed, the line that is told, and what is said.
+/// Text outside YAML: the change, the reported line, and the message.
 #[rustfmt::skip]
 const NO_YAML: &[(&str, &str, &str, &str)] = &[
     ("alias: Tidepool", "alias: \"Tidepool", "", "close every quote above"),
@@ -301,7 +301,7 @@ const NO_YAML: &[(&str, &str, &str, &str)] = &[
 fn text_that_is_no_yaml_is_refused_where_it_ends_and_shows_no_secret() {
     let mut wrong = Vec::new();
     for (from, to, line, words) in NO_YAML {
-        // Whatever the types would say first is not what is wrong.
+        // The types' first message would miss the actual fault.
         for more in ["", "x-unknown: [1]\n"] {
             let text =
                 changed(&[(from, to)]).replacen("publisher:", &format!("{more}publisher:"), 1);

@@ -1,5 +1,5 @@
-//! A plan as it stands in the file becomes one of its kind: which keys each kind needs, and which belong
-//! to the other.
+//! A plan's way from its written form to one of its kind: the keys each kind needs, and the keys of
+//! the other.
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Deserializer, de};
@@ -62,7 +62,7 @@ impl WrittenKind {
 }
 
 impl WrittenPlan {
-    /// Says in its schema what each kind needs, and has not.
+    /// Adds to the schema the required and the forbidden keys of each kind.
     pub(in crate::offer) fn by_kind(mut schema: Schema) -> Schema {
         let none = |keys: &[&str]| {
             keys.iter().map(|key| ((*key).to_owned(), false.into())).collect::<Map<_, _>>()
@@ -161,12 +161,12 @@ impl WrittenPlan {
     }
 }
 
-/// Says that a plan of this kind lacks a key.
+/// The message for a plan of this kind without a key.
 pub(in crate::offer) fn missing(kind: WrittenKind, key: &str) -> String {
     format!("{} needs the key `{key}`", kind.words())
 }
 
-/// Says that a key belongs to the other kind of plan.
+/// The message for a key of the other kind of plan.
 pub(in crate::offer) fn of_the_other(kind: WrittenKind, key: &str) -> String {
     let other = match kind {
         WrittenKind::Image => "kubernetes",
@@ -175,7 +175,7 @@ pub(in crate::offer) fn of_the_other(kind: WrittenKind, key: &str) -> String {
     format!("{} has no `{key}`; that is of a plan of `kind: {other}`", kind.words())
 }
 
-/// Refuses what belongs to the other kind.
+/// Refuses the keys of the other kind.
 fn refuse(
     kind: WrittenKind,
     mut keys: impl Iterator<Item = (&'static str, bool)>,
