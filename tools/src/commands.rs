@@ -26,7 +26,7 @@ use crate::output::Output;
 use crate::output_file;
 use inputs::Inputs;
 
-/// What every command gets.
+/// The context of every command.
 #[derive(Debug)]
 pub struct Context {
     /// Options of every command.
@@ -36,7 +36,7 @@ pub struct Context {
     pub going_on: GoingOn,
 }
 
-/// How to go on with a command that was interrupted. Commands say it, the end of the program tells.
+/// How to go on with an interrupted command. Commands set it, the end of the program prints it.
 #[derive(Debug, Clone, Default)]
 pub struct GoingOn(Arc<Mutex<Option<String>>>);
 
@@ -46,7 +46,7 @@ impl GoingOn {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
     }
 
-    /// What was said last.
+    /// The last advice.
     #[must_use]
     pub fn told(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -54,7 +54,7 @@ impl GoingOn {
 }
 
 impl Context {
-    /// What the options ask for.
+    /// The context for the global options.
     #[must_use]
     pub fn new(global: GlobalArgs) -> Self {
         let output = Output::new(&global);
@@ -62,13 +62,13 @@ impl Context {
     }
 }
 
-/// Looks up a variable of the environment; one that is not Unicode counts as not set.
+/// Looks up a variable of the environment; one outside Unicode counts as not set.
 #[must_use]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Writes a whole file that whom the umask allows may read, and none of those that were read.
+/// Writes a whole file, readable as the umask allows, and refuses to write over an input.
 fn write_file(path: &Path, text: &str, inputs: &Inputs) -> anyhow::Result<()> {
     write_with_mode(path, text, inputs, 0o666)
 }

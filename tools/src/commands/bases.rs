@@ -14,9 +14,9 @@ use crate::offer::model::{ContainerConfig, MadeFrom, PlanImage};
 use crate::output::visible;
 use crate::source::Target;
 
-/// Opens them. Layers that layouts in `near` have are not fetched later.
+/// Opens them. Layers in the layouts of `near` are not fetched later.
 ///
-/// It waits for registries, so it is called where commands run that are not async.
+/// It waits for registries, so it is called outside of async code.
 pub(super) fn open(
     file: &OfferFile,
     plans: &[&PlanImage],
@@ -52,7 +52,7 @@ pub(super) fn open(
     Ok(bases)
 }
 
-/// What of an adopted image is not as it was.
+/// The changes to an adopted image, if any.
 fn rewritten(plan: &PlanImage) -> Option<String> {
     let image = &plan.image;
     let is_adopted = |build| matches!(MadeFrom::of(image, build), MadeFrom::Adopt(_));

@@ -1,4 +1,4 @@
-//! `wharf diff`: says what differs between two images, or between the images of two releases.
+//! `wharf diff`: the differences between two images, or between the images of two releases.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -22,14 +22,14 @@ use crate::output::{Paint, json, visible};
 use crate::source::Target;
 use crate::verify::{Limits, check};
 
-/// What one side of a comparison is.
+/// One side of a comparison.
 enum Side {
     Image(ImageFacts),
     /// Images by the IDs of their plans.
     Release(BTreeMap<String, ImageFacts>),
 }
 
-/// What came out; in JSON one or the other by its members.
+/// The result; in JSON one or the other by its members.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Outcome {
@@ -116,7 +116,7 @@ fn side(name: &OsStr, opener: &mut Opener<'_>, context: &Context) -> anyhow::Res
     Ok(Side::Release(images))
 }
 
-/// The name of a layout's folder, which is the ID of its plan.
+/// The name of a layout's folder: the ID of its plan.
 fn plan_of(target: &Target) -> String {
     match target {
         Target::Path { path, .. } => {

@@ -1,5 +1,5 @@
-//! What is given besides the offer and the images: reports of scanners, the state of the registry,
-//! waivers. Files are read here, so that rules read none.
+//! The input besides the offer and the images: reports of scanners, the state of the registry,
+//! waivers. Files are read here, so rules read none.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -27,18 +27,18 @@ use crate::scans::{REPORT_BYTES_MAX, Scan};
 use crate::waivers::{WAIVERS_BYTES_MAX, WaiverFile};
 use crate::yaml::Node;
 
-/// Most settings of one application that are given a word.
+/// Most settings of one application with a sample value.
 const SETTINGS_MAX: usize = 200;
 
-/// What was given, read.
+/// The further input, parsed.
 pub(super) struct Given {
-    /// What rules may rely on.
+    /// The evidence for rules.
     pub evidence: Evidence,
     waivers: Option<WaiverFile>,
 }
 
 impl Given {
-    /// Reads all of it. `others` are the files that are read besides, so that stdin is not read twice.
+    /// Reads all of it. `others` are the command's other files, so that stdin is not read twice.
     pub(super) fn read<'a>(
         given: &'a GivenArgs,
         scans: Option<&'a ScanArgs>,
@@ -63,8 +63,8 @@ impl Given {
         Ok(Self { evidence, waivers: waivers(given)? })
     }
 
-    /// What the rules came to, with what is said of reports that belong to none of the images, and
-    /// waived. Of an image that could not be read nobody knows whether a report is of it.
+    /// The judgement with the findings about reports without an image, and with its waivers
+    /// applied. A report may belong to an unreadable image.
     pub(super) fn conclude(
         &self,
         mut judgement: Judgement,
@@ -84,8 +84,8 @@ impl Given {
     }
 }
 
-/// What was published before, from the ledger that is named or the one beside the offer. The offer
-/// gets the tags of earlier versions that stand in it.
+/// The published state, from the given ledger or the one beside the offer. The offer gets its tags
+/// of earlier versions from it.
 pub(super) fn published(
     ledger: Option<&Path>,
     file: &mut OfferFile,
@@ -100,7 +100,7 @@ pub(super) fn published(
     Ok(Some(state))
 }
 
-/// The state of the registry the offer is published from: in the first file that has it.
+/// The state of the offer's publishing registry, from the first file about it.
 fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<RegistryState>> {
     let name = &offer.offer.offer.registry;
     let Some(entry) = offer.offer.registries.get(name) else { return Ok(None) };
@@ -116,7 +116,7 @@ fn registry(files: &[PathBuf], offer: &OfferFile) -> anyhow::Result<Option<Regis
     other.map_or(Ok(None), |error| Err(error.into()))
 }
 
-/// What the charts of the offer render to; nothing without Helm. One that cannot be read is told of
+/// The rendered manifests of the offer's charts; none without Helm. An unreadable chart is reported
 /// where the content of the offer is read.
 fn rendered(offer: &OfferFile) -> BTreeMap<usize, Rendering> {
     let Some(program) = helm::find(&variable) else { return BTreeMap::new() };
@@ -136,7 +136,8 @@ fn rendered(offer: &OfferFile) -> BTreeMap<usize, Rendering> {
     rendered
 }
 
-/// What the ARM template gives to a chart and its values leave open: a customer is asked for it.
+/// The settings the ARM template gives to a chart without a default in its values: a customer is
+/// asked for them.
 fn open_settings(template: &Path, chart: &Chart) -> Vec<String> {
     let read = Source::template(template).ok().and_then(|source| source.content);
     let values = chart.values.as_ref().ok().and_then(Option::as_ref);
@@ -146,7 +147,7 @@ fn open_settings(template: &Path, chart: &Chart) -> Vec<String> {
         let is_said = |node: &Node| {
             node.said().is_some() || !node.entries().is_empty() || !node.items().is_empty()
         };
-        // Images are Microsoft's to give. Other letters mean something to Helm.
+        // Microsoft fills in the images. Other characters have a meaning in Helm.
         !name.starts_with("global.azure.")
             && name.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"._-".contains(&letter))
             && !found.is_some_and(is_said)
@@ -164,7 +165,7 @@ fn waivers(given: &GivenArgs) -> anyhow::Result<Option<WaiverFile>> {
     Ok(Some(WaiverFile::parse(&shown(file), bytes)?))
 }
 
-/// Refuses a command line that reads stdin twice.
+/// Refuses a command line with stdin as two inputs.
 fn check<'a>(
     given: &'a GivenArgs,
     scans: Option<&'a ScanArgs>,
@@ -181,7 +182,7 @@ fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// What a file is called in messages.
+/// A file's name in messages.
 fn shown(file: &Path) -> PathBuf {
     if is_stdin(file) { PathBuf::from("stdin") } else { file.to_owned() }
 }

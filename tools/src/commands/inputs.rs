@@ -1,4 +1,4 @@
-//! The files a command reads: what it writes goes into none of them.
+//! The files a command reads: its output may replace none of them.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use anyhow::ensure;
 use crate::offer::OfferFile;
 use crate::published::LEDGER_NAME;
 
-/// What is read, whether it is there or not.
+/// The inputs, existing or not.
 #[derive(Debug, Default)]
 pub(super) struct Inputs(Vec<PathBuf>);
 
 impl Inputs {
-    /// Of a command that reads nothing, or means to write what it has read.
+    /// For a command without inputs, or with its input as its output.
     pub(super) const fn none() -> Self {
         Self(Vec::new())
     }
@@ -25,13 +25,13 @@ impl Inputs {
         Self(files)
     }
 
-    /// These too.
+    /// Adds these files.
     pub(super) fn and<'a>(mut self, files: impl IntoIterator<Item = &'a Path>) -> Self {
         self.0.extend(files.into_iter().map(Path::to_owned));
         self
     }
 
-    /// Refuses to write over one of them, by whatever name and link. Devices and pipes may be both.
+    /// Refuses to write over an input, under any name and link. Devices and pipes may be both.
     pub(super) fn keep(&self, output: &Path) -> anyhow::Result<()> {
         let Some(written) = place(output) else { return Ok(()) };
         let same = self.0.iter().find(|input| place(input) == Some(written));
@@ -44,7 +44,7 @@ impl Inputs {
     }
 }
 
-/// Where a file that is there is kept: its file system and its number there.
+/// An existing file's identity: its file system and its number there.
 fn place(path: &Path) -> Option<(u64, u64)> {
     let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     Some((found.dev(), found.ino()))

@@ -1,5 +1,5 @@
-//! `wharf package`: makes the OCI layout of each plan, says what would be made, or whether what is
-//! there is what would be made.
+//! `wharf package`: makes the OCI layout of each plan, or reports the plan of work, or compares the
+//! existing layouts with it.
 
 mod check;
 mod explaining;
@@ -33,13 +33,13 @@ use crate::output::visible;
 use crate::progress::{Show, Shown};
 use crate::report::explained_page;
 
-/// The folder in the output with what makes the next run faster; it may be deleted at any time.
+/// The folder in the output for the speed of the next run; it may be deleted at any time.
 const STATE: &str = ".wharf";
 
 /// Most threads: more than any machine has cores, and far less than a system refuses.
 const JOBS_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("256 is not zero");
 
-/// What stays the same for all plans of one run.
+/// The constant part for all plans of one run.
 struct Run<'a> {
     plans: &'a [&'a PlanImage],
     output: &'a Path,
@@ -120,12 +120,12 @@ fn refuse_dockerfile(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The time of images that set none.
+/// The time of images without their own.
 fn epoch(value: Option<&str>) -> anyhow::Result<Timestamp> {
     let Some(text) = value else { return Ok(Timestamp::default()) };
     let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     let seconds = text.parse().ok().filter(|_| digits);
-    // Ignoring it would make another image than the one that was asked for.
+    // Ignoring it would make another image than the requested one.
     seconds.and_then(|seconds| Timestamp::from_unix_seconds(seconds).ok()).with_context(|| {
         format!("SOURCE_DATE_EPOCH is `{text}`; it must be whole seconds since 1970")
     })
@@ -197,7 +197,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What is in the places of the plans now.
+    /// The present content in the places of the plans.
     fn before(&self) -> BTreeMap<ImageId, PlanContent> {
         let at = |plan: &&PlanImage| Some((plan.id.clone(), explaining::at(&self.place(plan))?));
         self.plans.iter().copied().filter_map(|plan| at(&plan)).collect()

@@ -104,7 +104,7 @@ async fn open_side(side: &Side, context: &Context) -> anyhow::Result<Arc<Registr
     open(&endpoint, context).await
 }
 
-/// A plan that cannot do everything says so at once.
+/// A plan with an impossible item fails at once.
 fn planned_exit(items: &[Item]) -> Exit {
     let stuck = items.iter().any(|item| matches!(item.action, Action::Lost | Action::Refused));
     if stuck { Exit::Partial } else { Exit::Ok }
@@ -349,8 +349,8 @@ async fn take_back(args: &LedgerArgs, context: &Context) -> anyhow::Result<Exit>
     Ok(exit)
 }
 
-/// Whether a tag should have been put back and was not. One that is new with a release has nowhere to
-/// go back to: every release has some, and leaving them is what undoing it means.
+/// Whether a tag's return to its old digest was due and is outstanding. A tag new with a release
+/// has no old digest: every release has some, and undoing leaves them.
 fn is_left(tag: &Undone) -> bool {
     !matches!(tag.state, UndoState::Restored | UndoState::Already | UndoState::WasNew)
 }

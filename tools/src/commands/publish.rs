@@ -1,7 +1,7 @@
-//! Where a report goes: to the files that were asked for, then, as the result, to stdout.
+//! The target of a report: the requested files, then, as the result, stdout.
 //!
-//! Invariant: stdout has one thing on it, the result or reports; a report that cannot be written
-//! loses none of the others, nor the result.
+//! Invariant: stdout has one output, the result or reports; a failed report loses none of the
+//! others, nor the result.
 
 use std::path::{Path, PathBuf};
 
@@ -16,10 +16,10 @@ use crate::report::formats::{self, Frame};
 use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
 use crate::report::{Report, Root};
 
-/// The variable that names the file of a step's summary, which is added to.
+/// The variable with the file of a step's summary; a report is added to it.
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 
-/// Refuses what cannot be, before any work is done.
+/// Refuses an impossible combination, before any work is done.
 pub(super) fn check(judge: &JudgeArgs, context: &Context) -> anyhow::Result<()> {
     let to_stdout = judge.reports.iter().filter(|target| target.is_stdout()).count();
     ensure!(to_stdout < 2, "only one report can go to stdout; write the other to a file");
@@ -35,7 +35,7 @@ pub(super) fn check(judge: &JudgeArgs, context: &Context) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Writes the reports that were asked for, in that order, then the result.
+/// Writes the requested reports, in that order, then the result.
 pub(super) fn publish(
     report: &Report,
     command: &str,
@@ -86,7 +86,7 @@ fn is_step_summary(file: &Path) -> bool {
     variable(STEP_SUMMARY).is_some_and(|named| Path::new(&named) == file)
 }
 
-/// Adds to what other commands of the step have written, within what GitHub takes of a step.
+/// Adds to the reports of other commands in the step, within GitHub's limit for a step.
 fn append(frame: &Frame<'_>, file: &Path) -> anyhow::Result<()> {
     let there = std::fs::metadata(file).map_or(0, |there| there.len());
     let there = usize::try_from(there).unwrap_or(usize::MAX);

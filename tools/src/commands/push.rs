@@ -143,7 +143,7 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
     finish(items, &registry, context)
 }
 
-/// What does not keep a layout from being pushed is said all the same.
+/// A fault without effect on a push is reported all the same.
 fn say_all(remarks: &[Fault], location: &str, context: &Context) {
     for remark in remarks {
         context.output.warning(&visible(&format!("{location}: {remark}")));
@@ -163,7 +163,7 @@ fn check_inputs(plan: &PlanImage, source: &Source, context: &Context) -> Result<
     Ok(())
 }
 
-/// The tags the offer gives the plan, with what the layout has for each.
+/// The plan's tags in the offer, with the layout's descriptor for each.
 fn plan_tags(plan: &PlanImage, source: &Source) -> Result<Vec<(Tag, Descriptor)>, PushError> {
     let found = |tag: &Tag| {
         let named = source.tags().find(|(name, _)| name == tag).map(|(_, target)| target.clone());
@@ -175,7 +175,7 @@ fn plan_tags(plan: &PlanImage, source: &Source) -> Result<Vec<(Tag, Descriptor)>
     plan.image.expanded_tags.iter().map(|expanded| found(&expanded.tag)).collect()
 }
 
-/// What stays the same for all items of one run.
+/// The constant part for all items of one run.
 struct Run<'a> {
     registry: &'a Registry,
     known: KnownBlobs,

@@ -1,5 +1,5 @@
-//! What `push` and `promote` share: registries opened as the offer, the options and the environment
-//! say, and one exit code for many items.
+//! The common part of `push` and `promote`: registries opened by the offer, the options and the
+//! environment, and one exit code for many items.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) struct Endpoint<'a> {
     pub(super) name: &'a str,
     pub(super) host: &'a LoginServer,
     pub(super) plain_http: bool,
-    /// What the offer says about its credentials, and where files of it are.
+    /// The offer's credentials, with their folder.
     pub(super) credentials: Option<&'a Credentials>,
     pub(super) folder: &'a Path,
 }
@@ -48,7 +48,7 @@ pub(super) async fn open(
     Ok(Arc::new(Registry::new(endpoint.host.clone(), plain_http, login, options)?))
 }
 
-/// The exit code of a run of which some items failed: one cause for all of them is that cause's.
+/// The exit code of a run with some failed items: one cause for all of them is the run's.
 pub(super) fn exit_of<'a>(
     all: usize,
     errors: impl IntoIterator<Item = &'a (dyn std::error::Error + 'static)>,

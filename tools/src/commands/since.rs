@@ -1,4 +1,4 @@
-//! `--since`: what was released before, found and compared with what is verified.
+//! `--since`: the earlier release, found and compared with the verified images.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::diff::{self, Bounds, ReleaseDiff};
 use crate::image::facts::ImageFacts;
 use crate::verify::{Limits, check};
 
-/// An image that is verified, with the plan it belongs to.
+/// A verified image, with its plan.
 pub(super) struct Current<'a> {
     pub(super) plan: Option<&'a str>,
     pub(super) facts: &'a ImageFacts,
@@ -24,7 +24,7 @@ impl Current<'_> {
     }
 }
 
-/// Compares with what `since` names: one image with one, else each with the layout of its name.
+/// Compares with the images of `since`: one image with one, else each with the layout of its name.
 pub(super) fn compare(
     since: &OsStr,
     images: &[Current<'_>],

@@ -1,5 +1,4 @@
-//! `wharf tags`: the tags each plan should publish, in the order of writing, and what no longer
-//! fits.
+//! `wharf tags`: the tags each plan should publish, in the order of writing, and the tags to drop.
 
 use std::fmt::Write as _;
 
@@ -19,7 +18,7 @@ use crate::rules::Profile;
 use crate::rules::tag_forms::{TAGS_MAX, version_of};
 use crate::tag_plan::{LeftOut, Origin, PlannedTag, State, TagPlan, Wanted, solve};
 
-/// What came out for the plans that were asked for.
+/// The result for the requested plans.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Solved {
@@ -46,10 +45,10 @@ enum Answer {
         free: usize,
         tags_per_version: usize,
         left_out: Vec<LeftOutTags>,
-        /// What of it the ledger has as live, as `wharf offer record --withdraw` takes it.
+        /// The live part of it by the ledger, in the form of `wharf offer record --withdraw`.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         withdraw: Vec<String>,
-        /// What the offer has to say for this list.
+        /// The offer's keys for this list.
         offer: OfferKeys,
     },
     None {
@@ -72,7 +71,7 @@ struct ListedTag {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LeftOutTags {
-    /// The published version of which nothing is left.
+    /// The published version without any tag left.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     /// The template of the offer.
@@ -97,7 +96,7 @@ pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
     let state = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default();
     only_earlier(&mut file);
     let profile = if args.lenient { Profile::Lenient } else { args.profile };
-    // The images of a chart are found by their digests; nobody lists their tags.
+    // The images of a chart are found by their digests; their tags are in no list.
     let plans = file.select_images(&args.plans)?.into_iter();
     let known = state.offer(&file.offer.publisher, &file.offer.offer.id);
     let live = |plan: &PlanImage| known.and_then(|known| known.plans.get(plan.id.plan()));
@@ -119,8 +118,8 @@ pub fn run(args: &TagsArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(if unsolved { Exit::Findings } else { Exit::Ok })
 }
 
-/// Tags of this version that are live are those that are written; what was written differently then
-/// is no earlier version.
+/// Live tags of this version are rewritten with it; another spelling from before is no earlier
+/// version.
 fn only_earlier(file: &mut OfferFile) {
     let mut earlier = Vec::new();
     for (place, _, plan) in file.offer.image_plans() {
@@ -190,7 +189,7 @@ fn listed(plan: &PlanImage, item: &PlannedTag) -> ListedTag {
     ListedTag { tag: item.tag.to_string(), state, points_at, style }
 }
 
-/// What is left out of the list while customers can have it: the ledger would ask for it again.
+/// The dropped tags still on sale: the ledger would ask for them again.
 fn withdraw(plan: &PlanImage, live: Option<&PlanState>, left_out: &[LeftOut]) -> Vec<String> {
     let is_live = |tag: &&Tag| {
         live.and_then(|live| live.tags.get(*tag)).is_some_and(|known| known.life.is_live())
@@ -240,7 +239,7 @@ fn text(result: &Solved, file: &str, paint: Paint) -> String {
     text
 }
 
-/// The command that tells the ledger what is no longer offered; nothing where nothing is.
+/// The command for the withdrawal in the ledger; empty without one.
 fn withdrawal(file: &str, tags: &[String]) -> String {
     if tags.is_empty() {
         return String::new();
@@ -265,7 +264,7 @@ fn table(tags: &[ListedTag], paint: Paint) -> String {
     table.render(paint)
 }
 
-/// What is left out, by the word that people look for.
+/// A dropped tag group, by its best-known word.
 fn named(item: &LeftOutTags) -> String {
     let tags = item.tags.join(", ");
     match (&item.version, &item.template) {
@@ -275,7 +274,7 @@ fn named(item: &LeftOutTags) -> String {
     }
 }
 
-/// What the next versions find.
+/// The room for the next versions.
 fn outlook(free: usize, per_version: usize) -> String {
     let more = free.checked_div(per_version).unwrap_or_default();
     match more {
@@ -285,7 +284,7 @@ fn outlook(free: usize, per_version: usize) -> String {
     }
 }
 
-/// The keys of the offer that give this list.
+/// The keys of the offer for this list.
 fn keys(offer: &OfferKeys) -> String {
     if offer.is_same {
         return "the offer says this already\n".to_owned();
@@ -337,7 +336,7 @@ mod tests {
         assert!(withdraw.iter().any(|tag| tag.starts_with("server:1.1.0-")), "{withdraw:?}");
         let command = format!("wharf offer record offer.yaml --withdraw {}", withdraw[0]);
         assert!(text.contains(&command), "{text}");
-        // Nobody takes back what no ledger has as live.
+        // A withdrawal needs a live tag in the ledger.
         let (withdraw, text) = solved(None);
         assert!(withdraw.is_empty() && !text.contains("--withdraw"), "{text}");
     }

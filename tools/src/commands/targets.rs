@@ -1,5 +1,5 @@
-//! What the targets of a command line lead to, opened: files and folders of this disk, standard
-//! input, and images on registries, each registry logged in once.
+//! The targets of a command line, opened: files and folders of this disk, standard input, and
+//! images on registries, each registry logged in once.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,22 +15,22 @@ use crate::offer::OfferFile;
 use crate::registry::{ImageRef, Registry};
 use crate::source::{Source, Target};
 
-/// Opens targets, with what they share.
+/// Opens targets, with their common state.
 pub(super) struct Opener<'a> {
     context: &'a Context,
-    /// Whose registries may be known, with their logins.
+    /// The offer of the known registries, with their logins.
     offer: Option<&'a OfferFile>,
     registries: BTreeMap<String, Arc<Registry>>,
     /// Whether standard input was read: it comes only once.
     stdin_is_read: bool,
 }
 
-/// Opens everything that one target names, in the words that `wharf verify` takes: a layout, an
-/// archive of any form, `-`, `REGISTRY/REPOSITORY:TAG` or `@DIGEST`, with or without a prefix of
-/// skopeo; of a folder of layouts, each.
+/// Opens every image of one target, in the words of `wharf verify`: a layout, an archive of any
+/// form, `-`, `REGISTRY/REPOSITORY:TAG` or `@DIGEST`, with or without a prefix of skopeo; of a
+/// folder of layouts, each.
 ///
-/// It waits for registries, so it is called where commands run that are not async, and so is
-/// everything that reads the sources. The exit code of an error is `Exit::of` it.
+/// It waits for registries, so the caller is outside of async code, and so is every reader of the
+/// sources. The exit code of an error is `Exit::of` it.
 pub(super) fn open(text: &OsStr, context: &Context) -> anyhow::Result<Vec<Source>> {
     let mut opener = Opener::new(context);
     let targets = Target::parse(text)?.expand();

@@ -25,7 +25,7 @@ use crate::rules::{self, Judgement};
 use crate::source::Target;
 use crate::verify::{Limits, check};
 
-/// What to look at, and its place among the images of the offer.
+/// A target, and its place among the images of the offer.
 struct Wanted {
     name: String,
     target: anyhow::Result<Target>,
@@ -96,7 +96,7 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
     publish(&report, "verify", &args.judge, inputs(args, file), context)
 }
 
-/// What no report may be written over.
+/// The files no report may replace.
 fn inputs(args: &VerifyArgs, file: Option<&OfferFile>) -> Inputs {
     let images =
         args.targets.iter().map(PathBuf::as_path).chain(args.since.as_ref().map(Path::new));
@@ -104,7 +104,7 @@ fn inputs(args: &VerifyArgs, file: Option<&OfferFile>) -> Inputs {
     inputs.and(images.chain(args.scan.scans.iter().map(PathBuf::as_path)))
 }
 
-/// The offer with its texts, and what was published of it.
+/// The offer with its texts, and its published state.
 type OfferGiven = (Option<(OfferFile, Content)>, Option<Published>);
 
 fn read_offer(args: &VerifyArgs) -> anyhow::Result<OfferGiven> {
@@ -116,7 +116,7 @@ fn read_offer(args: &VerifyArgs) -> anyhow::Result<OfferGiven> {
     Ok((Some((file, texts)), ledger))
 }
 
-/// What is made of an image besides findings.
+/// The outputs for an image besides findings.
 #[derive(Clone, Copy)]
 struct Wants {
     /// Going through a million files again is only worth a picture of them.
@@ -125,14 +125,14 @@ struct Wants {
     files: bool,
 }
 
-/// What looking at everything came to.
+/// The result over all targets.
 #[derive(Default)]
 struct Looked {
     images: Vec<ImageSummary>,
     anatomies: Vec<Anatomy>,
-    /// What is known of each, with its place among the images of the offer.
+    /// The facts about each, with its place among the images of the offer.
     indexes: Vec<(Option<usize>, ImageFacts)>,
-    /// What could not be read, and why.
+    /// The unreadable targets, with the reasons.
     failures: Vec<(String, anyhow::Error)>,
 }
 
@@ -181,7 +181,7 @@ fn compare(
     since::compare(since, &current.collect::<Vec<_>>(), context)
 }
 
-/// What was named, or the layouts of all plans.
+/// The targets of the command line, or the layouts of all plans.
 fn wanted(args: &VerifyArgs, offer: Option<&OfferFile>) -> Vec<Wanted> {
     let plans: Vec<&PlanImage> =
         offer.map(|file| file.offer.images().collect()).unwrap_or_default();
@@ -211,7 +211,7 @@ fn wanted(args: &VerifyArgs, offer: Option<&OfferFile>) -> Vec<Wanted> {
     wanted
 }
 
-/// The plan whose ID is the name of a folder or an archive, or whose repository an image is in.
+/// The plan with this folder's or archive's name as its ID, or with the image's repository.
 fn plan_of(target: &Target, plans: &[&PlanImage]) -> Option<usize> {
     let is_meant = |plan: &&PlanImage| match target {
         Target::Stdin => false,

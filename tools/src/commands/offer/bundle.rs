@@ -1,5 +1,5 @@
-//! `wharf offer bundle`: what Microsoft's packaging tool takes, laid out; and what it made, taken up
-//! into the offer.
+//! `wharf offer bundle`: lays out the input of Microsoft's packaging tool, and takes the tool's
+//! result up into the offer.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -27,10 +27,10 @@ use crate::report::Report;
 use crate::rules::{self, Severity};
 use crate::yaml_edit::{self, Step};
 
-/// Longest hexadecimal digest that is looked for in a text (SHA-512).
+/// Longest hexadecimal digest in a text (SHA-512).
 const DIGEST_CHARS_MAX: usize = "sha512:".len() + 128;
 
-/// What `--built` is without a value: the registry is asked.
+/// The value of a bare `--built`: ask the registry.
 const ASK: &str = "registry";
 
 /// A plan with its place in the offer.
@@ -112,7 +112,7 @@ fn lay_out(
     context: &Context,
 ) -> anyhow::Result<Exit> {
     outside_of_charts(output, plans, files)?;
-    // What comes of it, rules would say of the rendered chart, and `pin` is what helps.
+    // Rules would report only the effects in the rendered chart; `pin` is the fix.
     let unpinned = unpinned(file, files, plans.iter().map(|(place, plan, _)| (*place, *plan)));
     ensure!(unpinned.is_empty(), "{}", unpinned.join("\n"));
     let report = judged(args, (file, files), plans)?;
@@ -120,7 +120,7 @@ fn lay_out(
         context.output.result("offer bundle", &report, |paint| report.text(paint))?;
         return Ok(report.exit());
     }
-    // What is doubtful only is said, and is no reason against it.
+    // Warnings are printed, and do not stop the bundle.
     if !report.findings.is_empty() && !context.global.quiet {
         context.output.result_aside(|paint| report.text(paint));
     }
@@ -152,7 +152,7 @@ fn lay_out(
     Ok(Exit::Ok)
 }
 
-/// A folder in a chart would be a part of that chart the next time.
+/// A folder in a chart would be a part of the chart the next time.
 fn outside_of_charts(output: &Path, plans: &[At<'_>], files: &Content) -> anyhow::Result<()> {
     for (_, plan, _) in plans {
         let folder = output.join(plan.id.as_str());
@@ -169,7 +169,7 @@ fn outside_of_charts(output: &Path, plans: &[At<'_>], files: &Content) -> anyhow
     Ok(())
 }
 
-/// Where a path leads when links are followed; what is not there yet is taken as it is written.
+/// A path with its links followed; a missing part stays as written.
 fn real(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let found = path.ancestors().find_map(|at| Some((at, at.canonicalize().ok()?)));
@@ -177,7 +177,7 @@ fn real(path: &Path) -> PathBuf {
     real.join(path.strip_prefix(at).unwrap_or(Path::new("")))
 }
 
-/// What the rules about applications refuse of these plans.
+/// The rules' errors about the applications of these plans.
 fn judged(
     args: &BundleArgs,
     (file, files): (&OfferFile, &Content),
@@ -270,7 +270,7 @@ fn take_up(
     Ok(Exit::Ok)
 }
 
-/// What the registry Microsoft copies from has under this version.
+/// The digest of this version in the registry Microsoft copies from.
 async fn asked(
     file: &OfferFile,
     bundle: &Bundle,
@@ -298,7 +298,7 @@ async fn asked(
     Ok(found.digest)
 }
 
-/// The digest of a manifest, or the only one that stands in what the tool wrote.
+/// The digest of a manifest, or the only one in the tool's output.
 fn read(path: &Path) -> anyhow::Result<Digest> {
     let shown = path.display();
     let mut bytes = Vec::new();

@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 
-/// What was written where.
+/// The written files.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Written<'a> {

@@ -24,13 +24,13 @@ use crate::output::{Paint, Style, visible};
 use crate::source::Source;
 use crate::verify::{Limits, check};
 
-/// What was made, and what to do with it.
+/// The generated manifests, and the next commands.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Deployment {
     plan: String,
     format: &'static str,
-    /// What was written; empty when it went to stdout.
+    /// The written files; empty for stdout.
     files: Vec<PathBuf>,
     /// The images by digest.
     images: Vec<String>,
@@ -39,12 +39,12 @@ struct Deployment {
     /// The file, or the files of a folder with their paths in it.
     #[serde(skip)]
     content: Content,
-    /// What it was made of.
+    /// The files behind it.
     #[serde(skip)]
     inputs: Inputs,
 }
 
-/// What is written.
+/// The output's form.
 #[derive(Debug)]
 enum Content {
     File(String),
@@ -67,17 +67,17 @@ pub(super) fn run(command: &DeployCommand, context: &Context) -> anyhow::Result<
     finish(command.name(), deployment, output, context)
 }
 
-/// The plan, with what all its images need.
+/// The plan, with the common needs of its images.
 struct Chosen<'a> {
     file: &'a OfferFile,
     plan: &'a Plan,
     args: &'a DeployArgs,
-    /// Where the images are when nobody says it.
+    /// The images' registry by default.
     published: Origin,
 }
 
 impl<'a> Chosen<'a> {
-    /// The plan that is meant: the one that was named, or the only one that would do.
+    /// The requested plan: the named one, or the only suitable one.
     fn new(
         file: &'a OfferFile,
         args: &'a DeployArgs,
@@ -113,7 +113,7 @@ impl<'a> Chosen<'a> {
         self.args.registry.as_ref().unwrap_or(&self.published)
     }
 
-    /// What is known of the packaged image.
+    /// The facts about the packaged image.
     fn facts(&self, image: &PlanImage, context: &Context) -> anyhow::Result<ImageFacts> {
         let layouts = self.args.layouts.clone();
         let layouts = layouts.unwrap_or_else(|| self.file.folder().join("out"));
@@ -274,7 +274,7 @@ fn shown(output: Option<&Path>, otherwise: &str) -> String {
     output.map_or_else(|| otherwise.to_owned(), |path| path.display().to_string())
 }
 
-/// Writes what was made and tells of it; beside a file on stdout only on stderr.
+/// Writes the output and reports it; beside a file on stdout only on stderr.
 fn finish(
     command: &str,
     mut deployment: Deployment,
@@ -302,8 +302,7 @@ fn finish(
     Ok(Exit::Ok)
 }
 
-/// Writes the files into a folder that is not there, or has nothing in it: what somebody changed in
-/// a chart stays.
+/// Writes the files into a missing or empty folder: a user's changes in a chart stay.
 fn write_folder(folder: &Path, files: &[(String, String)]) -> anyhow::Result<Vec<PathBuf>> {
     let name = folder.display().to_string();
     let failed = || format!("cannot write {}", visible(&name));

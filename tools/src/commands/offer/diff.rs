@@ -1,4 +1,4 @@
-//! `wharf offer diff`: what the payload changes against a saved resource tree.
+//! `wharf offer diff`: the payload's changes to a saved resource tree.
 
 mod text;
 
@@ -25,7 +25,7 @@ use crate::offer::timestamp::Timestamp;
 use crate::output::{Paint, json};
 use crate::published::{State, Target, submissions};
 
-/// What came out.
+/// The result.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Compared {
@@ -33,7 +33,7 @@ struct Compared {
     tree: PathBuf,
     #[serde(flatten)]
     diff: TreeDiff,
-    /// Keys of changes that nobody allowed, where somebody said what is allowed.
+    /// Keys of changes outside the given allowances, if there are any allowances.
     unexpected: Vec<String>,
 }
 
@@ -56,8 +56,8 @@ pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exi
     Ok(if is_wrong { Exit::Findings } else { Exit::Ok })
 }
 
-/// The payload of an offer against a tree, with placeholders for its secrets. It is the payload that
-/// is rendered with that tree, so bundles and tags that are live stay in it.
+/// The payload of an offer against a tree, with placeholders for its secrets. The payload is
+/// rendered with the tree, so live bundles and tags stay in it.
 pub(super) fn of(
     file: &OfferFile,
     texts: &Content,
@@ -70,8 +70,8 @@ pub(super) fn of(
     Ok(compare(&payload, tree)?)
 }
 
-/// A version that is published with another digest cannot be rendered. Here the two are told, as
-/// everything else that is refused, so the published one does not stand in the way.
+/// A version published with another digest cannot be rendered. Here the two are reported beside the
+/// other refusals, so the published digest must not stand in the way.
 fn without_clashes(file: &OfferFile, texts: &Content, tree: &Tree) -> Tree {
     let own = submissions(file, texts, &State::default(), Target::Live, Timestamp::default());
     let bundles = own.iter().flat_map(|own| own.bundles.iter().map(|at| (&own.plan, at)));
@@ -83,7 +83,7 @@ fn without_clashes(file: &OfferFile, texts: &Content, tree: &Tree) -> Tree {
     })
 }
 
-/// The same for the rules, which say in one line why there is nothing to compare.
+/// The same for the rules, with the reason for a missing comparison in one line.
 pub(super) fn evidence(
     file: &OfferFile,
     texts: &Content,
@@ -104,7 +104,7 @@ fn brief(faults: &[Diagnostic]) -> String {
     faults.iter().map(fault).collect::<Vec<_>>().join("; ")
 }
 
-/// Without a word about what is allowed, everything is.
+/// Without any allowance, every change is allowed.
 fn unexpected(changes: &[Change], allowed: &[Regex]) -> Vec<String> {
     if allowed.is_empty() {
         return Vec::new();

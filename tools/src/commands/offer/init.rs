@@ -22,7 +22,7 @@ use crate::output::{Paint, Style, visible};
 use crate::rules::evidence::Evidence;
 use crate::rules::{Profile, judge_offer};
 
-/// What was begun.
+/// The result of the command.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Begun {
@@ -30,9 +30,9 @@ struct Begun {
     written: Vec<String>,
     replaced: Vec<String>,
     kept: Vec<String>,
-    /// Flags of what only holds a place.
+    /// Flags of the topics with placeholders.
     placeholders: Vec<&'static str>,
-    /// What `offer lint` finds in what was there before.
+    /// The findings of `offer lint` in the files from before.
     findings: usize,
     #[serde(skip)]
     is_kubernetes: bool,
@@ -88,7 +88,7 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
     })
 }
 
-/// Reads what is there, and settles the rest.
+/// Reads the sources, and settles the rest.
 fn answers(
     args: &InitArgs,
     folder: &Path,
@@ -141,8 +141,8 @@ fn place(named: &Path) -> (PathBuf, PathBuf) {
     (folder, named.to_owned())
 }
 
-/// How much the rules find in the whole; what was there before may break some. What cannot be read
-/// counts once: `offer lint` says what it is.
+/// The number of the rules' findings in the whole offer; files from before may break some rules. An
+/// unreadable offer counts once: `offer lint` gives the reason.
 fn findings(file: &Path) -> usize {
     let read = OfferFile::open(file).and_then(|file| Ok((Content::load(&file)?, file)));
     read.map_or(1, |(content, file)| {
@@ -179,7 +179,7 @@ fn told(begun: &Begun, paint: Paint) -> String {
     lines.join("\n")
 }
 
-/// The next commands with what they do, in two columns.
+/// The next commands with their effects, in two columns.
 fn next_lines(begun: &Begun) -> Vec<String> {
     let offer = shell_word(&begun.offer.display().to_string());
     let next = next(begun).into_iter();
@@ -188,7 +188,7 @@ fn next_lines(begun: &Begun) -> Vec<String> {
     next.iter().map(|(command, what)| format!("  {command:<width$}  {what}")).collect()
 }
 
-/// A path as a shell takes it for one word that is no option.
+/// A path as one word for a shell, and no option.
 fn shell_word(path: &str) -> String {
     let path = if path.starts_with('-') { format!("./{path}") } else { path.to_owned() };
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | '+' | ',');

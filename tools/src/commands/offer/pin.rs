@@ -39,7 +39,7 @@ struct ChartItem {
     images: Vec<ImageItem>,
 }
 
-/// What stands there now, or would.
+/// The present or planned digest of an image.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ImageItem {
@@ -88,8 +88,7 @@ pub(super) fn run(args: &PinArgs, context: &Context) -> anyhow::Result<Exit> {
     Ok(if is_pinned { Exit::Ok } else { Exit::Findings })
 }
 
-/// What is to be written into the values of a plan; nothing for one without a chart, or of whose images
-/// none is asked for.
+/// The pins for the values of a plan; none for one without a chart, or without a requested image.
 fn planned(
     file: &OfferFile,
     plan: &Plan,
@@ -113,7 +112,7 @@ fn planned(
     Ok((!pins.is_empty()).then(|| (plan.id.to_string(), path, pins)))
 }
 
-/// Plans may share a chart, which holds one image under a name: two would be written over each other.
+/// Plans may share a chart with one image under a name: two digests would overwrite each other.
 fn agree(work: &[(String, PathBuf, Vec<Pin>)]) -> anyhow::Result<()> {
     let mut known = BTreeMap::new();
     for (plan, path, pins) in work {

@@ -1,4 +1,4 @@
-//! `wharf offer published`: what the ledger says.
+//! `wharf offer published`: the state in the ledger.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::offer::words::ImageVersion;
 use crate::output::{Paint, Style, Table};
 use crate::published::{Known, LEDGER_NAME, Life, OfferState, PlanState, PublishedFile, State};
 
-/// Most offers that are named where the wanted one is not among them.
+/// Most offers in the message about a missing one.
 const NAMED_MAX: usize = 8;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct Shown {
     ledger: String,
     records: usize,
     offers: Vec<ShownOffer>,
-    /// What is said instead of a table without rows.
+    /// The text in place of a table without rows.
     #[serde(skip)]
     nothing: String,
 }
@@ -54,7 +54,7 @@ struct ShownPlan {
     repository: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extension_type: Option<String>,
-    /// The highest version that is live.
+    /// The highest live version.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
     tags: Vec<ShownVersion>,

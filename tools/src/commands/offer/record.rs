@@ -1,4 +1,4 @@
-//! `wharf offer record`: what was submitted, or taken back, into the ledger of the publisher.
+//! `wharf offer record`: adds submissions and withdrawals to the publisher's ledger.
 
 mod digests;
 mod of_tree;
@@ -26,17 +26,17 @@ use crate::published::{
     Submission, Target, contradictions,
 };
 
-/// What came out.
+/// The result.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Recorded {
     ledger: PathBuf,
     dry_run: bool,
-    /// What was written, or would be; nothing where something is refused.
+    /// The written or planned records; empty after a refusal.
     records: Vec<Record>,
-    /// Plans of which the ledger says the same already.
+    /// Plans with the same state in the ledger already.
     unchanged: Vec<String>,
-    /// What the ledger does not let be.
+    /// The refusals by the ledger.
     refused: Vec<Told>,
     warnings: Vec<Told>,
 }
@@ -57,12 +57,12 @@ enum Stop {
     Ledger(#[from] PublishedError),
     #[error(transparent)]
     Other(#[from] anyhow::Error),
-    /// What is told already.
+    /// The refusal, reported already.
     #[error("the ledger says otherwise")]
     Refused(Box<Decision>),
 }
 
-/// What is to be appended, with what is told about it.
+/// The records to append, with the report about them.
 #[derive(Debug, Default)]
 struct Decision {
     records: Vec<Record>,
@@ -101,8 +101,8 @@ fn known(path: &std::path::Path) -> Result<Vec<Record>, PublishedError> {
     if path.exists() { Ok(PublishedFile::open(path)?.records().to_vec()) } else { Ok(Vec::new()) }
 }
 
-/// The files of the offer, where a bundle has the version of its manifest; nothing else of them is
-/// recorded, so that one that is missing stops nobody else.
+/// The files of the offer, where a bundle needs the version of its manifest; no other file is
+/// recorded, so a missing one must not stop the command.
 fn content(file: &OfferFile) -> anyhow::Result<Content> {
     let is_in_manifest =
         |plan: &KubernetesPlan| plan.bundle.as_ref().is_some_and(|at| at.version.is_none());
@@ -112,7 +112,7 @@ fn content(file: &OfferFile) -> anyhow::Result<Content> {
     Ok(Content::default())
 }
 
-/// A plan without its bundle is half a record: later releases would not know what has to stay.
+/// A plan without its bundle is half a record: later releases would not know the digest to keep.
 fn without_bundle(own: &Submission) -> Option<Contradiction> {
     let is_without = own.kind == Kind::Kubernetes && own.bundles.is_empty();
     is_without.then(|| Contradiction {
@@ -126,7 +126,7 @@ fn without_bundle(own: &Submission) -> Option<Contradiction> {
     })
 }
 
-/// Appends under the lock; what is decided there is what is told.
+/// Appends under the lock; the report is of the decision under the lock.
 fn append(
     path: &std::path::Path,
     decide: impl Fn(&[Record]) -> Result<Decision, Stop>,
@@ -141,7 +141,7 @@ fn append(
     Ok(last.into_inner())
 }
 
-/// What the command line asks for.
+/// The command line's request.
 struct Asked<'a> {
     args: &'a RecordArgs,
     file: &'a OfferFile,
@@ -198,7 +198,7 @@ impl Asked<'_> {
     }
 }
 
-/// What is offered again after it was taken back is later than that, whatever the clocks say.
+/// A new offer after a withdrawal is later than the withdrawal, even by a wrong clock.
 fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
     match last {
         Some(last) if last >= time => {
@@ -208,8 +208,8 @@ fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
     }
 }
 
-/// Whether the last the ledger says of this plan and target is the same, and nothing of it was
-/// taken back since. What was so before and is so again is news.
+/// Whether the ledger's last record of this plan and target is the same, without a withdrawal
+/// since. A return to an earlier state is news.
 fn is_known(records: &[Record], state: &State, own: &Submission) -> bool {
     let last = state.last_withdrawal(&own.publisher, &own.offer, &own.plan);
     let of_plan = |record: &Record| match record {
@@ -292,7 +292,7 @@ fn what(submission: &Submission) -> String {
     tags.chain(bundles).collect::<Vec<_>>().join(", ")
 }
 
-/// Largest result of another command that is read.
+/// Largest result of another command.
 const RESULT_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Reads a file whole.

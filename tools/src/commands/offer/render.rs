@@ -22,7 +22,7 @@ use crate::published::Published;
 use crate::report::Report;
 use crate::rules;
 
-/// What was written where, when the payload itself does not go to stdout.
+/// The written files, when the payload itself does not go to stdout.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Written<'a> {
@@ -92,7 +92,7 @@ fn open_tree(tree: &Path, file: &OfferFile) -> anyhow::Result<Tree> {
     Ok(tree)
 }
 
-/// What `offer lint` says of the offer.
+/// The findings of `offer lint` over the offer.
 fn judged(
     args: &RenderArgs,
     file: &OfferFile,

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::offer::reference::reference;
 use crate::offer::schema::schema;
 
-/// What was written where, when the text itself does not go to stdout.
+/// The written file, when the text itself does not go to stdout.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Written<'a> {

@@ -1,4 +1,4 @@
-//! Images of charts that no digest is written for yet: an installation would fetch nothing.
+//! Images of charts without a digest yet: an installation would fetch nothing.
 
 use crate::chart::VALUES_FILE;
 use crate::chart::images::ChartImage;
@@ -6,7 +6,7 @@ use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::Plan;
 
-/// What is to be said of each of them, for these plans.
+/// The messages about each of them, for these plans.
 pub(super) fn unpinned<'a>(
     file: &OfferFile,
     content: &Content,

@@ -1,4 +1,4 @@
-//! `wharf package --check`: is what is there what would be made? Nothing is written.
+//! `wharf package --check`: do the existing layouts equal a new build? Nothing is written.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub(super) fn run(
     Ok(checked)
 }
 
-/// At least one: the place is not what would be made.
+/// At least one: the place differs from a new build.
 fn differences(
     plan: &PlanImage,
     built: &BuiltImage,

@@ -1,4 +1,4 @@
-//! `wharf package --explain`: what was there before each plan was made, and what became of it.
+//! `wharf package --explain`: the content of each plan's place before, and its fate.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,21 +14,21 @@ use crate::source::Source;
 
 use super::outcome::State;
 
-/// Where what was replaced is noted, in the output folder: with what the next run is faster by, and
-/// as that it may be deleted at any time.
+/// The folder for notes about replaced layouts, in the output folder: beside the cache, and
+/// disposable like it.
 const REPLACED: &str = ".wharf/replaced";
 
-/// Largest note that is read.
+/// Largest note.
 const NOTE_BYTES_MAX: u64 = 4 << 20;
 
-/// What is known of the plans so far.
+/// The facts about the plans so far.
 #[derive(Debug)]
 pub(super) struct Explaining<'a> {
     output: &'a Path,
     plans: Vec<ExplainedPlan>,
 }
 
-/// What the layout in a place holds.
+/// The content of the layout in a place.
 pub(super) fn at(place: &Path) -> Option<PlanContent> {
     let layout = place.exists().then(|| Source::open_path(place).ok()).flatten()?;
     Some(content_of_layout(&layout)).filter(|content| !content.parts.is_empty())
@@ -78,7 +78,7 @@ impl<'a> Explaining<'a> {
         explain(&self.plans)
     }
 
-    /// What the layout that is in place was put in the place of.
+    /// The predecessor of the layout in place.
     fn noted(&self, plan: &PlanImage) -> Option<PlanContent> {
         let path = note_path(self.output, plan);
         let is_small = fs::symlink_metadata(&path)
@@ -88,8 +88,8 @@ impl<'a> Explaining<'a> {
     }
 }
 
-/// Notes what was replaced. Without the note only an explanation is shorter, so a failure of it is
-/// none of the command.
+/// Notes the replaced layout. Without the note only an explanation is shorter, so a failure of it
+/// is none of the command.
 pub(super) fn note(output: &Path, plan: &PlanImage, replaced: &PlanContent) {
     let path = note_path(output, plan);
     let Ok(text) = serde_json::to_string(replaced) else { return };

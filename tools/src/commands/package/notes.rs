@@ -1,4 +1,4 @@
-//! What a person should know of the inputs: said once, with every place it holds for.
+//! Remarks about the inputs: each printed once, with all its places.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,13 +10,13 @@ use crate::image::build::BuiltImage;
 use crate::offer::model::PlanImage;
 use crate::output::visible;
 
-/// Most plans that are named in a line.
+/// Most plans in a line.
 const PLANS_MAX: usize = 3;
 
-/// Most notes that are written; of all others the number.
+/// Most printed notes; the others are counted.
 const NOTES_MAX: usize = 50;
 
-/// What was noted, in the order in which it came up.
+/// The notes, in their order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Notes(Vec<ToldNote>);
 

@@ -1,4 +1,4 @@
-//! What `wharf package` came to, as its JSON has it.
+//! The result of `wharf package`, for its JSON.
 
 use std::path::PathBuf;
 
@@ -12,15 +12,15 @@ use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, Origin, Referre
 use crate::offer::model::PlanImage;
 use crate::output::Style;
 
-/// What was made, or found.
+/// The built or compared layouts.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Packaged {
     pub(super) output: PathBuf,
     pub(super) plans: Vec<PackagedPlan>,
-    /// What a person should know of the inputs, each once.
+    /// Remarks about the inputs, each once.
     pub(super) notes: Vec<ToldNote>,
-    /// `--explain`: what plans share and cost.
+    /// `--explain`: the shared and the own bytes of plans.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) explained: Option<Explained>,
 }
@@ -36,9 +36,9 @@ pub(super) struct PackagedPlan {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) digest: Option<Digest>,
     pub(super) platforms: Vec<PackagedPlatform>,
-    /// What refers to the index and the images.
+    /// The referrers of the index and the images.
     pub(super) attestations: Vec<Attestation>,
-    /// `--check`: where the layout is not what would be made.
+    /// `--check`: the layout's differences from a new build.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) differences: Vec<Difference>,
 }
@@ -56,7 +56,7 @@ pub(super) struct PackagedPlatform {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PackagedLayer {
-    /// What it is made of.
+    /// The layer's input in the offer.
     source: String,
     origin: Origin,
     pub(super) digest: Digest,
@@ -79,7 +79,7 @@ pub(super) struct Attestation {
     artifact_type: Option<String>,
     /// The manifest or index it is about.
     subject: Digest,
-    /// The platform of that; nothing where it is the index.
+    /// The subject's platform; none for the index.
     #[serde(skip_serializing_if = "Option::is_none")]
     platform: Option<String>,
 }
@@ -91,7 +91,7 @@ pub(super) enum State {
     Created,
     Replaced,
     Unchanged,
-    /// `--check`: what is there is what would be made.
+    /// `--check`: the layout equals a new build.
     Same,
     /// `--check`: it is not.
     Differs,
@@ -99,7 +99,7 @@ pub(super) enum State {
     Missing,
     /// `--dry-run`: nothing is there.
     WouldCreate,
-    /// `--dry-run`: something else is there.
+    /// `--dry-run`: another layout is there.
     WouldReplace,
 }
 
@@ -128,7 +128,7 @@ impl PackagedPlan {
         }
     }
 
-    /// A plan of which nothing was made.
+    /// A plan without a built image.
     pub(super) fn without_image(plan: &PlanImage, layout: PathBuf, state: State) -> Self {
         let tags = plan.image.expanded_tags.iter().map(|expanded| expanded.tag.to_string());
         Self {

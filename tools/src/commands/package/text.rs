@@ -1,4 +1,4 @@
-//! What `wharf package` came to, for people.
+//! The result of `wharf package`, for people.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use crate::explain;
 use crate::output::{Paint, Style, Table, visible};
 use crate::rules::image::size;
 
-/// What layouts that differ and layouts that are missing have in common.
+/// The common advice for differing and missing layouts.
 const ADVICE: &str = "run `wharf package` without --check to make them";
 
 pub(super) fn text(result: &Packaged, paint: Paint) -> String {

@@ -11,7 +11,7 @@ use crate::registry::fake;
 
 const DIGEST: &str = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
 
-/// An offer that says where the bundle of its application is, on this registry.
+/// An offer with the bundle of its application on this registry.
 fn offer(login_server: &str) -> String {
     let credentials = "    credentials:\n      username: { env: QUAY_USER }\n      password: { env: \
                        QUAY_PASSWORD }\n";
@@ -77,7 +77,7 @@ fn a_bundle_is_not_laid_out_inside_of_a_chart() {
         assert!(said.unwrap_err().contains("is inside of the chart"), "{inside}");
     }
     assert_eq!(fs::read_dir(at("chart")).unwrap().count(), 3);
-    // A name that only begins like the chart's is another folder.
+    // A name with the chart's name as its beginning is another folder.
     let output = at("chart-bundles");
     let words = ["--output", output.to_str().unwrap()];
     assert_eq!(run_in(&folder, &with_application(), &words), Ok(Exit::Ok));

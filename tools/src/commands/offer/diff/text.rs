@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::marketplace::diff::{Change, How, TreeDiff};
 use crate::output::{Paint, Style, visible};
 
-/// Longest value that is shown, in characters; JSON has all of it.
+/// Longest printed value, in characters; JSON has all of it.
 const VALUE_CHARS_MAX: usize = 160;
 
 /// For a terminal: plan by plan, one change after the other, the old value above the new one.

@@ -1,4 +1,4 @@
-//! Questions at the terminal. They are drawn on stderr, so that stdout holds results alone.
+//! Questions at the terminal. They are drawn on stderr, so stdout holds results alone.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::offer_init::InitError;
 use crate::offer_init::settle::Question;
 use crate::output::visible;
 
-/// How questions look, by what the command line says of colours; `NO_COLOR` is honoured.
+/// The style of questions, by the option for colours; `NO_COLOR` is honoured.
 pub(super) fn looks(color: ColorChoice) -> RenderConfig<'static> {
     match color {
         ColorChoice::Never => RenderConfig::empty(),
@@ -24,7 +24,7 @@ pub(super) fn looks(color: ColorChoice) -> RenderConfig<'static> {
 
 /// Gives the terminal back as it was, when the program ends in the middle of a question.
 pub fn leave() {
-    // It does nothing where nobody is asked; a terminal that is gone needs nothing.
+    // It does nothing without a question; a lost terminal needs no reset.
     let _ = crossterm::terminal::disable_raw_mode();
 }
 
@@ -35,7 +35,7 @@ pub(super) fn ask(question: &Question<'_>, looks: &RenderConfig<'_>) -> Result<S
     answer.map_err(failed)
 }
 
-/// Asks which of several charts is sold.
+/// Asks for the chart to sell among several.
 pub(super) fn chart(charts: &[PathBuf], looks: &RenderConfig<'_>) -> Result<PathBuf, InitError> {
     let names = charts.iter().map(|at| visible(&at.display().to_string())).collect();
     let chosen = Select::new("Chart that is sold:", names)
@@ -57,7 +57,7 @@ fn failed(error: InquireError) -> InitError {
     }
 }
 
-/// A choice with what it means.
+/// A choice with its meaning.
 struct Choice {
     name: &'static str,
     what: &'static str,
@@ -110,7 +110,7 @@ fn message(question: &Question<'_>) -> String {
     format!("{}:", first.chain(letters).collect::<String>())
 }
 
-/// What to know about the answer, and where the proposal comes from.
+/// The advice for the answer, and the source of the proposal.
 fn help(question: &Question<'_>) -> String {
     let origin = question.proposal.map(|value| format!("proposed {}", value.origin.words()));
     let parts = [Some(question.topic.note().to_owned()), origin.map(|text| visible(&text))];

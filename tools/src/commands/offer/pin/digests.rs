@@ -1,4 +1,4 @@
-//! Where the digests of a pin come from: layouts, the ledger of a promotion, what a push said, or the
+//! The sources of a pin's digests: layouts, the ledger of a promotion, the result of a push, or the
 //! command line.
 
 use std::cell::RefCell;
@@ -20,13 +20,13 @@ use crate::promote::ledger::{self, History};
 use crate::push::image_for;
 use crate::source::Source;
 
-/// Largest result of a push that is read.
+/// Largest result of a push.
 const PUSHED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The digests that are at hand.
+/// The digests at hand.
 pub(super) struct Digests {
     named: Vec<NamedDigest>,
-    /// Which of them an image was found for.
+    /// The digests with an image so far.
     used: RefCell<BTreeSet<usize>>,
     origin: Origin,
     /// Where the offer is published from.
@@ -34,20 +34,20 @@ pub(super) struct Digests {
 }
 
 enum Origin {
-    /// Only what the command line names.
+    /// Only the digests from the command line.
     Named,
     Layouts(PathBuf),
     Promoted(PathBuf, Box<History>),
     Pushed(PathBuf, BTreeMap<String, PushedImage>),
 }
 
-/// Where a push brought an image, and what its tag points at there.
+/// The image's place after a push, and the target of its tag there.
 struct PushedImage {
     repository: RepoName,
     digest: Digest,
 }
 
-/// What `wharf push --output-format json` says, as far as it is read here.
+/// The output of `wharf push --output-format json`, as far as this command needs it.
 #[derive(Deserialize)]
 struct Envelope {
     command: String,
@@ -75,7 +75,7 @@ struct PushTag {
 }
 
 impl Digests {
-    /// Reads what the command line names.
+    /// Reads the sources on the command line.
     pub(super) fn read(
         args: &PinArgs,
         file: &OfferFile,
@@ -137,7 +137,7 @@ impl Digests {
         }
     }
 
-    /// An image that no plan has was meant otherwise.
+    /// An image outside every plan is a mistake on the command line.
     pub(super) fn all_used(&self) -> anyhow::Result<()> {
         let used = self.used.borrow();
         match self.named.iter().enumerate().find(|(place, _)| !used.contains(place)) {
@@ -147,7 +147,7 @@ impl Digests {
     }
 }
 
-/// The tag of the whole image, by which its digest is found.
+/// The tag of the whole image, for the look-up of its digest.
 fn tag_of(image: &PlanImage) -> anyhow::Result<&Tag> {
     let tags = &image.image.expanded_tags;
     let whole = tags.iter().find(|at| at.target == TagTarget::Index).or(tags.first());
@@ -166,7 +166,7 @@ fn layout(folder: &Path, image: &PlanImage) -> anyhow::Result<Digest> {
     Ok(image_for(&source, Some(tag_of(image)?))?.digest)
 }
 
-/// The repository an image is published in: what a chart is given.
+/// The repository of the published image, for a chart.
 pub(super) fn published(registry: &Registry, image: &PlanImage) -> anyhow::Result<RepoName> {
     let repository = &image.image.repository;
     Ok(match &registry.prefix {
@@ -175,8 +175,8 @@ pub(super) fn published(registry: &Registry, image: &PlanImage) -> anyhow::Resul
     })
 }
 
-/// One login server may hold several registries of an offer, each with a prefix of its own: what is
-/// in one of them is not in the others.
+/// One login server may hold several registries of an offer, each with a prefix of its own: an
+/// image in one of them is not in the others.
 fn is_there(
     path: &Path,
     image: &PlanImage,

@@ -23,7 +23,7 @@ fn digest(letter: char) -> String {
     format!("sha256:{}", letter.to_string().repeat(64))
 }
 
-/// What the command comes to for an offer of this text.
+/// The command's result for an offer of this text.
 fn run_in(folder: &Folder, offer: &str, words: &[&str]) -> Result<Exit, String> {
     folder.write("offer.yaml", offer);
     let path = folder.path();
@@ -41,7 +41,7 @@ fn values(folder: &Folder) -> String {
     fs::read_to_string(at(folder, VALUES)).unwrap()
 }
 
-/// What a push to the offer's login server says that brought the image here.
+/// The result of a push of the image to the offer's login server.
 fn push(folder: &Folder, repository: &str) -> String {
     let tags = ["1.0-all", "1.0", "latest"].map(|tag| json!({ "tag": tag, "digest": digest('a') }));
     let item = json!({ "plan": "cluster.web", "repository": repository, "tags": tags });
@@ -51,7 +51,7 @@ fn push(folder: &Folder, repository: &str) -> String {
     at(folder, "push.json").to_str().unwrap().to_owned()
 }
 
-/// The ledger of a promotion that brought it here.
+/// The ledger of a promotion of the image.
 fn promotion(folder: &Folder, repository: &str) -> String {
     let to = Side {
         name: "production".to_owned(),

@@ -1,4 +1,4 @@
-//! What the tags of an offer point at: from its layouts, from what `wharf push` said, or from the
+//! The digests of an offer's tags: from its layouts, from the result of `wharf push`, or from the
 //! ledger of a promotion.
 
 use std::collections::BTreeMap;
@@ -19,11 +19,11 @@ use crate::source::Source;
 
 type Tags = BTreeMap<Tag, Digest>;
 
-/// Says what the tags of an image point at.
+/// Looks up the digests of an image's tags.
 type Lookup = Box<dyn Fn(&PlanImage) -> anyhow::Result<Tags>>;
 
-/// Gives each tag the offer writes its digest. Tags of earlier versions keep what the ledger
-/// knows of them.
+/// Gives each tag of the offer its digest. Tags of earlier versions keep their digests from the
+/// ledger.
 pub(super) fn fill(
     submissions: &mut [Submission],
     file: &OfferFile,
@@ -73,7 +73,7 @@ fn repositories(submissions: &[Submission]) -> BTreeMap<String, String> {
     pairs.filter_map(|(plan, repository)| Some((plan, repository?))).collect()
 }
 
-/// Refuses digests that do not answer for every tag of the image.
+/// Refuses a set of digests without one for every tag of the image.
 fn all_of(image: &PlanImage, tags: Tags, place: &str) -> anyhow::Result<Tags> {
     match image.image.expanded_tags.iter().find(|item| !tags.contains_key(&item.tag)) {
         None => Ok(tags),
@@ -159,7 +159,7 @@ impl Pushed {
     }
 }
 
-/// What tags point at by the ledger of what was published: a promotion writes down only what it moved.
+/// The digests of tags by the ledger of publications: a promotion writes down only its moved tags.
 fn known(file: &OfferFile, state: &State) -> BTreeMap<String, Tags> {
     let offer = &file.offer;
     let Some(offer) = state.offer(&offer.publisher, &offer.offer.id) else {

@@ -1,4 +1,4 @@
-//! What a saved resource tree says was submitted. Trees know no digests of tags.
+//! The submissions in a saved resource tree. Trees know no digests of tags.
 
 use anyhow::ensure;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use crate::offer::OfferFile;
 use crate::offer::timestamp::Timestamp;
 use crate::published::{Audience, Bundle, Kind, Licence, Submission, Target, Terms, Visibility};
 
-/// One submission per plan of the tree that is sold.
+/// One submission per sold plan of the tree.
 pub(super) fn submissions(
     file: &OfferFile,
     tree: &Tree,
@@ -81,8 +81,8 @@ fn submission(
     Ok(submission)
 }
 
-/// What a plan costs. A plan of an application that is free has the model `payAsYouGo`, with nothing
-/// to pay for what Microsoft counts.
+/// The price of a plan. A free plan of an application has the model `payAsYouGo`, with nothing to
+/// pay for Microsoft's meters.
 fn licence(pricing: &Value) -> Option<Licence> {
     let model = pricing.get("licenseModel")?.as_str().and_then(Licence::of)?;
     let system = pricing.get("systemMeterPricing").and_then(|at| at.get("priceInputOption"));

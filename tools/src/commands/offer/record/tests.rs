@@ -33,7 +33,7 @@ fn decide(
     Asked { args: &args(line), file: &file, content: &content, tree, time }.decide(records)
 }
 
-/// What `wharf push` says of the offer, with one digest for everything.
+/// The result of `wharf push` for the offer, with one digest for all images.
 fn pushed(folder: &Folder, version: &str, digit: &str) -> PathBuf {
     let digest = format!("sha256:{}", digit.repeat(64));
     let item = |plan: &str, platforms: &[&str]| {
@@ -217,7 +217,7 @@ fn what_is_taken_back_is_a_record_of_its_own_and_must_have_been_there() {
     let decision = withdraw("server:1.4.0", &records).unwrap();
     let Record::Withdrawn(back) = &decision.records[0] else { panic!("a withdrawal") };
     assert_eq!(back.versions.len(), 4, "{back:?}");
-    // The clock of this machine is behind; what is taken back was there before all the same.
+    // The clock of this machine is behind; a withdrawn version was there before all the same.
     assert_eq!(back.time.unix_seconds(), 100);
     records.extend(decision.records);
     let lives = |records: &[Record]| -> Life {
@@ -263,7 +263,7 @@ fn a_bundle_without_a_version_of_its_own_is_recorded_with_that_of_its_manifest()
     let first = decided(&with(&bundle), &[]).unwrap();
     assert_eq!(bundles(&first), ["live/tidepool/bundle:1.0.0"]);
     assert!(first.contradictions.is_empty(), "{:?}", first.contradictions);
-    // The next release keeps it, and another digest of that version is refused.
+    // The next release keeps it, and is refused with another digest of the version.
     let manifest = fixture::APPLICATION_FILES[0].1;
     folder.write("manifest.yaml", manifest.replacen("version: 1.0.0", "version: 1.1.0", 1));
     let next = decided(&with(&bundle), &first.records).unwrap();

@@ -1,4 +1,4 @@
-//! What is no longer offered: whole plans, or versions of them.
+//! Withdrawals: whole plans, or versions of them.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,7 @@ fn is_offered(plan: &PlanState) -> bool {
     plan.life.is_live() || plan.life.is_in_preview()
 }
 
-/// What is taken back was offered before, whatever the clocks say.
+/// A withdrawn version was offered before its withdrawal, even by a wrong clock.
 fn latest(plan: &PlanState, time: Timestamp) -> Timestamp {
     plan.life.submitted().map_or(time, |submitted| submitted.max(time))
 }
