@@ -1,9 +1,9 @@
-//! A first offer. What a chart, an image and a Git remote say becomes proposals; a person or flags
-//! settle what is left; then a commented `offer.yaml` is written with every file it names.
+//! A first offer. A chart, an image and a Git remote yield proposals; a person or flags settle the
+//! rest; then a commented `offer.yaml` is written with every file it names.
 //!
-//! Invariant: what the values alone make of an offer breaks no rule: [`draft::check`] judges the
-//! texts and pictures before anything is written. What a chart that was there breaks is said by
-//! `wharf offer lint` alone.
+//! Invariant: an offer of these values alone breaks no rule: [`draft::check`] judges the texts and
+//! pictures before any file is written. `wharf offer lint` alone reports the faults of an existing
+//! chart.
 
 mod answers;
 mod application;

@@ -1,4 +1,4 @@
-//! What an offer is begun with, once everything is settled.
+//! The settled input of a first offer.
 
 use std::collections::BTreeSet;
 
@@ -7,23 +7,20 @@ use super::texts;
 use super::topics::{Origin, Topic, Value, Values, text};
 use crate::offer::words::{ImageName, ImageVersion};
 
-/// What customers get.
+/// The kind of the product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A Helm chart with its images.
     Kubernetes,
-    /// One image.
     Image,
 }
 
-/// What a plan costs.
+/// The price of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Licence {
-    /// Nothing.
     Free,
     /// The customer brings a licence.
     Byol,
-    /// Microsoft bills.
     PayAsYouGo,
 }
 
@@ -37,20 +34,20 @@ pub struct Answers {
     pub standard_contract: bool,
     /// The version of application, chart and image.
     pub version: ImageVersion,
-    /// The chart that is there, relative to the offer; none where a first one is written.
+    /// The existing chart, relative to the offer; none where a first one is written.
     pub chart: Option<String>,
-    /// The version of that chart, as it is written.
+    /// The version of the chart, as written.
     pub chart_version: Option<String>,
     /// The images the chart names.
     pub chart_images: Vec<ChartImage>,
-    /// The image the offer makes; none where the chart that is there names its own.
+    /// The image the offer makes; none where the existing chart names its own.
     pub image: Option<ImageFound>,
     /// The day of the image, as `2026-11-29`.
     pub today: String,
 }
 
 impl Answers {
-    /// What the values and the sources come to.
+    /// The answers from the values and the sources.
     #[must_use]
     pub fn new(values: Values, sources: &Sources, today: String) -> Self {
         let kind = match text(&values, Topic::Kind) {
@@ -78,26 +75,25 @@ impl Answers {
         }
     }
 
-    /// A value.
     #[must_use]
     pub fn text(&self, topic: Topic) -> &str {
         text(&self.values, topic)
     }
 
-    /// The topics whose values only hold the place.
+    /// The topics with a placeholder as value.
     #[must_use]
     pub fn placeholders(&self) -> BTreeSet<Topic> {
         let is_placeholder = |value: &Value| value.origin == Origin::Placeholder;
         self.values.iter().filter(|(_, v)| is_placeholder(v)).map(|(topic, _)| *topic).collect()
     }
 
-    /// What stands behind a value in the file: nothing, or that it is to be replaced.
+    /// The text behind a value in the file: empty, or the reminder to replace it.
     #[must_use]
     pub fn mark(&self, topic: Topic) -> &'static str {
         if self.placeholders().contains(&topic) { "  # replace" } else { "" }
     }
 
-    /// What the chart calls the image that is made here: the one of this repository, else its first.
+    /// The chart's name for the image made here: the one of this repository, else its first.
     #[must_use]
     pub fn image_name(&self) -> &str {
         let (registry, name) = (self.text(Topic::Registry), self.text(Topic::Repository));
@@ -111,7 +107,7 @@ impl Answers {
             .unwrap_or(texts::IMAGE_NAME)
     }
 
-    /// Whether Kubernetes plans can have the image, as far as that is known.
+    /// Whether Kubernetes plans can have the image, as far as its platforms are known.
     #[must_use]
     pub fn runs_on_amd64(&self) -> bool {
         let platforms = self.image.iter().flat_map(|image| &image.platforms);
@@ -121,13 +117,13 @@ impl Answers {
             || platforms.any(|platform| platform == "linux/amd64")
     }
 
-    /// Every value that nobody gave, with where it comes from.
+    /// Every value without a flag or an answer, with its source.
     pub fn taken(&self) -> impl Iterator<Item = (Topic, &Value)> {
         let is_taken = |value: &Value| value.origin != Origin::Given;
         self.values.iter().filter(move |(_, value)| is_taken(value)).map(|(at, value)| (*at, value))
     }
 
-    /// What to know where the chart that is there has a version that no manifest can repeat.
+    /// The note about an existing chart with a version no manifest can repeat.
     #[must_use]
     pub fn version_note(&self) -> Option<String> {
         let chart = self.chart_version.as_deref()?;

@@ -1,5 +1,5 @@
-//! What Microsoft's packaging tool and the portal read beside a chart: `manifest.yaml`,
-//! `createUiDefinition.json` and `mainTemplate.json`, for clusters that are there already (sample
+//! The packaging tool's and the portal's files beside a chart: `manifest.yaml`,
+//! `createUiDefinition.json` and `mainTemplate.json`, for existing clusters (Microsoft's sample
 //! "existing cluster only", restated).
 
 use serde_json::Value;
@@ -55,7 +55,7 @@ fn manifest(answers: &Answers) -> String {
     )
 }
 
-/// A path that begins with a dot, as the tool's samples have them.
+/// A path with a dot at its beginning, as the tool's samples have them.
 fn scalar_path(path: &str) -> String {
     if path.starts_with("..") { quoted(path) } else { quoted(&format!("./{path}")) }
 }

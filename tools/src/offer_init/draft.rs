@@ -1,5 +1,5 @@
-//! An offer that is judged before it is written: what its values alone break, said by the flags that
-//! give them.
+//! The check of an offer before its files are written: the faults of its values alone, reported by
+//! their flags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::rules::{Profile, judge_offer};
 const FILES: [&str; 7] =
     ["chart", "manifest", "uiDefinition", "armTemplate", "bundle", "clusters", "namespace"];
 
-/// Which value stands at a key: the first whose start fits.
+/// The topic of the value at a key: the first with a fitting start.
 const KEYS: [(&str, Topic); 26] = [
     ("publisher", Topic::Publisher),
     ("offer.id", Topic::OfferId),
@@ -49,7 +49,7 @@ const KEYS: [(&str, Topic); 26] = [
     ("plans[0].extensionType", Topic::ExtensionType),
 ];
 
-/// Checks everything that is settled.
+/// Checks all settled values.
 pub fn check(answers: &Answers) -> Result<(), InitError> {
     let faults = faults(answers)?;
     if faults.is_empty() {
@@ -69,11 +69,11 @@ fn told(faults: Vec<(Option<Topic>, String)>) -> Vec<String> {
             _ => {}
         }
     }
-    // Texts that are made of several values repeat what is said of one.
+    // Texts made of several values repeat the faults of one.
     if told.is_empty() { others } else { told }
 }
 
-/// Checks flags before anybody is asked for the rest, which is as proposed meanwhile.
+/// Checks flags before the questions for the rest; the rest is as proposed meanwhile.
 pub(super) fn check_given(
     given: &BTreeMap<Topic, String>,
     values: &Values,
@@ -84,8 +84,8 @@ pub(super) fn check_given(
     if wrong.is_empty() { Ok(()) } else { Err(InitError::Wrong(wrong)) }
 }
 
-/// What is wrong with one value, where the others are as proposed: what stands in its place, and what
-/// goes with it.
+/// The fault in one value, with proposals for the others: the faults at its place, and in its
+/// combinations.
 pub(super) fn fault(topic: Topic, values: Values, sources: &Sources) -> Option<String> {
     let judged = |values: Values| {
         let values = complete(values, sources);
@@ -106,7 +106,7 @@ pub(super) fn fault(topic: Topic, values: Values, sources: &Sources) -> Option<S
     nobodys.find(|fault| !before.contains(fault)).map(|(_, message)| message)
 }
 
-/// What the rules find in texts and words; the strict ones, which every page keeps.
+/// The rules' findings in texts and words; the strict ones, common to all of Microsoft's pages.
 fn faults(answers: &Answers) -> Result<Vec<(Option<Topic>, String)>, InitError> {
     let text = offer_text::offer(answers);
     let file = match OfferFile::parse(Path::new("offer.yaml"), text.into_bytes()) {

@@ -10,38 +10,38 @@ const CHARTS_TOLD: usize = 5;
 /// Why no offer was begun.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// Nobody said this, and it cannot be found out.
+    /// The value is missing, and cannot be derived.
     #[error("{}", missing(unknown, untaken))]
     Missing {
         unknown: Vec<Topic>,
-        /// What has placeholders, which nobody took.
+        /// The topics with unaccepted placeholders.
         untaken: Vec<Topic>,
     },
     /// These values cannot stand in an offer; each text names its flag.
     #[error("{}", .0.join("\n       "))]
     Wrong(Vec<String>),
-    /// The person who was asked ended it.
+    /// The user ended the questions.
     #[error("interrupted")]
     Interrupted,
-    /// The terminal failed while somebody was asked.
+    /// The terminal failed during a question.
     #[error("the terminal cannot be asked; give values by flags, or `--yes`")]
     Terminal(#[source] std::io::Error),
     /// The offer file is there.
     #[error("{} is there already; name another file, or replace it with --force", .0.display())]
     Exists(PathBuf),
-    /// Nobody said which of these charts is sold.
+    /// The chart to sell is not chosen among these.
     #[error("there are several charts ({}); say with --chart which is sold", told(.0))]
     SeveralCharts(Vec<PathBuf>),
     /// A chart stands where a first one would be written, and the offer does not name it.
     #[error("{} is there already, and a first chart never takes its place; name it with --chart", .0.display())]
     ChartThere(PathBuf),
-    /// Something a flag names cannot be read.
+    /// A flag's file or image cannot be read.
     #[error("{flag}: {}: {reason}", path.display())]
     Unreadable { flag: &'static str, path: PathBuf, reason: String },
     /// A file cannot be written.
     #[error("cannot write {}; nothing was written", path.display())]
     Write { path: PathBuf, source: std::io::Error },
-    /// The values make no offer. It is a fault of this program, or of a value that nobody foresaw.
+    /// The values make no offer. It is a fault of this program, or of an unforeseen value.
     #[error("these values make no offer that can be read: {0}")]
     Offer(String),
 }

@@ -1,7 +1,7 @@
 //! Where the source code is, as the configuration of Git says it. Git itself is not called: its
 //! files are read, within bounds.
 //!
-//! Invariant: what is given back is an address on the web without user and password.
+//! Invariant: the address returned is one on the web without user and password.
 
 use std::fs;
 use std::io::Read as _;
@@ -12,16 +12,15 @@ use url::Url;
 use crate::input;
 use crate::rules::urls;
 
-/// Largest configuration that is read, in bytes.
+/// Largest configuration, in bytes.
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
-/// Largest file that leads elsewhere: `.git` of a worktree, `commondir`.
+/// Largest file with a pointer: `.git` of a worktree, `commondir`.
 const POINTER_BYTES_MAX: u64 = 4 * 1024;
 /// How many folders above are looked into.
 const FOLDERS_MAX: usize = 64;
-/// The remote that counts where there are several.
+/// The preferred remote among several.
 const USUAL: &str = "origin";
 
-/// A remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remote {
     /// Its name: `origin`.
@@ -30,7 +29,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// Who owns the repository, by the address: `https://github.com/OWNER/name`. A host a
+    /// The owner of the repository, by the address: `https://github.com/OWNER/name`. A host a
     /// company runs itself has groups of its own, so only a path of two parts says it.
     #[must_use]
     pub fn owner(&self) -> Option<String> {
@@ -56,8 +55,7 @@ fn decoded(part: &str) -> String {
     percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-/// The remote of the working copy a folder is in; `None` when there is none that people can
-/// open.
+/// The remote of a folder's working copy; `None` without one people can open.
 #[must_use]
 pub(super) fn remote(folder: &Path) -> Option<Remote> {
     let folder = folder.canonicalize().ok()?;
@@ -72,8 +70,8 @@ pub(super) fn remote(folder: &Path) -> Option<Remote> {
     Some(Remote { name: name.clone(), address: address(written)? })
 }
 
-/// The folder with the configuration: `.git` itself, or what the file of a worktree or a submodule
-/// leads to.
+/// The folder with the configuration: `.git` itself, or the target of a worktree's or submodule's
+/// file.
 fn common(git: &Path) -> Option<PathBuf> {
     if git.is_dir() {
         return Some(git.to_owned());
@@ -122,7 +120,7 @@ fn is_comment(line: &str) -> bool {
     line.starts_with(['#', ';'])
 }
 
-/// The name of the remote in the head of a section, `remote "origin"]`, and what stands behind it.
+/// The name of the remote in the head of a section, `remote "origin"]`, and the text behind it.
 fn remote_name(head: &str) -> (Option<String>, &str) {
     let Some((kind, named)) = head.split_once('"') else {
         let (kind, rest) = head.split_once(']').unwrap_or((head, ""));
@@ -175,7 +173,7 @@ fn value<'a>(start: &'a str, lines: &mut impl Iterator<Item = &'a str>) -> Strin
     value
 }
 
-/// The page of a repository from what git fetches from: an address of HTTP or SSH, or
+/// The page of a repository from git's fetch address: an address of HTTP or SSH, or
 /// `USER@HOST:PATH`.
 fn address(written: &str) -> Option<String> {
     let url = match Url::parse(written) {
@@ -192,7 +190,7 @@ fn address(written: &str) -> Option<String> {
         }
     };
     let host = url.host_str().filter(|host| host.contains('.'))?;
-    // A port of HTTP is part of the address; that of SSH is another door.
+    // A port of HTTP is part of the address; a port of SSH is another door.
     let port = url.port().filter(|_| url.scheme().starts_with("http"));
     let port = port.map(|port| format!(":{port}")).unwrap_or_default();
     let path = url.path().trim_end_matches('/');

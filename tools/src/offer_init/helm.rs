@@ -1,4 +1,4 @@
-//! What a Helm chart says of itself, as far as an offer repeats it: `Chart.yaml`, and the images of
+//! A Helm chart's own facts, as far as an offer repeats them: `Chart.yaml`, and the images of
 //! `values.yaml`. How a chart is judged is for the rules.
 
 use std::fs;
@@ -12,7 +12,7 @@ use super::error::InitError;
 use super::image;
 use crate::input;
 
-/// Largest file of a chart that is read, in bytes.
+/// Largest file of a chart, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// How many entries of a folder are looked at.
 const ENTRIES_MAX: usize = 1_000;
@@ -22,20 +22,20 @@ const IMAGES_MAX: usize = 50;
 const DEPTH_MAX: usize = 16;
 /// Where charts are kept, besides the folder of the offer itself.
 const PLACES: [&str; 5] = ["", "charts", "helm", "deploy", "kubernetes"];
-/// The flag that names a chart.
+/// The flag for a chart.
 const FLAG: &str = "--chart";
 
-/// What a chart says.
+/// The facts of a chart.
 #[derive(Debug, Clone, Default)]
 pub struct ChartFound {
-    /// Its folder, relative to that of the offer.
+    /// Its folder, relative to the offer's.
     pub path: String,
     pub name: String,
     pub version: String,
     pub description: Option<String>,
     pub home: Option<String>,
     pub sources: Vec<String>,
-    /// Mail addresses of who keeps it.
+    /// Mail addresses of its maintainers.
     pub emails: Vec<String>,
     pub images: Vec<ChartImage>,
 }
@@ -82,7 +82,7 @@ pub(super) fn read(folder: &Path, path: String) -> Result<ChartFound, InitError>
     let text = text(&file).map_err(|reason| failed(&file, reason))?;
     let chart: ChartFile =
         serde_saphyr::from_str(&text).map_err(|error| failed(&file, first_line(&error)))?;
-    // A version that somebody wrote without quotes is a number.
+    // A version without quotes is a number.
     let version = match chart.version {
         Value::String(text) => text,
         Value::Number(number) => number.to_string(),
@@ -123,7 +123,7 @@ fn is_chart(folder: &Path) -> bool {
     folder.join("Chart.yaml").is_file()
 }
 
-/// The images under `global.azure.images` of the values, or else what looks like one anywhere.
+/// The images under `global.azure.images` of the values, or else any mapping in the form of one.
 fn images(folder: &Path) -> Vec<ChartImage> {
     let Ok(text) = text(&folder.join("values.yaml")) else { return Vec::new() };
     let Ok(values) = serde_saphyr::from_str::<Value>(&text) else { return Vec::new() };
@@ -145,7 +145,7 @@ fn of_azure(name: &str, image: &Value) -> Option<ChartImage> {
     Some(ChartImage { name: name.to_owned(), location, is_of_azure: true })
 }
 
-/// Mappings with `repository`, as charts have them that were not made for Azure.
+/// Mappings with `repository`, as in charts from outside Azure.
 fn elsewhere(values: &Value, path: &str, depth: usize, images: &mut Vec<ChartImage>) {
     let Some(mapping) = values.as_object().filter(|_| depth > 0) else { return };
     if let Some(repository) = mapping.get("repository").and_then(Value::as_str) {

@@ -1,5 +1,5 @@
-//! What an image says of itself: its labels and annotations (`org.opencontainers.image.*`), its
-//! platforms, ports and user.
+//! An image's own facts: its labels and annotations (`org.opencontainers.image.*`), its platforms,
+//! ports and user.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::source::Source;
 const DEPTH_MAX: usize = 4;
 /// How many manifests are looked at.
 const MANIFESTS_MAX: usize = 100;
-/// The flag that names an image.
+/// The flag for an image.
 pub(super) const FLAG: &str = "--image";
 
 /// An image an offer is about.
@@ -30,7 +30,7 @@ pub struct ImageFound {
     pub repository: Option<String>,
     /// Its platforms; none where it was not read.
     pub platforms: Vec<Platform>,
-    /// Its labels, and the annotations that say the same.
+    /// Its labels, and the equivalent annotations.
     pub labels: BTreeMap<String, String>,
     /// Where it listens: `8080/tcp`.
     pub ports: Vec<String>,
@@ -40,8 +40,8 @@ pub struct ImageFound {
 }
 
 impl ImageFound {
-    /// A label of those that everybody knows, without what they begin with. One that tells a login is
-    /// not repeated: it would come into a file that is committed.
+    /// A well-known label, by its name without the prefix. A label with a login is not repeated: it
+    /// would come into a committed file.
     #[must_use]
     pub fn label(&self, name: &str) -> Option<&str> {
         let label = self.labels.get(&format!("{PREFIX}{name}")).map(String::as_str);
@@ -49,7 +49,7 @@ impl ImageFound {
     }
 }
 
-/// Whether a text others wrote holds an address with a login, or one that only some can open.
+/// Whether a foreign text holds an address with a login, or a private one.
 #[must_use]
 pub(super) fn is_unsafe(text: &str) -> bool {
     let bare = |word: &str| {
@@ -85,7 +85,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// What cannot be read is for `wharf verify` to say.
+    /// `wharf verify` reports an unreadable image.
     fn at(&mut self, descriptor: &Descriptor, depth: usize) {
         self.seen += 1;
         if depth == 0 || self.seen > MANIFESTS_MAX {

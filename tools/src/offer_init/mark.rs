@@ -1,11 +1,11 @@
-//! Pictures that hold the place of the publisher's: a plain mark in one of a few colours as logos, and
-//! a drawn window as a screenshot. They have the sizes the marketplace takes, no text, no
-//! gradient, and edges on single pixels.
+//! Placeholder pictures for the publisher's: a plain mark in one of a few colours as logos, and a
+//! drawn window as a screenshot. They have the sizes the marketplace takes, no text, no gradient,
+//! and edges on single pixels.
 
 /// Red, green, blue.
 type Colour = [u8; 3];
 
-/// Colours that stand well on white and on black.
+/// Colours with contrast on white and on black.
 const COLOURS: [Colour; 6] =
     [[11, 95, 144], [24, 121, 78], [126, 58, 140], [178, 73, 30], [70, 88, 165], [0, 122, 128]];
 /// The light part of a mark.
@@ -72,7 +72,7 @@ fn mixed(back: Colour, front: Colour, share: u32) -> Colour {
     colour
 }
 
-/// A window with a bar, a list, bars of a chart, and lines of writing nobody can read.
+/// A window with a bar, a list, bars of a chart, and lines of illegible writing.
 fn screen(colour: Colour) -> Vec<u8> {
     let mut canvas = Canvas::new(1280, 720, PAPER);
     canvas.fill((0, 0), (1280, 57), colour);
@@ -110,7 +110,7 @@ fn frame(canvas: &mut Canvas, (left, top): (u32, u32), (width, height): (u32, u3
     canvas.fill((left + 1, top + 1), (width - 2, height - 2), [255, 255, 255]);
 }
 
-/// What looks like a line of words from afar: strokes of letters, with gaps between words.
+/// The look of a line of words from afar: strokes of letters, with gaps between words.
 fn writing(canvas: &mut Canvas, (left, top): (u32, u32), width: u32, colour: Colour) {
     let mut at = 0;
     let mut letter = 0;

@@ -1,5 +1,4 @@
-//! Names made from other names: each is right by the grammar of what it is for, whatever it is
-//! made from.
+//! Names made from other names: each fits the grammar of its use, from any source.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -9,9 +8,9 @@ use crate::rules::registry::is_registry_name;
 
 /// Longest ID of an offer or a plan, in characters.
 const ID_CHARS_MAX: usize = 50;
-/// Shortest one.
+/// Shortest ID.
 const ID_CHARS_MIN: usize = 3;
-/// Longest name of a namespace and what hangs on it; Kubernetes takes 63.
+/// Longest name of a namespace and its resources; Kubernetes takes 63.
 const LABEL_CHARS_MAX: usize = 40;
 /// Longest half of a type of extension: both and the dot have 50.
 const EXTENSION_HALF_CHARS_MAX: usize = 24;
@@ -90,7 +89,7 @@ pub(super) fn host_part(publisher: &str) -> String {
     if part.is_empty() { "publisher".to_owned() } else { part.to_owned() }
 }
 
-/// How the names of the environment begin that hold the secrets of an offer.
+/// The prefix of the environment's names for the secrets of an offer.
 #[must_use]
 pub(super) fn variable(id: &str) -> String {
     let name = words(id).join("_").to_ascii_uppercase();
@@ -121,7 +120,7 @@ pub(super) fn one_line(text: &str, chars_max: usize) -> Option<String> {
         line.push_str(word);
         count += space + length;
     }
-    // Cutting may part a letter from what composes with it, and leave a comma.
+    // Cutting may part a letter from its combining mark, and leave a comma.
     let line: String = line.trim_end_matches([',', ';', ':']).nfc().collect();
     (!line.is_empty() && html::markup(&line).is_none()).then_some(line)
 }

@@ -1,4 +1,4 @@
-//! The text of `offer.yaml`: every key with a line that says what it is, and which can never change.
+//! The text of `offer.yaml`: every key with a line about it, and a mark on immutable ones.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub(super) fn offer(answers: &Answers) -> String {
     text
 }
 
-/// A value of a topic, and what is to be said of it behind.
+/// A value of a topic, with the remark behind it.
 fn marked(answers: &Answers, topic: Topic) -> String {
     format!("{}{}", scalar(answers.text(topic)), answers.mark(topic))
 }
@@ -282,7 +282,7 @@ fn kubernetes(answers: &Answers) -> String {
     text
 }
 
-/// What to write for images that shall be made here; the chart that is there may have others.
+/// The text for images to be made here; the existing chart may have others.
 fn chart_images(answers: &Answers) -> String {
     let mut text = String::from(
         "    # Images of the chart that wharf shall make or copy go under `images`, by their names in its\n    \
@@ -363,7 +363,7 @@ fn image(answers: &Answers, indent: usize) -> String {
     indented.collect()
 }
 
-/// What an image that is taken as it is says of itself, for whoever reads the file.
+/// An adopted image's own settings, for readers of the file.
 fn says(ports: &[String], user: &str) -> Option<String> {
     let ports = names::one_line(&ports.join(", "), NAME_CHARS_MAX);
     let user = names::one_line(user, NAME_CHARS_MAX);

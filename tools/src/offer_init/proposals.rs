@@ -1,5 +1,5 @@
-//! What is proposed for each topic, by what was read and what is settled already, and where it
-//! comes from. What nothing says has a placeholder where one does no harm.
+//! The proposal for each topic, from the sources and the settled values, with its source. A topic
+//! without a source has a placeholder where one does no harm.
 
 use super::answers::Kind;
 use super::names;
@@ -12,14 +12,14 @@ use crate::rules::urls;
 const TITLE_CHARS_MAX: usize = 50;
 /// Longest sentence for search results.
 const SUMMARY_CHARS_MAX: usize = 100;
-/// A GUID that belongs to nobody.
+/// A GUID without an owner.
 const NO_GUID: &str = "00000000-0000-0000-0000-000000000000";
-/// A number of those that are kept for examples.
+/// A number reserved for examples.
 const NO_PHONE: &str = "+1 206 555 0100";
-/// Hosts of registries whose name Azure knows.
+/// Hosts of registries with a name in Azure.
 const AZURE_DOMAIN: &str = ".azurecr.io";
 
-/// What is proposed; `None` when nobody but the publisher can know it.
+/// The proposal; `None` when only the publisher can know the value.
 #[must_use]
 pub(super) fn propose(topic: Topic, values: &Values, sources: &Sources) -> Option<Value> {
     let publisher = text(values, Topic::Publisher);
@@ -115,7 +115,7 @@ fn summary(values: &Values, sources: &Sources) -> Value {
         "image" => "for Azure Container Instances and Azure Kubernetes Service",
         _ => "for Azure Kubernetes Service",
     };
-    // A title that no rule takes is told as such, not by what is made of it.
+    // A title against the rules is reported as such, not by its derived texts.
     let made = short(&format!("{} {place}", text(values, Topic::Title)));
     let made = made.unwrap_or_else(|| format!("An application {place}"));
     value(made, Origin::Placeholder)
@@ -153,7 +153,7 @@ fn repository(values: &Values, sources: &Sources) -> Value {
     if let Some(name) = image.and_then(|image| image.repository.clone()) {
         return found(name, "--image");
     }
-    // Whoever makes an image of a chart that is there makes one the chart names.
+    // An image for an existing chart is one the chart names.
     let chart = sources.chart.as_ref();
     let named = chart.and_then(|chart| chart.images.iter().find(|image| image.is_of_azure));
     let named = named.and_then(|image| image.location.split_once('/'));
@@ -163,7 +163,7 @@ fn repository(values: &Values, sources: &Sources) -> Value {
     {
         return found(name.to_owned(), format!("the chart ({}/values.yaml)", chart.path));
     }
-    // An ID may hold what no repository does.
+    // An ID may hold characters no repository does.
     let offer = names::id(text(values, Topic::OfferId)).unwrap_or_else(|| "my-offer".to_owned());
     value(format!("{offer}/server"), Origin::Derived("the offer's ID"))
 }
@@ -215,7 +215,7 @@ fn is_mail_address(text: &str) -> bool {
     })
 }
 
-/// Whether the topic is settled by the image of the offer, which not every offer makes.
+/// Whether the topic is settled by the offer's image; an offer may have none.
 #[must_use]
 pub(super) const fn has_image(kind: Kind, sources: &Sources) -> bool {
     matches!(kind, Kind::Image) || sources.chart.is_none() || sources.image.is_some()

@@ -1,11 +1,11 @@
-//! A text as a value in YAML, on one line: plain where nobody could read it otherwise, in double
-//! quotes else.
+//! A text as a value in YAML, on one line: plain where every reader agrees on it, in double quotes
+//! else.
 
 use std::fmt::Write as _;
 
 use crate::characters::is_hidden;
 
-/// Words that some reader of YAML takes for something other than a text.
+/// Words with another type than text for some reader of YAML.
 const WORDS: [&str; 10] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n", "nan"];
 
 /// The value as it is written.
@@ -14,7 +14,7 @@ pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { quoted(text) }
 }
 
-/// The same in double quotes, whatever it is.
+/// The same in double quotes, for any text.
 #[must_use]
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -40,12 +40,12 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Letters first, and then nothing that means something to YAML.
+/// Letters first, and then no character with a meaning in YAML.
 fn is_plain(text: &str) -> bool {
     let fits =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_' | '/' | '@');
     let is_word = WORDS.iter().any(|word| text.eq_ignore_ascii_case(word));
-    // An address has the only colon that is safe: a slash stands behind it.
+    // An address has the only safe colon: a slash stands behind it.
     let bare = text.strip_prefix("https://").unwrap_or(text);
     let bare = bare.strip_prefix("http://").unwrap_or(bare);
     bare.starts_with(|c: char| c.is_ascii_alphabetic())

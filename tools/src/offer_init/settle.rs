@@ -1,4 +1,4 @@
-//! How every topic gets its value: a flag, else whoever is asked, else what is proposed.
+//! How every topic gets its value: a flag, else an answer, else the proposal.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -10,40 +10,40 @@ use super::proposals::{has_image, propose};
 use super::sources::Sources;
 use super::topics::{ALL, Origin, Topic, Value, Values, text};
 
-/// What is wrong with an answer, if anything is.
+/// The fault in an answer, if any.
 pub type Faults = dyn Fn(&str) -> Option<String>;
 
-/// What somebody is asked.
+/// A question for the user.
 pub struct Question<'a> {
     pub topic: Topic,
     pub proposal: Option<&'a Value>,
-    /// What may be chosen, with what each means; empty when any text may be written.
+    /// The choices, each with its meaning; empty when any text may be written.
     pub choices: Vec<(&'static str, &'static str)>,
-    /// What is wrong with an answer, if anything is.
+    /// The fault in an answer, if any.
     pub fault: Rc<Faults>,
 }
 
 /// Asks one question; the answer has no fault.
 pub type Asks<'a> = dyn FnMut(&Question<'_>) -> Result<String, InitError> + 'a;
 
-/// Where values come from that no flag gives.
+/// The source of values without a flag.
 pub enum Way<'a> {
-    /// Somebody is asked.
+    /// The user's answers.
     Ask(&'a mut Asks<'a>),
-    /// What is proposed is taken.
+    /// The proposals, placeholders among them.
     Take,
-    /// What was found, or follows from it, is taken; placeholders are not.
+    /// The found and derived values; placeholders are refused.
     Refuse,
 }
 
-/// Settles every topic. Faults of flags are found before anybody is asked.
+/// Settles every topic. Faults of flags are found before any question.
 pub fn settle(
     given: &BTreeMap<Topic, String>,
     sources: &Sources,
     mut way: Way<'_>,
 ) -> Result<Values, InitError> {
     check_given(given)?;
-    // What is given counts from the first question on, so that answers are judged beside it.
+    // The flags' values count from the first question on, so that answers are judged beside them.
     let mut values: Values =
         given.iter().map(|(topic, text)| (*topic, value_given(text.clone()))).collect();
     let (mut unknown, mut untaken) = (Vec::new(), Vec::new());
@@ -86,14 +86,14 @@ pub fn check_given(given: &BTreeMap<Topic, String>) -> Result<(), InitError> {
     if wrong.is_empty() { Ok(()) } else { Err(InitError::Wrong(wrong)) }
 }
 
-/// Asks what customers get, which decides what else is to be asked.
+/// Asks for the kind of the product; it decides the further questions.
 pub fn ask_kind(sources: &Sources, ask: &mut Asks<'_>) -> Result<String, InitError> {
     let values = Values::new();
     let proposal = propose(Topic::Kind, &values, sources);
     Ok(asked(Topic::Kind, proposal, &values, sources, ask)?.text)
 }
 
-/// What does not go together with what customers get; it is known before anything else is asked.
+/// The flags' conflicts with the kind of the product; they are known before any further question.
 fn check_kind(
     given: &BTreeMap<Topic, String>,
     values: &Values,
@@ -131,7 +131,7 @@ const fn value_given(text: String) -> Value {
     Value { text, origin: Origin::Given }
 }
 
-/// Whether the offer has the topic, by what is settled so far.
+/// Whether the offer has the topic, by the values so far.
 fn is_asked(topic: Topic, values: &Values, sources: &Sources) -> bool {
     let kind = match text(values, Topic::Kind) {
         "image" => Kind::Image,
@@ -166,8 +166,8 @@ fn asked(
     })
 }
 
-/// Fills in what is proposed for everything that is not settled, and a stand-in for what only the
-/// publisher knows: every answer can be judged as part of a whole offer.
+/// Fills in the proposals for all unsettled topics, and a stand-in for the publisher's own
+/// knowledge: every answer can be judged as part of a whole offer.
 pub(super) fn complete(mut values: Values, sources: &Sources) -> Values {
     for topic in ALL {
         if is_asked(topic, &values, sources)

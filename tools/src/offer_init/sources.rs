@@ -1,4 +1,4 @@
-//! What is read before anything is asked: the chart, the image, the Git remote, the folder's name.
+//! The sources before any question: the chart, the image, the Git remote, the folder's name.
 
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr as _;
@@ -16,7 +16,7 @@ use crate::offer::words::{ImageVersion, LoginServer};
 /// The version where nothing names one.
 const FIRST_VERSION: &str = "1.0.0";
 
-/// Everything that was read.
+/// The sources, read.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The name of the folder of the offer.
@@ -27,14 +27,14 @@ pub struct Sources {
     pub image: Option<ImageFound>,
     /// The remote of the working copy.
     pub remote: Option<Remote>,
-    /// Charts of which none is taken, because nobody said which: [`settle`](super::settle::settle)
-    /// refuses them for a Kubernetes plan.
+    /// Several charts without a choice among them: [`settle`](super::settle::settle) refuses them
+    /// for a Kubernetes plan.
     pub charts: Vec<PathBuf>,
 }
 
 impl Sources {
-    /// Reads everything for an offer in `folder`, which need not be there yet. `chart` and `image`
-    /// are what the flags name; without the first, a chart is looked for in the folder.
+    /// Reads the sources of an offer in `folder`; the folder may be missing yet. `chart` and
+    /// `image` are the flags' values; without the first, a chart is looked for in the folder.
     pub fn read(
         folder: &Path,
         chart: Option<&Path>,
@@ -64,7 +64,7 @@ impl Sources {
         })
     }
 
-    /// The version of what is sold: the chart's, the image's, or the first.
+    /// The version of the product: the chart's, the image's, or the first.
     #[must_use]
     pub fn version(&self, kind: Kind) -> ImageVersion {
         let chart = self.chart.as_ref().filter(|_| kind == Kind::Kubernetes);
@@ -84,8 +84,8 @@ fn numbers(version: &str) -> Option<ImageVersion> {
     bare.get(..end)?.trim_end_matches('.').parse().ok()
 }
 
-/// What `--image` names: something on this disk, an image of a registry, or a repository the
-/// image will have.
+/// The image of `--image`: a file or folder on this disk, an image of a registry, or the image's
+/// future repository.
 fn read_image(folder: &Path, text: &str) -> Result<ImageFound, InitError> {
     let path = Path::new(text);
     if path.exists() {
@@ -124,7 +124,7 @@ fn read_image(folder: &Path, text: &str) -> Result<ImageFound, InitError> {
     Ok(ImageFound { adopt, repository: Some(repository.to_string()), tag, ..ImageFound::default() })
 }
 
-/// A path that need not be there, from the root.
+/// A path from the root; it may be missing.
 fn absolute(path: &Path) -> PathBuf {
     path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-//! Whole offers, from flags and sources to what `wharf offer lint` says of them.
+//! Whole offers, from flags and sources to the findings of `wharf offer lint`.
 
 mod questions;
 
@@ -32,7 +32,7 @@ fn begin(folder: &Path, sources: &Sources, given: &Given) -> Result<Vec<WrittenF
     write(&answers, &folder.join("offer.yaml"), false)
 }
 
-/// What every profile finds in the offer of a folder.
+/// The findings of every profile in the offer of a folder.
 fn lint(folder: &Path) -> Vec<String> {
     let file = OfferFile::open(&folder.join("offer.yaml")).unwrap();
     let content = Content::load(&file).unwrap();
@@ -44,7 +44,7 @@ fn lint(folder: &Path) -> Vec<String> {
     all.concat()
 }
 
-/// Begins an offer in a folder of its own, and gives back what it says once nothing is found in it.
+/// Begins an offer in a folder of its own, and returns it after a check without findings.
 fn silent(sources: &Sources, given: &Given) -> crate::offer::Offer {
     let folder = tempfile::tempdir().unwrap();
     begin(folder.path(), sources, given).unwrap();
@@ -52,7 +52,7 @@ fn silent(sources: &Sources, given: &Given) -> crate::offer::Offer {
     OfferFile::open(&folder.path().join("offer.yaml")).unwrap().offer
 }
 
-/// Titles that somebody may have, all of at most 50 characters on one line.
+/// Possible titles, all of at most 50 characters on one line.
 const TITLES: [&str; 26] = [
     "Tidepool Cache",
     "Tidepool: the \"cache\"",
@@ -369,7 +369,7 @@ fn what_is_there_is_kept_unless_somebody_says_otherwise() {
     assert_eq!(fs::read_to_string(&mine).unwrap(), "<p>Mine.</p>\n");
     let error = begin(folder.path(), &Sources::default(), &flags).unwrap_err();
     assert!(matches!(error, InitError::Exists(_)) && error.to_string().contains("--force"));
-    // The chart of the first time is one that is there now.
+    // The chart of the first run exists in the second.
     let forced = |sources: &Sources| {
         let values = settle(&flags, sources, Way::Take).unwrap();
         let answers = Answers::new(values, sources, "2026-11-29".to_owned());

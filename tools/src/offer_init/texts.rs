@@ -1,5 +1,5 @@
-//! The texts beside the offer file. They pass every rule as they stand, and say nothing that could be
-//! wrong of a product that nobody described yet.
+//! The texts beside the offer file. They pass every rule as they stand, and claim nothing wrong of
+//! a product without a description yet.
 
 use super::answers::{Answers, Kind};
 use super::names;
@@ -13,7 +13,7 @@ pub(super) const NOTES_FILE: &str = "listing/certification-notes.txt";
 pub(super) const TERMS_FILE: &str = "legal/terms.txt";
 /// Where a first chart is written.
 pub(super) const CHART_FOLDER: &str = "chart";
-/// What a first chart calls its image.
+/// A first chart's name for its image.
 pub(super) const IMAGE_NAME: &str = "server";
 
 /// Longest summary of a plan and caption, in characters.
@@ -79,7 +79,7 @@ pub(super) fn plan_summary(answers: &Answers) -> String {
     names::one_line(&format!("{title} {what}"), LINE_CHARS_MAX).unwrap_or_else(|| what.to_owned())
 }
 
-/// What the first screenshot shows.
+/// The first screenshot's caption.
 #[must_use]
 pub(super) fn caption(answers: &Answers) -> String {
     let title = answers.text(Topic::Title);
@@ -87,7 +87,7 @@ pub(super) fn caption(answers: &Answers) -> String {
     caption.unwrap_or_else(|| "The application at work".to_owned())
 }
 
-/// What testers have to know.
+/// The notes for testers.
 #[must_use]
 pub(super) fn notes(answers: &Answers) -> String {
     let title = answers.text(Topic::Title);

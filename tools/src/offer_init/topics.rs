@@ -1,5 +1,5 @@
-//! What an offer cannot be without: each topic is a question at the terminal and a flag of its own.
-//! Here is what may be answered; what is proposed stands in `proposals`.
+//! The required facts of an offer: each topic is a question at the terminal and a flag of its own.
+//! The allowed answers are here; the proposals are in `proposals`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ const EXTENSION_TYPE_CHARS_MAX: usize = 50;
 /// A thing to be settled, in the order of the questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Topic {
-    /// What customers get.
+    /// The kind of the product.
     Kind,
     /// The name of the product.
     Title,
@@ -27,7 +27,7 @@ pub enum Topic {
     OfferId,
     /// The ID of its first plan.
     PlanId,
-    /// What the plan costs.
+    /// The price of the plan.
     Licence,
     /// The type of the cluster extension.
     ExtensionType,
@@ -37,17 +37,16 @@ pub enum Topic {
     Repository,
     /// The subscription of the registry.
     SubscriptionId,
-    /// The tenant of that subscription.
+    /// The subscription's tenant.
     TenantId,
     /// The resource group of the registry.
     ResourceGroup,
     /// The address of the product's pages.
     Website,
-    /// Whom customers write to.
+    /// The customers' mail address for support.
     Email,
-    /// Whom customers call.
+    /// The customers' telephone number for support.
     Phone,
-    /// The contract.
     Terms,
 }
 
@@ -89,14 +88,14 @@ pub enum Origin {
     Found(String),
     /// It follows from another value: `the title`.
     Derived(&'static str),
-    /// It is what most offers have.
+    /// It is the choice of most offers.
     Usual,
     /// It only holds the place.
     Placeholder,
 }
 
 impl Origin {
-    /// The same in words, for whoever is asked.
+    /// The same in words, for a question.
     #[must_use]
     pub fn words(&self) -> String {
         match self {
@@ -109,7 +108,7 @@ impl Origin {
     }
 }
 
-/// What is settled.
+/// The settled values.
 pub type Values = BTreeMap<Topic, Value>;
 
 /// The text of a value; empty where it is not settled.
@@ -119,7 +118,6 @@ pub fn text(values: &Values, topic: Topic) -> &str {
 }
 
 impl Topic {
-    /// Its flag.
     #[must_use]
     pub const fn flag(self) -> &'static str {
         match self {
@@ -143,7 +141,7 @@ impl Topic {
         }
     }
 
-    /// What it is, in a few words.
+    /// The topic, in a few words.
     #[must_use]
     pub const fn what(self) -> &'static str {
         match self {
@@ -167,7 +165,7 @@ impl Topic {
         }
     }
 
-    /// What whoever is asked has to know besides; empty when that is nothing.
+    /// The remark for a question; empty without one.
     #[must_use]
     pub const fn note(self) -> &'static str {
         match self {
@@ -190,7 +188,7 @@ impl Topic {
         }
     }
 
-    /// What may be chosen, with what each means; empty when any text may be written.
+    /// The choices, each with its meaning; empty when any text may be written.
     #[must_use]
     pub const fn choices(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -220,7 +218,7 @@ impl Topic {
         }
     }
 
-    /// What is wrong with a value as such; the rules of offers say the rest.
+    /// The fault in a value as such; the rules of offers report the rest.
     pub fn check(self, text: &str) -> Result<(), String> {
         if text.trim().is_empty() {
             return Err("it is empty".to_owned());

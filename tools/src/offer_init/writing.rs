@@ -1,7 +1,7 @@
-//! Which files an offer has, and how they come to their places: all of them, or none.
+//! The files of an offer, and their way to their places: all of them, or none.
 //!
-//! Invariant: a file that is there is never replaced unless the caller says so, a chart that is there
-//! not even then, and a file of nobody's is left behind when one cannot be written or the program is ended.
+//! Invariant: an existing file is never replaced unless the caller says so, an existing chart not
+//! even then; and after a failed write, or an end of the program, no orphan is left behind.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -16,7 +16,7 @@ use super::topics::Topic;
 use super::{application, chart_skeleton, mark, offer_text, texts};
 use crate::temporary::Temporary;
 
-/// A file, with what became of it.
+/// A file, with its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrittenFile {
     /// Where, relative to the folder of the offer.
@@ -24,7 +24,7 @@ pub struct WrittenFile {
     pub outcome: Outcome,
 }
 
-/// What became of a file.
+/// The outcome for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It was not there.
@@ -35,7 +35,7 @@ pub enum Outcome {
     Kept,
 }
 
-/// A file that is written beside its place, and not put there yet.
+/// A file written beside its place, and not put there yet.
 struct Ready {
     path: String,
     place: PathBuf,
@@ -43,8 +43,8 @@ struct Ready {
     replaces: bool,
 }
 
-/// Writes the offer to `file`, and what it names beside it. Without `force` an offer that is there is
-/// an error, and other files that are there stay as they are.
+/// Writes the offer to `file`, and its named files beside it. Without `force` an existing offer is
+/// an error, and other existing files stay as they are.
 pub fn write(answers: &Answers, file: &Path, force: bool) -> Result<Vec<WrittenFile>, InitError> {
     let folder = folder_of(file);
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or("offer.yaml");
@@ -75,8 +75,8 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether files can come to be beside `file`, as far as that is known without making one: nobody
-/// should answer questions for nothing.
+/// Whether files can be created beside `file`, as far as a look can tell: questions before a
+/// certain failure waste the user's time.
 pub fn check_place(file: &Path) -> Result<(), InitError> {
     let failed = |source: io::Error| InitError::Write { path: file.to_owned(), source };
     let there = folder_of(file).ancestors().find(|at| fs::symlink_metadata(at).is_ok());
@@ -86,13 +86,13 @@ pub fn check_place(file: &Path) -> Result<(), InitError> {
     }
     match accessat(CWD, there, Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty()) {
         Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => Err(failed(errno.into())),
-        // Whatever else it is, writing says it.
+        // Writing reports any other error.
         _ => Ok(()),
     }
 }
 
-/// A first chart is written where there is none: it would mix with one that somebody has, or take its
-/// place.
+/// A first chart is written only where there is none: it would mix with an existing chart, or take
+/// its place.
 fn refuse_second_chart(answers: &Answers, folder: &Path) -> Result<(), InitError> {
     let chart = folder.join(texts::CHART_FOLDER).join("Chart.yaml");
     let is_written = answers.kind == Kind::Kubernetes && answers.chart.is_none();
@@ -102,7 +102,7 @@ fn refuse_second_chart(answers: &Answers, folder: &Path) -> Result<(), InitError
     Ok(())
 }
 
-/// Writes a file beside its place, into a folder that goes again when nothing comes to be in it.
+/// Writes a file beside its place, into a folder with automatic removal when it stays empty.
 fn prepare(place: &Path, bytes: &[u8], folders: &mut Vec<Temporary>) -> io::Result<Temporary> {
     if let Some(folder) = place.parent() {
         make_folders(folder, folders)?;
@@ -116,7 +116,7 @@ fn prepare(place: &Path, bytes: &[u8], folders: &mut Vec<Temporary>) -> io::Resu
     Ok(beside)
 }
 
-/// Makes the folders that are not there, each to go by itself, the innermost first.
+/// Makes the missing folders, each with its own removal, the innermost first.
 fn make_folders(folder: &Path, made: &mut Vec<Temporary>) -> io::Result<()> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|at| !at.is_dir()).collect();
     for at in missing.into_iter().rev().filter(|at| !at.as_os_str().is_empty()) {
@@ -127,7 +127,7 @@ fn make_folders(folder: &Path, made: &mut Vec<Temporary>) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts every file in its place. What was put there goes again when another cannot be.
+/// Puts every file in its place. A failed one removes the others again.
 fn publish(ready: &[Ready]) -> Result<Vec<WrittenFile>, InitError> {
     Temporary::undisturbed(|| {
         for (count, file) in ready.iter().enumerate() {
@@ -148,7 +148,7 @@ impl Ready {
         self.path.clone()
     }
 
-    /// What is replaced stands beside afterwards, until the whole is done.
+    /// The replaced file stands beside afterwards, until the whole is done.
     fn put(&self) -> io::Result<()> {
         let flags = if self.replaces { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
         match renameat_with(CWD, self.beside.path(), CWD, &self.place, flags) {
@@ -161,7 +161,7 @@ impl Ready {
         }
     }
 
-    /// As well as it can be: there is nobody to tell about a second fault.
+    /// As well as it can be: a second fault has no reader.
     fn take_back(&self) {
         if self.replaces {
             let (beside, place) = (self.beside.path(), &self.place);
@@ -172,7 +172,7 @@ impl Ready {
     }
 }
 
-/// Every file of the offer, the offer itself last: what it names is there before.
+/// Every file of the offer, the offer itself last: its named files are there before.
 fn contents(answers: &Answers, name: &str) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |path: &str, text: String| files.push((path.to_owned(), text.into_bytes()));
