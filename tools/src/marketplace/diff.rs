@@ -1,7 +1,7 @@
-//! The payload of an offer against a saved resource tree: what would change, field by field.
+//! The payload of an offer against a saved resource tree: the changes, field by field.
 //!
-//! Invariant: only what the payload says is compared with what the tree says of the same thing. Keys
-//! that the server adds, the order of lists where it means nothing, and schemas' versions are no
+//! Invariant: only the payload's fields are compared with the tree's fields of the same resource.
+//! Keys added by the server, the order of lists without a meaning, and schemas' versions are no
 //! changes; secrets are never compared nor shown.
 
 mod frozen;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use self::named::Named;
 use super::tree::{Saved, Tree, TreeTarget, schema_name};
 
-/// What would become of a field.
+/// The kind of change to a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum How {
@@ -29,7 +29,7 @@ pub enum How {
 }
 
 impl How {
-    /// The word that people read.
+    /// The word for people.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,7 +40,6 @@ impl How {
     }
 }
 
-/// A change.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
@@ -63,9 +62,9 @@ pub struct Change {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TreeDiff {
-    /// What the tree is of.
+    /// The target of the tree.
     pub target: &'static str,
-    /// What would change: the offer first, then plan by plan.
+    /// The changes: the offer first, then plan by plan.
     pub changes: Vec<Change>,
     /// Kinds of resources the payload has none of, so they stay as they are.
     pub untouched: Vec<String>,
@@ -122,7 +121,7 @@ fn resources(payload: &Value) -> Result<Vec<Saved>, CompareError> {
     list.iter().map(read).collect()
 }
 
-/// A whole resource as it is shown: without what the server adds, and without secrets.
+/// A whole resource in its printed form: without the server's keys, and without secrets.
 fn shown(resource: &Map<String, Value>) -> Value {
     let keys = resource.iter().filter(|(key, _)| !values::is_of_server(key));
     let keys = keys.map(|(key, value)| (key.clone(), values::without_secrets(key, value)));
@@ -185,7 +184,7 @@ impl Changes<'_> {
         }
     }
 
-    /// Each item of a list: by what it is called where order means nothing, else by its place.
+    /// Each item of a list: by its name where order means nothing, else by its place.
     fn items(&mut self, path: &str, before: &[Value], after: &[Value]) {
         let is_ordered = values::is_ordered(path);
         let by_name = |items: &[Value]| -> BTreeMap<String, Value> {

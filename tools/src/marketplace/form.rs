@@ -1,5 +1,5 @@
-//! The pages of Partner Center with their fields, filled from an offer: what a person would enter, and
-//! which of it the API takes instead. The payload's notes and the checklist are made from it.
+//! The pages of Partner Center with their fields, filled from an offer: a person's input, and the
+//! part of it the API takes instead. The payload's notes and the checklist are made from it.
 //!
 //! Invariant: every key of an offer is a field here, or stands in [`ELSEWHERE`]; no secret is in it.
 
@@ -12,13 +12,13 @@ use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::{Plan, PlanKind};
 
-/// Why the payload cannot hold something.
+/// Why the payload cannot hold a value.
 const NOT_IN_SCHEMA: &str = "no documented schema of containers has it";
 
 /// A page of Partner Center, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Page {
-    /// Who the offer is.
+    /// The offer's identity.
     OfferSetup,
     /// Where contacts of interested customers go.
     CustomerLeads,
@@ -26,24 +26,23 @@ pub enum Page {
     Properties,
     /// Texts and pictures.
     OfferListing,
-    /// Who sees the preview.
+    /// The preview's audience.
     PreviewAudience,
-    /// Who a plan is.
+    /// A plan's identity.
     PlanSetup,
-    /// Its texts.
     PlanListing,
-    /// Its price, and who sees it.
+    /// Its price and audience.
     PlanPricing,
-    /// What Microsoft copies for it.
+    /// The images or bundles for Microsoft's copy.
     PlanTechnical,
-    /// Which partners may sell.
+    /// The resellers.
     Resell,
     /// Notes for certification, and the button.
     Review,
 }
 
 impl Page {
-    /// What it is called in Partner Center.
+    /// Its title in Partner Center.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -71,16 +70,14 @@ pub enum Way {
     Hand(&'static str),
 }
 
-/// What a field gets.
+/// The value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shown {
-    /// One line.
     Text(String),
-    /// Several values.
     List(Vec<Item>),
     /// A text of several lines; simple HTML where it is a description.
     Long(String),
-    /// A picture, by the key that names it, with its file.
+    /// A picture, by its key, with its file.
     Picture(String),
     /// It is left empty.
     Nothing,
@@ -93,7 +90,7 @@ impl Shown {
         matches!(self, Self::Nothing)
     }
 
-    /// Forms go further than the offer: whoever fills in a secret takes it from there.
+    /// Forms go further than the offer: a person takes a secret from its own source.
     fn without_secrets(self) -> Self {
         let hidden = |text: &str| logins::hide_in_address(text).into_owned();
         match self {
@@ -126,7 +123,7 @@ impl Shown {
     }
 }
 
-/// One of several values of a field, with what is entered beside it.
+/// One of several values of a field, with its companion value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
     pub value: String,
@@ -139,7 +136,7 @@ pub struct Item {
 pub struct Field {
     /// The key of the offer (`plans[0].name`).
     pub key: String,
-    /// What it is called on the page.
+    /// Its label on the page.
     pub label: String,
     pub value: Shown,
     pub way: Way,
@@ -149,7 +146,7 @@ pub struct Field {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sheet {
     pub page: Page,
-    /// Of which plan or in which language, where there are several.
+    /// Its plan or language, where there are several.
     pub of: Option<String>,
     /// Its fields, in the order of the page.
     pub fields: Vec<Field>,
@@ -158,12 +155,12 @@ pub struct Sheet {
 /// All pages of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
-    /// In the order in which they are filled.
+    /// In the order of filling.
     pub sheets: Vec<Sheet>,
 }
 
-/// What is said to `wharf` alone, or reaches Microsoft inside something else: the end of a key, and
-/// where it goes.
+/// Keys for `wharf` alone, or within another part of the payload: the end of a key, and its
+/// destination.
 pub const ELSEWHERE: &[(&str, &str)] = &[
     ("version", "the format of the file"),
     ("offer.registry", "which of the registries Microsoft copies from"),
@@ -238,7 +235,7 @@ fn is_application(plan: &Plan) -> bool {
     matches!(plan.kind, PlanKind::Kubernetes(_))
 }
 
-/// A value with what is entered beside it.
+/// A value with its companion value.
 fn item(value: &str, beside: Option<&str>) -> Item {
     Item { value: value.to_owned(), beside: beside.unwrap_or_default().to_owned() }
 }

@@ -1,5 +1,5 @@
 //! The resources of the Product Ingestion API as types: one struct per schema, one field per key,
-//! spelled as the schemas do. A key that is not here cannot be sent (TEC-024).
+//! spelled as the schemas do. A key missing here cannot be sent (TEC-024).
 //!
 //! Invariant: every resource carries the version of its schema, spelled once, in [`schema`].
 
@@ -38,7 +38,7 @@ macro_rules! resources {
 resources! {
     /// The body of a `configure` request.
     Configure {
-        /// What is to be, each before what refers to it.
+        /// The wanted resources, each before the ones with a reference to it.
         resources: Vec<Resource>,
     }
 
@@ -53,7 +53,7 @@ resources! {
         alias: String,
     }
 
-    /// Who sells.
+    /// The offer's setup.
     Setup {
         product: Reference,
         /// Whether Microsoft does.
@@ -70,9 +70,8 @@ resources! {
         categories: BTreeMap<String, Vec<String>>,
     }
 
-    /// Texts.
     Listing {
-        /// The name that pictures refer to.
+        /// The name for pictures to refer to.
         resource_name: String,
         product: Reference,
         /// `azureContainer`.
@@ -98,7 +97,6 @@ resources! {
         cloud_solution_provider_contact: Option<Contact>,
     }
 
-    /// A picture.
     ListingAsset {
         product: Reference,
         /// `azure`.
@@ -116,7 +114,6 @@ resources! {
         url: String,
     }
 
-    /// A video.
     ListingTrailer {
         product: Reference,
         /// `azure`.
@@ -127,19 +124,19 @@ resources! {
         assets: BTreeMap<String, TrailerAsset>,
     }
 
-    /// Who sees the preview.
+    /// The preview's audience.
     OfferAvailability {
         product: Reference,
         preview_audiences: Vec<Audience>,
     }
 
-    /// What applications of the offer count themselves.
+    /// The meters of the offer's applications.
     Meters {
         product: Reference,
         custom_meters: BTreeMap<String, Meter>,
     }
 
-    /// Which partners may sell the offer.
+    /// The resellers of the offer.
     Reseller {
         product: Reference,
         /// `none`, `some` or `all`.
@@ -148,7 +145,6 @@ resources! {
         audiences: Vec<Audience>,
     }
 
-    /// A plan.
     Plan {
         /// The name the others in this payload refer to.
         resource_name: String,
@@ -177,7 +173,7 @@ resources! {
         description: String,
     }
 
-    /// Who sees a plan, and what it costs.
+    /// A plan's audience and price.
     PlanAvailability {
         product: Reference,
         plan: Reference,
@@ -194,7 +190,7 @@ resources! {
         /// Countries and regions, by two small letters.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         markets: Vec<String>,
-        /// What it costs; nothing is said of it where Microsoft does not sell.
+        /// Its price; none where Microsoft does not sell.
         #[serde(skip_serializing_if = "Option::is_none")]
         pricing: Option<Pricing>,
     }
@@ -218,7 +214,7 @@ resources! {
         payload_type: &'static str,
         /// `Publisher.Application`.
         cluster_extension_type: String,
-        /// What Microsoft copies: all that were published, then the newest.
+        /// The bundles for Microsoft's copy: all published ones, then the newest.
         cnab_references: Vec<CnabReference>,
     }
 }

@@ -1,6 +1,6 @@
-//! Whether a payload is what the API takes: only known keys, of the right kind, each reference after
-//! what it means (CLI-M, PIA, PIAC). The shapes are spelled here a second time, apart from the types
-//! that are sent, so a slip of either shows.
+//! The API's check of a payload: only known keys, of the right kind, each reference after its
+//! target (CLI-M, PIA, PIAC). The shapes are spelled here a second time, apart from the serialized
+//! types, so a slip of either shows.
 
 mod shapes;
 
@@ -17,16 +17,16 @@ const FAULTS_MAX: usize = 100;
 /// Longest `resourceName`.
 const NAME_CHARS_MAX: usize = 50;
 
-/// What a fault is about.
+/// The topic of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// A key the schema does not have, lacks, or that holds something else (TEC-024).
+    /// A key outside the schema, a missing one, or a value of another kind (TEC-024).
     Keys,
-    /// A schema, a name, or a reference that leads nowhere (API-001).
+    /// A schema, a name, or a reference without a target (API-001).
     References,
 }
 
-/// Something the API would refuse.
+/// A value the API would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub about: About,
@@ -35,7 +35,7 @@ pub struct Fault {
     pub message: String,
 }
 
-/// What is wrong with a payload.
+/// The faults in a payload.
 #[must_use]
 pub fn faults(payload: &Value) -> Vec<Fault> {
     let mut found = Faults(Vec::new());
@@ -78,7 +78,7 @@ impl Faults {
         }
     }
 
-    /// A resource that refers to another must stand after it.
+    /// A resource must stand after the target of its reference.
     fn reference(&mut self, at: &str, value: Option<&Value>, names: &BTreeSet<String>) {
         let name = value.and_then(|value| value.get("resourceName")).and_then(Value::as_str);
         if let Some(name) = name.filter(|name| !names.contains(*name)) {

@@ -1,5 +1,5 @@
-//! From an offer to the payload of one `configure` request: the product first, then what refers to
-//! it, then each plan with what refers to it.
+//! From an offer to the payload of one `configure` request: the product and its resources first,
+//! then each plan and its resources.
 //!
 //! Invariant: the payload is made from the offer, its files and the saved tree alone, so the same
 //! input gives the same bytes; no secret is in it unless the caller asks for secrets.
@@ -29,7 +29,7 @@ const KIND: &str = "azureContainer";
 /// Longest `resourceName`.
 const RESOURCE_NAME_CHARS_MAX: usize = 50;
 
-/// What stands where a secret belongs.
+/// The value in a secret's place.
 pub enum Secrets<'a> {
     /// `${env:NAME}` or `${file:PATH}`.
     Placeholders,
@@ -37,18 +37,18 @@ pub enum Secrets<'a> {
     Resolve(&'a dyn Fn(&str) -> Option<String>),
 }
 
-/// A payload, and what the reader should know about it.
+/// A payload, and the remarks for its reader.
 #[derive(Debug, Clone)]
 pub struct Rendered {
     pub payload: Configure,
-    /// What was left out, and what has to be entered in Partner Center, in sentences.
+    /// The omissions, and the input for Partner Center, in sentences.
     pub notes: Vec<String>,
 }
 
 /// Why there is no payload.
 #[derive(Debug, thiserror::Error)]
 pub enum RenderError {
-    /// The offer lacks something the payload must have.
+    /// The offer lacks a required part of the payload.
     #[error(transparent)]
     Offer(#[from] OfferError),
     /// A secret cannot be had.
@@ -61,7 +61,7 @@ pub enum RenderError {
     },
 }
 
-/// Makes the payload. With `live`, what was published stays in it.
+/// Makes the payload. With `live`, published bundles and tags stay in it.
 pub fn render(
     file: &OfferFile,
     content: &Content,
@@ -92,7 +92,7 @@ pub fn render(
     Ok(Rendered { payload, notes })
 }
 
-/// What the offer says and the payload does not, from the form a person would fill.
+/// The offer's values outside the payload, from the form a person would fill.
 fn by_hand(file: &OfferFile, content: &Content) -> Vec<String> {
     let form = Form::of(file, content);
     let fields = form.fields().filter(|(_, field)| !field.value.is_nothing());
@@ -117,7 +117,7 @@ fn product() -> Reference {
 struct Names(BTreeSet<String>);
 
 impl Names {
-    /// A name, cut to what the schema takes and kept apart by a number where the cut made two equal.
+    /// A name, cut to the schema's length and kept apart by a number where the cut made two equal.
     fn take(&mut self, whole: &str) -> String {
         let cut: String = whole.chars().take(RESOURCE_NAME_CHARS_MAX).collect();
         let numbered = (2..).map(|number: u32| {
@@ -159,12 +159,12 @@ fn repository(prefix: Option<&wharf_oci::RepoName>, name: &wharf_oci::RepoName) 
     }
 }
 
-/// Someone in an audience.
+/// A member of an audience.
 fn audience(kind: &'static str, id: &str, label: &str) -> super::model::Audience {
     super::model::Audience { kind, id: id.to_owned(), label: label.to_owned() }
 }
 
-/// The plans of applications, with what they count themselves.
+/// The plans of applications, with their own meters.
 fn meters(offer: &offer::Offer) -> impl Iterator<Item = &offer::CustomMeter> {
     let prices = offer.kubernetes_plans().filter_map(|(_, _, plan)| plan.prices.as_ref());
     prices.flat_map(|prices| &prices.meters)

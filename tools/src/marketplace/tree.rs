@@ -1,8 +1,9 @@
-//! A saved resource tree: what `GET resource-tree/product/ID?targetType=…` of the Product Ingestion
-//! API answers, kept in a file (facts of PIA, PIAC, CLI-C). Several pages of one answer are an array.
+//! A saved resource tree: the answer to `GET resource-tree/product/ID?targetType=…` of the Product
+//! Ingestion API, kept in a file (facts of PIA, PIAC, CLI-C). Several pages of one answer are an
+//! array.
 //!
 //! Invariant: a tree is of one offer, whole, and bounded; each resource stays as it was, with every
-//! key that is not known here.
+//! key unknown here.
 
 mod technical;
 
@@ -21,14 +22,14 @@ const RESOURCES_MAX: usize = 20_000;
 /// Most pages of one answer.
 const PAGES_MAX: usize = 1000;
 
-/// What a tree is of.
+/// The target of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TreeTarget {
-    /// What is being written, and not submitted.
+    /// The unsubmitted draft.
     Draft,
-    /// What only the preview audience sees.
+    /// The preview, for its audience only.
     Preview,
-    /// What customers see.
+    /// The live offer, for customers.
     Live,
 }
 
@@ -44,7 +45,6 @@ impl TreeTarget {
     }
 }
 
-/// A tree.
 #[derive(Debug, Clone)]
 pub struct Tree {
     file: PathBuf,
@@ -117,7 +117,7 @@ impl Tree {
         &self.file
     }
 
-    /// What it is of.
+    /// Its target.
     #[must_use]
     pub const fn target(&self) -> TreeTarget {
         self.target
@@ -153,7 +153,7 @@ impl Tree {
         self.of_kind("plan").find(|plan| plan.external_id() == Some(external_id))
     }
 
-    /// The resources of a kind that belong to a plan.
+    /// A plan's resources of one kind.
     pub fn of_plan<'a>(
         &'a self,
         kind: &'a str,
@@ -171,7 +171,7 @@ impl Tree {
         self.of_kind("plan").find(|plan| plan.is_meant_by(reference))
     }
 
-    /// The same without a version of a plan's bundle that has another digest.
+    /// The same without a version of a plan's bundle with another digest.
     #[must_use]
     pub fn without_other(
         mut self,
@@ -197,7 +197,7 @@ impl Tree {
         self
     }
 
-    /// What customers of a plan get.
+    /// The content of a plan, for customers.
     #[must_use]
     pub fn technical<'a>(&'a self, plan: &'a Saved) -> Option<SavedTechnical<'a>> {
         self.of_plan("container-plan-technical-configuration", plan).next().map(SavedTechnical::of)
@@ -224,7 +224,7 @@ impl Saved {
         self.value.get(key)?.as_str()
     }
 
-    /// The texts of a list; what is no text is left out.
+    /// The texts of a list; values of other kinds are left out.
     #[must_use]
     pub fn texts(&self, key: &str) -> Vec<&str> {
         texts(self.value.get(key))
@@ -265,7 +265,7 @@ fn texts(value: Option<&Value>) -> Vec<&str> {
     value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
-/// Where something is wrong, and what.
+/// The place of a fault, and the fault.
 type Fault = (String, String);
 
 /// One answer, or its pages.
@@ -358,7 +358,7 @@ fn saved(value: Value) -> Result<Saved, Fault> {
     Ok(Saved { kind, version, value })
 }
 
-/// The name and the version of a schema, on whichever host: `…/schema/plan/2022-03-01-preview2`.
+/// The name and the version of a schema, on any host: `…/schema/plan/2022-03-01-preview2`.
 #[must_use]
 pub fn schema_name(address: &str) -> Option<(&str, &str)> {
     let (_, path) = address.split_once("/schema/")?;

@@ -1,4 +1,4 @@
-//! The words of the API for what is counted (`systemMeterPricing.priceInputOption`).
+//! The API's words for units (`systemMeterPricing.priceInputOption`).
 
 use crate::offer::model::PriceUnit;
 

@@ -1,17 +1,17 @@
-//! What can never change, by how far it was published (facts §1.7, §3.1): one row per field.
+//! The immutable fields, by their widest publication (facts §1.7, §3.1): one row per field.
 
 use serde_json::Value;
 
 use super::How;
 use crate::marketplace::tree::TreeTarget;
 
-/// A field that is frozen.
+/// An immutable field.
 struct Frozen {
     kind: &'static str,
     /// The beginning of the field's path; empty is the whole resource.
     field: &'static str,
     how: &'static [How],
-    /// From which target on.
+    /// The first target with the freeze.
     since: TreeTarget,
     why: &'static str,
 }
@@ -130,8 +130,8 @@ fn is_whole_item(path: &str, field: &str) -> bool {
     rest.is_empty() || rest.ends_with(']')
 }
 
-/// Whether a price says Microsoft counts nothing: a free application has the same licence model
-/// as one that is paid for. The price may come or go as a whole.
+/// Whether a price has no meter of Microsoft's: a free application has the same licence model as a
+/// paid one. The price may come or go as a whole.
 fn is_free(path: &str, value: Option<&Value>) -> bool {
     let option = match path {
         "pricing.systemMeterPricing" => value.and_then(|price| price.get("priceInputOption")),
@@ -141,7 +141,7 @@ fn is_free(path: &str, value: Option<&Value>) -> bool {
     option.and_then(Value::as_str) == Some("free")
 }
 
-/// What is refused in one direction only, or of one key of an item.
+/// The refusals in one direction only, or of one key of an item.
 fn by_value(
     target: TreeTarget,
     kind: &str,

@@ -1,5 +1,5 @@
-//! Which resource of a payload is which of a tree. Both name things in their own way: durable IDs on
-//! one side, names of the same payload on the other; what they share is what the publisher gave.
+//! The pairs of resources of a payload and a tree. Both have names of their own: durable IDs on one
+//! side, names of the same payload on the other; they share the publisher's own names.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::marketplace::tree::{Saved, Tree};
 
-/// What a resource is called on both sides.
+/// A resource's name on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name {
     pub(super) kind: String,
     /// The external ID of the plan it is, or belongs to.
     pub(super) plan: Option<String>,
-    /// What tells it from others of its kind.
+    /// The part to tell it from others of its kind.
     rest: String,
 }
 
@@ -42,8 +42,8 @@ impl<'a> Named<'a> {
         all(resources.iter(), &plan)
     }
 
-    /// Without the plans that are no longer sold, and what belongs to them: no payload has to say
-    /// them again. One the payload names counts.
+    /// Without the withdrawn plans and their resources: no payload has to repeat them. One the
+    /// payload names counts.
     pub(super) fn of_tree(tree: &'a Tree, payload: &[Saved]) -> BTreeMap<Name, Self> {
         let named: Vec<_> = payload.iter().filter(|at| at.kind == "plan").collect();
         let is_named = |plan: &Saved| named.iter().any(|at| at.external_id() == plan.external_id());
@@ -59,7 +59,7 @@ impl<'a> Named<'a> {
     }
 }
 
-/// Things of the server, which no payload has.
+/// Resources of the server, absent from every payload.
 const SERVERS: [&str; 3] = ["submission", "configure-status", "resource-tree"];
 
 fn all<'a, 'p>(
@@ -73,7 +73,7 @@ fn all<'a, 'p>(
             _ => plan_of(resource).map(str::to_owned),
         };
         let mut name = Name { kind: resource.kind.clone(), plan, rest: rest(resource) };
-        // Two of one name are kept apart; a tree has none, so this says only what is there.
+        // Two of one name are kept apart; a tree has none, so the number only guards the map.
         let mut number = 2;
         while named.contains_key(&name) {
             name.rest = format!("{} #{number}", rest(resource));
@@ -84,7 +84,7 @@ fn all<'a, 'p>(
     named
 }
 
-/// Language, kind of picture and place: what each kind has of them.
+/// Language, kind of picture and place, as far as the kind has them.
 fn rest(resource: &Saved) -> String {
     let text = |key: &str| resource.text(key).unwrap_or_default().to_owned();
     let parts = match resource.kind.as_str() {

@@ -102,7 +102,7 @@ fn what_the_server_adds_and_the_order_of_sets_are_no_changes() {
     assert_eq!(diff.untouched, ["customer-leads"]);
 }
 
-/// A change of the payload, the key that is told, and from which target on it is refused.
+/// A change of the payload, its key, and the first target with a refusal.
 type Row = (&'static str, Value, String, How, Option<TreeTarget>);
 
 #[expect(clippy::too_many_lines, reason = "a table, one row per case")]
@@ -260,7 +260,7 @@ fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
         }
         for target in [TreeTarget::Draft, TreeTarget::Preview, TreeTarget::Live] {
             let diff = of(&changed, &saved(), target.as_str());
-            // A list that is emptied is gone as a whole.
+            // An emptied list is gone as a whole.
             let whole = key.split('[').next().unwrap();
             let found = diff.changes.iter().find(|change| change.key == key);
             let found = found.or_else(|| diff.changes.iter().find(|at| at.key.starts_with(whole)));
@@ -340,7 +340,7 @@ fn a_plan_that_is_no_longer_sold_may_stay_out_of_the_payload() {
         }
     }
     assert_eq!(of(&without, &saved, "live").changes, []);
-    // A payload that names it is compared with it.
+    // A payload with the plan is compared with it.
     let mut other = payload();
     other["resources"][9]["clusterExtensionType"] = json!("Quayline.X");
     let diff = of(&other, &saved, "live");
@@ -404,7 +404,7 @@ fn a_meter_may_be_called_like_a_secret() {
         let key = format!(".pricing.customMeters.meters.{meter}.pricePerPaymentInUSD");
         assert!(change.key.ends_with(&key), "{}", change.key);
         assert_eq!((&change.before, &change.after), (&Some(json!(1.0)), &Some(json!(2.0))));
-        // A meter that is renamed goes, and another one comes, with what they are.
+        // A renamed meter goes, and another one comes, each with its price.
         let renamed = of(&with("calls", 1.0), &saved(with(meter, 1.0)), "live");
         assert_eq!(renamed.changes.len(), 4, "{:?}", renamed.changes);
         let text = serde_json::to_string(&renamed).unwrap();
@@ -421,8 +421,8 @@ fn what_is_no_payload_is_an_error() {
 }
 
 proptest::proptest! {
-    /// Whatever a stranger saved, reading and comparing it ends without a panic, and with itself
-    /// nothing changes.
+    /// Reading and comparing any foreign tree ends without a panic, and a tree has no change
+    /// against itself.
     #[test]
     fn any_tree_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), cut in 0_usize..4000, flip in 0_usize..4000) {
         let _ = Tree::parse(Path::new("t"), &bytes);

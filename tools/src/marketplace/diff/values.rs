@@ -1,11 +1,11 @@
-//! Which keys and values count when a payload is compared with a tree.
+//! The keys and values to compare between a payload and a tree.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-/// Keys the server adds, or that name a resource in its own way (facts §3.1).
+/// Keys added by the server, and keys with a resource's own name (facts §3.1).
 const OF_SERVER: [&str; 16] = [
     "$schema",
     "id",
@@ -28,8 +28,8 @@ const OF_SERVER: [&str; 16] = [
 /// Lists customers see in their order.
 const ORDERED: [&str; 2] = ["generalLinks", "imageList"];
 
-/// How the names of keys end whose values are secret (`clientSecret`, `sasToken`), in small letters.
-/// The user of a registry is one here too: the offer only says where it stands.
+/// Endings of the names of secret keys (`clientSecret`, `sasToken`), in small letters. The user of
+/// a registry is one here too: the offer only says where it stands.
 const SECRET_ENDS: [&str; 9] = [
     "password",
     "secret",
@@ -42,7 +42,8 @@ const SECRET_ENDS: [&str; 9] = [
     "sasuri",
 ];
 
-/// Objects whose keys are the publisher's own: IDs of meters. None of them says what a value is.
+/// Objects whose keys are the publisher's own: IDs of meters. None of them tells the kind of a
+/// value.
 const OF_PUBLISHER: [&str; 2] = ["customMeters", "pricing.customMeters.meters"];
 
 /// Whether a key of a resource says nothing the publisher decides.
@@ -50,7 +51,7 @@ pub(super) fn is_of_server(key: &str) -> bool {
     OF_SERVER.contains(&key) || key.starts_with('@') || key.starts_with("lastModified")
 }
 
-/// Whether what stands under a key is secret.
+/// Whether a key's value is secret.
 fn is_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     SECRET_ENDS.iter().any(|end| key.ends_with(end))
@@ -67,7 +68,7 @@ pub(super) fn is_ordered(path: &str) -> bool {
     ORDERED.iter().any(|list| path.ends_with(list))
 }
 
-/// The keys that count, spelled in one way: samples write `externalID` and `externalId`.
+/// The relevant keys, spelled in one way: samples write `externalID` and `externalId`.
 pub(super) fn known<'a>(path: &str, keys: &'a Map<String, Value>) -> BTreeMap<String, &'a Value> {
     if OF_PUBLISHER.contains(&path) {
         return keys.iter().map(|(key, value)| (key.clone(), value)).collect();
@@ -94,8 +95,8 @@ pub(super) fn is_nothing(value: &Value) -> bool {
     }
 }
 
-/// Whether two values that are no lists and objects to go into are the same. Numbers are compared as
-/// such: 5 and 5.0 are one price.
+/// Whether two values, other than lists and objects to go into, are the same. Numbers are compared
+/// as such: 5 and 5.0 are one price.
 pub(super) fn is_same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
@@ -104,7 +105,7 @@ pub(super) fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// A GUID in small letters, in which portals and programs write it differently; else the text.
+/// A GUID in small letters, because portals and programs differ in their case; else the text.
 fn folded(text: &str) -> Cow<'_, str> {
     let is_guid = text.len() == 36
         && text.bytes().enumerate().all(|(place, byte)| match place {
@@ -114,7 +115,7 @@ fn folded(text: &str) -> Cow<'_, str> {
     if is_guid { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }
 
-/// What an item of a list is called: what tells it from others, else its whole text.
+/// The name of an item of a list: its distinctive key, else its whole text.
 pub(super) fn name_of(item: &Value) -> String {
     let Value::Object(keys) = item else {
         return item.as_str().map_or_else(|| item.to_string(), |text| folded(text).into_owned());

@@ -41,7 +41,7 @@ fn texts(sheet: &mut Sheet, texts: &InLanguage<'_>) {
     sheet.api(key("links"), "Useful links", Shown::items(links));
 }
 
-/// What is the same in every language.
+/// The common fields of all languages.
 fn shared(sheet: &mut Sheet, offer: &Offer) {
     let listing = &offer.listing;
     let privacy = Shown::text(&listing.privacy_policy);

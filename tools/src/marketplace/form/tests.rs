@@ -1,5 +1,5 @@
 //! Every key of an offer is walked: another value of it changes the payload, or a field a person
-//! fills, or it stands in [`ELSEWHERE`]. So nothing that is written can be lost in silence.
+//! fills, or it stands in [`ELSEWHERE`]. So no written value can be lost in silence.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeSet;
@@ -26,7 +26,7 @@ fn full() -> Vec<Value> {
     texts.iter().map(|text| serde_saphyr::from_str(text).unwrap()).collect()
 }
 
-/// Files that stand beside the offer, and others in their place.
+/// Files beside the offer, and others in their place.
 fn folder() -> Folder {
     let folder = Folder::new();
     for name in ["large", "medium", "small", "wide", "screen", "video"] {
@@ -42,7 +42,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// What comes of an offer: its payload, what a person enters, and all fields.
+/// The products of an offer: its payload, a person's input, and all fields.
 struct Outcome {
     payload: Option<Value>,
     by_hand: Vec<String>,
@@ -161,7 +161,7 @@ fn no_key_of_an_offer_is_lost_in_silence() {
                 outcome(&folder, &changed).ok()
             };
             let value = offer.pointer(pointer).unwrap();
-            // The file format takes few words at some keys, and names of files that are there at others.
+            // The file format takes few words at some keys, and names of existing files at others.
             let after = others(value).into_iter().find_map(change);
             let Some(after) = after else {
                 lost.push(format!("{path}: no other value fits"));
@@ -180,7 +180,7 @@ fn no_key_of_an_offer_is_lost_in_silence() {
     assert!(walked > 200, "{walked}");
 }
 
-/// What reaches the payload although it is of an image.
+/// An image's keys in the payload.
 #[test]
 fn repository_and_tags_of_an_image_reach_the_payload() {
     let (folder, offer) = (folder(), &full()[0]);
@@ -199,7 +199,7 @@ fn repository_and_tags_of_an_image_reach_the_payload() {
     }
 }
 
-/// The keys a type takes, from what `serde` says of one it does not know.
+/// The keys of a type, from the message of `serde` about an unknown one.
 fn known_keys(offer: &Value, pointer: &str) -> Option<Vec<String>> {
     let mut changed = offer.clone();
     changed.pointer_mut(pointer)?.as_object_mut()?.insert("zzz".to_owned(), json!(1));
@@ -233,7 +233,7 @@ fn the_offer_that_is_walked_has_every_key_of_the_types() {
     for offer in full() {
         let mut found = Vec::new();
         mappings(&offer, "", &mut found);
-        // What an image is made of reaches the image, not Partner Center.
+        // An image's own keys reach the image, not Partner Center.
         for pointer in found.iter().filter(|at| !at.contains("/image")) {
             let keys = offer.pointer(pointer).unwrap().as_object().unwrap().keys();
             there.extend(keys.map(|key| format!("{}/{key}", general(pointer))));

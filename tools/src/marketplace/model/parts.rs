@@ -1,4 +1,4 @@
-//! What resources are made of: objects without a schema of their own.
+//! The parts of resources: objects without a schema of their own.
 
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ parts! {
         link: String,
     }
 
-    /// Someone to ask.
+    /// A contact person.
     Contact {
         name: String,
         email: String,
@@ -41,7 +41,7 @@ parts! {
         url: String,
     }
 
-    /// Someone who sees a preview or a private plan, or may sell.
+    /// A member of an audience: of a preview, of a private plan, or a reseller.
     Audience {
         /// `subscription` or `tenant`.
         #[serde(rename = "type")]
@@ -56,7 +56,7 @@ parts! {
         link: String,
     }
 
-    /// Something an application counts itself.
+    /// A meter of the application's own.
     Meter {
         /// The name customers read.
         display_name: String,
@@ -64,7 +64,7 @@ parts! {
         unit_of_measure: String,
     }
 
-    /// What a plan costs.
+    /// The price of a plan.
     Pricing {
         /// `byol` or `payAsYouGo`.
         license_model: &'static str,
@@ -74,16 +74,16 @@ parts! {
         custom_meters: Option<CustomMeterPricing>,
     }
 
-    /// The price of what Microsoft counts.
+    /// The price of Microsoft's meter.
     SystemMeterPricing {
-        /// What is counted, or `free`.
+        /// The meter's unit, or `free`.
         price_input_option: &'static str,
         /// US dollars for one of it and an hour.
         #[serde(skip_serializing_if = "Option::is_none")]
         price: Option<f64>,
     }
 
-    /// The prices of what the application counts.
+    /// The prices of the application's meters.
     CustomMeterPricing {
         /// `usd`: prices of other currencies are worked out from it.
         price_input_option: &'static str,
@@ -106,7 +106,7 @@ parts! {
         is_infinite: bool,
     }
 
-    /// A time.
+    /// A billing period.
     Term {
         /// `month`.
         #[serde(rename = "type")]
@@ -163,7 +163,6 @@ pub struct Reference {
     pub resource_name: String,
 }
 
-/// The terms.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "termsConditions")]
 pub enum Terms {

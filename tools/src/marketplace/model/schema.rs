@@ -6,31 +6,26 @@
 /// Where the schemas are.
 pub const SCHEMAS: &str = "https://schema.mp.microsoft.com/schema";
 
-/// The envelope.
 pub const CONFIGURE: &str = "configure/2022-03-01-preview2";
 /// The offer itself.
 pub const PRODUCT: &str = "product/2022-03-01-preview3";
-/// Who sells.
+/// The offer's setup.
 pub const SETUP: &str = "commercial-marketplace-setup/2022-03-01-preview2";
 /// Categories and terms.
 pub const PROPERTY: &str = "property/2022-03-01-preview5";
-/// Texts.
 pub const LISTING: &str = "listing/2022-03-01-preview5";
-/// Pictures.
 pub const ASSET: &str = "listing-asset/2022-03-01-preview5";
-/// Videos.
 pub const TRAILER: &str = "listing-trailer/2022-03-01-preview5";
-/// Who sees the preview.
+/// The preview's audience.
 pub const OFFER_AVAILABILITY: &str = "price-and-availability-offer/2022-03-01-preview3";
-/// What applications count themselves, the same for all plans.
+/// The applications' meters, the same for all plans.
 pub const METERS: &str = "price-and-availability-custom-meter/2022-03-01-preview3";
-/// Which partners may sell.
+/// The resellers.
 pub const RESELLER: &str = "reseller/2022-03-01-preview2";
-/// A plan.
 pub const PLAN: &str = "plan/2022-03-01-preview3";
 /// The texts of a plan.
 pub const PLAN_LISTING: &str = "plan-listing/2022-03-01-preview5";
-/// Who sees a plan, and what it costs.
+/// A plan's audience and price.
 pub const PLAN_AVAILABILITY: &str = "price-and-availability-plan/2022-03-01-preview4";
 /// The image or the bundle of a plan.
 pub const TECHNICAL: &str = "container-plan-technical-configuration/2022-03-01-preview3";

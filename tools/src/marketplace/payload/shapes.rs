@@ -3,14 +3,13 @@
 /// The keys of an object.
 pub(super) type Keys = [Key];
 
-/// A key.
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) is_needed: bool,
     pub(super) shape: Shape,
 }
 
-/// What stands at a key.
+/// The kind of value at a key.
 pub(super) enum Shape {
     Text,
     Flag,
@@ -21,7 +20,6 @@ pub(super) enum Shape {
     Object(&'static Keys),
     /// Keys the publisher chooses, as the function takes them.
     Map(fn(&str) -> bool, &'static Shape),
-    /// Another resource.
     Reference,
 }
 
@@ -69,7 +67,7 @@ fn is_category(key: &str) -> bool {
     !key.is_empty() && key.chars().all(is_word)
 }
 
-/// The ID of a meter, which the application sends.
+/// The ID of a meter, as the application sends it.
 fn is_meter(key: &str) -> bool {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !key.is_empty() && key.len() <= 50 && key.chars().all(is_word)

@@ -21,7 +21,7 @@ fn payload() -> Value {
     ] })
 }
 
-/// A slip, what it is about, and its place.
+/// A slip, its topic, and its place.
 type Slip = (fn(&mut Value), About, &'static str);
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) struct Listings<'a> {
     all: Vec<Named<'a>>,
 }
 
-/// What one language says; what a translation leaves out is as in the first one.
+/// The texts of one language; a text missing from a translation is the first language's.
 struct Named<'a> {
     /// The `resourceName`.
     name: String,
@@ -45,7 +45,7 @@ impl<'a> Listings<'a> {
         Self { offer, all: languages(offer, content).into_iter().map(named).collect() }
     }
 
-    /// The resources, each before what refers to it.
+    /// The resources, each before the ones with a reference to it.
     pub(super) fn resources(&self) -> Vec<Resource> {
         let mut resources = Vec::new();
         for named in &self.all {

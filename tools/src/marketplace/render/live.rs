@@ -1,4 +1,4 @@
-//! What of the offer is published, as far as a payload has to repeat it.
+//! The published part of the offer, as far as a payload has to repeat it.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::marketplace::tree::Tree;
 use crate::offer::OfferFile;
 use crate::published::State;
 
-/// What is published of each plan, by the plan's ID.
+/// The published content of each plan, by the plan's ID.
 #[derive(Debug, Clone, Default)]
 pub struct Live {
     technical: BTreeMap<String, Value>,
@@ -28,8 +28,8 @@ impl Live {
         Self { technical: by_plan.collect(), unknown: BTreeMap::new() }
     }
 
-    /// The same with the bundles the ledger has as live, for plans that no tree speaks of. They
-    /// are in the registry the offer names.
+    /// The same with the live bundles of the ledger, for plans absent from the tree. They are in
+    /// the registry the offer names.
     #[must_use]
     pub fn with_published(mut self, file: &OfferFile, state: &State) -> Self {
         let offer = &file.offer;
@@ -76,7 +76,7 @@ impl Live {
         self.list(plan, "cnabReferences").to_vec()
     }
 
-    /// The bundles of a plan of which nobody knows the digest, as `REPOSITORY:VERSION`.
+    /// The bundles of a plan without a known digest, as `REPOSITORY:VERSION`.
     pub(super) fn unknown(&self, plan: &str) -> &[String] {
         self.unknown.get(plan).map(Vec::as_slice).unwrap_or_default()
     }

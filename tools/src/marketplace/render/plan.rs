@@ -1,4 +1,4 @@
-//! A plan: who it is, its texts in every language, who sees it and what it costs.
+//! A plan: its identity, its texts in every language, its audience and its price.
 
 use super::pricing::pricing;
 use super::{Names, audience, product};
@@ -38,7 +38,7 @@ impl<'a> PlanPart<'a> {
         Reference { resource_name: self.name.clone() }
     }
 
-    /// The plan, then what refers to it but for the technical configuration.
+    /// The plan, then its resources except the technical configuration.
     pub(super) fn resources(&self) -> Vec<Resource> {
         let plan = self.plan;
         let region = |region: &Region| match region {
@@ -113,7 +113,7 @@ impl<'a> PlanPart<'a> {
         PlanAvailability {
             audience: if application.audience.is_some() { "private" } else { "public" },
             private_audiences: self.tenants(application),
-            // The word for all is that of a publisher's client (cloudpub).
+            // The word for all markets is from another publisher's client (cloudpub).
             customer_markets: markets.is_empty().then_some("allMarkets"),
             markets: markets.iter().map(|market| market.to_ascii_lowercase()).collect(),
             pricing: Some(pricing(self.plan.licence, application)),

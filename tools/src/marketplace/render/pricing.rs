@@ -1,5 +1,6 @@
-//! What a plan of an application costs, as `price-and-availability-plan` says it. The names are those
-//! of a publisher's SDK (§0a of the facts); `free` and `usd` are INFERENCE from other kinds of offers.
+//! The price of an application's plan, in the form of `price-and-availability-plan`. The names are
+//! those of a publisher's SDK (§0a of the facts); `free` and `usd` are INFERENCE from other kinds
+//! of offers.
 
 use crate::marketplace::model::{
     CustomMeterPricing, IncludedQuantity, MeterPrice, Pricing, SystemMeterPricing, Term,

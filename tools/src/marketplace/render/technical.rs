@@ -1,6 +1,6 @@
-//! What Microsoft copies for a plan: the tags of an image, or the bundles of an application. What is
-//! live stays first: dropping a published bundle is refused (gh:Azure/partnercenter-cli-extension#192;
-//! CONFLICT: a newer publisher's client removes some).
+//! The content for Microsoft's copy of a plan: the tags of an image, or the bundles of an
+//! application. Live bundles stay first: dropping a published bundle is refused
+//! (gh:Azure/partnercenter-cli-extension#192; CONFLICT: a newer publisher's client removes some).
 
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ impl<'a> Origin<'a> {
 /// The technical configuration of a plan, if there is anything to say yet.
 pub(super) struct Technical {
     pub(super) resource: Option<Resource>,
-    /// What the reader should know.
+    /// The remarks for the reader.
     pub(super) notes: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ fn of_image(
         .collect();
     let mut notes = Vec::new();
     if !gone.is_empty() {
-        // More of the offer's own are for a rule (TEC-009), which --force passes over.
+        // More of the offer's own are for a rule (TEC-009), and --force passes over it.
         if image_tags.len() <= TAGS_MAX && image_tags.len() + gone.len() > TAGS_MAX {
             return Err(no_room(part, plan, image_tags.len(), &gone));
         }
@@ -250,7 +250,7 @@ fn digest(reference: &CnabReference) -> Option<&str> {
     }
 }
 
-/// Microsoft refuses that too, days later (AC-troubleshoot).
+/// Microsoft refuses it too, days later (AC-troubleshoot).
 fn other_content(part: &PlanPart<'_>, new: &BundleReference, there: &str) -> OfferError {
     let key = format!("plans[{}].bundle", part.place);
     let message = format!("the bundle {}:{} is published as {there}", new.repository_name, new.tag);

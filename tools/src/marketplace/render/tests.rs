@@ -73,7 +73,7 @@ fn sold(changes: &[(&str, &str)]) -> String {
 
 const PRICES: &str = "prices: { unit: perCore, usdPerHour: 0.02 }";
 
-/// Each kind of plan, each licence, each unit, tables, translations, and what is live.
+/// Each kind of plan, each licence, each unit, tables, translations, and live content.
 #[test]
 fn offers_render_to_their_golden_payloads() {
     let live = live();
@@ -120,7 +120,7 @@ fn translated() -> String {
     changed(&[("legal:\n", listing), ("    licence: byol\n", plan)])
 }
 
-/// What is published: an earlier bundle of one plan, an earlier tag of another.
+/// The published state: an earlier bundle of one plan, an earlier tag of another.
 fn live() -> Live {
     let schema =
         |name: &str| format!("https://schema.mp.microsoft.com/schema/{name}/2022-03-01-preview3");

@@ -1,4 +1,4 @@
-//! What is said of the offer as a whole, without its texts and plans.
+//! The resources of the offer as a whole, without its texts and plans.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::offer::model::{Offer, ResaleChannel};
 use crate::offer::texts::Terms as OfferTerms;
 use crate::offer::{OfferError, OfferFile};
 
-/// The product and what refers to it alone.
+/// The product and its own resources.
 pub(super) fn resources(file: &OfferFile, content: &Content) -> Result<Vec<Resource>, OfferError> {
     let offer = &file.offer;
     let mut resources = vec![
@@ -84,8 +84,8 @@ fn preview(offer: &Offer, content: &Content) -> Vec<Audience> {
     all
 }
 
-/// The shape is the one that publishers' clients send (release-engineering/cloudpub); Microsoft's
-/// page names the resource without a sample.
+/// The shape is from another publisher's client (release-engineering/cloudpub); Microsoft's page
+/// names the resource without a sample.
 fn reseller(offer: &Offer) -> Option<Resource> {
     let resale = offer.resale.as_ref()?;
     let reseller_channel_state = match resale.channel {

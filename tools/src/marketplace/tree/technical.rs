@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Saved, texts};
 
-/// What customers of a plan get.
+/// The content of a plan, for customers.
 #[derive(Debug, Clone, Copy)]
 pub struct SavedTechnical<'a> {
     resource: &'a Saved,
@@ -84,7 +84,6 @@ impl<'a> CnabReference<'a> {
         self.text("tag")
     }
 
-    /// The digest.
     #[must_use]
     pub fn digest(self) -> Option<&'a str> {
         self.text("digest")
