@@ -1,5 +1,5 @@
-//! A report: what was looked at, what was found, and what that means. How it is shown is below, one
-//! file per format; rules know none of them.
+//! A report: its subjects, their findings, and the verdict. The formats are below, one file each;
+//! rules know none of them.
 
 pub mod anatomy;
 pub mod annotations;
@@ -29,42 +29,42 @@ use crate::diff::{self, ReleaseDiff};
 use crate::exit::Exit;
 use crate::rules::{Finding, Gap, Judgement, Outcome, Rule, Section, Severity, Subject, all};
 
-/// What a command found.
+/// The results of a command.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
-    /// The images that were looked at.
+    /// The verified images.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<ImageSummary>,
     /// Everything found: by file and line, then in the order of the catalogue.
     pub findings: Vec<Finding>,
     pub summary: Summary,
-    /// What became of each rule.
+    /// The outcome of each rule.
     pub outcomes: BTreeMap<&'static str, Outcome>,
-    /// What was not looked at, and would have been with more input.
+    /// The missing inputs, each with its undecided rules.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_looked_at: Vec<Unlooked>,
-    /// What changed since another release, when one was named.
+    /// The changes since another release, when one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<ReleaseDiff>,
-    /// What the images are made of, for formats with pictures.
+    /// The structure of the images, for formats with pictures.
     #[serde(skip)]
     pub anatomies: Vec<Anatomy>,
-    /// Targets that could not be read; nothing else of the report is about them.
+    /// Unreadable targets; nothing else of the report is about them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<Unread>,
-    /// What the shell is told because of them.
+    /// Their exit code.
     #[serde(skip)]
     unread_exit: Exit,
-    /// What became of each rule, by what it looked at.
+    /// The outcome of each rule, by subject.
     #[serde(skip)]
     sections: Vec<Section>,
-    /// Whether rules that could not be decided are all that keeps it from passing.
+    /// Whether undecided rules are the report's only failure.
     #[serde(skip)]
     only_unproven: bool,
 }
 
-/// A target that could not be read.
+/// An unreadable target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unread {
@@ -73,7 +73,7 @@ pub struct Unread {
     pub error: String,
 }
 
-/// Something that was not looked at.
+/// A missing input.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unlooked {
@@ -85,7 +85,7 @@ pub struct Unlooked {
     /// The images it was missing for, when it was not missing for the whole run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
-    /// The rules that were not decided without it.
+    /// The rules undecided without it.
     pub rules: Vec<&'static str>,
 }
 
@@ -95,31 +95,30 @@ pub struct Unlooked {
 pub struct Summary {
     /// How many rules were looked at.
     pub rules: usize,
-    /// Findings that will be refused.
+    /// Findings with a certain refusal.
     pub errors: usize,
-    /// Findings that may be refused.
+    /// Findings with a possible refusal.
     pub warnings: usize,
-    /// Findings, counted among the warnings, of rules that could not be decided.
+    /// Findings, counted among the warnings, of undecided rules.
     pub not_proven: usize,
-    /// Findings that are waived, which are not counted above.
+    /// Waived findings; the numbers above do not count them.
     pub waived: usize,
     /// Whether everything was decided, and nothing found reaches the asked severity.
     pub passed: bool,
 }
 
-/// What a report comes to in a word.
+/// A report's result in a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing counts against it.
     Passed,
-    /// Nothing but what could not be decided does.
+    /// Only undecided rules keep it from passing.
     NotProven,
-    /// Something does.
+    /// A finding keeps it from passing.
     Failed,
 }
 
 impl Verdict {
-    /// The word.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -130,19 +129,19 @@ impl Verdict {
     }
 }
 
-/// What was found in one thing that was looked at.
+/// The findings about one subject.
 pub struct Part<'a> {
     /// The offer, or an image.
     pub subject: &'a Subject,
     pub name: String,
-    /// What was found, the gravest first.
+    /// The findings, the gravest first.
     pub findings: Vec<&'a Finding>,
-    /// What became of each rule, in the order of the catalogue.
+    /// The outcome of each rule, in the order of the catalogue.
     pub rules: Vec<(&'static Rule, Outcome)>,
 }
 
 impl Part<'_> {
-    /// What is not waived, by its weight: errors, and the rest.
+    /// The findings without a waiver, by their weight: errors, and the rest.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         let count = |wanted: &[Weight]| {
@@ -166,7 +165,7 @@ impl Summary {
 }
 
 impl Report {
-    /// A report over what the rules came to.
+    /// A report over the rules' results.
     #[must_use]
     pub fn new(images: Vec<ImageSummary>, judgement: Judgement, fail_on: Severity) -> Self {
         let Judgement { mut findings, outcomes, sections, gaps, mut gap_images } = judgement;
@@ -222,7 +221,7 @@ impl Report {
         self
     }
 
-    /// What it comes to.
+    /// The verdict over all findings.
     #[must_use]
     pub const fn verdict(&self) -> Verdict {
         match (self.summary.passed, self.only_unproven) {
@@ -232,13 +231,13 @@ impl Report {
         }
     }
 
-    /// The rules that were looked at, in the order of the catalogue.
+    /// The rules of this run, in the order of the catalogue.
     pub fn rules(&self) -> impl Iterator<Item = (&'static Rule, Outcome)> {
         all().filter_map(|rule| Some((rule, *self.outcomes.get(rule.id)?)))
     }
 
-    /// What was looked at, in that order, with what was found in each; what was found elsewhere (in
-    /// a file of waivers, when there is no offer) comes last.
+    /// The subjects, in their order, each with its findings; findings elsewhere (in a file of
+    /// waivers, when there is no offer) come last.
     #[must_use]
     pub fn parts(&self) -> Vec<Part<'_>> {
         let mut parts: Vec<Part<'_>> = self.sections.iter().map(|at| self.part(at)).collect();
@@ -282,7 +281,7 @@ impl Report {
         }
     }
 
-    /// What the shell is told.
+    /// The exit code for the shell.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match (self.unread_exit, self.summary.passed) {
@@ -293,7 +292,7 @@ impl Report {
     }
 }
 
-/// What changed, in words; of one image without what is said of several.
+/// The changes, in words; for one image without the part about several.
 fn changes_text(changes: &ReleaseDiff, form: Form) -> String {
     match changes.images.as_slice() {
         [image] if changes.plans_added.is_empty() && changes.plans_removed.is_empty() => {
@@ -303,7 +302,7 @@ fn changes_text(changes: &ReleaseDiff, form: Form) -> String {
     }
 }
 
-/// What became of rules: a waiver comes after the judgement, and changes what findings mean.
+/// The outcomes of rules: a waiver comes after the judgement, and changes the meaning of findings.
 fn judged(
     findings: &[&Finding],
     outcomes: &BTreeMap<&'static str, Outcome>,
@@ -316,7 +315,7 @@ fn judged(
     all().filter_map(outcome).collect()
 }
 
-/// What a finding means for who reads the report.
+/// The meaning of a finding for the report's reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
     Error,
@@ -350,7 +349,7 @@ fn counted(number: usize, word: &str) -> String {
     if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
-/// A digest that people compare at a glance: the algorithm and twelve characters.
+/// A digest for a glance: the algorithm and twelve characters.
 fn short(digest: &str) -> &str {
     let end = digest.find(':').map_or(12, |colon| colon + 13);
     digest.get(..end).unwrap_or(digest)

@@ -1,4 +1,4 @@
-//! What an image is made of, for pictures of it: its layers by size, and what is in them as a tree
+//! The structure of an image, for pictures of it: its layers by size, and their content as a tree
 //! of tiles.
 //!
 //! Invariant: however many files an image has, the tree has at most [`TILES_MAX`] tiles and names
@@ -17,7 +17,7 @@ use crate::shown::visible;
 /// Most tiles of a picture: more cannot be told apart.
 pub const TILES_MAX: usize = 220;
 
-/// Most tiles that one folder is divided into, before the rest.
+/// Most tiles of one folder, before the rest.
 const PARTS_MAX: usize = 24;
 
 /// Least share of the whole a folder has to have, to be divided: one in so many.
@@ -35,7 +35,7 @@ pub struct Anatomy {
     pub platform: String,
     /// The layers, bottom first.
     pub layers: Vec<LayerPart>,
-    /// What the files come to, when they were read.
+    /// The tree of the files, when they were read.
     pub files: Option<Tile>,
 }
 
@@ -49,20 +49,20 @@ pub struct LayerPart {
     pub uncompressed_bytes: Option<u64>,
     /// How many entries its tar has, when it was read.
     pub entries: Option<usize>,
-    /// The step that made it, when the history says which.
+    /// Its build step, when the history has it.
     pub created_by: Option<String>,
 }
 
-/// A file, a folder, or what is left of a folder.
+/// A file, a folder, or the rest of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tile {
     /// Its name in its folder, fit to be shown.
     pub name: String,
     /// Bytes of all files in it.
     pub bytes: u64,
-    /// How many files that are.
+    /// The number of its files.
     pub files: usize,
-    /// The layer that most of the bytes come from, from 0 at the bottom.
+    /// The layer with most of the bytes, from 0 at the bottom.
     pub layer: usize,
     /// Its parts, the largest first; none when it is not divided.
     pub parts: Vec<Tile>,
@@ -82,7 +82,7 @@ impl Anatomy {
         facts.images.iter().map(of).collect()
     }
 
-    /// What people call it.
+    /// Its common name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.plan.as_deref().unwrap_or(&self.location)
@@ -231,7 +231,7 @@ impl Node {
     }
 }
 
-/// Keeps a part among the largest; what is too small for that goes to the rest.
+/// Keeps a part among the largest; a smaller one goes to the rest.
 fn keep(parts: &mut Vec<Node>, part: Option<Node>, rest: &mut Node) {
     let Some(part) = part.filter(|part| part.bytes > 0) else { return };
     parts.push(part);
@@ -244,7 +244,7 @@ fn keep(parts: &mut Vec<Node>, part: Option<Node>, rest: &mut Node) {
     }
 }
 
-/// What of a path is below a folder.
+/// The part of a path below a folder.
 fn below<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     let rest = path.strip_prefix(folder)?;
     let rest = if folder.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") };
@@ -300,7 +300,7 @@ mod tests {
         let bin = &usr.parts[1];
         assert_eq!((bin.name.as_str(), bin.bytes, bin.layer), ("bin", 250, 1));
         assert_eq!(bin.parts[0].name, "y");
-        // The upper layer's file is what a container sees.
+        // A container sees the upper layer's file.
         assert_eq!((root.parts[1].bytes, root.parts[1].layer), (40, 1));
     }
 

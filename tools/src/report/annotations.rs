@@ -1,7 +1,7 @@
-//! Annotations: lines that agents of CI read from a log and show beside the code. The gravest come
-//! first, because agents keep the first few of each kind and drop the rest without a word.
+//! Annotations: lines for agents of CI to read from a log and show beside the code. The gravest
+//! come first, because agents keep the first few of each kind and drop the rest without a word.
 //!
-//! Invariant: whatever a text holds, it ends neither the line nor the command it stands in.
+//! Invariant: no text ends its line, nor its command.
 
 use std::fmt::Write as _;
 
@@ -71,7 +71,7 @@ pub fn azure(frame: &Frame<'_>) -> String {
     text
 }
 
-/// The findings that are shown, and what is said of the others.
+/// The shown findings, and the line about the others.
 fn chosen<'a>(frame: &Frame<'a>) -> (Vec<&'a Finding>, Option<String>) {
     let standing = frame.report.findings.iter().filter(|finding| finding.waived.is_none());
     let mut all: Vec<&Finding> = standing.collect();
@@ -89,7 +89,7 @@ fn chosen<'a>(frame: &Frame<'a>) -> (Vec<&'a Finding>, Option<String>) {
     (shown.collect(), said)
 }
 
-/// Targets that could not be read come first: nothing else is known of them.
+/// Unreadable targets come first: nothing else is known of them.
 fn unread(frame: &Frame<'_>) -> Vec<String> {
     let unread = frame.report.unread.iter().take(SHOWN_MAX);
     unread
@@ -97,7 +97,7 @@ fn unread(frame: &Frame<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What stands on one line of a list: what is wrong, where in the image, what to do.
+/// One line of a list: the fault, the place in the image, the fix.
 fn message(finding: &Finding) -> String {
     let place = &finding.place;
     let mut text = finding.message.clone();

@@ -1,4 +1,4 @@
-//! The formats of reports, and what each is given.
+//! The formats of reports, and the input of each.
 
 use std::io;
 
@@ -10,11 +10,11 @@ use crate::output::{self, Paint};
 #[derive(Debug, Clone, Copy)]
 pub struct Frame<'a> {
     pub report: &'a Report,
-    /// The command that found it: `offer lint`.
+    /// The report's command: `offer lint`.
     pub command: &'a str,
-    /// What paths are relative to, where a format wants that.
+    /// The base of relative paths, for formats with them.
     pub root: &'a Root,
-    /// The most bytes a text may have whose reader has a limit.
+    /// The most bytes of a text for a reader with a limit.
     pub bytes_max: usize,
 }
 

@@ -1,5 +1,5 @@
-//! One page with everything: verdicts, findings, what is in the images, what they share, what
-//! changed. It loads nothing, runs nothing, and shows texts of strangers as texts.
+//! One page with everything: verdicts, findings, the content of the images, their shared layers,
+//! the changes. It loads nothing, runs nothing, and shows foreign texts as texts.
 //!
 //! Invariant: the policy of the page allows its own style sheet, by hash, and nothing else; every
 //! text goes through `visible` and is escaped by `maud`.
@@ -66,7 +66,7 @@ fn head(frame: &Frame<'_>) -> Markup {
     page_head(&format!("wharf {}: {}", frame.command, frame.report.verdict().as_str()))
 }
 
-/// The head of a page that loads nothing and runs nothing.
+/// The head of a page without any loading or running parts.
 fn page_head(title: &str) -> Markup {
     page_head_with(title, "", "")
 }
@@ -158,7 +158,7 @@ fn images(report: &Report) -> Markup {
     }
 }
 
-/// An ID for a name that may hold anything.
+/// An ID for a name of any characters.
 fn id(kind: &str, name: &str) -> String {
     use std::fmt::Write as _;
     let mut text = kind.to_owned();

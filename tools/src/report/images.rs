@@ -1,4 +1,4 @@
-//! The images of a report: a line for each platform that was looked at.
+//! The images of a report: a line for each verified platform.
 
 use std::collections::BTreeSet;
 
@@ -6,19 +6,19 @@ use serde::Serialize;
 
 use crate::image::facts::{ImageFacts, PlatformImage, Weight};
 
-/// What is known of the bytes of an image.
+/// The proof of an image's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Proof {
     /// Every one is as its digest says, compressed and inflated.
     Proven,
-    /// The same, but for layers that were not inflated.
+    /// The same, except for layers without inflation.
     NotProven,
     /// Some are missing, or others than they should be.
     Damaged,
 }
 
-/// An image that was looked at.
+/// A verified image.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImageSummary {
@@ -33,7 +33,7 @@ pub struct ImageSummary {
     pub layers: usize,
     /// Bytes a registry stores.
     pub stored_bytes: u64,
-    /// Whether every byte is as its digest says, which was proven.
+    /// Whether every byte is proven to fit its digest.
     pub intact: bool,
     /// The same in three words.
     pub proof: Proof,

@@ -1,5 +1,5 @@
 //! `JUnit` XML, for pages of test results: a suite for the offer and one for each image, in each a
-//! case per rule. Names are the same in every run, so that pages can show the history of a rule.
+//! case per rule. Names are the same in every run, for pages with the history of a rule.
 
 use std::fmt::Write as _;
 use std::io;
@@ -30,7 +30,7 @@ pub(super) fn write(frame: &Frame<'_>) -> io::Result<String> {
     let text = results.to_string().map_err(io::Error::other)?;
     // XML 1.0 §2.2 has no place for these two, not even escaped.
     let text = text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
-    // Suites have this attribute, the root has none in the schemas of those who read it.
+    // Suites have this attribute; the readers' schemas have none for the root.
     Ok(text.replacen(&skipped, "", 1))
 }
 
@@ -60,7 +60,7 @@ fn suite(part: &Part<'_>, frame: &Frame<'_>) -> TestSuite {
     suite
 }
 
-/// A rule with errors fails; one that was not decided, or has nothing to decide, is skipped.
+/// A rule with errors fails; an undecided one, and one without a subject, is skipped.
 fn status(
     rule: &Rule,
     outcome: Outcome,

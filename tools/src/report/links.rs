@@ -1,5 +1,5 @@
-//! Where a rule can be read about: the pages the keys of `Rule::source` stand for. The text of
-//! old pages moved; a key whose page is gone leads to the page that took its place.
+//! A rule's page: the pages behind the keys of `Rule::source`. The text of old pages moved; a key
+//! of a removed page leads to its successor.
 
 use crate::rules::Rule;
 
@@ -12,7 +12,7 @@ const AZURE: &str = "https://learn.microsoft.com/azure/";
 /// The manual of Linux.
 const MANUAL: &str = "https://man7.org/linux/man-pages/";
 
-/// What a source begins with, the place, and the page there. The first that fits is taken.
+/// The beginning of a source, the place, and the page there. The first match is taken.
 const PAGES: [(&str, &str, &str); 31] = [
     ("AC-offer-setup", OFFERS, "azure-container-offer-setup"),
     ("AC-offer-listing", OFFERS, "azure-container-offer-listing"),
@@ -67,8 +67,8 @@ const PAGES: [(&str, &str, &str); 31] = [
     ),
 ];
 
-/// The page where a rule can be read about; the plan of such an offer for what is on no page of its
-/// own (inferences, and pages that are gone).
+/// The page about a rule; the planning page of container offers for a rule without one of its own
+/// (inferences, and removed pages).
 pub(super) fn page(rule: &Rule) -> String {
     let known = |key: &str| {
         let found = PAGES.iter().find(|(begin, ..)| key.starts_with(begin));

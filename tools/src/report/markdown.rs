@@ -1,7 +1,7 @@
 //! A summary in Markdown, for the page of a run (`$GITHUB_STEP_SUMMARY`) or a comment.
 //!
-//! Invariant: texts of strangers make no markup, link nobody, call nobody and leave no cell of a
-//! table; the whole is no longer than its reader takes.
+//! Invariant: foreign texts make no markup, no link and no mention, and leave no cell of a table;
+//! the whole is no longer than its reader takes.
 
 use std::fmt::Write as _;
 
@@ -12,10 +12,10 @@ use crate::rules::image::size;
 use crate::rules::{Finding, find};
 use crate::shown::visible;
 
-/// The most bytes that GitHub takes for the summary of a step.
+/// GitHub's most bytes for the summary of a step.
 pub const STEP_SUMMARY_BYTES_MAX: usize = 1024 * 1024;
 
-/// What is left free for the lines after the findings.
+/// The reserve for the lines after the findings.
 const ENDING_BYTES: usize = 16 * 1024;
 
 /// Longest text in a cell, in characters.
@@ -48,7 +48,7 @@ pub(super) fn write(frame: &Frame<'_>) -> String {
         }
     }
     text.push_str(&unlooked(report));
-    // The ending is bounded by the catalogue; this holds whatever it grows to.
+    // The catalogue bounds the ending; this bound holds for any catalogue.
     text.truncate(text.floor_char_boundary(frame.bytes_max));
     text
 }
@@ -159,7 +159,7 @@ fn unlooked(report: &Report) -> String {
     text
 }
 
-/// The text as Markdown that shows it and nothing else, in one line.
+/// The text as inert Markdown, in one line.
 fn inert(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let cut = visible(text);
@@ -170,7 +170,7 @@ fn inert(text: &str) -> String {
             '<' => shown.push_str("&lt;"),
             '>' => shown.push_str("&gt;"),
             '|' => shown.push_str("&#124;"),
-            // Names are looked for after the markup; a mark that is not seen breaks them.
+            // A reader looks for mentions after the markup; an invisible mark breaks them.
             '@' => shown.push_str("@\u{2060}"),
             '\\' | '`' | '*' | '_' | '{' | '}' | '[' | ']' | '(' | ')' | '#' | '!' | '~' | ':'
             | '$' => shown.extend(['\\', c]),

@@ -5,10 +5,10 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::rules::Finding;
 
-/// Variables in which CI says where the repository is checked out.
+/// CI's variables with the folder of the repository.
 const ROOT_VARIABLES: [&str; 2] = ["GITHUB_WORKSPACE", "BUILD_SOURCESDIRECTORY"];
 
-/// The folder that paths in reports are relative to.
+/// The base folder of paths in reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Root {
     /// Where the program was started.
@@ -18,8 +18,8 @@ pub struct Root {
 }
 
 impl Root {
-    /// The repository around the folder `start`: what CI says it is, when `start` is in there, else
-    /// the nearest folder with `.git`, else `start` itself.
+    /// The repository around the folder `start`: CI's folder, when `start` is in there, else the
+    /// nearest folder with `.git`, else `start` itself.
     #[must_use]
     pub fn around(start: &Path, variable: impl Fn(&str) -> Option<String>) -> Self {
         let start = start.canonicalize().unwrap_or_else(|_| start.to_owned());

@@ -1,8 +1,8 @@
 //! SARIF 2.1.0, for pages of code scanning.
 //!
-//! Every result is something found. SARIF has results for rules that do not apply, too, but pages
-//! show each result as an alert, whatever its kind; what became of the other rules is in the
-//! properties of the run, and what was not looked at among its notifications.
+//! Every result is a finding. SARIF has results for inapplicable rules, too, but pages show each
+//! result as an alert, of any kind; the outcomes of the other rules are in the properties of the
+//! run, and the missing inputs among its notifications.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -97,8 +97,8 @@ fn descriptor(rule: &Rule) -> Value {
     })
 }
 
-/// A result without a line is about an image, which is no file of a repository: its first line is
-/// given, because pages show only results with a place.
+/// A result without a line is about an image, no file of a repository: its first line is given,
+/// because pages show only results with a place.
 fn result(
     finding: &Finding,
     frame: &Frame<'_>,
@@ -106,7 +106,7 @@ fn result(
     seen: &mut BTreeMap<String, usize>,
 ) -> Value {
     let place = &finding.place;
-    // SARIF 2.1.0 §3.27.9 and §3.27.10: what was not decided is `open`, and has no level.
+    // SARIF 2.1.0 §3.27.9 and §3.27.10: an undecided result is `open`, and has no level.
     let (kind, level) =
         if finding.not_proven { ("open", "none") } else { ("fail", finding.severity.as_str()) };
     let (line, column) = (place.line.unwrap_or(1), place.column.unwrap_or(1));
@@ -130,7 +130,7 @@ fn result(
             },
             "logicalLocations": logical(finding),
         }],
-        // The first is what GitHub tells alerts apart by.
+        // GitHub tells alerts apart by the first.
         "partialFingerprints": {
             "primaryLocationLineHash": fingerprint,
             "wharf/v2": fingerprint,
@@ -149,7 +149,7 @@ fn result(
     result
 }
 
-/// Who took it over wrote that into a file, not into the source (SARIF 2.1.0 §3.35).
+/// The waiver is in a file, not in the source (SARIF 2.1.0 §3.35).
 fn suppressions(finding: &Finding) -> Value {
     let suppression = finding.waived.iter().map(|waived| {
         json!({
@@ -161,7 +161,7 @@ fn suppressions(finding: &Finding) -> Value {
     suppression.collect()
 }
 
-/// A path that leads out of the repository is relative to nothing.
+/// A path out of the repository has no base.
 fn artifact(path: &str) -> Value {
     if path.starts_with('/') {
         return json!({ "uri": format!("file://{}", uri(path)) });
@@ -194,8 +194,8 @@ fn logical(finding: &Finding) -> Vec<Value> {
     places
 }
 
-/// What stays the same while the fault does: the rule, the place by names instead of numbers, and
-/// the message without digests, which change with every build. The same again is counted.
+/// The constant part of a fault: the rule, the place by names instead of numbers, and the message
+/// without digests, for digests change with every build. The same again is counted.
 fn fingerprint(finding: &Finding, seen: &mut BTreeMap<String, usize>) -> String {
     let place = &finding.place;
     let key = place.key.as_deref().unwrap_or_default();
@@ -226,7 +226,7 @@ fn fingerprint(finding: &Finding, seen: &mut BTreeMap<String, usize>) -> String 
     format!("{text}:{number}")
 }
 
-/// The text without what stands behind the name of an algorithm.
+/// The text without the characters behind the name of an algorithm.
 fn without_digests(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! The report for people: what was looked at, what was found and where, what that comes to, and
-//! what was not looked at.
+//! The report for people: the subjects, the findings with their places, the verdict, and the
+//! missing inputs.
 //!
 //! Invariant: texts of strangers go through [`visible`], and no line begins with one an agent
 //! of CI would take for a command.
@@ -30,7 +30,7 @@ impl Report {
             if !alone {
                 let _ = writeln!(text, "{}\n", heading(part, paint));
             }
-            // What one rule says of one place is said at once, with the place below it.
+            // One rule's findings at one place are printed at once, with the place below them.
             for same in part.findings.chunk_by(|one, next| is_same_place(one, next)) {
                 text.push_str(&findings_text(same, paint));
                 text.push('\n');
@@ -82,7 +82,7 @@ impl Report {
                 Proof::NotProven => (Style::Warning, "not proven"),
                 Proof::Damaged => (Style::Error, "NO"),
             };
-            // A terminal is for looking; what is to be copied is in files and pipes.
+            // A terminal is for looking; files and pipes have texts to copy.
             let name = |text: &str| if paint.is_narrow() { short(text) } else { text }.to_owned();
             table.styled_row([
                 (Style::Plain, image.plan.clone().unwrap_or_else(|| image.location.clone())),
@@ -97,7 +97,7 @@ impl Report {
     }
 }
 
-/// The name of a part, and what was found in it.
+/// The name of a part, and its numbers of findings.
 fn heading(part: &Part<'_>, paint: Paint) -> String {
     let (errors, warnings) = part.counts();
     let counts = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
@@ -113,8 +113,8 @@ fn is_same_place(one: &Finding, other: &Finding) -> bool {
         && one.fix == other.fix
 }
 
-/// `file:line:column: severity[ID]: what` of each, the line with the place marked, where in the
-/// image, and what to do.
+/// `file:line:column: severity[ID]: what` of each, the line with the place marked, the place in the
+/// image, and the fix.
 fn findings_text(findings: &[&Finding], paint: Paint) -> String {
     let mut text = String::new();
     for finding in findings {
@@ -157,7 +157,7 @@ fn below(finding: &Finding, paint: Paint) -> String {
     text
 }
 
-/// What is said of a finding below its line, by name.
+/// The lines below a finding's line, by name.
 fn details(finding: &Finding) -> Vec<(&'static str, String)> {
     let place = &finding.place;
     let mut details = Vec::new();
@@ -187,7 +187,7 @@ fn details(finding: &Finding) -> Vec<(&'static str, String)> {
 /// The place as programs and editors read it: `file:line:column`.
 fn at(place: &Place) -> String {
     let mut at = visible(&place.file.display().to_string());
-    // GitHub takes a line that begins like this for a command.
+    // GitHub takes a line with this beginning for a command.
     if at.trim_start().starts_with("::") {
         at.insert_str(0, "./");
     }

@@ -1,4 +1,4 @@
-//! What changed since another release.
+//! The changes since another release.
 
 use maud::{Markup, html};
 
@@ -132,7 +132,7 @@ fn files(diff: &FilesDiff) -> Markup {
     }
 }
 
-/// A row: what, before, after.
+/// A row: the subject, its value before, its value after.
 type Row = (String, Option<String>, Option<String>);
 
 fn table<T>(title: &str, list: &Listed<T>, row: impl Fn(&T) -> Row) -> Markup {

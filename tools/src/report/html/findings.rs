@@ -1,4 +1,4 @@
-//! Findings, by what they are about.
+//! Findings, by subject.
 
 use maud::{Markup, html};
 
@@ -121,7 +121,7 @@ fn details(finding: &Finding) -> Vec<(&'static str, String)> {
     details
 }
 
-/// What was not looked at, and what became of every rule.
+/// The missing inputs, and the outcome of every rule.
 pub(super) fn ending(report: &Report) -> Markup {
     html! {
         section #unlooked {

@@ -1,5 +1,5 @@
-//! What plans share and what it costs to push them, as one page: a bar for each push, who shares how
-//! much with whom, and a picture of all layers in which the shared ones have colours.
+//! The layers shared by plans and the cost of a push, as one page: a bar for each push, the shared
+//! bytes of each pair, and a picture of all layers with colours for the shared ones.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ const TILES_MAX: usize = 40;
 /// How many shared layers are listed.
 const LAYERS_MAX: usize = 100;
 
-/// The colour of what one plan has alone; shared layers have the others.
+/// The colour of one plan's own layers; shared layers have the others.
 const ALONE: usize = COLOURS - 1;
 
 /// The whole page.
@@ -110,7 +110,7 @@ fn push(name: &str, cost: &Cost, most: u64) -> Markup {
     let mut drawn = Vec::new();
     for (class, bytes) in parts {
         let width = as_float(bytes) / as_float(most) * 1000.0;
-        // Whatever is not nothing is seen.
+        // A bar of any bytes is visible.
         let width = if bytes > 0 { width.max(3.0) } else { 0.0 };
         drawn.push((class, bytes, at, width));
         at += width;
@@ -289,7 +289,7 @@ mod tests {
         assert!(!page.contains("<script") && !page.contains('\u{202e}'), "{page}");
         assert!(!page.contains("src=") && !page.contains("http-equiv=\"refresh"), "{page}");
         assert!(page.contains("default-src 'none'"), "{page}");
-        // The shared layer has one colour in both plans, what one has alone is grey.
+        // The shared layer has one colour in both plans, a plan's own layer is grey.
         assert_eq!(page.matches("class=\"tile l0\"").count(), 3, "{page}");
         assert!(page.contains("9.0 MiB mounted") && page.contains("9.0 MiB sent"), "{page}");
     }

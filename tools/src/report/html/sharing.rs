@@ -1,4 +1,4 @@
-//! What plans share: layers that several of them have are stored and pulled once.
+//! The layers shared by plans: a common layer is stored and pulled once.
 
 use std::collections::BTreeMap;
 

@@ -35,7 +35,7 @@ fn descriptor(seed: usize, size: u64) -> Descriptor {
     Descriptor::new(MediaType::OCI_LAYER_GZIP, digest, size)
 }
 
-/// An image of three layers, of which the first is everybody's.
+/// An image of three layers; the first is common to all.
 fn facts(name: &str, seed: usize, with: &str) -> ImageFacts {
     let mut layers = Vec::new();
     for (layer, folders) in FOLDERS.chunks(5).enumerate() {

@@ -1,5 +1,5 @@
-//! A tree of tiles as a picture: rectangles as large as what they stand for, each folder around what
-//! is in it, as square as they can be (the squarified treemap of Bruls, Huizing and van Wijk).
+//! A tree of tiles as a picture: rectangles in proportion to the bytes, each folder around its
+//! content, as square as they can be (the squarified treemap of Bruls, Huizing and van Wijk).
 
 use maud::{Markup, html};
 
@@ -10,11 +10,11 @@ use crate::rules::image::size;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 520.0;
 
-/// Room for the name of a folder above what is in it, and the frame around that.
+/// Room for the name of a folder above its content, and the frame around it.
 const HEAD: f64 = 16.0;
 const FRAME: f64 = 2.0;
 
-/// Least tile that is divided further, and least that has a name in it.
+/// Least divided tile, and least tile with a name in it.
 const DIVIDED: (f64, f64) = (46.0, 40.0);
 const NAMED: (f64, f64) = (34.0, 14.0);
 
@@ -32,10 +32,10 @@ struct Frame {
     height: f64,
 }
 
-/// Says what a tile is, given its path.
+/// The description of a tile by its path.
 type Describe<'a> = dyn Fn(&Tile, &str) -> String + 'a;
 
-/// Files, with the layer that most of each come from.
+/// Files, with the layer of most of each one's bytes.
 pub(super) fn draw(root: &Tile, title: &str) -> Markup {
     draw_named(root, title, &|part, path| {
         let files =
@@ -44,7 +44,7 @@ pub(super) fn draw(root: &Tile, title: &str) -> Markup {
     })
 }
 
-/// Anything else that has sizes.
+/// Any other sizes.
 pub(super) fn draw_named(root: &Tile, title: &str, describe: &Describe<'_>) -> Markup {
     let mut tiles = Vec::new();
     let whole = Frame { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
@@ -117,8 +117,8 @@ fn label(name: &str, width: f64) -> Option<String> {
     Some(format!("{kept}…")).filter(|_| room > 3)
 }
 
-/// Rectangles in a frame with areas in proportion to sizes, which fall. Rows are laid along the
-/// shorter side, each as long as that makes its worst rectangle squarer.
+/// Rectangles in a frame with areas in proportion to falling sizes. Rows are laid along the shorter
+/// side, each extended while its worst rectangle becomes squarer.
 fn squarify(sizes: &[f64], frame: Frame) -> Vec<Frame> {
     let total: f64 = sizes.iter().sum();
     let mut placed = Vec::with_capacity(sizes.len());
@@ -153,7 +153,7 @@ fn worst(areas: &[f64], count: usize, side: f64) -> f64 {
     (square * most / sum).max(sum / (square * least.max(f64::MIN_POSITIVE)))
 }
 
-/// Lays a row along the shorter side; returns what is left.
+/// Lays a row along the shorter side; returns the rest of the frame.
 fn lay(row: &[f64], left: Frame, placed: &mut Vec<Frame>) -> Frame {
     let sum: f64 = row.iter().sum();
     let is_wide = left.width >= left.height;

@@ -1,5 +1,5 @@
-//! The verdict for each thing that was looked at and each group of rules, as a table of signs. A
-//! sign is told by its form, its word and its colour.
+//! The verdict for each subject and each group of rules, as a table of signs. A sign is told by its
+//! form, its word and its colour.
 
 use maud::{Markup, html};
 
