@@ -1,5 +1,5 @@
-//! A Helm chart as it lies in a folder: what it says of itself, its values, its templates and its
-//! subcharts, each with the places of what matters. `helm` alone runs a program, and only when asked.
+//! A Helm chart as it lies in a folder: its metadata, its values, its templates and its subcharts,
+//! each with the places for messages. `helm` alone runs a program, and only when asked.
 //!
 //! Invariant: a chart is of bounded size and depth, and no file of it came from outside its folder.
 
@@ -23,25 +23,23 @@ use self::metadata::Metadata;
 use self::yaml::YamlFault;
 use crate::yaml::Node;
 
-/// What the files of a chart are called.
+/// The names of a chart's files.
 pub const CHART_FILE: &str = "Chart.yaml";
-/// Its values.
 pub const VALUES_FILE: &str = "values.yaml";
-/// What its values must be.
+/// The schema of its values.
 pub const SCHEMA_FILE: &str = "values.schema.json";
 
-/// A chart.
 #[derive(Debug, Clone)]
 pub struct Chart {
     /// Its folder, as it is found from where the user is.
     pub folder: PathBuf,
     /// Every file Helm would take, in the order of their paths.
     pub files: Vec<ChartFile>,
-    /// Links that lead out of the folder, in a circle, or nowhere; what they lead to was not read.
+    /// Links out of the folder, in a circle, or to nothing; their targets were not read.
     pub astray: Vec<String>,
-    /// What `Chart.yaml` says.
+    /// The content of `Chart.yaml`.
     pub metadata: Result<Metadata, YamlFault>,
-    /// What `values.yaml` says; nothing when there is none.
+    /// The content of `values.yaml`; none without the file.
     pub values: Result<Option<Node>, YamlFault>,
     /// The charts below `charts/`, however deep, by their folders.
     pub subcharts: Vec<Subchart>,
@@ -52,9 +50,9 @@ pub struct Chart {
 pub struct Subchart {
     /// Its folder below the chart: `charts/redis`.
     pub path: String,
-    /// What its `Chart.yaml` says.
+    /// The content of its `Chart.yaml`.
     pub metadata: Result<Metadata, YamlFault>,
-    /// What its `values.yaml` says.
+    /// The content of its `values.yaml`.
     pub values: Result<Option<Node>, YamlFault>,
 }
 
@@ -99,12 +97,12 @@ impl Chart {
         self.files.iter().filter(|file| is_template(&file.path))
     }
 
-    /// Those of them that make objects, or help to. What `NOTES.txt` says is shown, and never runs.
+    /// The templates with objects, and their helpers. `NOTES.txt` is shown, and never runs.
     pub fn active_templates(&self) -> impl Iterator<Item = &ChartFile> {
         self.templates().filter(|file| !file.path.ends_with("/NOTES.txt"))
     }
 
-    /// What stands under `global.azure.images`, in the order of the file.
+    /// The images under `global.azure.images`, in the order of the file.
     #[must_use]
     pub fn images(&self) -> Vec<ChartImage> {
         self.values.as_ref().ok().and_then(Option::as_ref).map(images::read).unwrap_or_default()

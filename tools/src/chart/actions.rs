@@ -1,13 +1,12 @@
-//! What of a template stands between `{{` and `}}`, and the words in it. Not a parser of the language:
-//! enough to see which values and which texts an image is made of.
+//! The parts of a template between `{{` and `}}`, and the words in them. Not a parser of the
+//! language: enough to see the values and texts behind an image.
 
 use std::ops::Range;
 
-/// An action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Action<'a> {
     pub(super) range: Range<usize>,
-    /// Without them, and without the dashes that take blanks away.
+    /// Without the braces, and without the dashes for trimming blanks.
     pub(super) body: &'a str,
 }
 
@@ -16,13 +15,13 @@ pub(super) struct Action<'a> {
 pub(super) enum Token<'a> {
     /// A name, a number, a path: `include`, `.Values.a`, `$x`.
     Word(&'a str),
-    /// What stands in quotes.
+    /// A text in quotes.
     Text(&'a str),
     /// `|`, `(`, `)`, `,`, `=` and the like.
     Mark(char),
 }
 
-/// The actions of a text, in their order. One that does not end is left out; Helm says so better.
+/// The actions of a text, in their order. An unclosed one is left out; Helm has a better message.
 pub(super) fn actions(text: &str) -> Vec<Action<'_>> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -120,7 +119,7 @@ pub(super) fn without_comments(text: &str) -> String {
     bare
 }
 
-/// The templates with names: their names and what they hold, with the place of that in the text.
+/// The named templates: their names and bodies, with the body's place in the text.
 pub(super) fn defines(text: &str) -> Vec<(String, Range<usize>)> {
     let mut found = Vec::new();
     let mut open: Vec<Option<(String, usize)>> = Vec::new();

@@ -1,5 +1,5 @@
-//! The files of a chart, read from its folder within bounds. A link counts as what it leads to when that
-//! is a file or a folder of the chart; whatever leads out of it is named and not read.
+//! The files of a chart, read from its folder within bounds. A link counts as its target when the
+//! target is a file or a folder of the chart; a link out of the chart is named and not read.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,7 @@ pub enum ChartError {
     /// There is nothing.
     #[error("there is no folder {}", .0.display())]
     Missing(PathBuf),
-    /// It is a packed chart, or something else.
+    /// It is a packed chart, or no folder.
     #[error("{} is no folder; the packaging tool takes an unpacked chart", .0.display())]
     NotAFolder(PathBuf),
     /// It has no `Chart.yaml`.
@@ -40,7 +40,7 @@ pub enum ChartError {
     #[error("{}:{line}: Helm does not take this pattern", path.display())]
     Pattern {
         path: PathBuf,
-        /// Which line, from 1.
+        /// The line's number, from 1.
         line: usize,
     },
     /// A name is not UTF-8.
@@ -57,7 +57,7 @@ pub struct ChartFile {
 }
 
 impl ChartFile {
-    /// What it holds, when that is UTF-8; a byte order mark is no part of it.
+    /// Its text, when it is UTF-8; a byte order mark is no part of it.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         let text = std::str::from_utf8(&self.bytes).ok()?;
@@ -65,7 +65,7 @@ impl ChartFile {
     }
 }
 
-/// What lies in the folder of a chart.
+/// The content of a chart's folder.
 pub(super) struct Found {
     pub(super) files: Vec<ChartFile>,
     pub(super) astray: Vec<String>,
@@ -126,7 +126,7 @@ struct Walk<'a> {
     astray: Vec<String>,
     size: u64,
     folders: usize,
-    /// Where the links lead that are being followed.
+    /// The targets of the links on the present path.
     links: Vec<PathBuf>,
 }
 
@@ -163,7 +163,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A link to a file or a folder of the chart is that once more; one that leads in a circle is not.
+    /// A link to a file or a folder of the chart repeats it; a link in a circle does not.
     fn link(&mut self, path: String, depth: usize) -> Result<(), ChartError> {
         let from = self.folder.join(&path);
         let inside = from.canonicalize().ok().filter(|at| at.starts_with(&self.real));

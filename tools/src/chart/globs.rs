@@ -1,14 +1,14 @@
-//! Patterns of file names as Go's `filepath.Match` reads them, which Helm ignores files by.
+//! Patterns of file names in Go's form (`filepath.Match`), for Helm's ignored files.
 
-/// Whether a whole name fits a pattern: `*` and `?` stop at `/`, `[a-z]` is a class, `\` takes the next
-/// letter as it is. A pattern that is not closed fits nothing.
+/// Whether a whole name fits a pattern: `*` and `?` stop at `/`, `[a-z]` is a class, `\` takes the
+/// next letter as it is. An unclosed pattern fits nothing.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), name.chars().collect());
     fits_from(&pattern, &name)
 }
 
-/// With one place to come back to, so that no pattern takes more than the product of both lengths.
+/// With one place to come back to, so no pattern takes more than the product of both lengths.
 fn fits_from(pattern: &[char], name: &[char]) -> bool {
     let (mut at, mut of) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -1,8 +1,8 @@
-//! `helm template` over a private copy of a chart: what a customer's cluster would get with the values
-//! as they stand.
+//! `helm template` over a private copy of a chart: the manifests for a customer's cluster with the
+//! values as they stand.
 //!
-//! Invariant: Helm sees the files that were read and nothing else of this user: no configuration, no
-//! plugins, no cluster, no login. It ends within its time, and so does whatever it started.
+//! Invariant: Helm sees the chart's files and nothing else of this user: no configuration, no
+//! plugins, no cluster, no login. Helm and its children end within the time limit.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -26,25 +26,24 @@ const PROGRAM: &str = "helm";
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Most it may write.
 pub const OUTPUT_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Most of what it says about a fault.
+/// Most of its message about a fault.
 const WORDS_BYTES_MAX: u64 = 64 * 1024;
-/// The version of Kubernetes that charts are rendered for, where theirs takes it. AKS has newer and
-/// older ones; Helm would otherwise take the one it was made with.
+/// The version of Kubernetes for rendering, where the chart takes it. AKS has newer and older ones;
+/// Helm would otherwise take the one it was made with.
 pub const KUBERNETES_VERSION: &str = "1.32.0";
-/// Those that are tried where a chart does not take that one, in this order.
+/// Further versions for a chart against the first, in this order.
 const OTHER_VERSIONS: [&str; 10] = [
     "1.33.0", "1.34.0", "1.35.0", "1.31.0", "1.30.0", "1.29.0", "1.28.0", "1.27.0", "1.26.0",
     "1.25.0",
 ];
-/// What stands for a value a customer gives.
+/// The stand-in for a customer's value.
 const PLACEHOLDER: &str = "placeholder";
 /// How Helm says a chart does not take a version.
 const NOT_THIS_VERSION: &str = "which is incompatible with Kubernetes";
 
-/// What became of a chart.
+/// Helm's result for a chart.
 #[derive(Debug, Clone)]
 pub enum Rendering {
-    /// It renders.
     Done(Rendered),
     /// Helm refuses it.
     Refused(Refusal),
@@ -76,9 +75,9 @@ pub fn find(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     found.find(|path| path.is_file())
 }
 
-/// Renders a chart as it would be installed into this namespace. Where it is refused as it stands, a
-/// customer may have to give something: then it is rendered with a word for each of these settings, and
-/// refused when that is refused too.
+/// Renders a chart as it would be installed into this namespace. After a refusal a customer may
+/// have to give a setting: then it is rendered with a word for each of these settings, and refused
+/// after a second refusal.
 #[must_use]
 pub fn render(
     helm: &Path,
@@ -186,14 +185,14 @@ fn run(
     std::thread::spawn(move || {
         let words = std::thread::spawn(move || taken(words, WORDS_BYTES_MAX));
         let out = taken(out, OUTPUT_BYTES_MAX + 1);
-        // Who writes on and on is told so by a closed pipe.
+        // A closed pipe stops an endless writer.
         let status = child.wait();
         let words = words.join().unwrap_or_default();
         let words = String::from_utf8_lossy(&words).into_owned();
         done.send(status.map(|status| Ended { status, out, words }))
     });
     let ended = ended.recv_timeout(patience);
-    // Also what it left behind goes.
+    // Its leftover children end too.
     let _ = kill_process_group(group, Signal::KILL);
     match ended {
         Ok(ended) => ended.map_err(|error| error.to_string()),
@@ -204,26 +203,26 @@ fn run(
 fn taken(pipe: Option<impl io::Read>, most: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Some(pipe) = pipe {
-        // What was read before a failure is all there is to show.
+        // The bytes before a failure are all there is to show.
         let _ = pipe.take(most).read_to_end(&mut bytes);
     }
     bytes
 }
 
-/// A name that nobody else has.
+/// An unused name.
 fn private_path() -> PathBuf {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     std::env::temp_dir().join(format!("wharf-chart-{}-{number}", std::process::id()))
 }
 
-/// The folder is made by this call alone, so that nobody put links into it before.
+/// This call alone makes the folder, so it holds no foreign links.
 fn copy(chart: &Chart, place: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     fs::DirBuilder::new().mode(0o700).create(place)?;
     fs::create_dir(place.join("home"))?;
     for file in &chart.files {
-        // Helm would ignore anew, and by the same rules; what it would ignore is not here.
+        // Helm would ignore anew, and by the same rules; its ignored files are not here.
         if file.path == ".helmignore" {
             continue;
         }
@@ -236,7 +235,7 @@ fn copy(chart: &Chart, place: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What Helm says, with the innermost file of the chart it names.
+/// Helm's message, with the innermost file of the chart in it.
 fn refusal(words: &str, chart: &str) -> Refusal {
     let errors = words.split("Error: ").last().unwrap_or(words).trim();
     let mut message =

@@ -1,9 +1,9 @@
-//! `.helmignore`: what of a folder does not belong to the chart. Read as Helm 3 reads it, whose rules
-//! look like Git's and are not: `**` is an error, and what a `!` does not fit is ignored.
+//! `.helmignore`: the files of a folder outside the chart. Read as Helm 3 reads it; its rules look
+//! like Git's and are not: `**` is an error, and a file against a `!` is ignored.
 
 use super::globs;
 
-/// Most lines that are read.
+/// Most lines of the file.
 const RULES_MAX: usize = 1_000;
 
 /// The rules of a `.helmignore`.
@@ -22,7 +22,7 @@ struct IgnoreRule {
 }
 
 impl Ignored {
-    /// Reads them; the line, from 1, that Helm refuses is an error.
+    /// Reads them; the line, from 1, of Helm's refusal is an error.
     pub(super) fn read(text: &str) -> Result<Self, usize> {
         // Helm adds this one itself.
         let own = IgnoreRule::read("templates/.?*");

@@ -1,9 +1,9 @@
-//! The images of a chart: what stands under `global.azure.images` of its values, which is where
-//! Microsoft's packaging tool looks for them (AC-technical-assets-kubernetes).
+//! The images of a chart: the entries under `global.azure.images` of its values, where Microsoft's
+//! packaging tool looks for them (AC-technical-assets-kubernetes).
 
 use crate::yaml::{Node, Spot, Value};
 
-/// The keys that lead to the images.
+/// The keys of the images' mapping.
 pub const IMAGES: [&str; 3] = ["global", "azure", "images"];
 
 /// An image under `global.azure.images`.
@@ -20,7 +20,7 @@ pub struct ChartImage {
     pub tag: Option<String>,
 }
 
-/// Whether a variable of a container may hold an image: by its name, and by what it holds.
+/// Whether a variable of a container may hold an image: by its name, and by its value.
 #[must_use]
 pub fn is_image_variable(name: &str, value: &str) -> bool {
     let other = ["POLICY", "SIZE", "SECRET", "SECRETS"];

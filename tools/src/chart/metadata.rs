@@ -1,10 +1,10 @@
-//! What `Chart.yaml` says of a chart.
+//! The metadata of a chart in `Chart.yaml`.
 
 use super::ChartFile;
 use super::yaml::{self, YamlFault};
 use crate::yaml::{Node, Spot, Value};
 
-/// What `Chart.yaml` says. What is missing or of another kind is none; rules say so.
+/// The content of `Chart.yaml`. A missing value, or one of another kind, is none; rules report it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// `v2` for Helm 3.
@@ -13,7 +13,7 @@ pub struct Metadata {
     pub version: Option<Word>,
     /// `application`, or `library`.
     pub kind: Option<Word>,
-    /// Which versions of Kubernetes it takes.
+    /// Its range of versions of Kubernetes.
     pub kube_version: Option<Word>,
     /// The charts it needs.
     pub dependencies: Vec<Dependency>,
@@ -26,11 +26,11 @@ pub struct Word {
     pub spot: Spot,
 }
 
-/// A chart that another one needs.
+/// A chart needed by another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependency {
     pub name: String,
-    /// Where it would come from; nothing for one that lies in `charts`.
+    /// Its source; none for one in `charts`.
     pub repository: Option<String>,
     pub spot: Spot,
 }

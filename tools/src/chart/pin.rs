@@ -1,8 +1,8 @@
 //! Writes where an image is, by digest, into the values of a chart: at its place under
 //! `global.azure.images`, and nothing else.
 //!
-//! Invariant: every byte outside of these values stays, and the values read as before but for them;
-//! `yaml_edit` proves that for each.
+//! Invariant: every byte outside of these values stays, and the other values read as before;
+//! `yaml_edit` proves it for each.
 
 use super::images::IMAGES;
 use super::yaml;
@@ -38,7 +38,7 @@ pub enum PinError {
              values"
     )]
     NoMapping { line: usize, path: String, found: &'static str },
-    /// What stands there is shared with other places.
+    /// The value is shared with other places.
     #[error(
         "line {line}: `{path}` is an anchor or an alias, and writing it would change other places; \
              write the value in both places"

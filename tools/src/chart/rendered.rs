@@ -1,4 +1,4 @@
-//! What a chart renders to: its workloads with their pods, and other places that name images.
+//! The rendered manifests of a chart: its workloads with their pods, and other places with images.
 
 use super::images::is_image_variable;
 use super::yaml;
@@ -6,10 +6,10 @@ use crate::yaml::Node;
 
 /// Most objects of one chart.
 const OBJECTS_MAX: usize = 10_000;
-/// How deep an object of a kind that is not known is searched for images.
+/// How deep an object of an unknown kind is searched for images.
 const SEARCH_DEPTH_MAX: usize = 40;
 
-/// What a chart renders to.
+/// The rendered manifests of a chart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rendered {
     pub workloads: Vec<Workload>,
@@ -19,7 +19,7 @@ pub struct Rendered {
     pub objects: usize,
 }
 
-/// Something that makes pods.
+/// A workload with pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Workload {
     /// The template, by its path in the chart.
@@ -29,13 +29,12 @@ pub struct Workload {
     pub name: String,
     /// The labels of its pods.
     pub labels: Vec<(String, String)>,
-    /// Its containers, also those that only begin or debug.
+    /// Its containers, also the init and ephemeral ones.
     pub containers: Vec<Container>,
-    /// On which nodes it runs, by their labels: each with the values it takes.
+    /// Its nodes, by their labels: each with the accepted values.
     pub nodes: Vec<(String, Vec<String>)>,
 }
 
-/// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
     pub name: String,
@@ -44,11 +43,11 @@ pub struct Container {
     pub has_cpu_request: bool,
     /// Whether it runs as long as its pod.
     pub is_main: bool,
-    /// What it runs, in one line.
+    /// Its command, in one line.
     pub command: String,
 }
 
-/// An image that stands elsewhere.
+/// An image outside of containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LooseImage {
     /// The template, by its path in the chart.
@@ -61,14 +60,14 @@ pub struct LooseImage {
 }
 
 impl Workload {
-    /// `Deployment web`.
+    /// The kind and name, as `Deployment web`.
     #[must_use]
     pub fn shown(&self) -> String {
         format!("{} {}", self.kind, self.name)
     }
 }
 
-/// Reads what `helm template` writes for the chart of this name.
+/// Reads the output of `helm template` for the chart of this name.
 pub fn read(text: &str, chart: &str) -> Result<Rendered, String> {
     let mut rendered = Rendered::default();
     for piece in pieces(text) {
@@ -127,7 +126,7 @@ impl Rendered {
         }
     }
 
-    /// What operators are told to start.
+    /// The images for operators to start.
     fn variables(&mut self, workload: &Workload, pod: &Node) {
         for container in containers(pod).map(|(container, _)| container) {
             for variable in container.get("env").map(Node::items).unwrap_or_default() {
@@ -149,7 +148,7 @@ impl Rendered {
         }
     }
 
-    /// Keys `image` of an object whose kind is not known here.
+    /// Keys `image` of an object of an unknown kind.
     fn search(&mut self, template: &str, object: &str, node: &Node, depth: usize) {
         if depth > SEARCH_DEPTH_MAX {
             return;
@@ -216,7 +215,7 @@ fn workload(template: &str, (kind, name): (String, String), pod: &Node) -> Workl
     }
 }
 
-/// The containers of a pod, each with whether it is one of those that stay.
+/// The containers of a pod, each with whether it is a lasting one.
 fn containers(pod: &Node) -> impl Iterator<Item = (&Node, bool)> {
     ["initContainers", "containers", "ephemeralContainers"].into_iter().flat_map(move |key| {
         let items = pod.find(&["spec", key]).map(Node::items).unwrap_or_default();
@@ -230,7 +229,7 @@ fn command(container: &Node) -> String {
     words.join(" ")
 }
 
-/// What a pod asks of its node: selectors, and what it requires by affinity with `In`.
+/// A pod's demands on its node: selectors, and required affinity with `In`.
 fn nodes(pod: &Node) -> Vec<(String, Vec<String>)> {
     let selector = pod.find(&["spec", "nodeSelector"]).map(Node::entries).unwrap_or_default();
     let mut nodes: Vec<(String, Vec<String>)> = selector

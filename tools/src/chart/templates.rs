@@ -1,5 +1,5 @@
-//! The images that templates name, as they are written: which of them come from `global.azure.images`,
-//! and which are written out or come from elsewhere. What they come to is for `rendered`.
+//! The images in templates, as written: the ones from `global.azure.images`, literal ones, and ones
+//! from elsewhere. Their rendered form is for `rendered`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -14,41 +14,40 @@ use crate::yaml::Spot;
 mod calls;
 mod lines;
 
-/// Most findings of one chart; who has more has one cause.
+/// Most findings of one chart; more of them have one cause.
 const USES_MAX: usize = 200;
 /// How deep named templates may include one another here.
 const DEPTH_MAX: usize = 12;
 
-/// An image of a template that is not one of `global.azure.images`.
+/// An image of a template from outside `global.azure.images`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stray {
     /// The file, by its path in the chart.
     pub file: String,
     pub spot: Spot,
     pub what: What,
-    /// How sure it is that an image is made of it.
+    /// The certainty of an image made of it.
     pub certainty: Certainty,
 }
 
-/// How sure it is that an image is made of something; the surest first.
+/// The certainty of an image behind a word; the surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
     /// The whole image of a container is written out.
     Whole,
-    /// It is a part of the image of a container, where that part of the template is used.
+    /// It is a part of the image of a container, where the part of the template is used.
     Part,
-    /// It is given to a function, or taken when something else is not there.
+    /// It is an argument of a function, or a default for a missing value.
     Maybe,
     /// It looks like an image, in a text or in a variable.
     Suspected,
 }
 
-/// What an image is made of instead.
+/// The source of an image instead.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// A text of the template.
     Literal(String),
-    /// Another value.
     Elsewhere(String),
 }
 
@@ -80,7 +79,7 @@ pub fn strays(chart: &Chart) -> Vec<Stray> {
     found
 }
 
-/// Which names under `global.azure.images` templates use: a name that is not among them is not used.
+/// Whether a template uses this name of `global.azure.images`.
 #[must_use]
 pub fn uses(chart: &Chart, name: &str) -> bool {
     let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
@@ -95,12 +94,12 @@ pub fn uses(chart: &Chart, name: &str) -> bool {
     })
 }
 
-/// A template, with what is asked of it again and again.
+/// A template, with its answers to repeated queries.
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
     lines: Vec<usize>,
-    /// What variables are given, by their names.
+    /// The assignments of variables, by their names.
     given: BTreeMap<&'a str, Vec<Action<'a>>>,
 }
 
@@ -119,7 +118,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The name of a variable, and what it is given.
+/// The name of a variable, and its value.
 fn assignment(body: &str) -> Option<(&str, &str)> {
     let is_name = |letter: char| letter.is_alphanumeric() || letter == '_';
     let end = body.find(|letter| !is_name(letter))?;
@@ -146,7 +145,7 @@ impl<'a> Piece<'a> {
         self.source.text.get(self.range.clone()).unwrap_or_default()
     }
 
-    /// Where a part of it is, which starts that many bytes behind its start.
+    /// The place of a part of it, by the part's offset in bytes.
     fn spot(&self, offset: usize, width: usize) -> Spot {
         let Source { text, lines, .. } = self.source;
         let at = self.range.start + offset;
@@ -166,34 +165,34 @@ struct Look<'a> {
     counts: [usize; 4],
 }
 
-/// What is known of a file up to some line.
+/// The state of a file up to some line.
 #[derive(Default)]
 struct Above {
-    /// How far the line that opened a text is indented.
+    /// The indentation of a text block's first line.
     block: Option<usize>,
-    /// The same of a key `image` whose value stands on the next line.
+    /// The same of a key `image` with its value on the next line.
     wanted: Option<(usize, Certainty)>,
     kind: Kind,
-    /// The variable that operators may take an image from, when the line before names one.
+    /// The variable with an image for operators, when the line before names one.
     variable: Option<String>,
-    /// How far a line that opens annotations is indented.
+    /// The indentation of the line of annotations.
     annotations: Option<usize>,
 }
 
-/// What the key `image` means in an object.
+/// The meaning of the key `image` in an object.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     /// The image of a container.
     #[default]
     Container,
-    /// Whatever the one who reads it takes it for.
+    /// Data, with a meaning of its reader's own.
     Data,
     /// The name of a property.
     Description,
 }
 
 impl Above {
-    /// Takes note of a line that says of which kind an object is.
+    /// Takes note of a line with an object's kind.
     fn heed(&mut self, line: &str) {
         if line.starts_with("---") {
             self.kind = Kind::Container;
@@ -262,7 +261,7 @@ impl<'a> Look<'a> {
         above.variable = image_variable(line.trim_start()).map(str::to_owned);
     }
 
-    /// What an image is made of: texts outside of actions, and the words of actions.
+    /// The sources of an image: texts outside of actions, and the words of actions.
     fn value(&mut self, piece: &Piece<'a>, certainty: Certainty, depth: usize) {
         if depth > DEPTH_MAX {
             return;
@@ -313,7 +312,7 @@ impl<'a> Look<'a> {
         {
             return;
         }
-        // What is given to a variable makes nothing; where the variable is used, it is looked at.
+        // An assignment makes no image; the variable's use is looked at.
         if let [Token::Word(name), Token::Mark(':' | '='), ..] = tokens.as_slice()
             && name.starts_with('$')
         {
@@ -351,7 +350,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What a named template makes.
+    /// The output of a named template.
     fn include(&mut self, name: &str, certainty: Certainty, depth: usize) {
         let target = self.defines.get(name).cloned();
         if let Some(target) = target
@@ -361,7 +360,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What a variable was given in the same file.
+    /// The values of a variable in the same file.
     fn variable(&mut self, piece: &Piece<'a>, name: &str, certainty: Certainty, depth: usize) {
         let name = name.split('.').next().unwrap_or_default();
         if name.is_empty()
@@ -377,7 +376,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// References that stand in a line besides those of `image`: in arguments, variables, texts.
+    /// References in a line besides the ones of `image`: in arguments, variables, texts.
     fn besides(&mut self, piece: &Piece<'a>, variable: Option<&str>) {
         let line = piece.str();
         let given = || {
@@ -397,7 +396,7 @@ impl<'a> Look<'a> {
 
     /// Takes note of one, at this many bytes behind the start of the piece and this many letters wide.
     fn add(&mut self, piece: &Piece<'a>, place: (usize, usize), what: What, certainty: Certainty) {
-        // Who has so many of one kind learns nothing from more.
+        // More of one kind are no news.
         let Some(count) = self.counts.get_mut(certainty as usize) else { return };
         if *count >= USES_MAX {
             return;
@@ -423,7 +422,7 @@ fn elsewhere(word: &str) -> Option<String> {
     (!is_ours).then(|| path.to_owned())
 }
 
-/// What of a text in an action becomes a part of an image.
+/// The part of an action's text within an image.
 fn literal_of(function: &str, is_start: bool, text: &str) -> Option<String> {
     let is_part = is_start
         || matches!(function, "default" | "coalesce" | "ternary" | "print" | "cat" | "printf");
@@ -440,7 +439,7 @@ fn literal_of(function: &str, is_start: bool, text: &str) -> Option<String> {
     ((is_part || is_template) && has_words(&rest)).then(|| text.to_owned())
 }
 
-/// Whether a text names something: the algorithm of a digest alone does not.
+/// Whether a text has a name in it: the algorithm of a digest alone is none.
 fn has_words(text: &str) -> bool {
     text.replace("sha256:", "").contains(|letter: char| letter.is_ascii_alphanumeric())
 }

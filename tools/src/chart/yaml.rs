@@ -1,4 +1,4 @@
-//! YAML of a chart, and what is said of a file that is none.
+//! YAML of a chart, and the message about a file of other text.
 
 use crate::yaml::{self, Bounds, Node, Spot, Stop};
 
@@ -26,7 +26,7 @@ impl YamlFault {
         Self::new(file, Spot::START, "the file is not UTF-8; save it as UTF-8")
     }
 
-    /// A value in it is not what it must be.
+    /// A wrong value in it.
     pub(super) fn at(file: &str, node: &Node, message: impl Into<String>) -> Self {
         Self::new(file, node.spot, message)
     }

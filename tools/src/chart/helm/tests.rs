@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::tests::chart;
 use super::*;
 
-/// A program that does this instead of Helm.
+/// A program with this script in Helm's place.
 fn stand_in(script: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("helm");

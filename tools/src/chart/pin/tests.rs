@@ -87,7 +87,7 @@ fn what_is_shared_missing_or_a_block_is_refused_with_its_line() {
     assert!(matches!(pin("", &[web('a')]), Err(PinError::Missing(_))));
 }
 
-/// A scalar as somebody may write it.
+/// A scalar in any spelling.
 fn written() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(String::new()),

@@ -1,12 +1,12 @@
-//! Which function of an action a word is given to.
+//! The function of an action over a word.
 
-/// What takes arguments of which a part, or nothing, comes out.
+/// Functions with only a part of an argument, or nothing of it, in their output.
 const TAKERS: [&str; 14] = [
     "include", "template", "dict", "list", "index", "get", "tpl", "merge", "set", "pick", "omit",
     "pluck", "dig", "hasKey",
 ];
 
-/// The calls that are open at a word: the innermost last.
+/// The open calls at a word: the innermost last.
 #[derive(Default)]
 pub(super) struct Calls<'a> {
     outer: Vec<Call<'a>>,
@@ -27,7 +27,7 @@ impl Default for Call<'_> {
 }
 
 impl<'a> Calls<'a> {
-    /// Goes into braces, out of them, or on to what follows a pipe.
+    /// Goes into braces, out of them, or on to the function after a pipe.
     pub(super) fn mark(&mut self, mark: char) {
         match mark {
             '(' => self.outer.push(std::mem::take(&mut self.inner)),
@@ -39,14 +39,14 @@ impl<'a> Calls<'a> {
         }
     }
 
-    /// A word that is neither a value nor a text: the first one is the function.
+    /// A word other than a value or a text: the first one is the function.
     pub(super) fn word(&mut self, word: &'a str) {
         if self.inner.is_start {
             self.inner.function = word;
         }
     }
 
-    /// Something was given.
+    /// An argument.
     pub(super) const fn argument(&mut self) {
         self.inner.is_start = false;
     }
@@ -66,7 +66,7 @@ impl<'a> Calls<'a> {
         matches!(self.inner.function, "include" | "template")
     }
 
-    /// Whether a word is given to something that need not make an image of it.
+    /// Whether a word is an argument of a function without an image as its necessary result.
     pub(super) fn is_argument(&self) -> bool {
         self.all().any(|call| TAKERS.contains(&call.function))
     }

@@ -1,4 +1,4 @@
-//! Where in the lines of a template images stand: under the key `image`, or where something looks like
+//! The places of images in the lines of a template: under the key `image`, or a text in the form of
 //! a reference. An action may go on over several lines; those are one line here.
 
 use std::ops::Range;
@@ -8,7 +8,7 @@ use regex::Regex;
 
 use super::actions::actions;
 
-/// A pattern that is fixed; tests use each of them.
+/// A fixed pattern; tests use each of them.
 type Pattern = LazyLock<Option<Regex>>;
 
 static IMAGE_KEY: Pattern = LazyLock::new(|| {
@@ -28,7 +28,7 @@ fn made(pattern: &str) -> Option<Regex> {
     Regex::new(pattern).ok()
 }
 
-/// The lines of a text; those in which an action is open are one with the next.
+/// The lines of a text; a line with an open action is one with the next.
 pub(super) fn joined(text: &str) -> Vec<Range<usize>> {
     let mut open = actions(text).into_iter().map(|action| action.range).peekable();
     let mut lines = Vec::new();
@@ -47,7 +47,7 @@ pub(super) fn joined(text: &str) -> Vec<Range<usize>> {
     lines
 }
 
-/// The values of the keys `image` of a line, without what stands behind them.
+/// The values of the keys `image` of a line, without the text behind them.
 pub(super) fn image_values(line: &str) -> Vec<Range<usize>> {
     let Some(key) = IMAGE_KEY.as_ref() else { return Vec::new() };
     let ranges = key.find_iter(line).filter_map(|found| {
@@ -62,7 +62,7 @@ pub(super) fn image_values(line: &str) -> Vec<Range<usize>> {
     ranges.collect()
 }
 
-/// Where a value ends: before a comment, and in braces before what closes or follows.
+/// The end of a value: before a comment, and in braces before a closing or a separating character.
 fn value_end(rest: &str, is_in_braces: bool) -> usize {
     let mut actions = actions(rest).into_iter().map(|action| action.range).peekable();
     let mut before = ' ';
@@ -79,7 +79,7 @@ fn value_end(rest: &str, is_in_braces: bool) -> usize {
     rest.trim_end().len()
 }
 
-/// What looks like a reference of an image.
+/// A text in the form of an image's reference.
 pub(super) fn reference(line: &str) -> Option<&str> {
     Some(REFERENCE.as_ref()?.captures(line)?.get(1)?.as_str())
 }
@@ -89,7 +89,7 @@ pub(super) fn opens_block(line: &str) -> bool {
     BLOCK.as_ref().is_some_and(|block| block.is_match(line))
 }
 
-/// The variable a line names, when it is one that operators take an image from.
+/// The variable in a line, when operators take an image from it.
 pub(super) fn image_variable(line: &str) -> Option<&str> {
     Some(IMAGE_VARIABLE.as_ref()?.captures(line)?.get(1)?.as_str())
 }

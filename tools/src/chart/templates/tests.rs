@@ -2,7 +2,7 @@
 use super::super::tests::chart;
 use super::*;
 
-/// What is found in one template: line, whether it is unsure, and the words.
+/// The findings in one template: line, whether it is unsure, and the words.
 fn found(template: &str) -> Vec<(usize, bool, String)> {
     let strays = strays(&chart(&[("Chart.yaml", "name: a\n"), ("templates/a.yaml", template)]));
     let words = |what: What| match what {
