@@ -1,8 +1,8 @@
-//! What a customer runs of a plan: a container group of Azure Container Instances, objects of
+//! A plan's workload at a customer: a container group of Azure Container Instances, objects of
 //! Kubernetes, or the values of a Helm chart, made from the offer and the packaged image.
 //!
 //! Invariant: every file names its images by digest, has no secret in it, and is the same for the
-//! same input. What a service would refuse is a [`Refusal`] and no file.
+//! same input. A workload a service would refuse is a [`Refusal`] and no file.
 
 pub mod aci;
 pub mod aks;

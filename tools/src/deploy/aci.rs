@@ -16,15 +16,15 @@ use crate::offer::words::{ExposedPort, Protocol};
 
 /// The type of the resource, and the version of its API.
 pub const KIND: &str = "Microsoft.ContainerInstance/containerGroups";
-/// The newest version whose clients we know.
+/// The newest version with clients known to us.
 pub const API_VERSION: &str = "2023-05-01";
 
-/// The variables that `envsubst` fills in, and nothing else.
+/// The variables for `envsubst`, all of them.
 pub const USERNAME: &str = "REGISTRY_USERNAME";
 /// The same for the password.
 pub const PASSWORD: &str = "REGISTRY_PASSWORD";
 
-/// What whoever fills in the file has to do with a value.
+/// The note about values for the person with the file.
 pub const FILLED: &str = "What `envsubst` fills in stands in single quotes: write a ' in a value \
                           twice. A value of several lines takes `--format arm`.";
 
@@ -56,19 +56,19 @@ impl<'a> ContainerGroup<'a> {
         }
     }
 
-    /// What whoever deploys it should know.
+    /// The notes for the deployment.
     #[must_use]
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The parameters for the variables that hold secrets; whoever deploys has to set them.
+    /// The parameters for the variables with secrets; a deployment has to set them.
     #[must_use]
     pub fn secret_parameters(&self) -> Vec<String> {
         secret_parameters(&self.workload.variables).into_values().collect()
     }
 
-    /// What `az container create --file` takes.
+    /// The input of `az container create --file`.
     #[must_use]
     pub fn yaml(&self) -> String {
         let image = &self.workload.image;
@@ -270,8 +270,7 @@ impl<'a> ContainerGroup<'a> {
     }
 }
 
-/// The parameter for each variable that holds a secret. Names of parameters differ by more than
-/// their case.
+/// The parameter for each secret variable. Names of parameters differ by more than their case.
 fn secret_parameters(variables: &[Variable]) -> BTreeMap<String, String> {
     let mut taken = BTreeSet::new();
     let mut parameters = BTreeMap::new();

@@ -1,5 +1,5 @@
-//! What Kubernetes runs of a workload: objects as `kubectl apply` takes them, or the same as templates
-//! of a Helm chart. The pod itself is in `pod`.
+//! The Kubernetes form of a workload: objects as `kubectl apply` takes them, or the same as
+//! templates of a Helm chart. The pod itself is in `pod`.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::yaml::{self, Fill};
 use crate::offer::words::ExposedPort;
 use crate::shown::visible;
 
-/// The label by which Microsoft finds what to bill of a release.
+/// Microsoft's label for the billed pods of a release.
 const BILLING: &str = "azure-extensions-usage-release-identifier";
 
 const ABOUT: &str =
     "# Made by `wharf offer deploy aks`; the digest is the one of the packaged image.\n";
 
-/// How many pods there are, and what they keep.
+/// The number of pods, and their volumes.
 #[derive(Debug, Clone)]
 pub struct Scale<'a> {
     pub replicas: u32,
@@ -90,7 +90,7 @@ impl<'a> Objects<'a> {
         secret.map(|it| it.name.as_str()).collect()
     }
 
-    /// What whoever deploys it should know.
+    /// The notes for the deployment.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.workload.notes.clone();
@@ -244,7 +244,7 @@ impl<'a> Objects<'a> {
             .with_some("app.kubernetes.io/part-of", part_of)
     }
 
-    /// The labels by which pods are found; they can never change.
+    /// The labels to find pods by; they can never change.
     fn selector(&self) -> Map {
         Map::new()
             .with("app.kubernetes.io/name", self.workload.name.as_str())

@@ -75,7 +75,7 @@ fn number_value(number: f64) -> Value {
     whole.or_else(|| Number::from_f64(number)).map_or(Value::Null, Value::Number)
 }
 
-/// A text that is none of the template's expressions.
+/// A text outside the template's expressions.
 fn literal(text: &str) -> String {
     if text.starts_with('[') && text.ends_with(']') { format!("[{text}") } else { text.to_owned() }
 }

@@ -1,4 +1,4 @@
-//! Writes Bicep, the language that is compiled to templates of Azure Resource Manager.
+//! Writes Bicep; its compiler makes templates of Azure Resource Manager from it.
 
 use std::fmt::Write as _;
 
@@ -82,7 +82,7 @@ fn list(items: &[Node], indent: usize) -> String {
     text
 }
 
-/// The name of a property; one that is no identifier is quoted.
+/// The name of a property, in quotes unless it is an identifier.
 fn name(key: &str) -> String {
     let starts = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let is_word = starts && key.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_');

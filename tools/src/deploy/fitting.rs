@@ -1,4 +1,4 @@
-//! Whether a workload fits a container group: what the service would refuse, and what it leaves out.
+//! Whether a workload fits a container group: the service's refusals, and its omissions.
 
 use super::health::Check;
 use super::limits::{
@@ -67,7 +67,7 @@ pub(super) fn faults(workload: &Workload) -> Vec<Fault> {
     faults
 }
 
-/// What the service leaves out, or is not told.
+/// The settings the service leaves out, or does not get.
 pub(super) fn notes(workload: &Workload) -> Vec<String> {
     let mut notes = workload.notes.clone();
     if workload.resources.is_none() {

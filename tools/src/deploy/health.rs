@@ -1,5 +1,5 @@
-//! How to ask a container whether it is well: what docker's HEALTHCHECK says, in the words of probes,
-//! which is all that Kubernetes and Azure Container Instances know.
+//! The health check of a container: docker's HEALTHCHECK in the words of probes, the only ones in
+//! Kubernetes and Azure Container Instances.
 
 use url::{Host, Url};
 
@@ -7,15 +7,15 @@ use super::words::Path;
 use crate::image::config::Healthcheck;
 use crate::offer::words::{ExposedPort, Protocol};
 
-/// What docker takes where nothing is said.
+/// Docker's default.
 const INTERVAL_SECONDS: u64 = 30;
 const RETRIES: u64 = 3;
-/// What a port is asked with, about which the image says nothing: often, since it costs nothing.
+/// The interval for a port the image says nothing about: short, since the check costs nothing.
 const PORT_INTERVAL_SECONDS: u32 = 10;
 const PORT_TIMEOUT_SECONDS: u32 = 5;
 /// No time of a probe is longer: a day.
 const SECONDS_MAX: u64 = 86_400;
-/// What a shell does something about.
+/// Characters with a meaning for a shell.
 const SHELL_MARKS: &[char] = &[
     '|', '&', ';', '<', '>', '$', '`', '\\', '"', '\'', '(', ')', '{', '}', '*', '?', '~', '#',
     '\n',
@@ -24,16 +24,16 @@ const SHELL_MARKS: &[char] = &[
 /// How to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// A page that answers with 200 to 399.
+    /// A page with an answer from 200 to 399.
     Http {
         port: u16,
         path: Path,
         /// Whether over TLS.
         is_tls: bool,
     },
-    /// A port that takes connections.
+    /// A port open for connections.
     Tcp(u16),
-    /// A command that ends with 0.
+    /// A command with exit code 0.
     Command(Vec<String>),
 }
 
@@ -45,14 +45,14 @@ pub struct Health {
     pub interval: u32,
     /// Seconds an answer may take.
     pub timeout: u32,
-    /// Failures after which it is not well.
+    /// Failures until it is unhealthy.
     pub failures: u32,
     /// Seconds before the first question.
     pub start: u32,
 }
 
-/// How the container is asked: on the page that somebody named, else as the image says, else on its
-/// first TCP port; of an image with neither nothing is known. `shell` starts a line of a shell.
+/// The container's check: the given page, else the image's own check, else its first TCP port; an
+/// image with neither has none. `shell` starts a line of a shell.
 #[must_use]
 pub(super) fn health(
     said: &Healthcheck,
@@ -96,7 +96,7 @@ fn seconds(nanoseconds: u64, otherwise: u64) -> u32 {
     u32::try_from(seconds.clamp(1, SECONDS_MAX)).unwrap_or(u32::MAX)
 }
 
-/// The command of HEALTHCHECK, as a page where it only asks for one: that needs no program.
+/// The command of HEALTHCHECK, as a page where it only requests one: a page needs no program.
 fn command_of(said: &Healthcheck, shell: &[&str]) -> Option<Check> {
     let (kind, words) = said.test.split_first()?;
     match (kind.as_str(), words) {
@@ -110,7 +110,7 @@ fn command_of(said: &Healthcheck, shell: &[&str]) -> Option<Check> {
     }
 }
 
-/// The words of a line in which a shell does nothing but `|| exit 1`.
+/// The words of a line without any shell syntax except `|| exit 1`.
 fn words_of(line: &str) -> Option<Vec<String>> {
     let line = line.trim();
     let ends = ["|| exit 1", "||exit 1", "|| false"];
@@ -119,7 +119,7 @@ fn words_of(line: &str) -> Option<Vec<String>> {
     is_plain.then(|| line.split_ascii_whitespace().map(ToOwned::to_owned).collect())
 }
 
-/// The page that `curl` or `wget` asks this container for, when they are told nothing else.
+/// The page `curl` or `wget` requests from this container, without any further option.
 fn page_of(words: &[String]) -> Option<Check> {
     let (program, options) = words.split_first()?;
     let (known, known_with_value, letters): (&[&str], &[&str], &str) =

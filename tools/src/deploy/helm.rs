@@ -1,4 +1,4 @@
-//! A Helm chart of a workload, and the values of a chart that is there already. Images are where the
+//! A Helm chart of a workload, and the values of an existing chart. Images are where the
 //! Marketplace looks for them: `global.azure.images.<name>` with registry, image and digest.
 
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ pub fn values_of_chart(objects: &Objects<'_>) -> String {
     plain(&values)
 }
 
-/// The values that pin the images of a chart.
+/// The values with the pins of a chart's images.
 #[must_use]
 pub fn values<'i>(all: impl IntoIterator<Item = (&'i str, &'i PinnedImage)>) -> String {
     plain(&images(all))
@@ -82,7 +82,7 @@ fn plain(map: &Map) -> String {
     yaml::document(map, Fill::Values(&BTreeMap::new()))
 }
 
-/// The version of the chart: three numbers, which the packaging tool of Microsoft wants.
+/// The version of the chart: three numbers, as Microsoft's packaging tool requires.
 fn chart_version(version: &str) -> String {
     let numbers: Vec<&str> = version.split('.').collect();
     let is_number = |text: &&str| {

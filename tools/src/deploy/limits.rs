@@ -1,4 +1,4 @@
-//! What Azure Container Instances takes (pages on resource and quota limits, and the FAQ, as of
+//! The limits of Azure Container Instances (pages on resource and quota limits, and the FAQ, as of
 //! 2025-11-17).
 
 use crate::offer::words::ExposedPort;
@@ -9,19 +9,19 @@ pub const CPU_MAX: f64 = 31.0;
 pub const MEMORY_GB_MAX: f64 = 240.0;
 /// Cores and gigabytes a group is given at least.
 pub const GROUP_MIN: f64 = 1.0;
-/// What most regions have.
+/// The limit of most regions.
 pub const CPU_COMMON: f64 = 4.0;
-/// What most regions have.
+/// The limit of most regions.
 pub const MEMORY_GB_COMMON: f64 = 16.0;
-/// What `az` asks for when nobody says anything.
+/// The default of `az`.
 pub const CPU_DEFAULT: f64 = 1.0;
-/// What `az` asks for when nobody says anything.
+/// The default of `az`.
 pub const MEMORY_GB_DEFAULT: f64 = 1.5;
 /// Most ports of one address.
 pub const PORTS_MAX: usize = 5;
 /// Most volumes of one group.
 pub const VOLUMES_MAX: usize = 20;
-/// The largest image that is promised to start, compressed.
+/// The largest image with a promise to start, compressed.
 pub const IMAGE_BYTES_MAX: u64 = 15_000_000_000;
 /// Longest name of a container or group, of a variable, and of a volume.
 pub const NAME_CHARS_MAX: usize = 63;

@@ -1,4 +1,4 @@
-//! The commands that come next, as a shell takes them. What only the person knows is in capitals.
+//! The next commands, as a shell takes them. Values only the person knows are in capitals.
 
 use std::fmt::Write as _;
 
@@ -74,7 +74,7 @@ fn secret(name: &Name, secrets: &[String], within: &str) -> Vec<String> {
     vec![format!("kubectl create secret generic {name}-secrets {}{within}", literals.join(" "))]
 }
 
-/// A file; what went to standard output has no name.
+/// A file; standard output has no name.
 fn file(path: &str) -> String {
     if path == "-" { "FILE".to_owned() } else { quoted(path) }
 }

@@ -1,24 +1,23 @@
-//! What whoever deploys may set.
+//! A setting of the deployment.
 
 /// A parameter of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameter {
     /// Its name; letters, digits and `_`, a letter first.
     pub(super) name: String,
-    /// What it is for, in one sentence.
+    /// Its purpose, in one sentence.
     pub(super) description: String,
-    /// Whether nobody may see its value.
+    /// Whether its value must stay hidden.
     pub(super) is_secret: bool,
-    /// Its value when nobody sets it.
+    /// Its default value.
     pub(super) start: Start,
 }
 
-/// The value of a parameter that nobody sets.
+/// The default value of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Start {
-    /// None: somebody has to.
+    /// None: the deployment has to set it.
     Required,
-    /// This.
     Text(String),
     /// Where the resource group is.
     GroupLocation,

@@ -6,17 +6,17 @@ use super::tree::{Map, Node, Part, Phrase};
 use super::units::{cores, gigabytes, has_low_port, is_variable, port_name, protocol};
 use super::workload::{Os, RunAs, Variable, Workload};
 
-/// Where programs write what they need for a moment.
+/// The folder of programs' temporary files.
 const TEMPORARY: &str = "/tmp";
 /// The name of the volume there.
 const TEMPORARY_NAME: &str = "tmp";
-/// Seconds from the image's stop signal to the end; what Kubernetes takes anyway.
+/// Seconds from the image's stop signal to the end; Kubernetes' own default.
 const GRACE_SECONDS: u32 = 30;
-/// How often and how long a container that starts is asked before it counts as failed: 5 minutes.
+/// The interval and number of a starting container's checks before it counts as failed: 5 minutes.
 const START_INTERVAL_SECONDS: u32 = 5;
 const START_FAILURES: u32 = 60;
 
-/// What an entrypoint of root uses to make its folders and to become somebody else.
+/// The capabilities of root's entrypoint, to make its folders and to change its user.
 const ROOT_CAPABILITIES: [&str; 7] =
     ["CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"];
 
@@ -41,7 +41,7 @@ pub(super) fn pod(workload: &Workload, is_kept: bool) -> Map {
     pod.noted("volumes", note, volumes)
 }
 
-/// Which nodes it fits.
+/// The fitting nodes.
 fn nodes(pod: Map, workload: &Workload) -> Map {
     let os = match workload.os {
         Os::Linux => "linux",
@@ -92,7 +92,7 @@ fn pod_rights(workload: &Workload) -> Map {
     rights.noted("sysctls", "It listens below 1024, which is root's otherwise.", vec![sysctl])
 }
 
-/// Of rights, Windows knows who runs it.
+/// Of all rights, Windows has the user alone.
 fn windows_rights(rights: Map, workload: &Workload) -> Map {
     match &workload.user {
         RunAs::Named(name) if !name.eq_ignore_ascii_case("containeradministrator") => {
@@ -210,7 +210,7 @@ fn check(health: &Health, workload: &Workload) -> Map {
     }
 }
 
-/// What the container may do; Windows has none of it.
+/// The container's rights; Windows has none of them.
 fn rights(workload: &Workload) -> Option<Map> {
     if workload.os == Os::Windows {
         return None;
@@ -236,7 +236,7 @@ fn rights(workload: &Workload) -> Option<Map> {
     })
 }
 
-/// Whether a place for what is needed for a moment is made: where nothing else can be written.
+/// Whether the pod gets a temporary folder: where no other place is writable.
 fn needs_temporary(workload: &Workload) -> bool {
     workload.os == Os::Linux
         && !workload.volumes.is_empty()

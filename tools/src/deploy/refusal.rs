@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// Something a service would not take.
+/// A workload's fault for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub what: String,
-    /// What to do about it.
+    /// The fix.
     pub fix: String,
 }
 
@@ -23,7 +23,6 @@ impl Fault {
 pub struct Refusal(pub Vec<Fault>);
 
 impl Refusal {
-    /// One fault.
     #[must_use]
     pub fn one(what: impl Into<String>, fix: impl Into<String>) -> Self {
         Self(vec![Fault::new(what, fix)])

@@ -1,4 +1,4 @@
-//! Odd images, and what is made of each: refused with a reason, or files that say what they should.
+//! Odd images, and the files of each: refused with a reason, or correct files.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::zero_sized_map_values)]
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ fn digest(content: &str) -> Digest {
     Digester::digest(Algorithm::Sha256, content.as_bytes())
 }
 
-/// A server that is as it should be.
+/// A faultless server.
 fn runtime() -> RuntimeConfig {
     RuntimeConfig {
         user: "999:998".to_owned(),

@@ -1,18 +1,17 @@
-//! What a generated file says, before it has a syntax: mappings in a fixed order with comments, and
+//! A generated file's content, before it has a syntax: mappings in a fixed order with comments, and
 //! texts with parameters in them. `yaml`, `arm` and `bicep` write it down.
 
-/// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
-    /// A text.
+    /// A text with parameters in it.
     Text(Phrase),
     /// A whole number.
     Count(u32),
-    /// A number that may have a fraction.
+    /// A number, perhaps with a fraction.
     Number(f64),
     /// Yes or no.
     Flag(bool),
-    /// A whole number that is a parameter, by its name.
+    /// A parameter for a whole number, by its name.
     Parameter(&'static str),
     /// Fields in their order.
     Map(Map),
@@ -26,11 +25,10 @@ pub(super) enum Node {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Map(pub(super) Vec<Field>);
 
-/// A field.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Field {
     pub(super) key: String,
-    /// Why it is there, for who reads the file.
+    /// Its reason, for the file's reader.
     pub(super) note: Option<String>,
     pub(super) value: Node,
 }
@@ -49,7 +47,6 @@ pub(super) enum Part {
 }
 
 impl Map {
-    /// No fields.
     #[must_use]
     pub(super) const fn new() -> Self {
         Self(Vec::new())
@@ -93,7 +90,7 @@ impl Phrase {
         self.0.iter().all(|part| matches!(part, Part::Text(_)))
     }
 
-    /// The text, each parameter replaced by what `value` says of it.
+    /// The text, each parameter replaced by `value`'s result for it.
     pub(super) fn filled(&self, value: impl Fn(&str) -> String) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),

@@ -3,7 +3,7 @@
 use super::workload::Workload;
 use crate::offer::words::{ExposedPort, Protocol};
 
-/// What a port is called: at most 15 characters with a letter.
+/// The name of a port: at most 15 characters with a letter.
 pub(super) fn port_name(port: ExposedPort) -> String {
     format!("{}-{}", protocol(port).to_ascii_lowercase(), port.number)
 }
@@ -43,7 +43,7 @@ fn quantity(number: f64, parts: f64, unit: &str) -> String {
     format!("{}{unit}", (number * parts).ceil().max(1.0))
 }
 
-/// Whether ports below 1024 are among them, which only root may open by itself.
+/// Whether ports below 1024 are among them; only root may open these by itself.
 pub(super) fn has_low_port(workload: &Workload) -> bool {
     const FIRST_FREE: u16 = 1024;
     workload.ports.iter().any(|port| port.number < FIRST_FREE)

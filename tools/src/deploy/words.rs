@@ -17,8 +17,8 @@ const RELEASE_CHARS_MAX: usize = 53;
 
 /// A name of containers, services and volumes.
 ///
-/// - `^[a-z]([a-z0-9-]*[a-z0-9])?$`, at most 53 characters, no `--`: what Container Instances,
-///   Kubernetes (RFC 1035) and Helm all take.
+/// - `^[a-z]([a-z0-9-]*[a-z0-9])?$`, at most 53 characters, no `--`: the common form of Container
+///   Instances, Kubernetes (RFC 1035) and Helm.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(String);
 
@@ -57,7 +57,6 @@ impl Name {
         Self(format!("{}{end}", start.trim_end_matches('-')))
     }
 
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -90,7 +89,6 @@ impl fmt::Display for Name {
 pub struct Path(String);
 
 impl Path {
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -116,7 +114,6 @@ impl FromStr for Path {
 pub struct Capacity(String);
 
 impl Capacity {
-    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -140,11 +137,11 @@ impl FromStr for Capacity {
     }
 }
 
-/// A registry customers pull from, with what stands before every repository there.
+/// A registry customers pull from, with its prefix of every repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     pub server: LoginServer,
-    /// What stands before every repository.
+    /// The prefix of every repository.
     pub prefix: Option<RepoName>,
 }
 

@@ -1,8 +1,8 @@
-//! What runs: the image of a plan by its digest, with everything its configuration and the offer
-//! say of how it runs. Services make their files of it.
+//! The workload: the image of a plan by its digest, with the run settings of its configuration and
+//! of the offer. Services make their files of it.
 //!
-//! Invariant: a `Workload` names its image by a digest every of its platforms is found by, has a
-//! command, and no secret: of a variable that looks like one only the name is kept.
+//! Invariant: a `Workload` names its image by one digest with all its platforms, has a command, and
+//! no secret: of a variable in the form of a secret only the name is kept.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use crate::shown::visible;
 /// How many faults of a layout are told.
 const FAULTS_SHOWN_MAX: usize = 3;
 
-/// What runs.
+/// The workload of a plan's image.
 #[derive(Debug, Clone)]
 pub struct Workload {
     pub name: Name,
@@ -33,20 +33,20 @@ pub struct Workload {
     pub version: String,
     pub image: PinnedImage,
     pub os: Os,
-    /// The architectures it has for that, in their order.
+    /// The image's architectures for it, in their order.
     pub architectures: Vec<String>,
     /// Compressed bytes of the largest of them.
     pub image_bytes: u64,
     pub user: RunAs,
     pub variables: Vec<Variable>,
     pub ports: Vec<ExposedPort>,
-    /// Where it writes what outlives a container.
+    /// The folders of its lasting files.
     pub volumes: Vec<Volume>,
     /// How to ask whether it is well.
     pub health: Option<Health>,
-    /// What it needs, when the offer says.
+    /// Its resources, when the offer has them.
     pub resources: Option<Resources>,
-    /// What whoever deploys it should know.
+    /// The notes for the deployment.
     pub notes: Vec<String>,
 }
 
@@ -60,17 +60,15 @@ pub struct PinnedImage {
     pub digest: Digest,
 }
 
-/// An operating system that services run.
+/// The services' operating systems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Os {
-    /// Linux.
     Linux,
-    /// Windows.
     Windows,
 }
 
 impl Os {
-    /// What docker starts a line of a shell with.
+    /// Docker's command for a line of a shell.
     const fn shell(self) -> &'static [&'static str] {
         match self {
             Self::Linux => &["/bin/sh", "-c"],
@@ -79,19 +77,18 @@ impl Os {
     }
 }
 
-/// As whom a container runs.
+/// The user of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunAs {
-    /// As this user, who is not root, and this main group where one is known.
+    /// This user, other than root, and this main group where one is known.
     Number {
         /// The number of the user.
         user: u32,
         /// The number of the group, if it is not root's.
         group: Option<u32>,
     },
-    /// As root.
     Root,
-    /// As somebody of this name, of whom the files of the image say nothing.
+    /// A user by name, missing from the files of the image.
     Named(String),
 }
 
@@ -99,29 +96,29 @@ pub enum RunAs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     pub name: String,
-    /// Its value; none of one that looks like a secret.
+    /// Its value; none for one in the form of a secret.
     pub value: Option<String>,
 }
 
-/// A folder that outlives a container.
+/// A folder with a longer life than its container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     pub name: Name,
     pub path: String,
 }
 
-/// What is asked for besides what the offer and the image say.
+/// The options besides the offer and the image.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wishes<'a> {
     /// The registry customers pull from.
     pub origin: Option<&'a Origin>,
-    /// A page that says whether it is well.
+    /// A page for the health check.
     pub page: Option<&'a Path>,
 }
 
 impl Workload {
-    /// What runs of an image of a plan. `registry` is where it is when nobody says it, `offer` the ID
-    /// of the offer.
+    /// The workload of a plan's image. `registry` is its default place, `offer` the ID of the
+    /// offer.
     pub fn of(
         facts: &ImageFacts,
         plan: &PlanImage,
@@ -212,7 +209,7 @@ pub fn whole(facts: &ImageFacts) -> Result<Digest, Refusal> {
     }
 }
 
-/// The same when there is one, whatever else may be wrong.
+/// The same when there is one, with any other fault.
 #[must_use]
 pub fn one_digest(facts: &ImageFacts) -> Option<Digest> {
     let has_all = |children: &[wharf_oci::Descriptor]| {
@@ -238,7 +235,7 @@ struct Readable<'a> {
     config: &'a ImageConfig,
 }
 
-/// The images that nodes of Azure run: those for Linux, else those for Windows.
+/// The images for Azure's nodes: the ones for Linux, else the ones for Windows.
 fn runnable(facts: &ImageFacts) -> Result<(Os, Vec<Readable<'_>>), Refusal> {
     let readable = || {
         facts
@@ -270,7 +267,7 @@ fn nothing_runs(facts: &ImageFacts) -> Refusal {
 }
 
 impl RunAs {
-    /// As whom a container of this image runs: names by the image's own files.
+    /// The user of a container of this image: names by the image's own files.
     #[must_use]
     pub fn of(image: &PlatformImage, config: &ImageConfig) -> Self {
         let user = config.config.user.as_str();
@@ -291,7 +288,6 @@ impl RunAs {
         }
     }
 
-    /// What is said of it.
     #[must_use]
     pub const fn is_root(&self) -> bool {
         matches!(self, Self::Root)
@@ -304,7 +300,7 @@ fn is_number_or_root(user: &str) -> bool {
     matches!(name, "" | "root") || (!name.is_empty() && name.bytes().all(|c| c == b'0'))
 }
 
-/// The ports that can be read, once each, in the order of their numbers.
+/// The readable ports, once each, in the order of their numbers.
 fn ports(config: &ImageConfig) -> Vec<ExposedPort> {
     let ports = config.config.exposed_ports.keys().filter_map(|port| port.parse().ok());
     let ports: BTreeSet<ExposedPort> = ports.collect();
@@ -327,7 +323,7 @@ fn variables(config: &ImageConfig) -> Vec<Variable> {
     variables
 }
 
-/// The folders of VOLUME that can be mounted, each once.
+/// The mountable folders of VOLUME, each once.
 fn volumes(config: &ImageConfig, os: Os, notes: &mut Vec<String>) -> Vec<Volume> {
     let mut volumes: Vec<Volume> = Vec::new();
     for written in config.config.volumes.keys() {

@@ -1,6 +1,6 @@
-//! Writes YAML every reader takes for the same: those of YAML 1.1 too (`az` and `kubectl` have
-//! such), for which `no` is false, `012` is ten and `1:30` is ninety. So a text stands without quotes only when
-//! it is a word that no version reads as anything else.
+//! Writes YAML with one meaning for every reader: the ones of YAML 1.1 too (`az` and `kubectl` have
+//! such), for which `no` is false, `012` is ten and `1:30` is ninety. So a text stands without
+//! quotes only when every version reads it as a text.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use super::tree::{Field, Map, Node, Part, Phrase};
 use crate::characters;
 
-/// What becomes of parameters.
+/// The fate of parameters.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Fill<'a> {
     /// Their values, by name; one without a value is left as `${NAME}`, for `envsubst`.
@@ -17,7 +17,7 @@ pub(super) enum Fill<'a> {
     Helm(&'a BTreeMap<String, String>),
 }
 
-/// Words a version of YAML takes for something else than a text.
+/// Words of another type than text in some version of YAML.
 const TAKEN: [&str; 11] =
     ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "nan", "inf"];
 
@@ -45,7 +45,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The fields of a mapping; before the first stands `lead`, which is part of the indent.
+    /// The fields of a mapping; before the first stands `lead`, a part of the indent.
     fn fields(&mut self, map: &Map, indent: usize, mut lead: &str) {
         for Field { key, note, value } in &map.0 {
             let outer = indent - lead.len();
@@ -59,7 +59,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What stands behind a colon or a dash.
+    /// The value behind a colon or a dash.
     fn value(&mut self, value: &Node, indent: usize) {
         match value {
             Node::Map(map) if !map.0.is_empty() => {
@@ -110,7 +110,7 @@ impl Writer<'_> {
                 let text = phrase.filled(|name| value_of(values, name));
                 let is_left =
                     matches!(phrase.0.as_slice(), [Part::Parameter(_)]) && is_placeholder(&text);
-                // What takes its place is not escaped: in single quotes only `'` has a meaning.
+                // The filled-in value is not escaped: in single quotes only `'` has a meaning.
                 return if is_left { format!("'{text}'") } else { scalar(&text) };
             }
             Fill::Helm(expressions) => expressions,
@@ -142,7 +142,7 @@ fn expression(expressions: &BTreeMap<String, String>, name: &str) -> String {
     format!("{{{{ {} }}}}", known.unwrap_or(name))
 }
 
-/// What Helm prints as this text.
+/// The template Helm prints as this text.
 fn escaped_for_helm(text: &str) -> String {
     text.replace("{{", "{{ \"{{\" }}")
 }
@@ -153,8 +153,8 @@ pub(super) fn scalar(text: &str) -> String {
     if is_plain(text) { text.to_owned() } else { format!("\"{}\"", escaped(text)) }
 }
 
-/// Whether no reader takes the text for anything but a text. What may begin a number, an anchor, a
-/// comment or a list never does.
+/// Whether every reader takes the text for a text. A possible start of a number, an anchor, a
+/// comment or a list is never plain.
 fn is_plain(text: &str) -> bool {
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let allowed = |c: char| c.is_ascii_alphanumeric() || "/._@:-".contains(c);
