@@ -1,8 +1,8 @@
-//! What vulnerability scanners say of images: reports of Trivy and Grype, SARIF, and `CycloneDX`
-//! with vulnerabilities, read into one form. What the marketplace thinks of it is in `rules`.
+//! The reports of vulnerability scanners about images: Trivy and Grype, SARIF, and `CycloneDX` with
+//! vulnerabilities, read into one form. The marketplace's view of them is in `rules`.
 //!
-//! Invariant: a report of a stranger costs bounded memory and never panics; what is kept of it is
-//! short. Scores are those of CVSS v3 or said to be something else.
+//! Invariant: a foreign report costs bounded memory and never panics; its kept part is short.
+//! Scores are of CVSS v3, or marked as other ones.
 
 mod collect;
 pub mod cvss;
@@ -28,30 +28,30 @@ use crate::offer::timestamp::Timestamp;
 /// about 10 MB.
 pub const REPORT_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
-/// How many vulnerabilities that matter are kept of one report; more are only counted.
+/// Most kept vulnerabilities of one report; more are only counted.
 pub const KEPT_MAX: usize = 10_000;
 
-/// A report, as far as anybody here needs it.
+/// A report, as far as the rules need it.
 #[derive(Debug, Clone)]
 pub struct Scan {
     /// The file, as it was named.
     pub file: PathBuf,
-    /// What made it, as it says itself: `Trivy`, `grype`.
+    /// Its tool, in its own words: `Trivy`, `grype`.
     pub tool: String,
     pub subject: Subject,
-    /// When it was made, if that is said.
+    /// Its time, if stated.
     pub made: Option<Timestamp>,
-    /// From when the scanner's list of vulnerabilities is, if that is said.
+    /// The time of the scanner's list of vulnerabilities, if stated.
     pub database: Option<Timestamp>,
-    /// What kind of document it is.
+    /// The kind of document.
     pub kind: Kind,
-    /// What it found and what is not known to be harmless: a CVSS v3 score that blocks, or none.
+    /// The possibly harmful vulnerabilities: with a blocking CVSS v3 score, or without a score.
     pub vulnerabilities: Vec<Vulnerability>,
     /// How many it found in all.
     pub count: usize,
-    /// How many that block, or have no score of CVSS v3, were found and not kept.
+    /// The number of such vulnerabilities beyond the kept ones.
     pub not_kept: usize,
-    /// What it says of vulnerabilities others may find.
+    /// Its verdicts about other reports' vulnerabilities.
     pub statements: Vec<Statement>,
 }
 
@@ -63,18 +63,18 @@ impl Kind {
     }
 }
 
-/// What a document says.
+/// The kind of a document.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
-    /// What a scan found, with every score that is known.
+    /// A scan's findings, with every known score.
     #[default]
     Scan,
-    /// The same in a form that has at most one number of a vulnerability (SARIF).
+    /// The same in a form with at most one number for a vulnerability (SARIF).
     Summary,
-    /// What somebody says of vulnerabilities others find (VEX).
+    /// Verdicts on other reports' vulnerabilities (VEX).
     Verdicts,
-    /// What an image is made of. Nobody says it was looked at for vulnerabilities, since such a
-    /// list has an empty one of them as well.
+    /// The components of an image. A scan is not certain, since such a list has an empty list of
+    /// vulnerabilities as well.
     Components,
 }
 
@@ -83,12 +83,12 @@ pub enum Kind {
 pub struct Vulnerability {
     /// Its name: `CVE-2026-1234`, `GHSA-…`.
     pub id: String,
-    /// The package that has it.
+    /// The vulnerable package.
     pub package: Package,
-    /// The version that mends it, if there is one.
+    /// The first mended version, if there is one.
     pub fixed: Option<String>,
     pub score: Score,
-    /// The word the scanner has for that, which decides nothing.
+    /// The scanner's word for it, without effect here.
     pub label: Option<String>,
     /// Why it does no harm, where the report says so.
     pub excuse: Option<String>,
@@ -98,7 +98,7 @@ pub struct Vulnerability {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Package {
     pub name: String,
-    /// The version that is installed.
+    /// The installed version.
     pub version: String,
     /// Its package URL, if it is said.
     pub purl: String,
@@ -107,21 +107,21 @@ pub struct Package {
 /// How bad a vulnerability is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Score {
-    /// The highest base score of CVSS v3 that is stated.
+    /// The highest stated base score of CVSS v3.
     V3 {
         score: BaseScore,
-        /// Whose it is: `nvd`, `ghsa`.
+        /// Its source: `nvd`, `ghsa`.
         source: String,
         /// Whether only its vector is stated.
         is_computed: bool,
     },
-    /// A number of which the report does not say what it is.
+    /// A number of an unstated scale.
     Unnamed(BaseScore),
     /// None of CVSS v3.
     None,
 }
 
-/// What a VEX document says of a vulnerability.
+/// A VEX document's verdict on a vulnerability.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     pub id: String,
@@ -131,14 +131,14 @@ pub struct Statement {
     pub excuse: String,
 }
 
-/// Why a file is no report that can be read.
+/// Why a file is no readable report.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScanError {
-    /// It is something else.
+    /// It is a file of another kind.
     #[error("{} is {what}, no vulnerability report that is read here; {help}", file.display())]
     NoReport { file: PathBuf, what: String, help: &'static str },
-    /// It has what such a report does not have.
+    /// Its content does not fit the format.
     #[error("{} begins as a report of {format} and cannot be read on", file.display())]
     Content { file: PathBuf, format: &'static str, source: serde_json::Error },
 }
@@ -164,8 +164,8 @@ impl Scan {
 }
 
 impl Scan {
-    /// Whether its form is the same where nothing was found and where nobody looked. Trivy leaves
-    /// the list out in both cases (0.74); Grype always matches.
+    /// Whether its form is the same for a scan without findings and for no scan. Trivy leaves the
+    /// list out in both cases (0.74); Grype always matches.
     #[must_use]
     pub fn writes_nothing_as_none(&self) -> bool {
         !self.tool.eq_ignore_ascii_case("grype")
@@ -179,12 +179,12 @@ impl Score {
         matches!(self, Self::V3 { score, .. } if score.blocks())
     }
 
-    /// Whether an image may be published with it whatever else is known.
+    /// Whether an image may be published with it in every case.
     fn is_harmless(&self) -> bool {
         matches!(self, Self::V3 { score, .. } if !score.blocks())
     }
 
-    /// Of two that are stated for the same vulnerability, the one that counts: the higher one of v3.
+    /// The order of two scores of one vulnerability: the higher one of v3 counts.
     fn rank(&self) -> (u8, Option<BaseScore>) {
         match self {
             Self::V3 { score, .. } => (2, Some(*score)),

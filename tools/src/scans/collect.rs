@@ -1,5 +1,5 @@
-//! What is gathered while a report is read: what can be harmful is kept up to a bound, the rest is
-//! counted. A package that is found at several places is one.
+//! The state of reading a report: possibly harmful vulnerabilities are kept up to a bound, the rest
+//! is counted. A package at several places is one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,10 +8,10 @@ use super::cvss::{BaseScore, Vector};
 use super::{KEPT_MAX, Kind, Package, Scan, Score, Statement, Subject, Vulnerability};
 use crate::offer::timestamp::Timestamp;
 
-/// Longest text that is kept, in characters: names, versions, reasons.
+/// Longest kept text, in characters: names, versions, reasons.
 const TEXT_CHARS_MAX: usize = 200;
 
-/// What a report says, on the way.
+/// A report's content so far.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     pub tool: String,
@@ -62,7 +62,7 @@ impl Collector {
         }
     }
 
-    /// Takes a verdict on what others may find.
+    /// Takes a verdict on other reports' vulnerabilities.
     pub(super) fn state(&mut self, statement: &Statement) {
         if self.statements.len() < KEPT_MAX {
             let affects = statement.affects.iter().map(|text| short(text)).collect();
@@ -94,8 +94,8 @@ impl Collector {
 pub(super) struct Highest(Option<(BaseScore, String, bool)>);
 
 impl Highest {
-    /// Takes what a source states. A score that is none counts as not stated; where a vector is
-    /// there too, the stated score counts, because that is what others decide by.
+    /// Takes a source's score. An invalid score counts as none; beside a vector, the stated score
+    /// counts, because other programs decide by it.
     pub(super) fn add(&mut self, source: &str, number: Option<f64>, vector: Option<&str>) {
         // Zero is how some writers leave the number out; a vector of no harm comes to it itself.
         let stated = number.filter(|number| *number > 0.0);

@@ -1,13 +1,13 @@
-//! CVSS v3: the base score, from its vector where only that is given. First's specifications 3.0
-//! and 3.1, section 7.1 (equations) and 7.4 (weights); of base scores both say the same.
+//! CVSS v3: the base score, from its vector where only the vector is given. First's specifications
+//! 3.0 and 3.1, section 7.1 (equations) and 7.4 (weights); of base scores both say the same.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Longest vector that is read, in bytes; one with all metrics has 150.
+/// Longest vector, in bytes; one with all metrics has 150.
 const VECTOR_BYTES_MAX: usize = 400;
 
-/// A base score of CVSS v3, in tenths: 0 to 100. Whole numbers, so that 7.0 is 7.0.
+/// A base score of CVSS v3, in tenths: 0 to 100. Whole numbers keep 7.0 exactly 7.0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BaseScore(u8);
 
@@ -129,8 +129,8 @@ impl Vector {
     }
 }
 
-/// Tenths, rounded up as 3.1 defines it (appendix A): by whole numbers, so that noise in the last
-/// binary digits does not make 4.0 a 4.1.
+/// Tenths, rounded up as 3.1 defines it (appendix A): by whole numbers, so noise in the last binary
+/// digits does not make 4.0 a 4.1.
 fn round_up(score: f64) -> f64 {
     let whole = (score * 100_000.0).round();
     if whole % 10_000.0 == 0.0 { whole / 10_000.0 } else { (whole / 10_000.0).floor() + 1.0 }

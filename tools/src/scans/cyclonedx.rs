@@ -1,5 +1,5 @@
-//! `CycloneDX` JSON 1.4 to 1.7 with vulnerabilities: a list of components and what is wrong with them,
-//! or verdicts alone (VEX).
+//! `CycloneDX` JSON 1.4 to 1.7 with vulnerabilities: a list of components and their
+//! vulnerabilities, or verdicts alone (VEX).
 
 use std::collections::HashMap;
 
@@ -169,7 +169,7 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
     Ok(collector)
 }
 
-/// What made the document; a long list is of no use.
+/// The document's tool; a long list is of no use.
 fn tool_of(tools: &str) -> Option<String> {
     const TOOLS_BYTES_MAX: usize = 64 * 1024;
     let tools = if tools.len() > TOOLS_BYTES_MAX { None } else { serde_json::from_str(tools).ok() };
@@ -238,7 +238,7 @@ fn is_v3(rating: &Rating) -> bool {
     }
 }
 
-/// Why a vulnerability does no harm, for the states that say so.
+/// Why a vulnerability does no harm, for the harmless states.
 fn excuse(analysis: Analysis) -> Option<String> {
     let state = analysis.state?;
     let harmless = ["not_affected", "false_positive", "resolved", "resolved_with_pedigree"];
@@ -250,7 +250,7 @@ fn excuse(analysis: Analysis) -> Option<String> {
     Some(words.join(": "))
 }
 
-/// What a reference means: the package URL of the component, or the end of a link to another
+/// The target of a reference: the package URL of the component, or the end of a link to another
 /// document (`urn:cdx:SERIAL/VERSION#REFERENCE`), or the reference itself.
 fn target(reference: &str, packages: &HashMap<String, Package>) -> String {
     if let Some(package) = packages.get(reference).filter(|package| !package.purl.is_empty()) {

@@ -1,4 +1,4 @@
-//! Grype's JSON: what `grype -o json` writes.
+//! Grype's JSON: the output of `grype -o json`.
 
 use serde::Deserialize;
 use serde_json::Error;

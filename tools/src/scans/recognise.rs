@@ -1,5 +1,4 @@
-//! What a file is, by its content: the four kinds that are read, and by name what people give by
-//! mistake.
+//! The kind of a file, by its content: the four readable ones, and by name the frequent mistakes.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -9,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::ScanError;
 
-/// The kinds that are read.
+/// The readable kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Trivy,
@@ -34,7 +33,7 @@ const MAKE_ONE: &str = "make one with `trivy image --format json --output FILE`,
 const CONVERT: &str = "write Trivy's JSON (`--format json`); of a report that is there \
                        `trivy convert` makes no JSON again, so scan once more";
 
-/// What tells the kinds apart: names at the top.
+/// The distinctive names at the top.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(rename = "SchemaVersion", borrow, default)]
@@ -73,7 +72,7 @@ struct Head<'a> {
     login_server: Option<&'a RawValue>,
 }
 
-/// The text of a file. UTF-16 is what PowerShell's `>` writes.
+/// The text of a file. PowerShell's `>` writes UTF-16.
 pub(super) fn text<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, str>, ScanError> {
     let no_report = |what: &str, help| {
         Err(ScanError::NoReport { file: file.to_owned(), what: what.to_owned(), help })
@@ -103,7 +102,7 @@ pub(super) fn text<'a>(file: &Path, bytes: &'a [u8]) -> Result<Cow<'a, str>, Sca
     }
 }
 
-/// Which of the four it is.
+/// The one of the four kinds.
 pub(super) fn format(file: &Path, text: &str) -> Result<Format, ScanError> {
     let no_report = |(what, help): (&str, _)| ScanError::NoReport {
         file: file.to_owned(),
@@ -212,7 +211,7 @@ fn other(head: &Head<'_>) -> (&'static str, &'static str) {
     ("JSON of another kind", MAKE_ONE)
 }
 
-/// What a text is that is no JSON.
+/// The kind of a text other than JSON.
 fn no_json(text: &str) -> (&'static str, &'static str) {
     let start: String = text.chars().take(4096).collect();
     let low = start.to_lowercase();

@@ -1,9 +1,9 @@
-//! SARIF 2.1.0, as scanners write it. What its numbers mean depends on who wrote them:
+//! SARIF 2.1.0, as scanners write it. The meaning of its numbers depends on the tool:
 //!
 //! - Trivy states `cvssv3_baseScore` and `cvssv3_vector` of the one source it trusts most, and
 //!   in `security-severity` the same or a number made from its label.
-//! - Others (Grype among them) state only `security-severity`, which may be CVSS 2, 3 or 4, or a
-//!   number made from a label. It decides nothing, and is kept as a number that is not named.
+//! - Others (Grype among them) state only `security-severity`, perhaps CVSS 2, 3 or 4, or a number
+//!   made from a label. It decides nothing, and is kept as an unnamed number.
 
 use std::collections::HashMap;
 
@@ -58,7 +58,7 @@ struct Invocation {
     end_time_utc: Option<String>,
 }
 
-/// What Trivy says of the image.
+/// Trivy's facts about the image.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RunProperties {
@@ -134,7 +134,7 @@ struct Suppression {
     justification: Option<String>,
 }
 
-/// What a rule says of all its results.
+/// A rule's part of all its results.
 #[derive(Clone)]
 struct Known {
     id: String,
@@ -187,7 +187,7 @@ fn run_into(collector: &mut Collector, run: Run<'_>) -> Result<(), Error> {
     })
 }
 
-/// What Trivy writes for its labels.
+/// Trivy's numbers for its labels.
 const LABEL_NUMBERS: [f64; 4] = [2.0, 5.5, 8.0, 9.5];
 
 fn known(rule: Rule, is_trivy: bool) -> Known {
@@ -256,13 +256,13 @@ fn result(collector: &mut Collector, id: &str, rule: Option<&Known>, found: Foun
     });
 }
 
-/// What stands behind `Name: ` in a line of its own.
+/// The text behind `Name: ` in a line of its own.
 fn line_of(text: &str, name: &str) -> Option<String> {
     let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(short(found.trim())).filter(|text| !text.is_empty())
 }
 
-/// What stands between two texts.
+/// The text between two texts.
 fn within(text: &str, before: &str, after: &str) -> Option<String> {
     let (_, rest) = text.split_once(before)?;
     Some(short(rest.split(after).next()?.trim())).filter(|text| !text.is_empty())

@@ -1,4 +1,4 @@
-//! Lists of any length, read an element at a time: what is kept of one is small, so a list of a
+//! Lists of any length, read an element at a time: the kept part of one is small, so a list of a
 //! million costs no more memory than its text. Lists inside of an element are short, or refused.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What was scanned: by which digests a report names an image, and which image that is.
+//! A scan's subject: the digests a report names an image by, and the image they match.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,13 @@ use crate::image::facts::{ImageFacts, PlatformImage};
 /// How many digests of one report are kept.
 const DIGESTS_MAX: usize = 1000;
 
-/// What was scanned, as a report names it.
+/// A scan's subject, as a report names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Subject {
     /// Its name there: a reference, a path.
     pub name: String,
-    /// Digests of its manifest, its index and its configuration; which is which differs by tool.
+    /// Digests of its manifest, its index and its configuration; tools differ in their names for
+    /// them.
     pub digests: BTreeSet<Digest>,
     /// The digests of its layers, inflated, in their order.
     pub diff_ids: Vec<Digest>,
@@ -23,19 +24,19 @@ pub struct Subject {
     pub platform: Option<(String, String)>,
 }
 
-/// Which part of an image a report is about.
+/// The part of an image a report is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cover {
     /// The image is another one.
     Nothing,
     /// The images of these platforms, by their places.
     Platforms(Vec<usize>),
-    /// One of its platforms, and nobody says which: only the index is named.
+    /// One of its platforms, without a name: the report names only the index.
     SomePlatform,
 }
 
 impl Subject {
-    /// Whether it is named by anything that only it has.
+    /// Whether the subject has a unique name.
     #[must_use]
     pub fn has_digest(&self) -> bool {
         !self.digests.is_empty() || !self.diff_ids.is_empty()
@@ -52,7 +53,7 @@ impl Subject {
         }
     }
 
-    /// Which part of the image it is.
+    /// The matching part of the image.
     #[must_use]
     pub fn cover(&self, facts: &ImageFacts) -> Cover {
         let named = places(facts, |image| {
@@ -70,7 +71,7 @@ impl Subject {
         if roots.chain(indexes).any(|digest| self.digests.contains(&digest)) {
             return self.of_index(facts);
         }
-        // The same layers are the same files; a tool that makes a manifest of its own keeps them.
+        // The same layers are the same files; a tool with a manifest of its own keeps them.
         let same_layers = places(facts, |image| {
             !self.diff_ids.is_empty()
                 && image.config.as_ref().is_some_and(|at| at.rootfs.diff_ids == self.diff_ids)
@@ -112,7 +113,7 @@ impl Subject {
         }
     }
 
-    /// Says which platform it is.
+    /// Sets the platform.
     pub(super) fn set_platform(&mut self, os: &str, architecture: &str) {
         if !os.is_empty() && !architecture.is_empty() {
             self.platform = Some((short(os), short(architecture)));
@@ -120,7 +121,7 @@ impl Subject {
     }
 }
 
-/// The places of the images that are it.
+/// The places of the matching images.
 fn places(facts: &ImageFacts, is_it: impl Fn(&PlatformImage) -> bool) -> Vec<usize> {
     let images = facts.images.iter().enumerate();
     images.filter(|(_, image)| is_it(image)).map(|(place, _)| place).collect()

@@ -1,5 +1,5 @@
-//! The reports in `tests/reports` are ours, in the forms that Trivy 0.74, Grype 0.121 and the schema
-//! of `CycloneDX` 1.6 have; all of them say the same of one image.
+//! The reports in `tests/reports` are ours, in the forms of Trivy 0.74, Grype 0.121 and the schema
+//! of `CycloneDX` 1.6; all of them report the same about one image.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;

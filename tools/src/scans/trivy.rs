@@ -1,4 +1,5 @@
-//! Trivy's JSON, schema 2: what `trivy image --format json` writes, and `trivy convert` reads.
+//! Trivy's JSON, schema 2: the output of `trivy image --format json`, and the input of `trivy
+//! convert`.
 
 use serde::Deserialize;
 use serde_json::Error;
@@ -84,7 +85,7 @@ struct Cvss {
     v3_vector: Option<String>,
 }
 
-/// Something that `.trivyignore` or a VEX document took out of the list.
+/// A vulnerability taken out of the list by `.trivyignore` or a VEX document.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Modified<'a> {

@@ -1,4 +1,4 @@
-//! Which package or image a verdict (VEX) is about.
+//! The package or image of a verdict (VEX).
 
 use wharf_oci::Digest;
 
@@ -6,9 +6,9 @@ use super::{Cover, Package, Scan, Statement, Subject};
 use crate::image::facts::ImageFacts;
 
 impl Scan {
-    /// Whether what this document says is said of this package of this image: it names the package by
-    /// its URL, or the image by its digest. A verdict that names neither counts for the image that
-    /// its document is of.
+    /// Whether this document's verdict is about this package of this image: it names the package by
+    /// its URL, or the image by its digest. A verdict without both counts for the document's own
+    /// image.
     #[must_use]
     pub fn speaks_of(
         &self,
@@ -21,7 +21,7 @@ impl Scan {
         if said.affects.is_empty() {
             return is_of_image(&self.subject);
         }
-        // A document that is of another image says nothing of this one.
+        // A document about another image has no verdict for this one.
         if self.subject.has_digest() && !is_of_image(&self.subject) {
             return false;
         }
