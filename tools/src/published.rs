@@ -1,8 +1,9 @@
-//! What was submitted to the marketplace, kept as a text file in the publisher's repository: one JSON
+//! The submissions to the marketplace, kept as a text file in the publisher's repository: one JSON
 //! record per line, only ever appended.
 //!
-//! Invariant: the meaning of the file is that of the set of its records. Their order and their number
-//! say nothing, so two branches each append can be merged line by line, by Git or by hand.
+//! Invariant: the meaning of the file is the meaning of the set of its records. Their order and
+//! their number say nothing, so two branches each append can be merged line by line, by Git or by
+//! hand.
 
 mod contradictions;
 mod file;
@@ -27,12 +28,12 @@ pub use self::state::{BundleState, Known, Life, OfferState, PlanState, State, Ta
 #[derive(Debug, Clone, Default)]
 pub struct Published {
     pub state: State,
-    /// What the offer says against it.
+    /// The offer's contradictions of it.
     pub contradictions: Vec<Contradiction>,
 }
 
 impl Published {
-    /// Compares an offer with what was submitted.
+    /// Compares an offer with the submissions.
     #[must_use]
     pub fn of(state: State, file: &OfferFile, content: &Content) -> Self {
         let submissions = submissions(file, content, &state, Target::Live, Timestamp::default());

@@ -1,8 +1,8 @@
-//! What a submission says against what was published: the things that can never change (facts §1.7).
+//! A submission's contradictions of the published state: changes to immutable fields (facts §1.7).
 //! The rules of an offer and `wharf offer record` judge by this, so they cannot differ.
 //!
-//! What only the preview had may change, but for the type of a cluster extension and for bundles,
-//! which Microsoft has copied by then; a repository may be refused.
+//! A preview's fields may change, but for the type of a cluster extension and for bundles, because
+//! Microsoft has copied them by then; a repository may be refused.
 
 use std::collections::BTreeMap;
 
@@ -12,42 +12,39 @@ use crate::moves::FLOATING_TAG;
 use crate::offer::tag_forms::version_of;
 use crate::offer::words::ImageVersion;
 
-/// What cannot change.
+/// An immutable fact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About {
     /// The ID of the offer.
     OfferId,
-    /// The publisher.
     Publisher,
-    /// What is sold, and by whom.
+    /// The kind of the product, and the biller.
     Sale,
-    /// Whose terms.
+    /// The kind of the terms.
     Terms,
-    /// That a plan is there.
+    /// A plan's existence.
     Plan,
-    /// What a plan costs.
+    /// The price of a plan.
     Licence,
-    /// Its clouds.
     Regions,
-    /// Who sees it.
+    /// Its audience.
     Audience,
-    /// A repository that another offer has.
+    /// A repository of another offer.
     TakenRepository,
-    /// Its repository.
     Repository,
-    /// That versions grow.
+    /// The growth of versions.
     Version,
-    /// What a tag points at.
+    /// The target of a tag.
     TagDigest,
-    /// That a tag is there.
+    /// A tag's existence.
     Tag,
     /// The type of its cluster extension.
     ExtensionType,
     /// How often it is installed in a cluster.
     Scope,
-    /// That versions of bundles grow, and stay.
+    /// The growth of bundles' versions, and the bundles' existence.
     Bundle,
-    /// What the version of a bundle is.
+    /// The digest of a bundle's version.
     BundleDigest,
 }
 
@@ -55,11 +52,11 @@ pub enum About {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
     pub about: About,
-    /// Of which plan; none where it is the offer.
+    /// The plan; none for the offer.
     pub plan: Option<String>,
     /// Whether it will be refused; else it may be.
     pub is_certain: bool,
-    /// What is different, with both values.
+    /// The difference, with both values.
     pub message: String,
 }
 
@@ -102,8 +99,8 @@ impl Found {
     }
 }
 
-/// The same offer under another name: of another publisher, or with what no two offers share. IDs of
-/// plans say nothing: most offers have a plan `standard`.
+/// The same offer under another name: of another publisher, or with a fact no two offers share. IDs
+/// of plans say nothing: most offers have a plan `standard`.
 fn identity(state: &State, submissions: &[Submission], first: &Submission, found: &mut Found) {
     let Submission { publisher, offer, .. } = first;
     if state.offer(publisher, offer).is_some() {
@@ -155,7 +152,7 @@ fn offer(known: &OfferState, submissions: &[Submission], first: &Submission, fou
     }
 }
 
-/// What no two offers of a publisher, or no two plans, may share.
+/// The facts no two offers of a publisher, or no two plans, may share.
 fn others(state: &State, submission: &Submission, found: &mut Found) {
     for ((publisher, offer), known) in &state.offers {
         let is_same_offer = *offer == submission.offer;
@@ -215,7 +212,7 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
             found.add(About::Repository, is_live, message);
         }
     }
-    // What a tag pointed at is with customers, also after the tag was taken back.
+    // A tag's former target is with customers, also after the tag's withdrawal.
     for (tag, state) in known.tags.iter().filter(|(_, state)| state.life.was_live()) {
         match submission.tags.get(tag) {
             None if !state.life.is_live() => {}
@@ -240,7 +237,7 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
     versions(known, submission, found);
 }
 
-/// Whether a tag may point at something else with every release: `latest`, and `X.Y` (IOT).
+/// Whether a tag may move with every release: `latest`, and `X.Y` (IOT).
 fn moves(tag: &str) -> bool {
     tag == FLOATING_TAG || is_rolling(tag)
 }
@@ -249,11 +246,11 @@ fn is_rolling(tag: &str) -> bool {
     tag.split('.').count() == 2 && version_of(tag).is_some_and(|(_, rest)| rest.is_empty())
 }
 
-/// A tag that is new must not be of a version below one that is live. More tags of that version
-/// itself are no other version.
+/// A new tag must not be of a version below a live one. More tags of the live version itself are no
+/// other version.
 fn versions(known: &PlanState, submission: &Submission, found: &mut Found) {
     let version = |tag: &str| version_of(tag).map(|(version, _)| version);
-    // A version that was taken back was a version all the same.
+    // A withdrawn version was a version all the same.
     let live = known.tags.iter().filter(|(_, state)| state.life.was_live());
     let live = live.filter(|(tag, _)| !is_rolling(tag.as_str()));
     let Some(highest) =

@@ -1,7 +1,7 @@
 //! The file: read whole, appended to under a lock and synced.
 //!
-//! Invariant: what is appended was checked against what the file held at that moment; an append that
-//! fails leaves the file as it was. Nothing that stands in it is ever rewritten.
+//! Invariant: an append was checked against the file's content under the lock; a failed append
+//! leaves the file as it was. No written byte is ever rewritten.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -13,7 +13,7 @@ use super::record::Record;
 use super::state::State;
 use crate::input;
 
-/// What the file is called beside an offer.
+/// The name of the file beside an offer.
 pub const LEDGER_NAME: &str = "wharf.published.jsonl";
 
 /// Largest file, in bytes: a record has 1 KiB, so this is a release of 16 plans every day for 10 years.
@@ -39,7 +39,7 @@ pub enum PublishedError {
     #[error("{}:{line} is no record of what was published: {reason}", path.display())]
     Line {
         path: PathBuf,
-        /// Which line, from 1.
+        /// The line's number, from 1.
         line: usize,
         reason: String,
     },
@@ -55,10 +55,10 @@ pub struct PublishedFile {
     records: Vec<Record>,
 }
 
-/// What an append came to.
+/// The result of an append.
 #[derive(Debug, Clone)]
 pub struct Appended {
-    /// What was written; nothing where all of it was known.
+    /// The written records; none when all were known.
     pub records: Vec<Record>,
     /// Whether the file was made.
     pub is_new: bool,
@@ -72,7 +72,7 @@ impl PublishedFile {
         Ok(Self { path: path.to_owned(), records: parse(path, &bytes)? })
     }
 
-    /// The ledger that is named, which must be there; else the one beside an offer, if it is there.
+    /// The named ledger, required to exist; else the one beside an offer, if it exists.
     pub fn find(folder: &Path, named: Option<&Path>) -> Result<Option<Self>, PublishedError> {
         match named {
             Some(path) => Self::open(path).map(Some),
@@ -99,14 +99,14 @@ impl PublishedFile {
         &self.records
     }
 
-    /// What they say together.
+    /// The state of all records together.
     #[must_use]
     pub fn state(&self) -> State {
         State::of(&self.records)
     }
 
-    /// Appends what `decide` makes of the records that are there; nobody else writes meanwhile. The
-    /// file is made when it is not there. An error of `decide` writes nothing.
+    /// Appends the records of `decide`, made from the existing ones; a lock keeps other writers out
+    /// meanwhile. A missing file is created. An error of `decide` writes nothing.
     pub fn append<E: From<PublishedError>>(
         path: &Path,
         decide: impl Fn(&[Record]) -> Result<Vec<Record>, E>,
@@ -148,7 +148,7 @@ impl PublishedFile {
     }
 }
 
-/// Waits for the lock, which goes with the file when it is closed.
+/// Waits for the lock; closing the file releases it.
 fn lock(path: &Path, file: &File) -> Result<(), PublishedError> {
     let until = Instant::now() + LOCK_WAIT_MAX;
     loop {
@@ -182,8 +182,8 @@ fn read(path: &Path, file: &mut File) -> Result<Vec<u8>, PublishedError> {
     Ok(bytes)
 }
 
-/// Reads every line; one that stands twice counts once. A mark of byte order, ends of lines as
-/// Windows has them and empty lines are what editors leave, and say nothing.
+/// Reads every line; a repeated one counts once. Editors leave a byte order mark, Windows' ends of
+/// lines and empty lines, and they say nothing.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, PublishedError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut records = Vec::new();

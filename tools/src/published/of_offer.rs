@@ -1,4 +1,4 @@
-//! What an offer file would submit, and what it has from the ledger.
+//! The submission of an offer file, and its facts from the ledger.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use crate::offer::content::Content;
 use crate::offer::model::{self as offer, Plan, PlanKind};
 use crate::offer::timestamp::Timestamp;
 
-/// What the offer says of each plan. Tags have no digest: only images know them. Bundles that are
-/// live go along with the one of the offer, as they are appended to (facts §3.1). A bundle the
-/// offer gives no version has the one of its manifest, which is in the content.
+/// The offer's submission for each plan. Tags have no digest: only images know them. Live bundles
+/// go along with the one of the offer, as they are appended to (facts §3.1). A bundle without a
+/// version in the offer has the one of its manifest, from the content.
 #[must_use]
 pub fn submissions(
     file: &OfferFile,
@@ -148,8 +148,8 @@ fn in_registry(file: &OfferFile, repository: &str) -> String {
     }
 }
 
-/// Gives each image without a `publishedTags` of its own the tags of earlier versions that are live.
-/// What the file lists counts as it is: whoever leaves a tag out there is told so by TEC-018.
+/// Gives each image without a `publishedTags` of its own the live tags of earlier versions. The
+/// file's own list counts as it is: TEC-018 reports a tag left out there.
 pub fn complete(file: &mut OfferFile, state: &State) {
     let offer = &file.offer;
     let Some(known) = state.offer(&offer.publisher, &offer.offer.id) else { return };

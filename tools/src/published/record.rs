@@ -1,8 +1,8 @@
 //! One record, and the line it stands in: `{"wharfPublished":1,"hash":"sha256:…","record":{…}}`.
-//! The hash is that of the record with its keys in order and no white space, so an edit is seen, and
-//! a record that is only laid out anew is the same.
+//! The hash is over the record with its keys in order and no white space, so an edit shows, and a
+//! reformatted record is the same.
 //!
-//! Invariant: a record says all by itself what was submitted of one plan, or what was taken back.
+//! Invariant: a record holds all by itself a submission of one plan, or a withdrawal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,13 +12,13 @@ use wharf_oci::{Algorithm, Digest, Digester, Tag};
 
 use crate::offer::timestamp::Timestamp;
 
-/// The format that is written, and the newest that is read.
+/// The format of written records, and the newest readable one.
 pub(super) const FORMAT: u64 = 1;
 
 /// Most tags, or bundles, of one record; a plan has 16 tags (PLAN).
 const LISTED_MAX: usize = 1000;
 
-/// What happened to a plan.
+/// An event of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "camelCase")]
 pub enum Record {
@@ -28,7 +28,7 @@ pub enum Record {
     Withdrawn(Withdrawal),
 }
 
-/// What was submitted of one plan.
+/// A submission of one plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Submission {
@@ -53,13 +53,13 @@ pub struct Submission {
     pub visibility: Option<Visibility>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<Audience>,
-    /// In which clouds, as the API writes them: `azureGlobal`.
+    /// Its clouds, as the API writes them: `azureGlobal`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub regions: BTreeSet<String>,
     /// The repository of an image, with its prefix, without the registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// The tags of an image, with what each points at where it is known.
+    /// The tags of an image, each with its target where known.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<Tag, Option<Digest>>,
     /// The type of the cluster extension.
@@ -73,11 +73,11 @@ pub struct Submission {
     pub bundles: Vec<Bundle>,
 }
 
-/// What was taken back of one plan.
+/// A withdrawal of one plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Withdrawal {
-    /// When. What was submitted later is there again.
+    /// Its time. A later submission restores the withdrawn ones.
     pub time: Timestamp,
     /// The publisher ID.
     pub publisher: String,
@@ -131,7 +131,7 @@ macro_rules! record_words {
 }
 
 record_words! {
-    /// Where something was submitted to; the second is final.
+    /// The target of a submission; the second is final.
     Target {
         /// Only the preview audience sees it.
         Preview = "preview",
@@ -139,15 +139,14 @@ record_words! {
         Live = "live",
     }
 
-    /// What customers of a plan get.
+    /// The kind of a plan's product.
     Kind {
-        /// One image.
         Image = "image",
         /// A Helm chart with its images.
         Kubernetes = "kubernetes",
     }
 
-    /// Whose terms.
+    /// The kind of the terms.
     Terms {
         /// Microsoft's standard contract.
         Standard = "standard",
@@ -155,35 +154,31 @@ record_words! {
         Custom = "custom",
     }
 
-    /// What a plan costs.
+    /// The price of a plan.
     Licence {
-        /// Nothing.
         Free = "free",
         /// The customer brings a licence.
         Byol = "byol",
-        /// Microsoft bills.
         PayAsYouGo = "payAsYouGo",
     }
 
     /// Whether a plan can be found.
     Visibility {
-        /// By everyone.
+        /// By all customers.
         Visible = "visible",
-        /// By no one who does not know it.
+        /// By its name only.
         Hidden = "hidden",
     }
 
-    /// Who sees a plan.
+    /// The audience of a plan.
     Audience {
-        /// Everyone.
         Public = "public",
-        /// Some tenants.
         Private = "private",
     }
 
     /// How often an application is installed in a cluster.
     Scope {
-        /// Once.
+        /// Once per cluster.
         Cluster = "cluster",
         /// Once in each namespace.
         Namespace = "namespace",
@@ -191,7 +186,6 @@ record_words! {
 }
 
 impl Record {
-    /// When.
     #[must_use]
     pub const fn time(&self) -> Timestamp {
         match self {

@@ -1,5 +1,5 @@
-//! What all records together say: for each offer and plan what was ever submitted, and what of it is
-//! sold now.
+//! The common state of all records: for each offer and plan every submission, and the part on sale
+//! now.
 //!
 //! Invariant: a state depends on the set of records only. Everything here is a union or a maximum.
 
@@ -19,7 +19,6 @@ pub struct State {
     pub offers: BTreeMap<(String, String), OfferState>,
 }
 
-/// An offer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfferState {
     pub terms: Known<Terms>,
@@ -28,7 +27,6 @@ pub struct OfferState {
     pub plans: BTreeMap<String, PlanState>,
 }
 
-/// A plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlanState {
     /// When it was submitted, and when it was taken back.
@@ -48,16 +46,14 @@ pub struct PlanState {
     pub tags: BTreeMap<Tag, TagState>,
     /// Its bundles, by repository and version.
     pub bundles: BTreeMap<(String, String), BundleState>,
-    /// When which tags and bundles were taken back.
+    /// The withdrawals of tags and bundles, with their times.
     withdrawals: BTreeMap<String, Timestamp>,
 }
 
-/// A tag.
 pub type TagState = Versioned;
-/// A bundle.
 pub type BundleState = Versioned;
 
-/// Something that points at a digest.
+/// A name with a digest behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Versioned {
     /// When it was submitted, and when it was taken back.
@@ -65,7 +61,7 @@ pub struct Versioned {
     pub digests: Known<Digest>,
 }
 
-/// When something was submitted for the last time, and when it was taken back.
+/// The times of the last submission and the last withdrawal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Life {
     /// To the preview.
@@ -74,7 +70,7 @@ pub struct Life {
     pub withdrawn: Option<Timestamp>,
 }
 
-/// The values that something had, each with the time of its last submission, by where to.
+/// The values of a field, each with the time of its last submission, by target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Known<T> {
     values: BTreeMap<T, Life>,
@@ -170,7 +166,7 @@ impl<T: Ord> Known<T> {
 }
 
 impl State {
-    /// What these records say.
+    /// The state of these records.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut state = Self::default();
         for record in records {
@@ -196,7 +192,7 @@ impl State {
         }
     }
 
-    /// What this publisher submitted of this offer.
+    /// This publisher's submissions of this offer.
     #[must_use]
     pub fn offer(&self, publisher: &str, offer: &str) -> Option<&OfferState> {
         self.offers.get(&(publisher.to_owned(), offer.to_owned()))
@@ -275,7 +271,7 @@ impl PlanState {
         }
     }
 
-    /// A withdrawal may stand before what it takes back, so it is applied last.
+    /// A withdrawal may stand before its submission, so it is applied last.
     fn settle(&mut self) {
         let whole = self.life.withdrawn;
         let withdrawals = &self.withdrawals;

@@ -289,7 +289,7 @@ fn offers_are_told_apart_and_one_that_was_renamed_is_found() {
     assert!(renamed.contains(&About::OfferId) && renamed.contains(&About::TakenRepository));
     assert!(renamed.contains(&About::ExtensionType));
     assert_eq!(of(|own| own.publisher = "harbour".to_owned()), [About::Publisher]);
-    // An offer of other plans, of which the ledger knows nothing, is a new one.
+    // An offer of other plans, unknown to the ledger, is a new one.
     let new = of(|own| {
         own.offer = "lagoon".to_owned();
         own.plan = format!("{}-2", own.plan);
@@ -297,7 +297,7 @@ fn offers_are_told_apart_and_one_that_was_renamed_is_found() {
         own.extension_type = own.extension_type.as_ref().map(|_| "Quayline.Lagoon".to_owned());
     });
     assert_eq!(new, []);
-    // So is one that calls its plans the same.
+    // So is one with the same names of plans.
     let second = of(|own| {
         own.offer = "lagoon".to_owned();
         own.repository = own.repository.as_ref().map(|_| "live/lagoon".to_owned());
@@ -388,7 +388,7 @@ fn read(folder: &Path, lines: &[String]) -> State {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever stands in a ledger, it is read or refused.
+    /// A ledger of any bytes is read or refused.
     #[test]
     fn any_line_is_read_or_refused(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
@@ -400,14 +400,15 @@ proptest! {
         let mut line = record.line().trim_end().as_bytes().to_vec();
         let place = flip.index(line.len());
         line[place] ^= 1 << bit;
-        // A bit that changes no meaning is one of white space or of the case of the hash: none here.
+        // A flipped bit without a change of meaning is one of white space or of the case of the
+        // hash: none here.
         if let Ok(read) = Record::read(&line) {
             prop_assert_eq!(read, record);
         }
     }
 
-    /// Two branches append to one file; however the lines are merged, and whichever stand twice, it
-    /// means the same.
+    /// Two branches append to one file; every merge of the lines, with any repeated, means the
+    /// same.
     #[test]
     fn any_merge_of_two_histories_means_the_same(
         base in prop::collection::vec(any_record(), 0..4),

@@ -1,8 +1,8 @@
-//! What can never change once it is published.
+//! The immutable facts of a publication.
 
 use super::*;
 
-/// Each change of a submission against the live one, with what it contradicts.
+/// Each change of a submission against the live one, with its contradiction.
 #[test]
 fn what_can_never_change_is_told_and_what_may_is_not() {
     type Row = (fn(&mut Submission), Option<About>);
@@ -38,7 +38,7 @@ fn what_can_never_change_is_told_and_what_may_is_not() {
         let about: Vec<About> = found.iter().map(|found| found.about).collect();
         assert_eq!(about, expected.into_iter().collect::<Vec<_>>(), "row {place}: {found:?}");
         assert!(found.iter().all(|found| found.is_certain), "row {place}");
-        // What only the preview had may change; a repository may be refused.
+        // A preview's fields may change; a repository may be refused.
         let found = contradictions(&preview, &[own]);
         assert!(found.iter().all(|found| !found.is_certain), "row {place}: {found:?}");
     }
