@@ -1,8 +1,8 @@
-//! What Microsoft's packaging tool takes of a Kubernetes application besides its chart: the manifest,
-//! the UI definition and the ARM template of a plan, read once for the rules and for bundles.
+//! The packaging tool's input for a Kubernetes application besides its chart: the manifest, the UI
+//! definition and the ARM template of a plan, read once for the rules and for bundles.
 //!
-//! Invariant: reading never fails for what stands in a file; what is wrong with its form is kept with
-//! the file, so that one run tells all of it.
+//! Invariant: reading never fails for a file's content; faults of its form are kept with the file,
+//! so one run reports all of them.
 
 pub mod expression;
 pub mod json;
@@ -30,7 +30,7 @@ pub const FILE_SIZE_BYTES_MAX: u64 = 1024 * 1024;
 const DEPTH_MAX: usize = 64;
 /// Most values of one.
 const NODES_MAX: usize = 100_000;
-/// Most faults of form that are told of one file.
+/// Most reported faults of form of one file.
 const FAULTS_MAX: usize = 20;
 
 /// The files of one plan.
@@ -44,14 +44,14 @@ pub struct Application {
     pub template: Source<ArmTemplate>,
 }
 
-/// A file with what it says.
+/// A file with its content.
 #[derive(Debug, Clone)]
 pub struct Source<T> {
     pub path: PathBuf,
     pub text: String,
-    /// What is wrong with its form.
+    /// The faults of its form.
     pub faults: Vec<Fault>,
-    /// What it says, where it can be read at all.
+    /// Its content, where it is readable at all.
     pub content: Option<T>,
 }
 
@@ -70,7 +70,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// What to do about it.
+    /// The fix.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
-//! The expressions of ARM templates and UI definitions, `[parameters('x')]`, as far as they are
-//! looked at: which functions are called with which text. They are not evaluated.
+//! The expressions of ARM templates and UI definitions, `[parameters('x')]`, as far as the rules
+//! need them: the called functions with their texts. They are not evaluated.
 
-/// What stands in the brackets, when a text is an expression; `[[` begins an ordinary text.
+/// The text in the brackets, when a text is an expression; `[[` begins an ordinary text.
 #[must_use]
 pub fn of(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('[')?.strip_suffix(']')?;
@@ -32,7 +32,7 @@ pub fn only_call<'a>(expression: &'a str, function: &str) -> Option<&'a str> {
     (before.is_empty() && rest.trim().is_empty()).then_some(argument)
 }
 
-/// What `steps('a').b.c` and `basics('b')` lead to: the step, and the names behind it.
+/// The targets of `steps('a').b.c` and `basics('b')`: the step, and the names behind it.
 #[must_use]
 pub fn members<'a>(expression: &'a str, function: &str) -> Vec<(&'a str, Vec<&'a str>)> {
     let mut found = Vec::new();
@@ -61,7 +61,7 @@ fn split_at_call<'a>(text: &'a str, function: &str) -> Option<(&'a str, &'a str)
     Some((text.get(..place)?, text.get(place + function.len()..)?))
 }
 
-/// `('x')` and what follows.
+/// `('x')` and the text after it.
 fn argument(text: &str) -> Option<(&str, &str)> {
     let inner = text.trim_start().strip_prefix('(')?.trim_start().strip_prefix('\'')?;
     let (argument, rest) = inner.split_once('\'')?;

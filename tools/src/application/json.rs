@@ -1,6 +1,6 @@
-//! Reads JSON as RFC 8259 has it, with the place of every value. What other readers let pass and the
-//! marketplace's may not (comments, a byte order mark, commas before an end, keys that stand twice)
-//! is read over and told, so that one run shows all of it.
+//! Reads JSON as RFC 8259 has it, with the place of every value. Deviations other readers accept
+//! and the marketplace's may not (comments, a byte order mark, commas before an end, repeated keys)
+//! are read over and reported, so one run shows all of them.
 
 use std::collections::HashSet;
 
@@ -38,7 +38,7 @@ pub fn read(text: &str) -> Reading {
 
 #[derive(Default)]
 struct Reader {
-    /// What is left, last character first.
+    /// The rest, last character first.
     rest: Vec<char>,
     line: usize,
     column: usize,
@@ -242,7 +242,7 @@ impl Reader {
         })
     }
 
-    /// Half of a pair alone is no character; it reads as the sign for that.
+    /// Half of a pair alone is no character; it reads as the replacement character.
     fn unicode(&mut self) -> Result<char, Fault> {
         let high = self.hex()?;
         if !(0xd800..0xdc00).contains(&high) {

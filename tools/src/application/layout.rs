@@ -1,5 +1,5 @@
-//! What Microsoft's packaging tool takes of a plan, in one folder: the manifest with paths into that
-//! folder, the chart without what Helm ignores, the UI definition and the ARM template.
+//! The packaging tool's input for a plan, in one folder: the manifest with paths into the folder,
+//! the chart without the files Helm ignores, the UI definition and the ARM template.
 //!
 //! Invariant: the same offer gives the same bytes. A folder is replaced only when everything in it
 //! was written here and is still as it was written.
@@ -20,14 +20,14 @@ use crate::input;
 use crate::temporary::Temporary;
 use crate::yaml_edit::{self, EditError, Step};
 
-/// What the files are called in the folder.
+/// The names of the files in the folder.
 pub const MANIFEST: &str = "manifest.yaml";
 const CHART: &str = "chart";
 const UI_DEFINITION: &str = "createUiDefinition.json";
 const ARM_TEMPLATE: &str = "mainTemplate.json";
-/// What says which files of a folder were written here, with their digests.
+/// The record of the files written here, with their digests.
 pub const RECORD: &str = ".wharf-bundle.json";
-/// Most that stands in a folder which is looked at: the chart, and a few files.
+/// Most entries of a folder under check: the chart, and a few files.
 const ENTRIES_MAX: usize = FILES_MAX + 16;
 
 /// The files of a folder, by their paths in it.
@@ -36,7 +36,7 @@ pub struct Layout {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// What was written here.
+/// The record of the files written here.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Record {
@@ -49,7 +49,7 @@ pub enum LayoutError {
     /// The paths of the manifest cannot be written.
     #[error("cannot write the paths of {}", path.display())]
     Manifest { path: PathBuf, source: EditError },
-    /// Something else is in the way.
+    /// A foreign file or folder is in the way.
     #[error(
         "{} was not written by `wharf offer bundle`, or was changed since; remove it, or name \
          another folder",
@@ -123,7 +123,7 @@ impl Layout {
     }
 }
 
-/// The keys of the manifest that are paths, with what they are in the folder.
+/// The keys of the manifest with paths, and their names in the folder.
 fn paths(application: &Application) -> Vec<(&'static str, &'static str)> {
     let Some(manifest) = &application.manifest.content else { return Vec::new() };
     let Some(arm_key) = manifest.arm_key else { return Vec::new() };
@@ -138,7 +138,7 @@ fn paths(application: &Application) -> Vec<(&'static str, &'static str)> {
     .collect()
 }
 
-/// Whether a folder of ours is there; nothing and an empty folder are in nobody's way.
+/// Whether a folder of ours is there; an empty or missing folder is free for use.
 fn is_ours(folder: &Path) -> Result<bool, LayoutError> {
     let foreign = |path: &Path| LayoutError::Foreign(path.to_owned());
     match fs::symlink_metadata(folder) {

@@ -1,5 +1,5 @@
-//! `manifest.yaml`: what Microsoft's packaging tool reads first (AC-technical-assets-kubernetes,
-//! K8S-S). Keys that are not there are `None`; what is missing is for the rules to say.
+//! `manifest.yaml`: the packaging tool's first file (AC-technical-assets-kubernetes, K8S-S).
+//! Missing keys are `None`; the rules report them.
 
 use super::tree::{Fault, Node, Placed};
 use crate::offer::model::Cluster;
@@ -23,10 +23,10 @@ const KEYS: [&str; 11] = [
 /// by the pages we have; it is read in both places (INFERENCE).
 const REGISTRATION_KEYS: [&str; 3] = ["defaultScope", "namespace", "supportedClusterTypes"];
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Manifest {
-    /// What the application is called.
+    /// The name of the application.
     pub application_name: Option<Placed<String>>,
     pub publisher: Option<Placed<String>>,
     pub description: Option<Placed<String>>,
@@ -48,9 +48,8 @@ pub struct Manifest {
     pub scope: Option<Placed<String>>,
     /// The namespace of an application of cluster scope.
     pub namespace: Option<Placed<String>>,
-    /// On which clusters it runs; none where the file does not say it.
+    /// Its kinds of clusters; none where the file has no such key.
     pub clusters: Option<Vec<SupportedClusters>>,
-    /// Keys that are not known.
     pub unknown: Vec<Fault>,
     /// Values of another kind than they should be.
     pub faults: Vec<Fault>,
@@ -124,7 +123,7 @@ impl Manifest {
         }
     }
 
-    /// A text; a number is one that lacks its quotes.
+    /// A text; a number is one without its quotes.
     fn text(&mut self, mapping: &Node, key: &str) -> Option<Placed<String>> {
         let node = mapping.get(key)?;
         if node.text().is_none() {

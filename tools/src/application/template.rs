@@ -1,29 +1,29 @@
-//! `mainTemplate.json`: the ARM template that installs the application, as far as the marketplace
-//! restricts it (AC-technical-assets-kubernetes, K8S-S).
+//! `mainTemplate.json`: the ARM template of the application's installation, as far as the
+//! marketplace restricts it (AC-technical-assets-kubernetes, K8S-S).
 
 use super::expression;
 use super::tree::{Node, Placed};
 use crate::offer::spots::Spot;
 
-/// What may stand in the template besides the extension.
+/// The only type in the template besides the extension.
 pub const CLUSTER_TYPE: &str = "Microsoft.ContainerService/managedClusters";
-/// What installs the application.
+/// The type of the application's installation.
 pub const EXTENSION_TYPE: &str = "Microsoft.KubernetesConfiguration/extensions";
 
-/// What the template says.
+/// The content of the template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmTemplate {
     /// `$schema`.
     pub schema: Option<Placed<String>>,
     /// `contentVersion`.
     pub content_version: Option<Placed<String>>,
-    /// What is asked of who deploys it.
+    /// The deployment's input.
     pub parameters: Vec<Parameter>,
     /// Names with values.
     pub variables: Vec<Variable>,
     /// Every resource, those inside of others too.
     pub resources: Vec<Resource>,
-    /// The resources that are extensions of a cluster.
+    /// The extensions of a cluster.
     pub extensions: Vec<Extension>,
     /// Each `parameters('x')` of the template, with its place.
     pub used_parameters: Vec<Placed<String>>,
@@ -31,12 +31,12 @@ pub struct ArmTemplate {
     pub used_variables: Vec<Placed<String>>,
 }
 
-/// Something that is asked of who deploys the template.
+/// A value from the deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     pub name: Placed<String>,
     pub kind: Option<Placed<String>>,
-    /// What counts when nothing is given.
+    /// The default value.
     pub default: Option<Node>,
 }
 
@@ -47,7 +47,6 @@ pub struct Variable {
     pub value: Node,
 }
 
-/// A resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
     pub spot: Spot,
@@ -56,11 +55,11 @@ pub struct Resource {
     pub link: Option<Spot>,
 }
 
-/// The resource that installs the application.
+/// The resource of the application's installation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extension {
     pub spot: Spot,
-    /// Of which resource it is an extension.
+    /// The resource it extends.
     pub of: Option<Placed<String>>,
     /// Where `plan` stands, with `name`, `publisher` and `product`.
     pub plan: Option<(Spot, [Option<Placed<String>>; 3])>,
@@ -70,9 +69,9 @@ pub struct Extension {
     pub release_train: Option<Placed<String>>,
     /// Its scope in the cluster.
     pub scope: Option<ReleaseScope>,
-    /// What the chart is given.
+    /// The chart's values.
     pub settings: Vec<Setting>,
-    /// The same for what is secret.
+    /// The same for secrets.
     pub protected: Vec<Setting>,
 }
 
@@ -183,8 +182,8 @@ impl ArmTemplate {
         self.parameters.iter().find(|parameter| parameter.name.value.eq_ignore_ascii_case(name))
     }
 
-    /// The text a text comes to: itself, or that of the variable it is. `None` where it is
-    /// known only when the template is deployed.
+    /// The text behind a text: itself, or the value of its variable. `None` where it is known only
+    /// at the deployment.
     #[must_use]
     pub fn literal<'a>(&'a self, text: &'a str) -> Option<&'a str> {
         let Some(expression) = expression::of(text) else { return Some(text) };
@@ -209,7 +208,7 @@ fn variables(root: &Node) -> Vec<Variable> {
     let (copies, plain): (Vec<_>, Vec<_>) =
         declared.entries().iter().partition(|at| at.key.value.eq_ignore_ascii_case("copy"));
     let plain = plain.into_iter().map(|at| (at.key.clone(), &at.value));
-    // Each item of `copy` declares a list; what is in it is known only when it is deployed.
+    // Each item of `copy` declares a list; its content is known only at the deployment.
     let lists = copies.into_iter().flat_map(|at| at.value.items());
     let lists = lists.filter_map(|at| Some((at.get_any_case("name")?.placed()?, at)));
     plain.chain(lists).map(|(name, value)| Variable { name, value: value.clone() }).collect()

@@ -1,8 +1,8 @@
-//! A JSON or YAML file of an application as a tree in which every value knows its place.
+//! A JSON or YAML file of an application as a tree, each value with its place.
 
 use crate::offer::spots::Spot;
 
-/// Something with the place where it stands.
+/// A value with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed<T> {
     pub spot: Spot,
@@ -16,18 +16,15 @@ pub struct Node {
     pub value: Value,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Nothing.
     Null,
     /// Yes or no.
     Bool(bool),
     /// A number, as it is written.
     Number(String),
-    /// A text.
     Text(String),
-    /// A list.
     List(Vec<Node>),
     /// A mapping, in the order of the file.
     Map(Vec<Entry>),
@@ -40,15 +37,15 @@ pub struct Entry {
     pub value: Node,
 }
 
-/// What is wrong with the form of a file.
+/// A fault in the form of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub spot: Spot,
-    /// What, in a few words.
+    /// The fault, in a few words.
     pub message: String,
 }
 
-/// What a file came to: a tree where one could be read, and what is wrong with its form.
+/// The result of reading a file: a tree where possible, and the faults of its form.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reading {
     pub root: Option<Node>,
@@ -62,13 +59,13 @@ impl Fault {
 }
 
 impl Node {
-    /// The value of a key; of a key that stands twice, the last.
+    /// The value of a key; of a repeated key, the last.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().rev().find(|entry| entry.key.value == key).map(|entry| &entry.value)
     }
 
-    /// The value of a key that is read in any case, as resource managers do.
+    /// The value of a key in any case, as resource managers read it.
     #[must_use]
     pub fn get_any_case(&self, key: &str) -> Option<&Self> {
         let mut entries = self.entries().iter().rev();
@@ -108,7 +105,7 @@ impl Node {
         self.text().map(|text| Placed { spot: self.spot, value: text.to_owned() })
     }
 
-    /// What kind of value it is, for messages.
+    /// The kind of value, for messages.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.value {

@@ -1,11 +1,11 @@
-//! `createUiDefinition.json`: what the portal asks a customer, and which parameter of the template
-//! each answer becomes.
+//! `createUiDefinition.json`: the portal's questions to a customer, and the template's parameter
+//! for each answer.
 
 use super::expression;
 use super::tree::{Fault, Node, Placed, Value};
 use crate::offer::spots::Spot;
 
-/// What the file says.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UiDefinition {
     /// `$schema`.
@@ -17,15 +17,14 @@ pub struct UiDefinition {
     pub elements: Vec<Element>,
     /// The names of the steps.
     pub steps: Vec<Placed<String>>,
-    /// What parameters of the template get.
+    /// The values of the template's parameters.
     pub outputs: Vec<Output>,
     /// Where `outputs` stands.
     pub outputs_at: Option<Spot>,
-    /// What has another shape than the portal reads.
+    /// The parts with another shape than the portal reads.
     pub faults: Vec<Fault>,
 }
 
-/// A question.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Element {
     /// The step it is in; none for the first page.
@@ -36,7 +35,7 @@ pub struct Element {
     pub kind: Option<Placed<String>>,
 }
 
-/// What a parameter of the template gets.
+/// The value of one parameter of the template.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Output {
     pub name: Placed<String>,
@@ -148,8 +147,8 @@ impl UiDefinition {
         self.elements.push(Element { step, section, name, kind });
     }
 
-    /// The questions whose answers an expression takes, each as it is asked for: the step, none for
-    /// the first page, and the names behind it.
+    /// The questions behind an expression, each in its own form: the step, none for the first page,
+    /// and the names behind it.
     #[must_use]
     pub fn asked(expression: &str) -> Vec<(Option<&str>, Vec<&str>)> {
         let mut asked = Vec::new();
@@ -163,7 +162,7 @@ impl UiDefinition {
         asked
     }
 
-    /// The question that is asked for so.
+    /// The question with this name.
     #[must_use]
     pub fn element_of(&self, step: Option<&str>, names: &[&str]) -> Option<&Element> {
         let first = *names.first()?;

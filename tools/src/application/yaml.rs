@@ -1,5 +1,5 @@
-//! One YAML document of an application, with the place of every value. Anchors, several documents and
-//! keys that are no texts are told: the files of an application need none of them.
+//! One YAML document of an application, with the place of every value. Anchors, several documents
+//! and keys other than texts are reported: the files of an application need none of them.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,7 @@ pub fn read(text: &str) -> Reading {
     let read = yaml::read(text, bounds);
     let mut judging = Judging { faults: Vec::new() };
     let mut root = None;
-    // Faults of what was read come before the fault that ended the reading.
+    // Faults of the parsed part come before the fault at its end.
     let judged = match read.documents.first().map(|node| judging.node(node)).transpose() {
         Ok(judged) => {
             root = judged;
@@ -93,7 +93,8 @@ impl Judging {
             }
             let mut value = self.node(value)?;
             if matches!(value.value, Value::List(_) | Value::Map(_) | Value::Null) {
-                // Such a value often begins on the line below, or nowhere; its key is what is looked for.
+                // Such a value often begins on the line below, or nowhere; readers look for its
+                // key.
                 value.spot = spot;
             }
             entries.push(Entry { key: Placed { spot, value: key.clone() }, value });
