@@ -1,12 +1,12 @@
-//! The tags of an `image` plan, solved: from a version, its platforms and what is published, the exact
-//! list the technical configuration takes, and what has no place in it. The rules TEC-009 to
-//! TEC-023 judge what an offer writes; this says what it should write.
+//! The tags of an `image` plan, solved: from a version, its platforms and the published tags, the
+//! exact list for the technical configuration, and the tags without a place in it. The rules
+//! TEC-009 to TEC-023 judge the offer's tags; this module proposes them.
 //!
 //! Invariant: a plan has 1 to 16 tags, all different, `latest` and one tag per platform among them. A
 //! published tag stands in it as it is, or is left out with a reason; it is never written again.
 //!
-//! Who comes first when there is no room: `latest` and the platforms' tags, what else the offer
-//! writes, published versions from the newest on, and last what the pages only advise.
+//! The order of claims on the room: `latest` and the platforms' tags, the offer's other tags,
+//! published versions from the newest on, and last the pages' advice.
 
 mod published;
 mod reasons;
@@ -25,10 +25,10 @@ use crate::rules::tag_forms::{
 pub use reasons::{LeftOut, NoPlan, Origin, Reason};
 use room::Room;
 
-/// What a plan of tags is made from.
+/// The input of a plan of tags.
 #[derive(Debug, Clone)]
 pub struct Wanted<'a> {
-    /// The version that is published next.
+    /// The next version to publish.
     pub version: &'a ImageVersion,
     pub platforms: Vec<Platform>,
     /// The tags as the offer writes them.
@@ -38,7 +38,7 @@ pub struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// What an image of an offer asks for.
+    /// The input from an image of an offer.
     #[must_use]
     pub fn of(image: &'a Image) -> Self {
         Self {
@@ -50,15 +50,16 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The list that satisfies the technical configuration.
+/// The list for the technical configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagPlan {
-    /// The tags in the order in which they come to exist: earlier versions from the oldest on, the
-    /// platforms' tags, tags of the index, `latest` last.
+    /// The tags in the order of their creation: earlier versions from the oldest on, the platforms'
+    /// tags, tags of the index, `latest` last.
     pub tags: Vec<PlannedTag>,
-    /// What has no place: templates in the order of the file, then published tags from the newest on.
+    /// The tags without a place: templates in the order of the file, then published tags from the
+    /// newest on.
     pub left_out: Vec<LeftOut>,
-    /// What `tags` of the offer has to say for `package` to write exactly the new ones.
+    /// The value of the offer's `tags` for `package` to write exactly the new ones.
     pub templates: Vec<TagTemplate>,
 }
 
@@ -66,12 +67,12 @@ pub struct TagPlan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedTag {
     pub tag: Tag,
-    /// What it points at; of a published tag only its text is known.
+    /// Its target; a published tag has only a text.
     pub target: Option<TagTarget>,
     pub state: State,
 }
 
-/// What happens to a tag of the list.
+/// The action on a tag of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It is published and stays as it is.
@@ -84,7 +85,7 @@ pub enum State {
     Added,
 }
 
-/// A template of the list, what it gives, and where it stands among the others.
+/// A template of the list, its tags, and its place among the others.
 struct Unit {
     template: TagTemplate,
     tags: Vec<ExpandedTag>,
@@ -137,7 +138,7 @@ pub fn solve(wanted: &Wanted<'_>, profile: Profile) -> Result<TagPlan, NoPlan> {
     Ok(TagPlan { tags: old.chain(new).collect(), left_out, templates })
 }
 
-/// Versions only grow, and a version that is out is never written again.
+/// Versions only grow, and a published version is never written again.
 fn is_greater(wanted: &Wanted<'_>) -> Result<(), NoPlan> {
     let versions =
         wanted.published.iter().filter_map(|tag| Some((version_of(tag.as_str())?.0, tag)));
@@ -183,7 +184,7 @@ impl Solver<'_> {
         Ok(units)
     }
 
-    /// What else the offer writes. A bare version the profile does not take gets a word after it.
+    /// The offer's other tags. A bare version the profile does not take gets a word after it.
     fn own(&mut self, units: &mut Vec<Unit>) -> Result<(), NoPlan> {
         let own = self.written()?;
         let mut bare = None;
@@ -212,8 +213,8 @@ impl Solver<'_> {
         }
     }
 
-    /// What the pages advise, where there is room: a tag to stay on for all platforms, and one to
-    /// know the image by while it is tested.
+    /// The pages' advice, where there is room: a tag to stay on for all platforms, and one to know
+    /// the image by during its test.
     fn advised(&mut self, units: &mut Vec<Unit>) -> Result<(), NoPlan> {
         if self.wanted.platforms.len() > 1 && !has_index_version(units) {
             let name = if self.profile == Profile::Strict { "{version}-all" } else { "{version}" };
@@ -234,7 +235,7 @@ impl Solver<'_> {
         }
         match self.room.take(&unit.tags) {
             Ok(()) => units.push(unit),
-            // One that is there in another way is not missing.
+            // A tag with a place by another way is not missing.
             Err(Reason::Twice(_)) => {}
             Err(reason) => self.left_out.push(LeftOut {
                 origin: Origin::Advised(text.to_owned()),
@@ -258,7 +259,7 @@ impl Solver<'_> {
         Ok(Unit { template, tags, place })
     }
 
-    /// Why a template may not stand in the list, whatever else does.
+    /// Why a template may not stand in the list, with any others.
     fn fault(&self, unit: &Unit) -> Option<Reason> {
         unit.tags.iter().find_map(|item| {
             let platform = match item.target {
@@ -275,7 +276,7 @@ impl Solver<'_> {
     }
 
     /// Why a tag is not one of this version: a template may hold another one in letters. `X.Y` of
-    /// `X.Y.Z` is a tag that some publishers move along, so it may be written once.
+    /// `X.Y.Z` is a tag some publishers move along, so it may be written once.
     fn version_fault(&self, tag: &Tag) -> Option<Reason> {
         let same = |other: &Tag| other.as_str().eq_ignore_ascii_case(tag.as_str());
         if self.wanted.published.iter().any(same) {

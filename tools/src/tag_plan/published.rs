@@ -1,5 +1,5 @@
-//! Which published versions keep their places. A version stays whole, or without its test tags, or
-//! goes whole: an index without the tags of its platforms would point into nothing.
+//! The published versions with a place. A version stays whole, or without its test tags, or goes
+//! whole: an index without the tags of its platforms would point into nothing.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::moves::FLOATING_TAG;
 use crate::offer::words::ImageVersion;
 use crate::rules::Profile;
 
-/// What became of the published tags.
+/// The result for the published tags.
 #[derive(Default)]
 pub(super) struct Kept {
     /// From the oldest version on, within a version as the offer lists them.
@@ -38,7 +38,7 @@ pub(super) fn keep(published: &[Tag], profile: Profile, room: &mut Room) -> Kept
         match room.take_tags(&tags) {
             Ok(()) => versions.push(tags),
             Err(reason) => {
-                // What is for tests only goes before what customers stay on.
+                // Tags for tests alone go before tags customers stay on.
                 let sheds = !tests.is_empty() && !others.is_empty();
                 if sheds && room.take_tags(&others).is_ok() {
                     versions.push(others);
@@ -54,7 +54,7 @@ pub(super) fn keep(published: &[Tag], profile: Profile, room: &mut Room) -> Kept
     kept
 }
 
-/// The versions from the newest on. Tags without one have no place, but for `latest`, which has its own.
+/// The versions from the newest on. Tags without one have no place, but for `latest` with its own.
 fn groups(published: &[Tag], left_out: &mut Vec<LeftOut>) -> Vec<Group> {
     let mut groups: BTreeMap<[u64; 3], Group> = BTreeMap::new();
     for tag in published {
@@ -62,7 +62,7 @@ fn groups(published: &[Tag], left_out: &mut Vec<LeftOut>) -> Vec<Group> {
             Some((version, _)) => {
                 let new = || Group { version: version.clone(), tags: Vec::new() };
                 let group = groups.entry(version.numbers()).or_insert_with(new);
-                // A tag that is listed twice is one tag.
+                // A repeated tag is one tag.
                 if !group.tags.contains(tag) {
                     group.tags.push(tag.clone());
                 }
@@ -74,7 +74,7 @@ fn groups(published: &[Tag], left_out: &mut Vec<LeftOut>) -> Vec<Group> {
     groups.into_values().rev().collect()
 }
 
-/// The tags of a version that have the form of one; `None` when its platforms' tags have not.
+/// The tags of a version in the form of one; `None` when its platforms' tags have another form.
 fn fitting(
     version: &ImageVersion,
     tags: Vec<Tag>,

@@ -8,7 +8,7 @@ use crate::offer::tags::TagError;
 use crate::offer::words::ImageVersion;
 use crate::rules::tag_forms::{TAG_CHARS_MAX, TAGS_MAX};
 
-/// Tags that have no place in the list.
+/// Tags without a place in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// Where they come from.
@@ -17,7 +17,7 @@ pub struct LeftOut {
     pub reason: Reason,
 }
 
-/// Where tags come from that are left out.
+/// The origin of dropped tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A template of the offer.
@@ -33,7 +33,7 @@ pub enum Origin {
 /// Why a tag has no place in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
-    /// There are 16 places, and what comes first has them.
+    /// There are 16 places, and earlier claims have them.
     NoRoom {
         /// How many would be needed.
         needed: usize,
@@ -41,7 +41,7 @@ pub enum Reason {
     },
     /// It does not start with a version.
     NoVersion,
-    /// It is a version with nothing after it, which the narrower page does not take.
+    /// It is a version without a suffix; the narrower page does not take one.
     Bare,
     /// It is longer than the technical configuration takes.
     TooLong(Tag),
@@ -49,11 +49,11 @@ pub enum Reason {
     Twice(Tag),
     /// It is published, and stays where it points.
     Published,
-    /// It starts with another version than the one that is published next.
+    /// It starts with another version than the next to publish.
     OtherVersion(ImageVersion),
     /// It says a platform it does not point at.
     WrongWord(&'static str),
-    /// A test tag of a version that is out makes room.
+    /// A published version's test tag makes room.
     Tested,
 }
 
@@ -66,7 +66,7 @@ pub enum NoPlan {
          publish them as another plan", needed = .0 + 1
     )]
     Platforms(usize),
-    /// What is published is newer, or the same.
+    /// The published version is newer, or the same.
     #[error(
         "{version} is not greater than {published}, which is published as `{tag}`; raise `version`"
     )]
@@ -79,7 +79,7 @@ pub enum NoPlan {
     /// Two platforms have one name, or a template gives no tag.
     #[error("no tag tells the platforms apart: {0}")]
     Alike(TagError),
-    /// A tag that must be there is not one that may be there.
+    /// A required tag is against the rules.
     #[error("`{tag}` cannot be listed: {reason}")]
     Unfit { tag: Tag, reason: Reason },
 }

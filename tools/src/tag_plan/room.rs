@@ -1,4 +1,4 @@
-//! The places of a list of tags, and which tags have them.
+//! The places of a list of tags, and their tags.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ impl Room {
         self.take_tags(&tags.iter().map(|item| item.tag.clone()).collect::<Vec<_>>())
     }
 
-    /// The same for tags of which only the text is known.
+    /// The same for tags with only a text.
     pub(super) fn take_tags(&mut self, tags: &[Tag]) -> Result<(), Reason> {
         let mut new = BTreeMap::new();
         for tag in tags {

@@ -8,7 +8,7 @@ use crate::offer::fixture::{Folder, OFFER};
 use crate::rules::evidence::Evidence;
 use crate::rules::judge_offer;
 
-/// What an image asks for, as its offer has it.
+/// The input from an image's offer.
 #[derive(Debug, Clone)]
 struct Case {
     version: String,
@@ -121,7 +121,7 @@ fn the_newest_versions_stay_and_the_others_are_named_with_the_reason() {
         "2.0.0-test",
         "latest",
     ];
-    // 4 + 8 leave 4: the whole of 1.3.0, so what is for tests of 2.0.0 has no room.
+    // 4 + 8 leave 4: the whole of 1.3.0, so the test tags of 2.0.0 have no room.
     let whole: Vec<&str> =
         [&expected[..3], &["1.3.0-test"], &expected[3..14], &["latest"]].concat();
     assert_eq!(names(&plan.tags), whole);
@@ -146,7 +146,7 @@ fn published_tags_say_what_they_are_and_latest_moves() {
     let published =
         ["latest", "edge", "1.0.0", "1.0.0-linux-amd64", "1.0.0-Linux-AMD64", "0.9-x", "0.9-x"];
     let plan = strict("1.1.0", &["linux/amd64"], &published).solve().unwrap();
-    // A platform's tag that may not stand takes its version along; a bare one goes alone.
+    // A banned tag of a platform takes its version along; a bare one goes alone.
     assert_eq!(names(&plan.tags)[0], "0.9-x");
     let latest = plan.tags.last().unwrap();
     assert_eq!((latest.tag.as_str(), latest.state), ("latest", State::Moves));
@@ -309,7 +309,7 @@ fn assert_fits(case: &Case, plan: &TagPlan) {
     }
 }
 
-/// Every published tag has one fate; none is written again, and each that is out has its reason.
+/// Every published tag has one fate; none is written again, and each dropped one has its reason.
 fn assert_published_tags_stay(case: &Case, plan: &TagPlan) {
     let published: BTreeSet<Tag> = case.published().into_iter().collect();
     let mut fates: Vec<Tag> = Vec::new();
@@ -330,14 +330,14 @@ fn assert_published_tags_stay(case: &Case, plan: &TagPlan) {
     unique.dedup();
     let listed = published.iter().filter(|tag| tag.as_str() != FLOATING_TAG);
     assert_eq!(unique, listed.cloned().collect::<Vec<_>>());
-    // `edge` may be listed twice; what has a version is one tag however often it stands there.
+    // `edge` may be listed twice; a tag with a version is one tag in any number.
     assert!(fates.len() >= unique.len());
 }
 
 /// A version is out for want of room only when newer ones have it.
 fn assert_newest_first(case: &Case, plan: &TagPlan) {
     let numbers = |tag: &Tag| version_of(tag.as_str()).map(|(version, _)| version.numbers());
-    // What the pages only advise comes last, unless it stands for a bare version of the offer's own.
+    // The pages' advice comes last, unless it stands for a bare version of the offer's own.
     let stands_in = case.templates.is_empty() || case.templates.contains(&"{version}");
     let advised = |item: &&PlannedTag| {
         let tag = item.tag.as_str();
@@ -418,7 +418,7 @@ proptest! {
         let again = solve(&wanted, case.profile).unwrap();
         prop_assert_eq!(names(&again.tags), names(&plan.tags));
         prop_assert_eq!(&again.templates, &plan.templates);
-        // What the pages advise may have no room again.
+        // The pages' advice may have no room again.
         let is_own = |item: &LeftOut| !matches!(item.origin, Origin::Advised(_));
         prop_assert!(!again.left_out.iter().any(is_own), "{:?}", again.left_out);
         prop_assert!(again.tags.iter().all(|item| item.state != State::Added));
@@ -465,7 +465,7 @@ proptest! {
         let of_tags = |rule: &str| {
             rule.strip_prefix("TEC-").and_then(|at| at.parse().ok()).is_some_and(|at: u32| (9..24).contains(&at))
         };
-        // Which warn of what is to come, or ask for what may have no room.
+        // These warn of later publications, or ask for a tag without room.
         let advice = ["TEC-020", "TEC-021", "TEC-023"];
         for finding in judgement.findings {
             if of_tags(finding.rule) && !advice.contains(&finding.rule) {
