@@ -1,8 +1,8 @@
-//! What plans share, and what it costs to push them: the first time, and after a change.
+//! The layers shared by plans, and the cost of pushing them: the first time, and after a change.
 //!
-//! Costs are those of `wharf push` (`push`, `transfer`, `registry/upload.rs`) onto a registry that
-//! refuses nothing: a blob that is there is asked for, one that another plan brought is mounted,
-//! any other is sent in chunks. Requests that log in are not counted.
+//! Costs are for `wharf push` (`push`, `transfer`, `registry/upload.rs`) onto a registry without
+//! refusals: a blob there is asked for, a blob of another plan is mounted, any other is sent in
+//! chunks. Requests for a login are not counted.
 
 mod content;
 mod text;
@@ -15,7 +15,7 @@ use wharf_oci::Digest;
 pub use self::content::{content_of_counted, content_of_layout};
 pub use self::text::text;
 
-/// What one request of an upload takes at most, as `registry::Options` has it.
+/// Most bytes of one request of an upload, as in `registry::Options`.
 const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 
 /// A blob or manifest of a plan.
@@ -27,23 +27,21 @@ pub struct Part {
     pub kind: PartKind,
 }
 
-/// What a part of an image is.
+/// The kind of a part of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PartKind {
-    /// A layer.
     Layer,
-    /// A configuration.
     Configuration,
     /// A manifest or index.
     Manifest,
 }
 
-/// What a plan's layout holds, each part once.
+/// The content of a plan's layout, each part once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanContent {
-    /// What its tags lead to, and under which names.
+    /// The targets of its tags, by name.
     pub tags: BTreeMap<String, Digest>,
     pub parts: Vec<Part>,
 }
@@ -64,46 +62,46 @@ impl PlanContent {
     }
 }
 
-/// A plan, and what is compared with it.
+/// A plan, and the content to compare with it.
 #[derive(Debug, Clone)]
 pub struct ExplainedPlan {
     pub plan: String,
     /// The repository it is pushed to.
     pub repository: String,
     pub content: PlanContent,
-    /// What layers are made of, by their digests.
+    /// The sources of layers, by their digests.
     pub sources: BTreeMap<Digest, String>,
     pub attestations: Attestations,
-    /// What was there before, and where.
+    /// The earlier content, and its place.
     pub before: Option<(Before, PlanContent)>,
 }
 
-/// What is said of a plan's image, and goes along with it.
+/// The referrers of a plan's image, pushed along with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attestations {
     pub count: usize,
-    /// Their manifests and what those hold.
+    /// Their manifests and blobs.
     pub bytes: u64,
 }
 
-/// Which layout an update starts from.
+/// The layout an update starts from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Before {
-    /// The one that was in its place when the command started.
+    /// The layout in place at the command's start.
     InPlace,
     /// The one the layout in place was put in the place of.
     Previous,
 }
 
-/// What plans share and cost.
+/// The shared layers and the costs of plans.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explained {
-    /// The plans in the order of the offer, which is that of pushing.
+    /// The plans in the order of the offer, also the order of pushing.
     pub plans: Vec<PlanCost>,
-    /// Layers that several plans have, the largest first.
+    /// Layers of several plans, the largest first.
     pub shared_layers: Vec<SharedLayer>,
     /// Bytes of all plans in one registry, where everything is once.
     pub together_bytes: u64,
@@ -111,7 +109,6 @@ pub struct Explained {
     pub apart_bytes: u64,
 }
 
-/// One plan.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanCost {
@@ -123,12 +120,12 @@ pub struct PlanCost {
     /// How many of the layers other plans have too.
     pub shared_layers: usize,
     pub shared_bytes: u64,
-    /// What goes along with it, first and whenever it changes. How many requests that takes depends on
-    /// the registry (one without the API of referrers takes many), so they are counted nowhere.
+    /// Its companions, first and after each change. Their number of requests depends on the
+    /// registry (one without the API of referrers takes many), so they are counted nowhere.
     pub attestations: Attestations,
-    /// With a registry that has nothing of any plan.
+    /// With a registry without any plan's content.
     pub first_push: Cost,
-    /// With a registry that has what was there before of every plan; nothing when there was nothing.
+    /// With a registry with the earlier content of every plan; none without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }
@@ -139,38 +136,38 @@ pub struct PlanCost {
 pub struct LayerShare {
     pub digest: Digest,
     pub bytes: u64,
-    /// What it is made of.
+    /// Its source.
     pub source: String,
     /// How many plans have it, this one too.
     pub plans: usize,
 }
 
-/// A layer that several plans have.
+/// A layer of several plans.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SharedLayer {
     pub digest: Digest,
     pub bytes: u64,
-    /// What it is made of.
+    /// Its source.
     pub source: String,
     pub plans: Vec<String>,
 }
 
-/// What a push costs.
+/// The cost of a push.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cost {
-    /// Bytes that are sent, manifests too.
+    /// Bytes sent, with manifests.
     pub sent_bytes: u64,
     /// Bytes the registry takes from another plan's repository.
     pub mounted_bytes: u64,
-    /// Bytes that are there.
+    /// Bytes there already.
     pub there_bytes: u64,
-    /// Requests, without those that log in.
+    /// Requests, without the ones for a login.
     pub requests: u64,
 }
 
-/// What an update costs.
+/// The cost of an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Update {
@@ -179,7 +176,7 @@ pub struct Update {
     pub cost: Cost,
 }
 
-/// Compares plans with one another, and with what was there before.
+/// Compares plans with one another, and with the earlier content.
 #[must_use]
 pub fn explain(plans: &[ExplainedPlan]) -> Explained {
     let mut holders: BTreeMap<Digest, Vec<&str>> = BTreeMap::new();
@@ -266,12 +263,12 @@ fn shared_layers(
 struct Registry {
     blobs: BTreeSet<(String, Digest)>,
     tags: BTreeMap<(String, String), Digest>,
-    /// What this run is known to have brought, and where.
+    /// The blobs this run pushed, and their repositories.
     known: BTreeMap<Digest, String>,
 }
 
 impl Registry {
-    /// It has had this for long; who pushes does not know.
+    /// The registry has had this content for long; the pushing client does not know.
     fn fill(&mut self, repository: &str, content: &PlanContent) {
         for blob in content.blobs() {
             self.blobs.insert((repository.to_owned(), blob.digest));
@@ -285,7 +282,7 @@ impl Registry {
         let mut cost = Cost::default();
         let here = |name: &str| (repository.to_owned(), name.to_owned());
         let is_there = |tag: &String, target: &Digest| self.tags.get(&here(tag)) == Some(target);
-        // What each tag points at is asked first.
+        // A push asks for each tag's target first.
         cost.requests += content.tags.len() as u64;
         let new_tags = content.tags.iter().filter(|(tag, target)| !is_there(tag, target)).count();
         if new_tags == 0 && !content.tags.is_empty() {

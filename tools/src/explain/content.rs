@@ -1,4 +1,4 @@
-//! What a layout holds, each part once, as far as its tags lead to it: that is what is pushed.
+//! The content of a layout, each part once, as far as its tags lead to it: the content of a push.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::source::Source;
 /// How deep indexes are followed.
 const DEPTH_MAX: usize = 4;
 
-/// Of a layout on disk. What of it cannot be read is left out.
+/// Of a layout on disk. Unreadable parts are left out.
 #[must_use]
 pub fn content_of_layout(layout: &Source) -> PlanContent {
     content(layout.roots(), &|descriptor| layout.manifest(descriptor).ok())
 }
 
-/// Of an image that was only counted.
+/// Of a merely counted image.
 #[must_use]
 pub fn content_of_counted(roots: &[Descriptor], small: &BTreeMap<Digest, Vec<u8>>) -> PlanContent {
     content(roots, &|descriptor| {

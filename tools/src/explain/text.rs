@@ -1,4 +1,4 @@
-//! What plans share and cost, for a terminal: a table, and a bar for each push.
+//! The shared layers and the costs of plans, for a terminal: a table, and a bar for each push.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use crate::rules::image::size;
 const BAR_COLUMNS: usize = 48;
 const BAR_COLUMNS_MIN: usize = 12;
 
-/// Most shared layers that are listed.
+/// Most shared layers in the list.
 const LAYERS_MAX: usize = 20;
 
-/// What bars are drawn with: sent, mounted, there.
+/// The characters of bars: sent, mounted, there.
 const BLOCKS: [char; 3] = ['█', '▒', '·'];
 const ASCII: [char; 3] = ['#', '+', '.'];
 
@@ -73,7 +73,7 @@ fn table(explained: &Explained) -> Table {
     table
 }
 
-/// What an update is counted from.
+/// The base of an update.
 fn since(explained: &Explained) -> String {
     let any = |which: Before| {
         explained.plans.iter().any(|plan| plan.update.is_some_and(|update| update.since == which))
@@ -132,7 +132,7 @@ pub(super) fn bars(explained: &Explained, paint: Paint) -> String {
     text
 }
 
-/// Whatever is not nothing has a column.
+/// Any number of bytes has a column.
 fn bar(cost: &Cost, most: u64, columns: usize, signs: [char; 3], paint: Paint) -> String {
     let parts = [cost.sent_bytes, cost.mounted_bytes, cost.there_bytes];
     let styles = [Style::Strong, Style::Plain, Style::Dim];
