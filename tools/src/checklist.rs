@@ -1,5 +1,5 @@
-//! The checklist of an offer: every page of Partner Center with its values ready to copy, what the API
-//! fills and what a person must, and the pictures as customers will see them.
+//! The checklist of an offer: every page of Partner Center with its values ready to copy, the API's
+//! fields and a person's, and the pictures as customers will see them.
 //!
 //! Invariant: no secret is in it, only where one is; every text of the offer is shown as a text.
 
@@ -20,16 +20,16 @@ use crate::offer::content::{Content, picture_paths};
 use crate::offer::model::Offer;
 use crate::pictures;
 
-/// Largest picture that goes into a page, and all of them together, in bytes.
+/// Largest picture in a page, and all of them together, in bytes.
 const PICTURE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 const PICTURES_BYTES_MAX: u64 = 24 * 1024 * 1024;
 
-/// What an offer comes to on the pages of Partner Center.
+/// An offer's pages of Partner Center.
 pub struct Checklist<'a> {
     offer: &'a Offer,
     content: &'a Content,
     form: Form,
-    /// The pictures, by the keys that name them.
+    /// The pictures, by their keys.
     pictures: BTreeMap<String, Embedded>,
 }
 
@@ -42,8 +42,8 @@ struct Embedded {
 }
 
 impl<'a> Checklist<'a> {
-    /// Fills the pages and reads the pictures. One that is too large for a page or gone by now is only
-    /// named.
+    /// Fills the pages and reads the pictures. A picture too large for a page, or gone by now, is
+    /// only named.
     #[must_use]
     pub fn of(file: &'a OfferFile, content: &'a Content) -> Self {
         let mut left = PICTURES_BYTES_MAX;
@@ -92,7 +92,7 @@ fn heading(sheet: &Sheet) -> String {
     }
 }
 
-/// The labels of what stays empty on a page.
+/// The labels of a page's empty fields.
 fn empty_fields(sheet: &Sheet) -> Vec<&str> {
     let empty = sheet.fields.iter().filter(|field| field.value.is_nothing());
     empty.map(|field| field.label.as_str()).collect()

@@ -1,5 +1,5 @@
-//! The checklist as one page: pictures first, as customers will see them, then page by page what is
-//! entered where. It loads nothing and runs nothing; a click on a value selects all of it.
+//! The checklist as one page: pictures first, as customers will see them, then page by page each
+//! field and its value. It loads nothing and runs nothing; a click on a value selects all of it.
 
 mod customers;
 

@@ -1,5 +1,5 @@
 //! The checklist as Markdown: a task list for each page. Values are code, so they are copied as
-//! they are and mean nothing to whoever shows the list.
+//! they are and have no effect in a reader of Markdown.
 
 use std::fmt::Write as _;
 
@@ -69,7 +69,7 @@ fn value(field: &Field, text: &mut String) {
     }
 }
 
-/// The text as code that no backtick in it ends.
+/// The text as code, safe from any backtick in it.
 fn code(text: &str) -> String {
     let text = visible(text);
     let fence = "`".repeat(longest_run(&text) + 1);

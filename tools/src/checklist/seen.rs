@@ -1,12 +1,12 @@
 //! A description as customers will see it: only the tags the marketplace keeps, each closed, and
-//! none of their attributes, whatever the text holds.
+//! none of their attributes, for any text.
 
 use maud::{Markup, PreEscaped};
 
 use crate::rules::html::{Piece, pieces};
 use crate::shown::visible;
 
-/// What the marketplace keeps (INC-long-description-3).
+/// The marketplace's kept tags (INC-long-description-3).
 const KEPT: [&str; 15] =
     ["p", "b", "i", "u", "em", "ul", "ol", "li", "div", "h1", "h2", "h3", "h4", "h5", "h6"];
 
@@ -28,7 +28,7 @@ pub(super) fn seen(description: &str) -> Markup {
                 }
             }
             Piece::Close(name) => {
-                // What is inside is closed with it; an end without a start closes nothing.
+                // The tags inside are closed with it; an end without a start closes nothing.
                 if open.iter().any(|known| *known == name) {
                     while let Some(known) = open.pop() {
                         markup.extend(["</", known, ">"]);

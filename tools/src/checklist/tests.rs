@@ -1,4 +1,4 @@
-//! What a checklist holds, and what it must not.
+//! The required and the forbidden parts of a checklist.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
