@@ -1,23 +1,23 @@
-//! Characters that are not what they seem: what breaks a line, what a terminal obeys, and what
-//! changes how its neighbours are shown without being seen itself.
+//! Deceptive characters: line breaks, characters active in a terminal, and invisible ones with an
+//! effect on their neighbours.
 
-/// Whether the character ends a line for some program: those of Unicode's rules for line breaking
-/// (UAX 14) that must break.
+/// Whether the character ends a line for some program: the mandatory breaks of Unicode's rules for
+/// line breaking (UAX 14).
 #[must_use]
 pub const fn breaks_line(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{0b}' | '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Whether nobody sees the character, although it does something: control and format characters
-/// (Unicode's `Cc` and `Cf`, marks of direction and zero-width ones among them), and letters that
-/// show as nothing. Tabs and line breaks are among them.
+/// Whether the character is invisible but has an effect: control and format characters (Unicode's
+/// `Cc` and `Cf`, marks of direction and zero-width ones among them), and blank letters. Tabs and
+/// line breaks are among them.
 #[must_use]
 pub fn is_hidden(c: char) -> bool {
     c.is_control() || breaks_line(c) || is_format(c)
 }
 
-/// Format characters, fillers of Hangul and Khmer, and selectors of variants other than the two
-/// that choose between a letter and a picture.
+/// Format characters, fillers of Hangul and Khmer, and selectors of variants other than the two for
+/// a letter or a picture.
 const fn is_format(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}'
@@ -28,7 +28,7 @@ const fn is_format(c: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether the character is a picture: in the blocks that hold nothing else. ™, ®, © and arrows are
+/// Whether the character is a picture: in the blocks of pictures alone. ™, ®, © and arrows are
 /// elsewhere.
 #[must_use]
 pub const fn is_emoji(c: char) -> bool {
@@ -37,7 +37,7 @@ pub const fn is_emoji(c: char) -> bool {
         | 0x20E3 | 0x200D | 0x231A..=0x231B | 0x23E9..=0x23F3 | 0xE0020..=0xE007F)
 }
 
-/// What to call a character that cannot be shown.
+/// The name of an invisible character.
 #[must_use]
 pub fn name(c: char) -> String {
     let what = match c {

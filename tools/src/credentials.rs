@@ -1,5 +1,5 @@
-//! Where the login of a registry comes from: the offer, then the files and helpers that `docker
-//! login` and `podman login` write to.
+//! The sources of a registry's login: the offer, then the files and helpers of `docker login` and
+//! `podman login`.
 //!
 //! Invariant: a login is looked up by the exact host, and never shows in `Debug` or in an error.
 
@@ -27,7 +27,7 @@ const HELPER_PATIENCE: Duration = Duration::from_mins(2);
 pub enum Login {
     /// User and password.
     Basic { username: String, password: SecretValue },
-    /// A token that is exchanged for access tokens.
+    /// A token to exchange for access tokens.
     IdentityToken(SecretValue),
 }
 
@@ -82,12 +82,12 @@ pub struct Keyring<'a> {
     pub variable: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// A login, and what to tell the user when it does not work.
+/// A login, and the advice for its failure.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
     /// The login; `None` means anonymous.
     pub login: Option<Login>,
-    /// Which variables of the offer were not set.
+    /// The offer's unset variables.
     pub unset: Vec<String>,
 }
 
@@ -123,7 +123,7 @@ impl Keyring<'_> {
         Ok(Found { login: self.of_host(host).await?, unset })
     }
 
-    /// The login of a host from the first file that has one.
+    /// The login of a host from the first file with one.
     pub async fn of_host(&self, host: &str) -> Result<Option<Login>, CredentialsError> {
         if let Some(path) = self.authfile {
             let file = read_config(path)?.ok_or_else(|| CredentialsError::File {
@@ -144,7 +144,7 @@ impl Keyring<'_> {
         Ok(None)
     }
 
-    /// The usual files, in the order in which other tools read them.
+    /// The usual files, in the order of other tools.
     fn files(&self) -> Vec<PathBuf> {
         let folder =
             |name: &str| (self.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -199,8 +199,8 @@ async fn login_of(
     }
 }
 
-/// Runs `docker-credential-HELPER get`. A helper that does not know the host says so with an exit
-/// code; that is not an error.
+/// Runs `docker-credential-HELPER get`. A helper reports an unknown host by an exit code; the code
+/// is not an error.
 async fn ask_helper(helper: &str, host: &str) -> Result<Option<Login>, CredentialsError> {
     let failed = |reason: String| CredentialsError::Helper { helper: helper.to_owned(), reason };
     if helper.is_empty() || helper.contains(['/', '\\']) {
@@ -215,7 +215,7 @@ async fn ask_helper(helper: &str, host: &str) -> Result<Option<Login>, Credentia
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read its input says so with its exit code.
+        // A helper without interest in its input reports it by its exit code.
         let _ = stdin.write_all(host.as_bytes()).await;
     }
     let output = tokio::time::timeout(HELPER_PATIENCE, child.wait_with_output())

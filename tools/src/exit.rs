@@ -15,11 +15,11 @@ use crate::registry::RegistryError;
 pub enum Exit {
     /// Everything is as it should be.
     Ok = 0,
-    /// Rules found something that counts, or `diff --exit-code` a difference.
+    /// Rules have findings of weight, or `diff --exit-code` a difference.
     Findings = 1,
     /// The command line, a file or a setting is wrong.
     Usage = 2,
-    /// Some items failed, others did not; or a tag that points elsewhere was left alone.
+    /// Some items failed, others did not; or a tag with another target was left alone.
     Partial = 3,
     /// A registry wants other credentials.
     Credentials = 4,
@@ -36,7 +36,7 @@ impl Exit {
         self as u8
     }
 
-    /// What helps, when the error itself does not say it.
+    /// The advice, when the error itself has none.
     #[must_use]
     pub const fn hint(self) -> Option<&'static str> {
         match self {
@@ -48,7 +48,7 @@ impl Exit {
         }
     }
 
-    /// The same for an error; one that says what to do needs no more.
+    /// The same for an error; an error with its own advice needs no more.
     #[must_use]
     pub fn hint_for(self, error: &(dyn Error + 'static)) -> Option<&'static str> {
         let mut link = Some(error);
@@ -67,8 +67,8 @@ impl Exit {
         self.hint()
     }
 
-    /// What an error means: the first error of the chain that has a line in this table decides.
-    /// What has none is a wrong input or a local file that cannot be used.
+    /// The exit code of an error: the first error of the chain with a line in this table decides.
+    /// Any other is a wrong input or an unusable local file.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         let mut link = Some(error);

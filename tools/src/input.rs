@@ -1,12 +1,12 @@
-//! Files a user names. Only regular ones are opened: a named pipe that nobody writes to would be
-//! waited for without end, and a pipe or a terminal can be read only once.
+//! Files a user names. Only regular ones are opened: the wait for a named pipe without a writer
+//! would not end, and a pipe or a terminal can be read only once.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-/// Opens a regular file; what else is there is an error that names it.
+/// Opens a regular file; any other kind is an error with its name.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(path, OpenOptions::new().read(true))
 }

@@ -1,7 +1,8 @@
-//! Logins in addresses (`user:password@host`) and how text is shown that may hold one. Wharf takes no
-//! login from an address; who writes one all the same finds it in no message, report or log.
+//! Logins in addresses (`user:password@host`) and the form of a text with one in messages. Wharf
+//! takes no login from an address; a login written in one all the same stays out of every message,
+//! report and log.
 //!
-//! Invariant: what stands before an `@` that no digest follows is not repeated.
+//! Invariant: a text before an `@` without a digest behind it is not repeated.
 
 use std::borrow::Cow;
 
@@ -11,30 +12,30 @@ use wharf_oci::Digest;
 
 use crate::secret_keys;
 
-/// What stands in place of a text that may hold a password.
+/// The words in place of a text with a possible password.
 pub const NOT_SHOWN: &str = "(not shown, it may hold a password)";
 
-/// What stands in place of a secret within an address.
+/// The words in place of a secret within an address.
 const HIDDEN: &str = "(not shown)";
 
-/// What parts the parameters of an address, before them and between them.
+/// The separators of an address's parameters, before them and between them.
 const PARAMETER_ENDS: [char; 4] = ['?', '&', ';', '#'];
 
-/// How the names of parameters end whose values are secrets. `sig` is that of Azure's signatures,
-/// `code` that of keys of its functions, where it is no short word.
+/// Endings of the names of secret parameters. `sig` is the one of Azure's signatures, `code` the
+/// one of keys of its functions, where it is no short word.
 const SECRET_ENDS: [&str; 9] =
     ["token", "secret", "password", "passwd", "pwd", "signature", "apikey", "api_key", "api-key"];
 
-/// Shortest value of `code` and `key` that is taken for a secret, in bytes.
+/// Shortest value of `code` and `key` taken for a secret, in bytes.
 const KEY_BYTES_MIN: usize = 8;
 
-/// What to do instead of writing a login into an address.
+/// The advice in place of a login in an address.
 pub const ADVICE: &str = "write it without user and password, and log in with `docker login` or name a file with --authfile";
 
-/// The key of an offer whose value is an address.
+/// The key of an offer with an address as its value.
 const ADDRESS_KEY: &str = "loginServer";
 
-/// Whether an address or an argument has an `@` that begins no digest.
+/// Whether an address or an argument has an `@` without a digest behind it.
 #[must_use]
 pub fn may_hold(text: &str) -> bool {
     let Some((before, after)) = text.rsplit_once('@') else { return false };
@@ -62,7 +63,7 @@ pub fn within(value: &str) -> bool {
         || (is_address(value) && !value.starts_with("mailto:"))
 }
 
-/// A message without its words that may hold a login.
+/// A message without its words with a possible login.
 #[must_use]
 pub fn hide(message: &str) -> Cow<'_, str> {
     if !message.contains('@') {
@@ -76,8 +77,8 @@ pub fn hide(message: &str) -> Cow<'_, str> {
     Cow::Owned(message.split('\n').map(line).collect::<Vec<_>>().join("\n"))
 }
 
-/// An address without user, password and the values of parameters that are secrets; a text of several
-/// words is taken for as many addresses. What has an `@` and cannot be read is not shown at all.
+/// An address without user, password and the values of secret parameters; a text of several words
+/// is taken for as many addresses. An unreadable address with an `@` is not shown at all.
 #[must_use]
 pub fn hide_in_address(text: &str) -> Cow<'_, str> {
     if text.contains(' ') && !text.starts_with("http") {
@@ -109,7 +110,7 @@ pub fn hide_in_address(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{scheme}://{host}{tail}"))
 }
 
-/// The names of the parameters of an address whose values are secrets.
+/// The names of the secret parameters of an address.
 pub fn secret_parameters(address: &str) -> impl Iterator<Item = String> {
     let parameters = address.split(PARAMETER_ENDS).skip(1);
     parameters.filter_map(secret_parameter)
@@ -127,7 +128,7 @@ fn secret_parameter(parameter: &str) -> Option<String> {
     (is_secret && !value.is_empty()).then(|| name.into_owned())
 }
 
-/// A message without these texts, whatever is in them, and without other words that may hold a login.
+/// A message without these texts, of any content, and without other words with a possible login.
 #[must_use]
 pub fn hide_all<'a>(message: &str, texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hidden = message.to_owned();
@@ -141,8 +142,8 @@ pub fn hide_all<'a>(message: &str, texts: impl IntoIterator<Item = &'a str>) -> 
     hide(&hidden).into_owned()
 }
 
-/// A line of an offer file up to the first login in it, or to what stands behind a key that is called
-/// like a secret's.
+/// A line of an offer file up to the first login in it, or to the value of a key with a secret's
+/// name.
 #[must_use]
 pub fn cut_line(line: &str) -> Cow<'_, str> {
     let cut = [login_in(line), secret_keys::value_in(line)].into_iter().flatten().min();
@@ -152,7 +153,7 @@ pub fn cut_line(line: &str) -> Cow<'_, str> {
     }
 }
 
-/// The byte at which the first login of a line begins.
+/// The byte at the first login of a line.
 fn login_in(line: &str) -> Option<usize> {
     let (before, _) = line.rsplit_once('@')?;
     // A password may hold white space and quotes, so an address begins where its key ends.

@@ -36,11 +36,11 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// What clap says of a command line, and what it prints for `--help`. It uses 2 as we do.
+/// The errors of clap about a command line, and its output for `--help`. It uses 2 as we do.
 fn refuse(error: &clap::Error, arguments: &Arguments) -> ExitCode {
     let text = error.render();
     if !error.use_stderr() || arguments.hide_in(&text.to_string()) == text.to_string() {
-        // A stream that is gone is no other reason.
+        // A closed stream is no other reason.
         let _ = error.print();
     } else {
         let _ = writeln!(io::stderr(), "{}", arguments.hide_in(text.to_string().trim_end()));
@@ -56,7 +56,7 @@ fn refuse(error: &clap::Error, arguments: &Arguments) -> ExitCode {
 
 /// Runs the command until it ends.
 fn run(command: &Command, context: &Context, runtime: &Runtime) -> anyhow::Result<Exit> {
-    // Commands that are not async wait for registries by it.
+    // Synchronous commands wait for registries by it.
     let _entered = runtime.enter();
     match command {
         Command::Verify(args) => commands::verify::run(args, context),
@@ -70,8 +70,8 @@ fn run(command: &Command, context: &Context, runtime: &Runtime) -> anyhow::Resul
     }
 }
 
-/// Ends the program when somebody asks for it. What commands keep on disk is whole at any moment;
-/// what they were still making goes. Who asks twice does not wait for that.
+/// Ends the program on a signal. The finished files of commands are whole at any moment; the
+/// unfinished ones go. A second signal does not wait for their removal.
 async fn end_on_interrupt(command: &'static str, output: Output, going_on: GoingOn) {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
@@ -105,7 +105,7 @@ fn report(error: &anyhow::Error, command: &str, context: &Context) -> Exit {
     let exit = Exit::of(error.as_ref());
     let mut message = String::new();
     for cause in error.chain().map(ToString::to_string) {
-        // A reason that the one before it already holds is not said twice.
+        // A reason contained in the one before it is not repeated.
         if message.contains(&cause) {
             continue;
         }

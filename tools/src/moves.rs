@@ -1,30 +1,30 @@
-//! May a tag be pointed at something else? One answer for every command that writes tags.
+//! May a tag move to another digest? One answer for every command with tags to write.
 //!
-//! `latest` moves with every release. Any other tag that is there may be what customers pinned, so it
-//! moves only where somebody said so.
+//! `latest` moves with every release. Any other existing tag may be pinned by customers, so it
+//! moves only by an explicit option.
 
 use wharf_oci::{Digest, Tag};
 
 /// The tag every release moves, so its move is never a surprise.
 pub const FLOATING_TAG: &str = "latest";
 
-/// A tag that would be written.
+/// A tag to be written.
 #[derive(Debug, Clone, Copy)]
 pub struct Write<'a> {
     pub tag: &'a Tag,
     pub before: Option<Digest>,
-    /// What it is to point at.
+    /// The new target.
     pub after: Digest,
 }
 
 impl Write<'_> {
-    /// Whether it takes a tag away from something.
+    /// Whether it takes a tag away from another digest.
     #[must_use]
     pub fn is_move(&self) -> bool {
         self.before.is_some_and(|before| before != self.after)
     }
 
-    /// Why it may not be done, with what to do; `place` is `REGISTRY/REPOSITORY`.
+    /// The refusal of the move, with the fix; `place` is `REGISTRY/REPOSITORY`.
     #[must_use]
     pub fn refusal(&self, place: &str, allow_tag_move: bool) -> Option<String> {
         let before = self.before.filter(|_| self.is_move())?;

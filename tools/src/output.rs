@@ -1,8 +1,8 @@
-//! The only file that prints. Results go to stdout, as text for people or as one JSON document;
+//! The only file with prints. Results go to stdout, as text for people or as one JSON document;
 //! everything about the way there goes to stderr.
 //!
-//! Invariant: what a command prints on stdout is complete or absent: it is made first and written
-//! in one go. A reader that closes the pipe early is no error.
+//! Invariant: a command's output on stdout is complete or absent: it is made first and written in
+//! one go. A reader's early close of the pipe is no error.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -46,13 +46,13 @@ enum Talk {
 pub enum Style {
     /// As it is.
     Plain,
-    /// Something that counts.
+    /// An important text.
     Strong,
-    /// Wrong.
+    /// An error.
     Error,
-    /// Doubtful.
+    /// A warning.
     Warning,
-    /// Right.
+    /// A success.
     Good,
     /// Beside the point.
     Dim,
@@ -66,7 +66,7 @@ struct Envelope<'a, T> {
     result: &'a T,
 }
 
-/// What stands in the envelope where a command could not come to a result.
+/// The error in the envelope of a command without a result.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Failure<'a> {
@@ -85,7 +85,7 @@ struct FailureEnvelope<'a> {
 }
 
 impl Output {
-    /// What the options ask for.
+    /// The output for the global options.
     #[must_use]
     pub fn new(global: &GlobalArgs) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -107,7 +107,7 @@ impl Output {
         }
     }
 
-    /// Whether a bar may be drawn: for a person at a terminal who did not ask for silence.
+    /// Whether a bar may be drawn: for a person at a terminal, without the option for silence.
     #[must_use]
     pub fn may_draw(&self) -> bool {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -121,8 +121,8 @@ impl Output {
         self.talk >= Talk::Notes
     }
 
-    /// From now on this bar is at the bottom of the terminal, and what is said stands above it; or
-    /// none is any more.
+    /// From now on this bar is at the bottom of the terminal, and messages stand above it; or no
+    /// bar any more.
     pub fn set_bar(&self, bar: Option<ProgressBar>) {
         let before =
             std::mem::replace(&mut *self.bar.lock().unwrap_or_else(PoisonError::into_inner), bar);
@@ -143,7 +143,7 @@ impl Output {
         self.stdout
     }
 
-    /// Writes the result of a command: the envelope, or what `text` makes of it.
+    /// Writes the result of a command: the envelope, or `text`'s form of it.
     pub fn result<T: Serialize>(
         &self,
         command: &str,
@@ -156,52 +156,52 @@ impl Output {
         }
     }
 
-    /// Writes the text of a result to stderr, where stdout is for something else.
+    /// Writes the text of a result to stderr, where stdout has other content.
     pub fn result_aside(&self, text: impl FnOnce(Paint) -> String) {
         let _ = io::stderr().lock().write_all(text(self.stderr).as_bytes());
     }
 
-    /// Writes to stdout exactly what is given.
+    /// Writes exactly these bytes to stdout.
     pub fn raw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            // Who reads only the first lines (`head`) has what was wanted.
+            // A reader of only the first lines (`head`) has the wanted part.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }
     }
 
-    /// Says something about the way there; `-q` silences it.
+    /// Prints a remark on the way to the result; `-q` silences it.
     pub fn note(&self, message: &str) {
         if self.talk >= Talk::Notes {
             self.complain(message);
         }
     }
 
-    /// Says something that only `-v` asks for.
+    /// Prints a detail for `-v` alone.
     pub fn detail(&self, message: &str) {
         if self.talk == Talk::Details {
             self.complain(message);
         }
     }
 
-    /// Says something that may be wrong; `-q` silences it.
+    /// Prints a warning; `-q` silences it.
     pub fn warning(&self, message: &str) {
         let paint = self.stderr;
         self.note(&format!("{} {message}", paint.text(Style::Warning, "warning:")));
     }
 
-    /// Ends a command that has no result: says why, and where JSON was asked for also there.
+    /// Ends a command without a result: prints the reason, in JSON too where requested.
     pub fn end(&self, command: &str, message: &str, hint: Option<&str>, exit: Exit) {
         self.set_bar(None);
         self.failure(message, hint);
         if self.format == OutputFormat::Json {
-            // A stdout that is gone is no other reason than the one that was said.
+            // A closed stdout is no other reason than the printed one.
             let _ = self.raw(&failure_json(command, message, hint, exit));
         }
     }
 
-    /// Says why the command failed, and what to do; nothing silences it.
+    /// Prints the command's error and the fix; no option silences it.
     pub fn failure(&self, message: &str, hint: Option<&str>) {
         let paint = self.stderr;
         self.complain(&format!("{} {message}", paint.text(Style::Error, "error:")));
@@ -210,7 +210,7 @@ impl Output {
         }
     }
 
-    /// A stderr that is gone is no reason to stop.
+    /// A closed stderr is no reason to stop.
     fn complain(&self, message: &str) {
         let write = || {
             let _ = writeln!(io::stderr().lock(), "{message}");
@@ -230,7 +230,7 @@ pub fn json<T: Serialize>(command: &str, result: &T) -> io::Result<String> {
     Ok(text)
 }
 
-/// JSON in which what a terminal would obey is escaped: it may be looked at before it is read.
+/// JSON with terminal-active characters escaped: a person may look at it before a program reads it.
 fn escaped(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
@@ -245,7 +245,7 @@ fn escaped(json: &str) -> String {
     text
 }
 
-/// The JSON document of a command that has no result.
+/// The JSON document of a command without a result.
 #[must_use]
 pub fn failure_json(command: &str, message: &str, hint: Option<&str>, exit: Exit) -> String {
     let error = Failure { message, hint, exit_code: exit.code() };
@@ -254,7 +254,7 @@ pub fn failure_json(command: &str, message: &str, hint: Option<&str>, exit: Exit
     format!("{}\n", escaped(&text.expect("texts and numbers always serialise")))
 }
 
-/// Least width that text is wrapped to, in columns: below that, wrapping makes it worse.
+/// Least width for wrapped text, in columns: below it, wrapping makes text worse.
 const WIDTH_MIN: usize = 40;
 
 /// How text for people looks.
@@ -270,7 +270,8 @@ impl Paint {
     /// Text without any colour, in lines as long as they get.
     pub const PLAIN: Self = Self { coloured: false, width: None, is_ascii: false };
 
-    /// What fits a stream; `coloured` says whether a terminal gets colours, and another stream.
+    /// The style for a stream; `coloured` decides about colours, for a terminal and for another
+    /// stream.
     fn on(stream: &(impl io::IsTerminal + AsFd), coloured: impl Fn(bool) -> bool) -> Self {
         let size = stream.is_terminal().then(|| tcgetwinsize(stream).ok()).flatten();
         let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width >= WIDTH_MIN);
@@ -284,7 +285,7 @@ impl Paint {
         self.is_ascii
     }
 
-    /// How long lines may be, where that is known.
+    /// The length of lines, where known.
     #[must_use]
     pub const fn width(self) -> Option<usize> {
         self.width
@@ -302,8 +303,8 @@ impl Paint {
         Self { width: Some(width), ..self }
     }
 
-    /// The text in lines that fit, where there is a width; each but the first begins with
-    /// `indent` spaces. Words are never broken.
+    /// The text in lines of the width, where there is one; each but the first begins with `indent`
+    /// spaces. Words are never broken.
     #[must_use]
     pub fn wrap(self, text: &str, indent: usize) -> String {
         let Some(width) = self.width else { return text.to_owned() };
@@ -339,7 +340,7 @@ impl Paint {
     }
 }
 
-/// Whether the locale says UTF-8: the first of these variables that is set decides (POSIX).
+/// Whether the locale is one of UTF-8: the first set variable of these decides (POSIX).
 fn speaks_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(variable);
     let locale = set.find(|value| !value.is_empty()).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A file a user names to be written: the write half of `input`.
 //!
-//! Invariant: nothing but a regular file is ever replaced. A link stays and what it leads to is
-//! written; a device or a pipe is written into.
+//! Invariant: nothing but a regular file is ever replaced. A link stays and its target is written;
+//! a device or a pipe is written into.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -15,10 +15,10 @@ use crate::temporary::Temporary;
 /// How many links may lead to one another, as Linux counts (`path_resolution(7)`).
 const LINKS_MAX: usize = 40;
 
-/// Where the kernel lists what this process has open.
+/// The kernel's list of this process's open files.
 const DESCRIPTORS: &str = "/proc/self/fd/";
 
-/// Writes a whole text; a file that is made gets `mode`, less the umask.
+/// Writes a whole text; a new file gets `mode`, less the umask.
 ///
 /// A pipe without a reader, a folder, a socket and a disk are errors.
 pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
@@ -34,7 +34,7 @@ pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Writes over a file that is there; its permissions stay as they are.
+/// Writes over an existing file; its permissions stay as they are.
 pub fn rewrite(path: &Path, text: &str) -> io::Result<()> {
     let permissions = fs::metadata(path)?.permissions();
     write(path, text, permissions.mode() & 0o777)?;
@@ -42,14 +42,14 @@ pub fn rewrite(path: &Path, text: &str) -> io::Result<()> {
     fs::set_permissions(path, permissions)
 }
 
-/// Adds a text to the end of a file, which is made when it is not there.
+/// Adds a text to the end of a file; a missing file is created.
 pub fn append(path: &Path, text: &str) -> io::Result<()> {
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let mut file = OpenOptions::new().append(true).create(true).custom_flags(flags).open(path)?;
     file.write_all(text.as_bytes())
 }
 
-/// The place that links lead to, whether something is there or not; an open descriptor is one.
+/// The target of links, existing or not; an open descriptor is one.
 fn follow(path: &Path) -> io::Result<PathBuf> {
     let mut place = path.to_owned();
     for _ in 0..LINKS_MAX {
@@ -73,7 +73,7 @@ fn is_descriptors(folder: &Path) -> bool {
     Path::new(DESCRIPTORS).canonicalize().is_ok_and(|descriptors| descriptors == folder)
 }
 
-/// Writes to what is open already. Standard output keeps its place in its file, whatever that is.
+/// Writes to an open file. Standard output keeps its place in a file of any kind.
 fn write_open(place: &Path, descriptor: &str, text: &str) -> io::Result<()> {
     match descriptor {
         "1" => {
@@ -85,7 +85,7 @@ fn write_open(place: &Path, descriptor: &str, text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes to what stays where it is.
+/// Writes into a file in its place.
 fn write_into(place: &Path, text: &str) -> io::Result<()> {
     // Without a reader, opening a pipe to write waits for ever, or fails where it must not wait.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -104,7 +104,7 @@ fn write_into(place: &Path, text: &str) -> io::Result<()> {
 fn replace(place: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut beside = place.as_os_str().to_owned();
     beside.push(format!(".{}.part", std::process::id()));
-    // What could not become the file is of no use, and goes.
+    // A temporary file without its rename is of no use, and goes.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
     let (beside, mut file) = Temporary::make(beside.into(), |path| options.open(path))?;

@@ -1,5 +1,5 @@
-//! Pictures of an offer: whether the bytes are really a PNG, how large it is, and what colour its
-//! border has and how sharp it is. The marketplace takes no other format.
+//! Pictures of an offer: whether the bytes are really a PNG, its size, the colour of its border,
+//! and its sharpness. The marketplace takes no other format.
 //!
 //! Invariant: a picture is read whole, so a wrong checksum in any chunk is found, and never more
 //! than a bounded number of bytes and pixels is held.
@@ -12,19 +12,19 @@ use crate::input;
 /// Largest picture file, in bytes.
 pub const PICTURE_SIZE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Most memory that decoding may take: 4096 × 4096 pixels of four bytes.
+/// Most memory for decoding: 4096 × 4096 pixels of four bytes.
 const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// From which difference over two pixels on there is an edge, in levels of grey.
+/// Least difference over two pixels at an edge, in levels of grey.
 const EDGE_LEVELS_MIN: u32 = 32;
 
-/// With fewer pixels at edges than that nothing is said of sharpness.
+/// With fewer pixels at edges the sharpness is unknown.
 const EDGES_MIN: u64 = 200;
 
 /// The first bytes of every PNG.
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
-/// A picture that is a PNG.
+/// A picture in PNG.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// Width in pixels.
@@ -37,14 +37,14 @@ pub struct Picture {
     pub sharpness: Option<u32>,
 }
 
-/// What the outermost pixels of a picture are.
+/// The outermost pixels of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Border {
     /// All opaque and white.
     White,
     /// All opaque and black.
     Black,
-    /// Anything else.
+    /// Any other pixels.
     Other,
 }
 
@@ -59,16 +59,16 @@ pub enum PictureError {
     Read { path: PathBuf, source: std::io::Error },
 }
 
-/// What a file that was read turned out to be.
+/// The kind of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
     /// A PNG without faults.
     Png(Picture),
-    /// Something else, or a damaged PNG; in words.
+    /// Another format, or a damaged PNG; in words.
     NotPng(String),
 }
 
-/// Reads a picture. A file that is there but is no PNG is not an error: a rule reports it.
+/// Reads a picture. A file of another format is not an error: a rule reports it.
 pub fn read(path: &Path) -> Result<Content, PictureError> {
     let failed = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::NotFound => PictureError::Missing(path.to_owned()),
@@ -83,7 +83,7 @@ pub fn read(path: &Path) -> Result<Content, PictureError> {
     Ok(inspect(&bytes))
 }
 
-/// What these bytes are.
+/// The content of these bytes.
 #[must_use]
 pub fn inspect(bytes: &[u8]) -> Content {
     if !bytes.starts_with(&SIGNATURE) {
@@ -95,7 +95,7 @@ pub fn inspect(bytes: &[u8]) -> Content {
     }
 }
 
-/// What bytes without the PNG signature look like.
+/// The likely format of bytes without the PNG signature.
 fn kind(bytes: &[u8]) -> &'static str {
     const KINDS: [(&[u8], &str); 5] = [
         (b"\xff\xd8\xff", "JPEG"),
@@ -127,10 +127,10 @@ fn decode(bytes: &[u8]) -> Result<Picture, png::DecodingError> {
     Ok(Picture { width, height, border, sharpness })
 }
 
-/// How sharp the edges of a picture are: the strength of its second derivative (the Laplacian) over
-/// that of its first, summed over the pixels where the first is strong. About 1000 where an edge is one
-/// pixel wide, a half where it is two; `None` where there are hardly any edges. A flat picture is not
-/// blurry, so a plain variance of the Laplacian would say the wrong thing of it.
+/// The sharpness of a picture's edges: the strength of its second derivative (the Laplacian) over
+/// the strength of its first, summed over the pixels with a strong first one. About 1000 where an
+/// edge is one pixel wide, a half where it is two; `None` where there are hardly any edges. A flat
+/// picture is not blurry, so a plain variance of the Laplacian would judge it wrongly.
 fn sharpness(pixels: &[u8], width: usize, samples: usize) -> Option<u32> {
     let grey = greys(pixels, width, samples)?;
     let rows: Vec<&[i32]> = grey.chunks_exact(width.max(1)).collect();
@@ -244,7 +244,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A PNG of black and white stripes whose edges are so many pixels wide.
+    /// A PNG of black and white stripes with edges of this width in pixels.
     pub(crate) fn stripes(width: u32, height: u32, edge: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width, height);

@@ -1,6 +1,6 @@
 //! Progress as a person sees it: a bar at a terminal, a line from time to time where there is none.
 //!
-//! Invariant: nothing here goes to stdout, and nothing that is made depends on it.
+//! Invariant: progress never goes to stdout, and no output depends on it.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -25,16 +25,13 @@ const GUESS_BYTES_MIN: u64 = 8 << 20;
 /// Whether, and how, progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
-    /// A bar.
     Bar,
-    /// Lines.
     Lines,
-    /// Nothing.
     Nothing,
 }
 
 impl Show {
-    /// What fits the stream, and what was asked for.
+    /// The kind for the stream and the option.
     #[must_use]
     pub fn on(output: &Output, wanted: bool) -> Self {
         match (wanted && output.may_draw(), output.may_note()) {
@@ -50,7 +47,7 @@ pub struct Shown<'a> {
     output: &'a Output,
     show: Show,
     bar: ProgressBar,
-    /// What a plan is called that is begun: `packaging`, `checking`.
+    /// The word for a plan's beginning: `packaging`, `checking`.
     doing: &'static str,
     plans: usize,
     begun: AtomicUsize,
@@ -98,7 +95,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Bytes come in many pieces, more often than anybody can see.
+    /// Bytes come in many pieces, too often for a person's eye.
     fn moved(&self) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let before = self.looked.load(Ordering::Relaxed);
@@ -207,14 +204,14 @@ impl Counts {
             text = format!("{} of {}, {text}", size(passed), size(self.expected));
         }
         if let Some(left) = self.left(elapsed) {
-            // What plans hold that were not looked at yet is not known.
+            // The content of the later plans is unknown.
             let more = if self.begun < self.plans { ", then the next plan" } else { "" };
             text = format!("{text}, {} left{more}", time(left));
         }
         text
     }
 
-    /// How long the rest takes that is known, at the pace so far.
+    /// The time for the known rest, at the pace so far.
     fn left(&self, elapsed: Duration) -> Option<Duration> {
         if self.written < GUESS_BYTES_MIN {
             return None;
@@ -250,7 +247,7 @@ mod tests {
 
     #[test]
     fn bytes_plans_and_the_time_left_are_told() {
-        // 50 MiB took 10 s, so 200 MiB more take 40 s; what was spared took no time.
+        // 50 MiB took 10 s, so 200 MiB more take 40 s; spared bytes took no time.
         let text = COUNTS.text(Duration::from_secs(10));
         assert_eq!(
             text,

@@ -1,7 +1,7 @@
-//! The state of a registry as Azure has it: what `az acr show -o json` writes, or the list of
-//! `az acr list`, or the same as Azure Resource Manager has it (with `properties`).
+//! The state of a registry from Azure: the output of `az acr show -o json`, or the list of `az acr
+//! list`, or the form of Azure Resource Manager (with `properties`).
 //!
-//! Invariant: only what rules decide by is kept, and it is short.
+//! Invariant: only the fields for rules are kept, and they are short.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ pub const STATE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How many registries of one file are looked at.
 const REGISTRIES_MAX: usize = 1000;
 
-/// A registry as Azure has it. What is not stated is as Azure has it by default, and in `unstated`
-/// where a rule decides by it.
+/// A registry as Azure has it. An unstated field has Azure's default, and is in `unstated` where a
+/// rule decides by it.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the registry")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RegistryState {
@@ -38,7 +38,7 @@ pub struct RegistryState {
     /// Whether roles of repositories count instead of those of the registry.
     pub uses_abac: bool,
     pub network: Network,
-    /// Whether images are hidden until somebody passes them.
+    /// Whether images are hidden until an approval.
     pub has_quarantine: bool,
     /// After how many days untagged manifests are deleted.
     pub retention_days: Option<u64>,
@@ -52,31 +52,28 @@ pub struct RegistryState {
     pub has_own_key: bool,
     /// Whether it has endpoints of its own for blobs.
     pub has_data_endpoint: bool,
-    /// Whether anybody may pull.
+    /// Whether a pull needs no login.
     pub is_anonymous: bool,
 }
 
 /// A tier of ACR.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tier {
-    /// Basic.
     Basic,
-    /// Standard.
     Standard,
-    /// Premium.
     Premium,
-    /// One that is not known here, or not stated.
+    /// An unknown or unstated one.
     #[default]
     Unknown,
 }
 
-/// Who reaches a registry.
+/// The clients with access to a registry.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Network {
-    /// Everybody.
+    /// All clients.
     #[default]
     Open,
-    /// Only some addresses, private endpoints, and services of Azure that are trusted.
+    /// Only some addresses, private endpoints, and trusted services of Azure.
     Trusted,
     /// Only some addresses and private endpoints.
     Closed,
@@ -92,7 +89,7 @@ pub enum StateError {
     /// It is JSON of another kind.
     #[error("{} is JSON, but not the state of a registry; write it with `az acr show --name NAME --output json`", file.display())]
     NoRegistry { file: PathBuf },
-    /// It has a value that such a state does not have.
+    /// It has a value outside the form of such a state.
     #[error("{} is the state of a registry and cannot be read", file.display())]
     Content { file: PathBuf, source: serde_json::Error },
     /// It is the state of other registries.
@@ -149,7 +146,7 @@ impl RegistryState {
 }
 
 impl Tier {
-    /// What it is called.
+    /// Its name in Azure.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -161,7 +158,7 @@ impl Tier {
     }
 }
 
-/// By its type, or by what only registries have.
+/// By its type, or by keys of registries alone.
 fn is_registry(value: &Value) -> bool {
     let Value::Object(members) = value else { return false };
     match members.get("type").and_then(Value::as_str) {

@@ -1,9 +1,9 @@
-//! Keys of a YAML file that are called like a secret's: what stands behind one is not repeated,
-//! whatever the file and its types make of it.
+//! Keys of a YAML file with a secret's name: the value behind one is not repeated, even where the
+//! file's types take it for an ordinary one.
 //!
 //! Invariant: a reference to a secret (`{ env: NAME }`) is none, and stays.
 
-/// What the name of a secret's key holds.
+/// Words in the names of secret keys.
 const WORDS: [&str; 9] = [
     "password",
     "passwd",
@@ -20,14 +20,14 @@ const ENDS: [&str; 2] = ["key", "pass"];
 /// How a reference to a secret begins.
 const REFERENCES: [&str; 3] = ["env:", "file:", "keyVault:"];
 
-/// Whether a key is called like that of a secret, in any case.
+/// Whether a key has a secret's name, in any case.
 #[must_use]
 pub fn names_secret(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     WORDS.iter().any(|word| key.contains(word)) || ENDS.iter().any(|end| key.ends_with(end))
 }
 
-/// The byte at which the first value of a line begins that stands behind such a key.
+/// The byte at the first value of a line behind such a key.
 #[must_use]
 pub fn value_in(line: &str) -> Option<usize> {
     let mut from = 0;
@@ -48,7 +48,7 @@ pub fn value_in(line: &str) -> Option<usize> {
     None
 }
 
-/// The key that ends here, without its quotes.
+/// The key before this end, without its quotes.
 fn key_before(before: &str) -> &str {
     let word = before.trim_end().trim_end_matches(['"', '\'']);
     let is_of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
@@ -56,7 +56,7 @@ fn key_before(before: &str) -> &str {
         .map_or(word, |at| word.get(at..).unwrap_or_default().trim_start_matches(|c| !is_of_key(c)))
 }
 
-/// From which byte on nothing is shown of what stands behind a key.
+/// The first hidden byte of a key's value.
 fn shown_to(key: &str, behind: &str) -> Option<usize> {
     let value = behind.trim_start();
     if value.is_empty() || value.starts_with('#') {

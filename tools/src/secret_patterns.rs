@@ -1,6 +1,5 @@
-//! Texts that are probably secrets: by the shape that well-known services give to theirs, and by the
-//! name of the variable that holds them. Few and certain patterns, because a false alarm is an error
-//! that stops a release.
+//! Texts with the likely form of secrets: by the shape from well-known services, and by the name of
+//! the variable. Few and certain patterns, because a false alarm is an error and stops a release.
 
 use std::borrow::Cow;
 
@@ -21,7 +20,7 @@ const STARTS: [(&str, usize, &str); 11] = [
     ("npm_", 36, "looks like an npm token"),
 ];
 
-/// Marks that stand in nothing but secrets.
+/// Marks of secrets alone.
 const MARKS: [(&str, &str); 4] = [
     ("PRIVATE KEY-----", "holds a private key"),
     ("AccountKey=", "holds the key of a storage account"),
@@ -29,7 +28,7 @@ const MARKS: [(&str, &str); 4] = [
     ("SharedAccessSignature=", "holds a shared access signature"),
 ];
 
-/// What stands beside a password in the texts that name a connection.
+/// The names beside a password in the texts of a connection.
 const CONNECTION_NAMES: [&str; 10] = [
     "server",
     "host",
@@ -43,8 +42,8 @@ const CONNECTION_NAMES: [&str; 10] = [
     "username",
 ];
 
-/// Ends of names of variables that hold secrets; what goes on (`TOKEN_ISSUER`, `PASSWORD_FILE`) says
-/// something about one.
+/// Ends of names of secret variables; a longer name (`TOKEN_ISSUER`, `PASSWORD_FILE`) is about a
+/// secret, and holds none.
 const NAMES: [&str; 11] = [
     "PASSWORD",
     "PASSWD",
@@ -59,7 +58,7 @@ const NAMES: [&str; 11] = [
     "SECRET_KEY_BASE",
 ];
 
-/// Why a text is probably a secret; `name` is the variable that holds it.
+/// Why a text is probably a secret; `name` is its variable.
 #[must_use]
 pub fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
     if let Some((_, why)) = MARKS.iter().find(|(mark, _)| value.contains(mark)) {
@@ -93,8 +92,8 @@ pub fn looks_secret(name: Option<&str>, value: &str) -> Option<&'static str> {
     (says && is_value && !is_bound && !is_address).then_some("has the name of a secret and a value")
 }
 
-/// The text as others may read it: what is probably a secret, or an address with a login, is named
-/// instead. Reports go further than the image they are about.
+/// The text for other readers: a probable secret, or an address with a login, is replaced by its
+/// kind. Reports go further than the image they are about.
 #[must_use]
 pub fn masked<'a>(name: Option<&str>, value: &'a str) -> Cow<'a, str> {
     match looks_secret(name, value) {
@@ -119,7 +118,7 @@ fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
-/// Three parts of base64, the first of which starts as JSON does (RFC 7519).
+/// Three parts of base64; the first has JSON's beginning (RFC 7519).
 fn is_signed_token(word: &str) -> bool {
     let parts: Vec<&str> = word.split('.').collect();
     matches!(parts.as_slice(), [head, body, signature]

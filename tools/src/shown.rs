@@ -1,12 +1,12 @@
-//! How texts of strangers are shown: without what a terminal, a log of CI or a reader's eye would
-//! obey instead of showing it.
+//! The printed form of foreign texts: without the characters with an effect on a terminal, a log of
+//! CI or a reader's eye.
 //!
-//! Invariant: what is shown holds no control character, no mark that turns the direction of writing,
-//! nothing that cannot be seen, and no command to an agent of Azure Pipelines.
+//! Invariant: a printed text holds no control character, no mark of direction, no invisible
+//! character, and no command to an agent of Azure Pipelines.
 
 use crate::characters;
 
-/// The text with U+FFFD, one for one, for what would not be shown but obeyed.
+/// The text with U+FFFD, one for one, for each active character.
 #[must_use]
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

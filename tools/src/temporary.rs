@@ -1,5 +1,5 @@
-//! What is on disk only while a command runs: staging folders and half-written files. A command
-//! removes its own; when a signal ends the program, everything that is left is removed here.
+//! The files on disk only during a command: staging folders and half-written files. A command
+//! removes its own; when a signal ends the program, the rest is removed here.
 //!
 //! Invariant: once the program ends, nothing is made any more and nothing is put in its place, or
 //! half of it could stay.
@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What to remove. Written by [`Temporary`] alone.
+/// The paths to remove. Written by [`Temporary`] alone.
 static LEFT: Mutex<Left> = Mutex::new(Left { is_ending: false, paths: BTreeMap::new() });
 
 #[derive(Debug)]
@@ -21,16 +21,16 @@ struct Left {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It goes, whatever is in it.
+    /// It goes with its content.
     Whole,
-    /// A folder that goes when nothing is in it.
+    /// A folder; it goes when empty.
     IfEmpty,
 }
 
-/// How often a folder is removed into which somebody still writes.
+/// Most tries to remove a folder with writers still in it.
 const TRIES: usize = 20;
 
-/// A file or folder that goes when this does.
+/// A file or folder, removed with this value.
 #[derive(Debug)]
 pub struct Temporary {
     path: PathBuf,
@@ -45,7 +45,7 @@ impl Temporary {
         Self { path, kind: Kind::Whole }
     }
 
-    /// Takes charge of a path and makes what is there; never in a program that ends.
+    /// Takes charge of a path and creates it; never in an ending program.
     pub fn make<T>(
         path: PathBuf,
         create: impl FnOnce(&Path) -> io::Result<T>,
@@ -59,8 +59,8 @@ impl Temporary {
         Ok((temporary, created?))
     }
 
-    /// Makes a folder and those above it, which is kept when something is in it in the end; `None`
-    /// when it was there.
+    /// Makes a folder and its parents, and keeps them if they are used in the end; `None` when the
+    /// folder existed.
     pub fn folder_if_used(path: &Path) -> io::Result<Option<Self>> {
         if path.is_dir() {
             return Ok(None);
@@ -77,14 +77,14 @@ impl Temporary {
         &self.path
     }
 
-    /// Does something that must not be half done when the program ends: what asks to end waits for it.
-    /// It must not make, publish or drop a temporary itself.
+    /// Does an act in one piece: the end of the program waits for it. It must not make, publish or
+    /// drop a temporary itself.
     pub fn undisturbed<T>(act: impl FnOnce() -> T) -> T {
         let _left = left();
         act()
     }
 
-    /// Puts what is here in its place, by a rename; never in a program that ends.
+    /// Puts the file in its place, by a rename; never in an ending program.
     pub fn publish<T>(&self, rename: impl FnOnce(&Path) -> T) -> T {
         let _left = left();
         rename(&self.path)
@@ -98,7 +98,7 @@ impl Drop for Temporary {
     }
 }
 
-/// The list. Who asks for it while the program ends waits for that.
+/// The list. During the program's end the call waits for it.
 fn left() -> MutexGuard<'static, Left> {
     let left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
     if !left.is_ending {
@@ -110,14 +110,14 @@ fn left() -> MutexGuard<'static, Left> {
     }
 }
 
-/// Removes everything that is left, because the program ends.
+/// Removes the rest, because the program ends.
 pub fn remove_all() {
     let paths = {
         let mut left = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
         left.is_ending = true;
         std::mem::take(&mut left.paths)
     };
-    // What is in a folder stands behind it in the list.
+    // A folder's content stands behind it in the list.
     for (path, kind) in paths.into_iter().rev() {
         for _ in 0..TRIES {
             if remove(&path, kind) {
@@ -127,13 +127,13 @@ pub fn remove_all() {
     }
 }
 
-/// Removes a file or a folder; whether nothing is there any more. What cannot be removed is left to
-/// the next run.
+/// Removes a file or a folder; returns whether it is gone. A failed removal is left to the next
+/// run.
 fn remove(path: &Path, kind: Kind) -> bool {
     match fs::symlink_metadata(path) {
         Err(_) => true,
         Ok(_) if kind == Kind::IfEmpty => {
-            // It fails for one that is used, which is right.
+            // It fails for a used folder, as intended.
             let _ = fs::remove_dir(path);
             true
         }

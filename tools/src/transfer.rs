@@ -1,8 +1,8 @@
-//! Images onto a registry: blobs first, then manifests from the inside out, tags never before what
-//! they point at. Where the bytes come from (a layout, another registry) is the caller's.
+//! Images onto a registry: blobs first, then manifests from the inside out, tags never before their
+//! targets. Where the bytes come from (a layout, another registry) is the caller's.
 //!
-//! Invariant: when a manifest is put, everything it names was put or found there before; a registry
-//! that disagrees is given everything once more.
+//! Invariant: before a manifest is put, its children and blobs were put or found there; a registry
+//! in disagreement is given everything once more.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::registry::{BlobSource, Registry, RegistryError, Uploaded};
 /// How many blobs of one image are on their way at once.
 const BLOBS_AT_ONCE: usize = 4;
 
-/// Everything that hangs from some manifests.
+/// The content below some manifests.
 #[derive(Debug, Default)]
 pub struct Tree {
     /// The manifests, each after those it lists.
@@ -27,7 +27,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Adds a manifest whose children were added before.
+    /// Adds a manifest after its children.
     pub fn add(&mut self, manifest: Manifest) {
         for blob in manifest.blobs() {
             let seen = self.blobs.iter().any(|seen| seen.digest == blob.digest);
@@ -51,7 +51,7 @@ impl Tree {
     }
 }
 
-/// Which repositories of a registry are known to have a blob, so others can mount it.
+/// The repositories of a registry with a known blob, for others to mount it from.
 #[derive(Debug, Default)]
 pub struct KnownBlobs(Mutex<BTreeMap<Digest, RepoName>>);
 
@@ -62,7 +62,7 @@ impl KnownBlobs {
         known.entry(digest).or_insert_with(|| repo.clone());
     }
 
-    /// A repository to mount from, other than the one that is written to.
+    /// A repository to mount from, other than the written one.
     #[must_use]
     pub fn of(&self, digest: &Digest, but: &RepoName) -> Option<RepoName> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +70,7 @@ impl KnownBlobs {
     }
 }
 
-/// How many bytes of blobs went which way.
+/// The bytes of blobs by their way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Moved {
@@ -81,7 +81,7 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// Adds what went in another transfer.
+    /// Adds the bytes of another transfer.
     pub const fn add(&mut self, other: Self) {
         self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
         self.mounted_bytes = self.mounted_bytes.saturating_add(other.mounted_bytes);
@@ -102,11 +102,11 @@ impl Moved {
 pub struct Destination<'a> {
     pub registry: &'a Registry,
     pub repo: &'a RepoName,
-    /// What the registry is known to have.
+    /// The known blobs of the registry.
     pub known: &'a KnownBlobs,
 }
 
-/// What a transfer tells on its way.
+/// An event of a transfer.
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
     /// A blob is there.
@@ -122,7 +122,7 @@ pub type Open<'a> = dyn Fn(&Descriptor) -> Result<BlobSource, RegistryError> + S
 pub type Tell<'a, E> = dyn Fn(Step<'_>) -> Result<(), E> + Sync + 'a;
 
 impl Destination<'_> {
-    /// Puts a whole tree, without tags. `skip` says which blobs need not be looked at.
+    /// Puts a whole tree, without tags. `skip` decides about blobs without a need to look.
     pub async fn put<E: From<RegistryError>>(
         &self,
         tree: &Tree,
@@ -145,7 +145,7 @@ impl Destination<'_> {
                     healed = true;
                     place = 0;
                     let again = self.put_blobs(tree, open, &|_| false, tell).await?;
-                    // What was missing after all had been counted as there.
+                    // The missing blobs had been counted as there.
                     let late = again.sent_bytes.saturating_add(again.mounted_bytes);
                     moved.skipped_bytes = moved.skipped_bytes.saturating_sub(late);
                     moved.add(Moved { skipped_bytes: 0, ..again });
@@ -187,7 +187,7 @@ impl Destination<'_> {
         counted.await
     }
 
-    /// Points a tag at a manifest that is there, and looks it does.
+    /// Points a tag at an existing manifest, and checks the result.
     pub async fn tag(&self, tag: &Tag, manifest: &Manifest) -> Result<(), RegistryError> {
         let reference = Reference::Tag(tag.clone());
         self.registry.put_manifest(self.repo, &reference, manifest).await?;

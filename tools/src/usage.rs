@@ -1,5 +1,5 @@
-//! What is said of a command line that is wrong: for people as clap words it, for programs in one
-//! line with the command that was meant.
+//! The message about a wrong command line: for people in clap's words, for programs in one line
+//! with the likely command.
 
 use std::ffi::OsStr;
 
@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::logins;
 use crate::output::failure_json;
 
-/// The arguments of the program, and what a wrong one is answered with.
+/// The arguments of the program, and the answer to wrong ones.
 #[derive(Debug)]
 pub struct Arguments(Vec<String>);
 
@@ -22,7 +22,7 @@ impl Arguments {
         Self(std::env::args_os().skip(1).map(|text| text.to_string_lossy().into_owned()).collect())
     }
 
-    /// Whether JSON was asked for, as far as a command line that is wrong can say.
+    /// Whether JSON was requested, as far as a wrong command line can tell.
     #[must_use]
     pub fn want_json(&self) -> bool {
         let mut pairs = self.0.iter().zip(self.0.iter().skip(1));
@@ -31,7 +31,7 @@ impl Arguments {
             || std::env::var_os("WHARF_OUTPUT_FORMAT").is_some_and(|value| value == "json")
     }
 
-    /// The command that they name, as far as it is one: `promote plan`.
+    /// The command in the arguments, as far as it is one: `promote plan`.
     #[must_use]
     pub fn command(&self) -> String {
         let mut command = Cli::command();
@@ -55,7 +55,7 @@ impl Arguments {
         names.join(" ")
     }
 
-    /// An argument that is an address with a login and no file that is there.
+    /// An argument in the form of an address with a login, and not an existing file.
     #[must_use]
     pub fn has_login(&self) -> bool {
         self.0
@@ -63,7 +63,7 @@ impl Arguments {
             .any(|text| logins::is_address(text) && std::fs::symlink_metadata(text).is_err())
     }
 
-    /// A message without what stands before the `@` of an argument or a variable.
+    /// A message without the text before the `@` of an argument or a variable.
     #[must_use]
     pub fn hide_in(&self, message: &str) -> String {
         let variables: Vec<String> = std::env::vars_os()
@@ -73,7 +73,7 @@ impl Arguments {
         logins::hide_all(message, self.0.iter().chain(&variables).map(String::as_str))
     }
 
-    /// The JSON document for what clap refuses.
+    /// The JSON document for a refusal of clap.
     #[must_use]
     pub fn refusal_json(&self, error: &clap::Error) -> String {
         let text = self.hide_in(&error.render().to_string());

@@ -1,5 +1,5 @@
-//! Waivers: what somebody took over, why, and until when. A YAML file beside the offer, read as
-//! strictly as that; what it does to findings is in `rules::waiving`.
+//! Waivers: accepted findings, each with its reason and its last day. A YAML file beside the offer,
+//! read as strictly as the offer; its effect on findings is in `rules::waiving`.
 //!
 //! ```yaml
 //! version: 1
@@ -48,7 +48,7 @@ struct Document {
     waivers: Vec<Waiver>,
 }
 
-/// Something that was taken over: every finding of the rule all of the stated scopes fit.
+/// An acceptance: of every finding of the rule within all of the stated scopes.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Waiver {
@@ -56,7 +56,7 @@ pub struct Waiver {
     /// The plan, by its ID, with all its images; or one image of a chart: `PLAN.NAME`.
     #[serde(default)]
     pub plan: Option<String>,
-    /// The image as it was named, or the last part of that.
+    /// The image by its full name, or by the last part of it.
     #[serde(default)]
     pub image: Option<String>,
     /// The digest of an index, a manifest or a configuration.
@@ -68,22 +68,22 @@ pub struct Waiver {
     /// The path of a file of the image, as a pattern.
     #[serde(default)]
     pub path: Option<Glob>,
-    /// The key of the offer, and what is below it.
+    /// The key of the offer, with the keys below it.
     #[serde(default)]
     pub key: Option<String>,
     #[serde(default)]
     pub vulnerability: Option<String>,
-    /// The package that has it.
+    /// The vulnerable package.
     #[serde(default)]
     pub package: Option<String>,
     pub reason: Reason,
-    /// The last day on which it counts, in UTC.
+    /// The last valid day, in UTC.
     pub expires: Day,
     #[serde(default)]
     pub owner: Option<String>,
 }
 
-/// Why something was taken over: not empty.
+/// The reason for a waiver: not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(String);
 
@@ -98,7 +98,7 @@ pub enum WaiversError {
     /// It is not UTF-8.
     #[error("{} is not UTF-8", .0.display())]
     NotUtf8(PathBuf),
-    /// Something in it is wrong.
+    /// The file has a fault.
     #[error("{0}")]
     Invalid(Box<Diagnostic>),
 }
@@ -168,7 +168,6 @@ impl Waiver {
 }
 
 impl Reason {
-    /// The words.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,5 +1,6 @@
-//! YAML as a tree in which every value knows its place: the one reader of charts, of the files of an
-//! application and of offers. Types, and what a kind of file allows, are its readers' business.
+//! YAML as a tree, each value with its place: the one reader of charts, of the files of an
+//! application and of offers. Types, and the allowed features of a kind of file, are its readers'
+//! business.
 //!
 //! Invariant: a tree is bounded in depth and in values, so a walk of it may recurse; the bytes of a
 //! scalar's `span` are its token, with quotes and without tag and anchor.
@@ -41,13 +42,13 @@ pub struct Node {
     pub span: Range<usize>,
     pub end_line: usize,
     pub value: Value,
-    /// Whether it has an anchor, by which it is used elsewhere too.
+    /// Whether it has an anchor, so other places may use it too.
     pub is_anchored: bool,
     /// Whether it has a tag.
     pub has_tag: bool,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// A text, a number, nothing.
@@ -60,7 +61,7 @@ pub enum Value {
     Map(Vec<(Node, Node)>),
     /// Items.
     List(Vec<Node>),
-    /// A value that stands elsewhere; its text when that is a scalar.
+    /// A value from elsewhere; its text when the value is a scalar.
     Alias(Option<String>),
 }
 
@@ -78,7 +79,7 @@ pub enum Style {
 }
 
 impl Node {
-    /// The value of a key; of a key that stands twice the last one, as Helm has it.
+    /// The value of a key; of a repeated key the last one, as Helm has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().rev().find(|(name, _)| name.text() == Some(key)).map(|(_, node)| node)
@@ -102,7 +103,7 @@ impl Node {
         if let Value::List(items) = &self.value { items } else { &[] }
     }
 
-    /// The text of a scalar, also of one that stands elsewhere.
+    /// The text of a scalar, also of one from elsewhere.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match &self.value {
@@ -112,7 +113,7 @@ impl Node {
         }
     }
 
-    /// The text of a scalar that is neither empty nor `null`.
+    /// The text of a scalar, unless it is empty or `null`.
     #[must_use]
     pub fn said(&self) -> Option<&str> {
         let is_plain = matches!(self.value, Value::Scalar { style: Style::Plain, .. });
@@ -158,12 +159,12 @@ pub(crate) struct Further {
     pub(crate) root: Spot,
 }
 
-/// What a text came to.
+/// The result of reading a text.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     /// The documents; the last is a part where reading stopped.
     pub(crate) documents: Vec<Node>,
-    /// The first document that was not read.
+    /// The first unread document.
     pub(crate) further: Option<Further>,
     pub(crate) stop: Option<Stop>,
 }
@@ -218,10 +219,10 @@ const fn is_value(event: &Event<'_>) -> bool {
     )
 }
 
-/// A mapping or list that is not closed yet.
+/// An unclosed mapping or list.
 struct Open {
     node: Node,
-    /// The key that waits for its value.
+    /// The key before its value.
     key: Option<Node>,
 }
 

@@ -1,8 +1,8 @@
 //! Writes one value into a YAML file of a user, at its place: every other character stays, comments
 //! too.
 //!
-//! Invariant: what comes out reads as what went in with that one value changed, or there is an
-//! error. That is checked by reading both, not believed.
+//! Invariant: the result reads as the input with one value changed, or there is an error. A
+//! comparison of both readings proves it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span, StructureStyle};
 
-/// Deepest nesting of a text that is edited.
+/// Deepest nesting of an edited text.
 const DEPTH_MAX: usize = 64;
 
 /// A step on the way to a value.
@@ -31,7 +31,7 @@ pub enum EditError {
         /// Where it stops being one.
         line: usize,
     },
-    /// A key stands twice in one mapping, and which one counts is not said.
+    /// A key is repeated in one mapping, and its valid value is unclear.
     #[error("line {line}: the key `{key}` stands twice in its mapping; remove one of them")]
     Twice {
         /// The line of the second.
@@ -43,10 +43,10 @@ pub enum EditError {
     Missing {
         /// The line of its nearest parent.
         line: usize,
-        /// The first step that is not there.
+        /// The first missing step.
         path: String,
     },
-    /// Something else than a text on one line stands there.
+    /// The place holds another value than a text on one line.
     #[error("line {line}: `{path}` is no text on one line, and is not replaced")]
     Kind { line: usize, path: String },
     /// The value would need escapes.
@@ -78,8 +78,8 @@ struct Entry {
     value: Part,
 }
 
-/// The text with this value at this path. A key that is missing is added to its mapping; a mapping
-/// that is missing is an error.
+/// The text with this value at this path. A missing key is added to its mapping; a missing mapping
+/// is an error.
 pub fn set(text: &str, path: &[Step<'_>], value: &str) -> Result<String, EditError> {
     let plain_value =
         || value.chars().all(|c| (' '..='~').contains(&c) && !matches!(c, '"' | '\\'));
@@ -121,7 +121,7 @@ pub fn set(text: &str, path: &[Step<'_>], value: &str) -> Result<String, EditErr
     checked(text, edited, path, value, at.line)
 }
 
-/// The mapping with one more key: behind its last value that ends on its own line, or before all.
+/// The mapping with one more key: behind its last value with an end on its own line, or before all.
 fn add(
     text: &str,
     mapping: &Part,
@@ -172,7 +172,7 @@ fn replaced(text: &str, range: Range<usize>, piece: &str) -> String {
     format!("{}{piece}{after}", before(text, range.start))
 }
 
-/// As YAML has it: without quotes where nobody can read it as anything but this text.
+/// In YAML's form: without quotes where every reader takes it for this text.
 fn scalar(value: &str) -> String {
     let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
     let is_plain = value.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -182,7 +182,7 @@ fn scalar(value: &str) -> String {
     if is_plain { value.to_owned() } else { format!("\"{value}\"") }
 }
 
-/// The edited text, when it says what the old one said but for this value.
+/// The edited text, when it reads as the old one but for this value.
 fn checked(
     text: &str,
     edited: String,
@@ -198,7 +198,7 @@ fn checked(
     if values(&edited) == Some(wanted) { Ok(edited) } else { Err(spills()) }
 }
 
-/// A key that stands twice in a mapping, wherever that is.
+/// A repeated key in any mapping.
 fn twice(text: &str) -> Option<EditError> {
     let root = read(text).ok()?;
     let mut open = vec![&root];
@@ -315,7 +315,8 @@ impl<'a> Reader<'a> {
         let (value, value_span) = self.next()?;
         let mut value = self.part(&value, &value_span, depth + 1)?;
         if value.range.is_empty() {
-            // Where an empty value is said to stand depends on what follows; its colon does not.
+            // An empty value's reported place depends on the text after it; its colon's place does
+            // not.
             value.range = range.end + 1..range.end + 1;
         }
         Ok(Entry { key: key.to_string(), range, column: span.start.col(), value })
