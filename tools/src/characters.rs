@@ -1,5 +1,5 @@
-//! Deceptive characters: line breaks, characters active in a terminal, and invisible ones with an
-//! effect on their neighbours.
+//! Deceptive characters: line breaks, characters that a terminal obeys, and invisible ones that
+//! change how their neighbours are shown.
 
 /// Whether the character ends a line for some program: the mandatory breaks of Unicode's rules for
 /// line breaking (UAX 14).

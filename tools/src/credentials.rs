@@ -215,7 +215,7 @@ async fn ask_helper(helper: &str, host: &str) -> Result<Option<Login>, Credentia
         .spawn()
         .map_err(|error| failed(error.to_string()))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A helper without interest in its input reports it by its exit code.
+        // A helper that does not read its input reports it by its exit code.
         let _ = stdin.write_all(host.as_bytes()).await;
     }
     let output = tokio::time::timeout(HELPER_PATIENCE, child.wait_with_output())

@@ -15,7 +15,7 @@ use crate::registry::RegistryError;
 pub enum Exit {
     /// Everything is as it should be.
     Ok = 0,
-    /// Rules have findings of weight, or `diff --exit-code` a difference.
+    /// Rules have findings that count, or `diff --exit-code` a difference.
     Findings = 1,
     /// The command line, a file or a setting is wrong.
     Usage = 2,

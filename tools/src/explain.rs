@@ -123,9 +123,9 @@ pub struct PlanCost {
     /// Its companions, first and after each change. Their number of requests depends on the
     /// registry (one without the API of referrers takes many), so they are counted nowhere.
     pub attestations: Attestations,
-    /// With a registry without any plan's content.
+    /// With a registry that has no content of any plan.
     pub first_push: Cost,
-    /// With a registry with the earlier content of every plan; none without any.
+    /// With a registry that has the earlier content of every plan; none without any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
 }

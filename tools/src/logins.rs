@@ -12,7 +12,7 @@ use wharf_oci::Digest;
 
 use crate::secret_keys;
 
-/// The words in place of a text with a possible password.
+/// The words in place of a text that may hold a password.
 pub const NOT_SHOWN: &str = "(not shown, it may hold a password)";
 
 /// The words in place of a secret within an address.
@@ -63,7 +63,7 @@ pub fn within(value: &str) -> bool {
         || (is_address(value) && !value.starts_with("mailto:"))
 }
 
-/// A message without its words with a possible login.
+/// A message without the words that may hold a login.
 #[must_use]
 pub fn hide(message: &str) -> Cow<'_, str> {
     if !message.contains('@') {
@@ -128,7 +128,7 @@ fn secret_parameter(parameter: &str) -> Option<String> {
     (is_secret && !value.is_empty()).then(|| name.into_owned())
 }
 
-/// A message without these texts, of any content, and without other words with a possible login.
+/// A message without these texts, of any content, and without other words that may hold a login.
 #[must_use]
 pub fn hide_all<'a>(message: &str, texts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hidden = message.to_owned();

@@ -56,7 +56,7 @@ fn refuse(error: &clap::Error, arguments: &Arguments) -> ExitCode {
 
 /// Runs the command until it ends.
 fn run(command: &Command, context: &Context, runtime: &Runtime) -> anyhow::Result<Exit> {
-    // Synchronous commands wait for registries by it.
+    // Synchronous commands wait for registries through this runtime.
     let _entered = runtime.enter();
     match command {
         Command::Verify(args) => commands::verify::run(args, context),

@@ -1,4 +1,4 @@
-//! The only file with prints. Results go to stdout, as text for people or as one JSON document;
+//! The only file that prints. Results go to stdout, as text for people or as one JSON document;
 //! everything about the way there goes to stderr.
 //!
 //! Invariant: a command's output on stdout is complete or absent: it is made first and written in
@@ -66,7 +66,7 @@ struct Envelope<'a, T> {
     result: &'a T,
 }
 
-/// The error in the envelope of a command without a result.
+/// The error in the envelope of a command that has no result.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Failure<'a> {
@@ -165,7 +165,7 @@ impl Output {
     pub fn raw(&self, text: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            // A reader of only the first lines (`head`) has the wanted part.
+            // A reader of the first lines (`head`) has all the lines it wanted.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }
@@ -270,8 +270,8 @@ impl Paint {
     /// Text without any colour, in lines as long as they get.
     pub const PLAIN: Self = Self { coloured: false, width: None, is_ascii: false };
 
-    /// The style for a stream; `coloured` decides about colours, for a terminal and for another
-    /// stream.
+    /// The style for a stream; `coloured` decides about colours, given whether the stream is a
+    /// terminal.
     fn on(stream: &(impl io::IsTerminal + AsFd), coloured: impl Fn(bool) -> bool) -> Self {
         let size = stream.is_terminal().then(|| tcgetwinsize(stream).ok()).flatten();
         let width = size.map(|size| usize::from(size.ws_col)).filter(|width| *width >= WIDTH_MIN);

@@ -104,7 +104,7 @@ fn write_into(place: &Path, text: &str) -> io::Result<()> {
 fn replace(place: &Path, text: &str, mode: u32) -> io::Result<()> {
     let mut beside = place.as_os_str().to_owned();
     beside.push(format!(".{}.part", std::process::id()));
-    // A temporary file without its rename is of no use, and goes.
+    // A temporary file that could not be renamed is of no use, and goes.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
     let (beside, mut file) = Temporary::make(beside.into(), |path| options.open(path))?;

@@ -18,7 +18,7 @@ const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Least difference over two pixels at an edge, in levels of grey.
 const EDGE_LEVELS_MIN: u32 = 32;
 
-/// With fewer pixels at edges the sharpness is unknown.
+/// With fewer pixels at edges the sharpness stays undecided.
 const EDGES_MIN: u64 = 200;
 
 /// The first bytes of every PNG.

@@ -1,6 +1,6 @@
 //! Progress as a person sees it: a bar at a terminal, a line from time to time where there is none.
 //!
-//! Invariant: progress never goes to stdout, and no output depends on it.
+//! Invariant: progress never goes to stdout, and no result depends on it.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -211,7 +211,7 @@ impl Counts {
         text
     }
 
-    /// The time for the known rest, at the pace so far.
+    /// The time that the known rest takes, at the pace so far.
     fn left(&self, elapsed: Duration) -> Option<Duration> {
         if self.written < GUESS_BYTES_MIN {
             return None;

@@ -1,5 +1,5 @@
-//! The state of a registry from Azure: the output of `az acr show -o json`, or the list of `az acr
-//! list`, or the form of Azure Resource Manager (with `properties`).
+//! The state of a registry from Azure: the output of `az acr show -o json`, or the list of
+//! `az acr list`, or the form of Azure Resource Manager (with `properties`).
 //!
 //! Invariant: only the fields for rules are kept, and they are short.
 

@@ -95,9 +95,9 @@ pub struct Unlooked {
 pub struct Summary {
     /// How many rules were looked at.
     pub rules: usize,
-    /// Findings with a certain refusal.
+    /// Findings about values that will be refused.
     pub errors: usize,
-    /// Findings with a possible refusal.
+    /// Findings about values that may be refused.
     pub warnings: usize,
     /// Findings, counted among the warnings, of undecided rules.
     pub not_proven: usize,
@@ -112,7 +112,7 @@ pub struct Summary {
 pub enum Verdict {
     /// Nothing counts against it.
     Passed,
-    /// Only undecided rules keep it from passing.
+    /// Nothing but undecided rules keeps it from passing.
     NotProven,
     /// A finding keeps it from passing.
     Failed,

@@ -99,7 +99,7 @@ impl Severity {
     }
 }
 
-/// The value to apply where Microsoft's pages contradict each other.
+/// Which value counts where Microsoft's pages contradict each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Profile {
     /// Warn by the narrower value, fail by the wider one
@@ -301,7 +301,7 @@ pub fn judge_published(
     judge.finish()
 }
 
-/// The findings of scanner reports without an image in this run.
+/// The findings about scanner reports that belong to none of the images.
 #[must_use]
 pub fn judge_scans(
     evidence: &Evidence,

@@ -73,8 +73,8 @@ pub enum Kind {
     Summary,
     /// Verdicts on other reports' vulnerabilities (VEX).
     Verdicts,
-    /// The components of an image. A scan is not certain, since such a list has an empty list of
-    /// vulnerabilities as well.
+    /// The components of an image. It proves no scan, since a list made without one has an empty
+    /// list of vulnerabilities as well.
     Components,
 }
 

@@ -1,5 +1,6 @@
-//! Texts with the likely form of secrets: by the shape from well-known services, and by the name of
-//! the variable. Few and certain patterns, because a false alarm is an error and stops a release.
+//! Texts that are probably secrets: by the shape that well-known services give to theirs, and by
+//! the name of the variable. Few and certain patterns, because a false alarm is an error and stops
+//! a release.
 
 use std::borrow::Cow;
 
@@ -20,7 +21,7 @@ const STARTS: [(&str, usize, &str); 11] = [
     ("npm_", 36, "looks like an npm token"),
 ];
 
-/// Marks of secrets alone.
+/// Marks that stand only in secrets.
 const MARKS: [(&str, &str); 4] = [
     ("PRIVATE KEY-----", "holds a private key"),
     ("AccountKey=", "holds the key of a storage account"),

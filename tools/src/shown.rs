@@ -1,5 +1,5 @@
-//! The printed form of foreign texts: without the characters with an effect on a terminal, a log of
-//! CI or a reader's eye.
+//! The printed form of foreign texts: without characters that a terminal, a log of CI or a reader's
+//! eye would obey.
 //!
 //! Invariant: a printed text holds no control character, no mark of direction, no invisible
 //! character, and no command to an agent of Azure Pipelines.

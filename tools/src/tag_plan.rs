@@ -235,7 +235,7 @@ impl Solver<'_> {
         }
         match self.room.take(&unit.tags) {
             Ok(()) => units.push(unit),
-            // A tag with a place by another way is not missing.
+            // A tag that has a place in another way is not missing.
             Err(Reason::Twice(_)) => {}
             Err(reason) => self.left_out.push(LeftOut {
                 origin: Origin::Advised(text.to_owned()),
@@ -259,7 +259,7 @@ impl Solver<'_> {
         Ok(Unit { template, tags, place })
     }
 
-    /// Why a template may not stand in the list, with any others.
+    /// Why a template may not stand in the list, independent of the others.
     fn fault(&self, unit: &Unit) -> Option<Reason> {
         unit.tags.iter().find_map(|item| {
             let platform = match item.target {

@@ -27,7 +27,7 @@ enum Kind {
     IfEmpty,
 }
 
-/// Most tries to remove a folder with writers still in it.
+/// Most tries to remove a folder into which a writer still writes.
 const TRIES: usize = 20;
 
 /// A file or folder, removed with this value.

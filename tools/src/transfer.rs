@@ -70,7 +70,7 @@ impl KnownBlobs {
     }
 }
 
-/// The bytes of blobs by their way.
+/// How many bytes of blobs were sent, mounted or skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Moved {
@@ -122,7 +122,7 @@ pub type Open<'a> = dyn Fn(&Descriptor) -> Result<BlobSource, RegistryError> + S
 pub type Tell<'a, E> = dyn Fn(Step<'_>) -> Result<(), E> + Sync + 'a;
 
 impl Destination<'_> {
-    /// Puts a whole tree, without tags. `skip` decides about blobs without a need to look.
+    /// Puts a whole tree, without tags. `skip` decides which blobs need no look.
     pub async fn put<E: From<RegistryError>>(
         &self,
         tree: &Tree,

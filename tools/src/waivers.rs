@@ -48,7 +48,7 @@ struct Document {
     waivers: Vec<Waiver>,
 }
 
-/// An acceptance: of every finding of the rule within all of the stated scopes.
+/// The acceptance of every finding of the rule that all of the stated scopes fit.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Waiver {

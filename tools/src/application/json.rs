@@ -1,6 +1,6 @@
-//! Reads JSON as RFC 8259 has it, with the place of every value. Deviations other readers accept
-//! and the marketplace's may not (comments, a byte order mark, commas before an end, repeated keys)
-//! are read over and reported, so one run shows all of them.
+//! Reads JSON as RFC 8259 has it, with the place of every value. Deviations that other readers
+//! accept and the marketplace's may not (comments, a byte order mark, commas before an end,
+//! repeated keys) are read over and reported, so one run shows all of them.
 
 use std::collections::HashSet;
 

@@ -5,9 +5,9 @@ use super::expression;
 use super::tree::{Node, Placed};
 use crate::offer::spots::Spot;
 
-/// The only type in the template besides the extension.
+/// The only type that may stand in the template besides the extension.
 pub const CLUSTER_TYPE: &str = "Microsoft.ContainerService/managedClusters";
-/// The type of the application's installation.
+/// The type of the resource that installs the application.
 pub const EXTENSION_TYPE: &str = "Microsoft.KubernetesConfiguration/extensions";
 
 /// The content of the template.
@@ -17,7 +17,7 @@ pub struct ArmTemplate {
     pub schema: Option<Placed<String>>,
     /// `contentVersion`.
     pub content_version: Option<Placed<String>>,
-    /// The deployment's input.
+    /// The input that the template asks of its deployer.
     pub parameters: Vec<Parameter>,
     /// Names with values.
     pub variables: Vec<Variable>,
@@ -55,7 +55,7 @@ pub struct Resource {
     pub link: Option<Spot>,
 }
 
-/// The resource of the application's installation.
+/// The resource that installs the application.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Extension {
     pub spot: Spot,

@@ -21,7 +21,7 @@ pub struct UiDefinition {
     pub outputs: Vec<Output>,
     /// Where `outputs` stands.
     pub outputs_at: Option<Spot>,
-    /// The parts with another shape than the portal reads.
+    /// The parts that have another shape than the portal reads.
     pub faults: Vec<Fault>,
 }
 

@@ -163,7 +163,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// A link to a file or a folder of the chart repeats it; a link in a circle does not.
+    /// A link to a file or a folder of the chart adds it a second time; a link in a circle adds
+    /// nothing.
     fn link(&mut self, path: String, depth: usize) -> Result<(), ChartError> {
         let from = self.folder.join(&path);
         let inside = from.canonicalize().ok().filter(|at| at.starts_with(&self.real));

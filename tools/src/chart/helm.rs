@@ -31,7 +31,7 @@ const WORDS_BYTES_MAX: u64 = 64 * 1024;
 /// The version of Kubernetes for rendering, where the chart takes it. AKS has newer and older ones;
 /// Helm would otherwise take the one it was made with.
 pub const KUBERNETES_VERSION: &str = "1.32.0";
-/// Further versions for a chart against the first, in this order.
+/// Further versions to try after a chart refuses the first, in this order.
 const OTHER_VERSIONS: [&str; 10] = [
     "1.33.0", "1.34.0", "1.35.0", "1.31.0", "1.30.0", "1.29.0", "1.28.0", "1.27.0", "1.26.0",
     "1.25.0",
@@ -75,9 +75,9 @@ pub fn find(variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
     found.find(|path| path.is_file())
 }
 
-/// Renders a chart as it would be installed into this namespace. After a refusal a customer may
-/// have to give a setting: then it is rendered with a word for each of these settings, and refused
-/// after a second refusal.
+/// Renders a chart as it would be installed into this namespace. A chart without a setting from the
+/// customer may be refused: Helm then renders it with a placeholder for each such setting, and a
+/// second refusal is final.
 #[must_use]
 pub fn render(
     helm: &Path,

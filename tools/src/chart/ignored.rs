@@ -1,5 +1,5 @@
 //! `.helmignore`: the files of a folder outside the chart. Read as Helm 3 reads it; its rules look
-//! like Git's and are not: `**` is an error, and a file against a `!` is ignored.
+//! like Git's and are not: `**` is an error, and a `!` ignores every file it does not match.
 
 use super::globs;
 

@@ -26,11 +26,11 @@ pub struct Stray {
     pub file: String,
     pub spot: Spot,
     pub what: What,
-    /// The certainty of an image made of it.
+    /// How certain it is that an image is made of it.
     pub certainty: Certainty,
 }
 
-/// The certainty of an image behind a word; the surest first.
+/// How certain it is that an image is made of a word; the surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Certainty {
     /// The whole image of a container is written out.
@@ -185,7 +185,7 @@ enum Kind {
     /// The image of a container.
     #[default]
     Container,
-    /// Data, with a meaning of its reader's own.
+    /// Plain data: its reader gives it a meaning.
     Data,
     /// The name of a property.
     Description,
@@ -396,7 +396,7 @@ impl<'a> Look<'a> {
 
     /// Takes note of one, at this many bytes behind the start of the piece and this many letters wide.
     fn add(&mut self, piece: &Piece<'a>, place: (usize, usize), what: What, certainty: Certainty) {
-        // More of one kind are no news.
+        // A further one of the same kind adds no information.
         let Some(count) = self.counts.get_mut(certainty as usize) else { return };
         if *count >= USES_MAX {
             return;

@@ -27,7 +27,7 @@ use crate::scans::{REPORT_BYTES_MAX, Scan};
 use crate::waivers::{WAIVERS_BYTES_MAX, WaiverFile};
 use crate::yaml::Node;
 
-/// Most settings of one application with a sample value.
+/// Most settings of one application that are given a sample value.
 const SETTINGS_MAX: usize = 200;
 
 /// The further input, parsed.

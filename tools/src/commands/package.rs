@@ -1,5 +1,5 @@
-//! `wharf package`: makes the OCI layout of each plan, or reports the plan of work, or compares the
-//! existing layouts with it.
+//! `wharf package`: makes the OCI layout of each plan, reports the layouts it would make, or
+//! compares the existing ones with them.
 
 mod check;
 mod explaining;
@@ -33,7 +33,7 @@ use crate::output::visible;
 use crate::progress::{Show, Shown};
 use crate::report::explained_page;
 
-/// The folder in the output for the speed of the next run; it may be deleted at any time.
+/// The folder in the output with the cache for the next run; it may be deleted at any time.
 const STATE: &str = ".wharf";
 
 /// Most threads: more than any machine has cores, and far less than a system refuses.

@@ -104,7 +104,7 @@ async fn open_side(side: &Side, context: &Context) -> anyhow::Result<Arc<Registr
     open(&endpoint, context).await
 }
 
-/// A plan with an impossible item fails at once.
+/// A plan that cannot do everything fails at once.
 fn planned_exit(items: &[Item]) -> Exit {
     let stuck = items.iter().any(|item| matches!(item.action, Action::Lost | Action::Refused));
     if stuck { Exit::Partial } else { Exit::Ok }

@@ -143,7 +143,7 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
     finish(items, &registry, context)
 }
 
-/// A fault without effect on a push is reported all the same.
+/// A fault that does not keep a layout from being pushed is reported all the same.
 fn say_all(remarks: &[Fault], location: &str, context: &Context) {
     for remark in remarks {
         context.output.warning(&visible(&format!("{location}: {remark}")));

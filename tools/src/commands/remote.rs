@@ -18,7 +18,7 @@ pub(super) struct Endpoint<'a> {
     pub(super) name: &'a str,
     pub(super) host: &'a LoginServer,
     pub(super) plain_http: bool,
-    /// The offer's credentials, with their folder.
+    /// The credentials in the offer, and the folder of their files.
     pub(super) credentials: Option<&'a Credentials>,
     pub(super) folder: &'a Path,
 }
@@ -48,7 +48,7 @@ pub(super) async fn open(
     Ok(Arc::new(Registry::new(endpoint.host.clone(), plain_http, login, options)?))
 }
 
-/// The exit code of a run with some failed items: one cause for all of them is the run's.
+/// The exit code of a run in which some items failed: a cause common to all of them decides.
 pub(super) fn exit_of<'a>(
     all: usize,
     errors: impl IntoIterator<Item = &'a (dyn std::error::Error + 'static)>,

@@ -45,7 +45,8 @@ enum Answer {
         free: usize,
         tags_per_version: usize,
         left_out: Vec<LeftOutTags>,
-        /// The live part of it by the ledger, in the form of `wharf offer record --withdraw`.
+        /// The part of it that the ledger has as live, in the form of
+        /// `wharf offer record --withdraw`.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         withdraw: Vec<String>,
         /// The offer's keys for this list.

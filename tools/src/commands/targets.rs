@@ -18,7 +18,7 @@ use crate::source::{Source, Target};
 /// Opens targets, with their common state.
 pub(super) struct Opener<'a> {
     context: &'a Context,
-    /// The offer of the known registries, with their logins.
+    /// The offer, for its registries and their logins.
     offer: Option<&'a OfferFile>,
     registries: BTreeMap<String, Arc<Registry>>,
     /// Whether standard input was read: it comes only once.

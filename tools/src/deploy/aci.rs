@@ -16,15 +16,15 @@ use crate::offer::words::{ExposedPort, Protocol};
 
 /// The type of the resource, and the version of its API.
 pub const KIND: &str = "Microsoft.ContainerInstance/containerGroups";
-/// The newest version with clients known to us.
+/// The newest version whose clients we know.
 pub const API_VERSION: &str = "2023-05-01";
 
-/// The variables for `envsubst`, all of them.
+/// The variables that `envsubst` fills in, and no others.
 pub const USERNAME: &str = "REGISTRY_USERNAME";
 /// The same for the password.
 pub const PASSWORD: &str = "REGISTRY_PASSWORD";
 
-/// The note about values for the person with the file.
+/// The advice about a value for the person who fills in the file.
 pub const FILLED: &str = "What `envsubst` fills in stands in single quotes: write a ' in a value \
                           twice. A value of several lines takes `--format arm`.";
 

@@ -19,7 +19,7 @@ const BILLING: &str = "azure-extensions-usage-release-identifier";
 const ABOUT: &str =
     "# Made by `wharf offer deploy aks`; the digest is the one of the packaged image.\n";
 
-/// The number of pods, and their volumes.
+/// How many pods there are, and their lasting volumes.
 #[derive(Debug, Clone)]
 pub struct Scale<'a> {
     pub replicas: u32,

@@ -24,16 +24,16 @@ const SHELL_MARKS: &[char] = &[
 /// How to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// A page with an answer from 200 to 399.
+    /// A page that answers with 200 to 399.
     Http {
         port: u16,
         path: Path,
         /// Whether over TLS.
         is_tls: bool,
     },
-    /// A port open for connections.
+    /// A port that accepts connections.
     Tcp(u16),
-    /// A command with exit code 0.
+    /// A command that ends with exit code 0.
     Command(Vec<String>),
 }
 

@@ -21,7 +21,7 @@ pub const MEMORY_GB_DEFAULT: f64 = 1.5;
 pub const PORTS_MAX: usize = 5;
 /// Most volumes of one group.
 pub const VOLUMES_MAX: usize = 20;
-/// The largest image with a promise to start, compressed.
+/// The largest image that Azure promises to start, compressed.
 pub const IMAGE_BYTES_MAX: u64 = 15_000_000_000;
 /// Longest name of a container or group, of a variable, and of a volume.
 pub const NAME_CHARS_MAX: usize = 63;

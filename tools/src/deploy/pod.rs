@@ -41,7 +41,7 @@ pub(super) fn pod(workload: &Workload, is_kept: bool) -> Map {
     pod.noted("volumes", note, volumes)
 }
 
-/// The fitting nodes.
+/// Adds the selectors of the nodes that fit.
 fn nodes(pod: Map, workload: &Workload) -> Map {
     let os = match workload.os {
         Os::Linux => "linux",
@@ -92,7 +92,7 @@ fn pod_rights(workload: &Workload) -> Map {
     rights.noted("sysctls", "It listens below 1024, which is root's otherwise.", vec![sysctl])
 }
 
-/// Of all rights, Windows has the user alone.
+/// Of all these rights, Windows has only the user.
 fn windows_rights(rights: Map, workload: &Workload) -> Map {
     match &workload.user {
         RunAs::Named(name) if !name.eq_ignore_ascii_case("containeradministrator") => {

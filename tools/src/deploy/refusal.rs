@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A workload's fault for a service.
+/// A fault that a service would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     pub what: String,

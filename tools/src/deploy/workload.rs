@@ -2,7 +2,7 @@
 //! of the offer. Services make their files of it.
 //!
 //! Invariant: a `Workload` names its image by one digest with all its platforms, has a command, and
-//! no secret: of a variable in the form of a secret only the name is kept.
+//! no secret: of a variable that looks like a secret only the name is kept.
 
 use std::collections::BTreeSet;
 
@@ -96,11 +96,11 @@ pub enum RunAs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variable {
     pub name: String,
-    /// Its value; none for one in the form of a secret.
+    /// Its value; none for one that looks like a secret.
     pub value: Option<String>,
 }
 
-/// A folder with a longer life than its container.
+/// A folder that outlives its container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
     pub name: Name,
@@ -209,7 +209,7 @@ pub fn whole(facts: &ImageFacts) -> Result<Digest, Refusal> {
     }
 }
 
-/// The same when there is one, with any other fault.
+/// The one digest, when there is one, even beside other faults.
 #[must_use]
 pub fn one_digest(facts: &ImageFacts) -> Option<Digest> {
     let has_all = |children: &[wharf_oci::Descriptor]| {

@@ -132,7 +132,7 @@ pub(super) fn bars(explained: &Explained, paint: Paint) -> String {
     text
 }
 
-/// Any number of bytes has a column.
+/// Even one byte has a column.
 fn bar(cost: &Cost, most: u64, columns: usize, signs: [char; 3], paint: Paint) -> String {
     let parts = [cost.sent_bytes, cost.mounted_bytes, cost.there_bytes];
     let styles = [Style::Strong, Style::Plain, Style::Dim];

@@ -33,7 +33,7 @@ pub enum Page {
     PlanListing,
     /// Its price and audience.
     PlanPricing,
-    /// The images or bundles for Microsoft's copy.
+    /// The images or bundles that Microsoft copies.
     PlanTechnical,
     /// The resellers.
     Resell,
@@ -155,7 +155,7 @@ pub struct Sheet {
 /// All pages of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Form {
-    /// In the order of filling.
+    /// In the order in which a person fills them.
     pub sheets: Vec<Sheet>,
 }
 

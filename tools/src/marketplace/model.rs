@@ -214,7 +214,7 @@ resources! {
         payload_type: &'static str,
         /// `Publisher.Application`.
         cluster_extension_type: String,
-        /// The bundles for Microsoft's copy: all published ones, then the newest.
+        /// The bundles that Microsoft copies: all published ones, then the newest.
         cnab_references: Vec<CnabReference>,
     }
 }

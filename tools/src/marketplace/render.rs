@@ -41,7 +41,7 @@ pub enum Secrets<'a> {
 #[derive(Debug, Clone)]
 pub struct Rendered {
     pub payload: Configure,
-    /// The omissions, and the input for Partner Center, in sentences.
+    /// The omitted values, and the values to enter in Partner Center, in sentences.
     pub notes: Vec<String>,
 }
 
@@ -92,7 +92,7 @@ pub fn render(
     Ok(Rendered { payload, notes })
 }
 
-/// The offer's values outside the payload, from the form a person would fill.
+/// The values of the offer that the payload lacks, from the form a person would fill.
 fn by_hand(file: &OfferFile, content: &Content) -> Vec<String> {
     let form = Form::of(file, content);
     let fields = form.fields().filter(|(_, field)| !field.value.is_nothing());

@@ -171,7 +171,7 @@ impl Tree {
         self.of_kind("plan").find(|plan| plan.is_meant_by(reference))
     }
 
-    /// The same without a version of a plan's bundle with another digest.
+    /// The same without a version of a plan's bundle that has another digest.
     #[must_use]
     pub fn without_other(
         mut self,

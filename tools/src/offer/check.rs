@@ -187,7 +187,7 @@ fn check_texts(faults: &mut Faults<'_>, path: &str, image: &Image) {
     }
 }
 
-/// An empty value leaves the base's value in place, against the writer's intention.
+/// An empty value leaves the base's value in place, which its writer did not mean.
 fn check_emptied(faults: &mut Faults<'_>, path: &str, image: &Image) {
     let is_from_scratch = |build| MadeFrom::of(image, build) == MadeFrom::Scratch;
     if image.platforms.iter().all(is_from_scratch) {

@@ -92,7 +92,7 @@ impl Diagnostic {
         let shown = logins::cut_line(line);
         let mut spot = spot;
         if shown != line && spot.column > shown.chars().count() {
-            // A mark far behind the end of the excerpt would point at nothing.
+            // A mark far behind the end of the excerpt would point at an empty place.
             spot = Spot { column: shown.chars().count().max(1), width: 1, ..spot };
         }
         Self {
@@ -117,7 +117,7 @@ impl Diagnostic {
     pub(super) fn hide_from(&mut self, column: usize) {
         self.line = self.line.chars().take(column.saturating_sub(1)).collect();
         self.line.push('…');
-        // A mark far behind the end of the excerpt would point at nothing.
+        // A mark far behind the end of the excerpt would point at an empty place.
         let Spot { column: from, width, .. } = self.spot;
         self.spot.column = from.min(column);
         self.spot.width = width.min(column.saturating_sub(from)).max(1);

@@ -154,7 +154,7 @@ pub(crate) fn parse(text: &str) -> Result<OfferFile, OfferError> {
     OfferFile::parse(Path::new("offer.yaml"), text.as_bytes().to_vec())
 }
 
-/// The pictures of the offer; made once, for speed.
+/// The pictures of the offer; made once, because that takes a while.
 static PICTURES: LazyLock<Vec<(&str, Vec<u8>)>> = LazyLock::new(|| {
     let sizes = [
         ("large.png", 256, 256),

@@ -1,5 +1,5 @@
-//! The image beneath another, as an offer writes it: to stand on (`base`), or to be taken whole
-//! (`adopt`). The text is resolved where images are read.
+//! The image that another is made from, as an offer writes it: to stand on (`base`), or to be taken
+//! whole (`adopt`). The text is resolved where images are read.
 //!
 //! Invariant: the text is one line, names neither standard input nor a Dockerfile, and holds no login.
 

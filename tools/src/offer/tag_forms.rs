@@ -61,7 +61,7 @@ pub fn names_a_platform(tag: &str) -> bool {
     words(tag).next().is_some()
 }
 
-/// The words in a tag against the platform it points at; `None` is all platforms.
+/// The words in a tag that contradict the platform it points at; `None` is all platforms.
 pub fn wrong_words(tag: &str, target: Option<&Platform>) -> impl Iterator<Item = &'static str> {
     words(tag).filter_map(move |(word, field, value)| {
         let actual = target.map(|platform| match field {

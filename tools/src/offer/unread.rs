@@ -14,7 +14,7 @@ use super::schema::{DEFINITIONS, mapping_of};
 use super::spots::Spot;
 use super::tree::Unread;
 
-/// The fault of a text without a tree.
+/// The fault of a text that does not become a tree.
 pub(super) fn told(file: &Path, text: &str, unread: &Unread, schema: &Part) -> Diagnostic {
     let (spot, message, help) = match unread {
         Unread::Empty => {

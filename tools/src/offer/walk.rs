@@ -276,7 +276,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The keys a plan lacks of its kind, and the keys it has of the other kind.
+    /// The keys of its kind that a plan lacks, and the keys of the other kind that it has.
     fn kind(
         &mut self,
         node: &'a Node,
@@ -405,7 +405,7 @@ impl<'a> Walk<'a> {
         *column = spot.column.min(*column);
     }
 
-    /// A layer with good keys may still combine them wrongly: its own parser decides.
+    /// A layer may combine valid keys wrongly: its own parser decides.
     fn layer(&mut self, node: &'a Node) {
         let (start, end, column) = node.bytes;
         let Some(slice) = self.text.get(start..end) else { return };
@@ -479,7 +479,7 @@ fn word_of<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
     }
 }
 
-/// Most unknown keys of a mapping with a search for the intended key.
+/// Most unknown keys of one mapping for which the intended key is searched.
 const MEANT_MAX: usize = 16;
 
 /// Whether an unknown key is this one, misspelt: then the misspelling is reported, and not the

@@ -301,7 +301,7 @@ const NO_YAML: &[(&str, &str, &str, &str)] = &[
 fn text_that_is_no_yaml_is_refused_where_it_ends_and_shows_no_secret() {
     let mut wrong = Vec::new();
     for (from, to, line, words) in NO_YAML {
-        // The types' first message would miss the actual fault.
+        // The types' first message names another fault than the changed place.
         for more in ["", "x-unknown: [1]\n"] {
             let text =
                 changed(&[(from, to)]).replacen("publisher:", &format!("{more}publisher:"), 1);

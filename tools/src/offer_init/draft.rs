@@ -84,8 +84,8 @@ pub(super) fn check_given(
     if wrong.is_empty() { Ok(()) } else { Err(InitError::Wrong(wrong)) }
 }
 
-/// The fault in one value, with proposals for the others: the faults at its place, and in its
-/// combinations.
+/// The fault in one value, while the others are as proposed: at its own place, or in its
+/// combination with them.
 pub(super) fn fault(topic: Topic, values: Values, sources: &Sources) -> Option<String> {
     let judged = |values: Values| {
         let values = complete(values, sources);

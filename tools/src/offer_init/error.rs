@@ -29,13 +29,13 @@ pub enum InitError {
     /// The offer file is there.
     #[error("{} is there already; name another file, or replace it with --force", .0.display())]
     Exists(PathBuf),
-    /// The chart to sell is not chosen among these.
+    /// Several charts are there, and no flag chooses one.
     #[error("there are several charts ({}); say with --chart which is sold", told(.0))]
     SeveralCharts(Vec<PathBuf>),
     /// A chart stands where a first one would be written, and the offer does not name it.
     #[error("{} is there already, and a first chart never takes its place; name it with --chart", .0.display())]
     ChartThere(PathBuf),
-    /// A flag's file or image cannot be read.
+    /// The file or image of a flag cannot be read.
     #[error("{flag}: {}: {reason}", path.display())]
     Unreadable { flag: &'static str, path: PathBuf, reason: String },
     /// A file cannot be written.

@@ -55,7 +55,7 @@ fn decoded(part: &str) -> String {
     percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned()
 }
 
-/// The remote of a folder's working copy; `None` without one people can open.
+/// The remote of a folder's working copy; `None` when there is none that people can open.
 #[must_use]
 pub(super) fn remote(folder: &Path) -> Option<Remote> {
     let folder = folder.canonicalize().ok()?;

@@ -1,5 +1,5 @@
-//! The texts beside the offer file. They pass every rule as they stand, and claim nothing wrong of
-//! a product without a description yet.
+//! The texts beside the offer file. They pass every rule as they stand, and say nothing that could
+//! be wrong of a product without a description.
 
 use super::answers::{Answers, Kind};
 use super::names;

@@ -1,7 +1,7 @@
 //! The files of an offer, and their way to their places: all of them, or none.
 //!
 //! Invariant: an existing file is never replaced unless the caller says so, an existing chart not
-//! even then; and after a failed write, or an end of the program, no orphan is left behind.
+//! even then; and no file is left behind when a write fails or the program ends.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -75,8 +75,8 @@ fn folder_of(file: &Path) -> &Path {
     file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether files can be created beside `file`, as far as a look can tell: questions before a
-/// certain failure waste the user's time.
+/// Whether files can be created beside `file`, as far as a look can tell: a user should not answer
+/// questions before a certain failure.
 pub fn check_place(file: &Path) -> Result<(), InitError> {
     let failed = |source: io::Error| InitError::Write { path: file.to_owned(), source };
     let there = folder_of(file).ancestors().find(|at| fs::symlink_metadata(at).is_ok());
@@ -102,7 +102,7 @@ fn refuse_second_chart(answers: &Answers, folder: &Path) -> Result<(), InitError
     Ok(())
 }
 
-/// Writes a file beside its place, into a folder with automatic removal when it stays empty.
+/// Writes a file beside its place, into a folder that is removed again when it stays empty.
 fn prepare(place: &Path, bytes: &[u8], folders: &mut Vec<Temporary>) -> io::Result<Temporary> {
     if let Some(folder) = place.parent() {
         make_folders(folder, folders)?;
@@ -116,7 +116,7 @@ fn prepare(place: &Path, bytes: &[u8], folders: &mut Vec<Temporary>) -> io::Resu
     Ok(beside)
 }
 
-/// Makes the missing folders, each with its own removal, the innermost first.
+/// Makes the missing folders; each is removed by itself, the innermost first.
 fn make_folders(folder: &Path, made: &mut Vec<Temporary>) -> io::Result<()> {
     let missing: Vec<&Path> = folder.ancestors().take_while(|at| !at.is_dir()).collect();
     for at in missing.into_iter().rev().filter(|at| !at.as_os_str().is_empty()) {
@@ -127,7 +127,7 @@ fn make_folders(folder: &Path, made: &mut Vec<Temporary>) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts every file in its place. A failed one removes the others again.
+/// Puts every file in its place. When one fails, the others are removed again.
 fn publish(ready: &[Ready]) -> Result<Vec<WrittenFile>, InitError> {
     Temporary::undisturbed(|| {
         for (count, file) in ready.iter().enumerate() {
@@ -161,7 +161,7 @@ impl Ready {
         }
     }
 
-    /// As well as it can be: a second fault has no reader.
+    /// As well as possible: a second fault could not be reported.
     fn take_back(&self) {
         if self.replaces {
             let (beside, place) = (self.beside.path(), &self.place);

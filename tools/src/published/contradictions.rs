@@ -12,7 +12,7 @@ use crate::moves::FLOATING_TAG;
 use crate::offer::tag_forms::version_of;
 use crate::offer::words::ImageVersion;
 
-/// An immutable fact.
+/// The fact that a submission contradicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum About {
     /// The ID of the offer.

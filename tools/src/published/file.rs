@@ -182,8 +182,8 @@ fn read(path: &Path, file: &mut File) -> Result<Vec<u8>, PublishedError> {
     Ok(bytes)
 }
 
-/// Reads every line; a repeated one counts once. Editors leave a byte order mark, Windows' ends of
-/// lines and empty lines, and they say nothing.
+/// Reads every line; a repeated one counts once. A byte order mark, Windows' ends of lines and
+/// empty lines come from editors, and mean nothing.
 fn parse(path: &Path, bytes: &[u8]) -> Result<Vec<Record>, PublishedError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut records = Vec::new();

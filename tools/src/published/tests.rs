@@ -388,7 +388,7 @@ fn read(folder: &Path, lines: &[String]) -> State {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A ledger of any bytes is read or refused.
+    /// A ledger of any bytes is read or refused, without a panic.
     #[test]
     fn any_line_is_read_or_refused(
         bytes in prop::collection::vec(any::<u8>(), 0..200),
@@ -400,8 +400,7 @@ proptest! {
         let mut line = record.line().trim_end().as_bytes().to_vec();
         let place = flip.index(line.len());
         line[place] ^= 1 << bit;
-        // A flipped bit without a change of meaning is one of white space or of the case of the
-        // hash: none here.
+        // Only a flip in white space or in the case of the hash keeps the meaning: none here.
         if let Ok(read) = Record::read(&line) {
             prop_assert_eq!(read, record);
         }

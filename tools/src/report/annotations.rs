@@ -1,7 +1,7 @@
 //! Annotations: lines for agents of CI to read from a log and show beside the code. The gravest
 //! come first, because agents keep the first few of each kind and drop the rest without a word.
 //!
-//! Invariant: no text ends its line, nor its command.
+//! Invariant: no text ends the line or the command it stands in.
 
 use std::fmt::Write as _;
 

@@ -14,7 +14,7 @@ use crate::cli::ReportFormat;
 use crate::rules::finding::LayerPlace;
 use crate::rules::{Finding, Gap, Judgement, Outcome, Place, Section, Severity, Subject, all};
 
-/// A text with characters active in terminals, XML, HTML, Markdown and agents of CI.
+/// A text with characters that terminals, XML, HTML, Markdown and agents of CI would obey.
 pub(super) const HOSTILE: &str =
     "x\u{1b}[31m\u{202e}<script>&\"'|`@team`\r\n::error::##vso[task.complete]%0A,:;]";
 

@@ -12,7 +12,7 @@ use crate::image::facts::{ImageFacts, PlatformImage, Weight};
 pub enum Proof {
     /// Every one is as its digest says, compressed and inflated.
     Proven,
-    /// The same, except for layers without inflation.
+    /// The same, except for layers that were not inflated.
     NotProven,
     /// Some are missing, or others than they should be.
     Damaged,

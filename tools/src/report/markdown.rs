@@ -12,7 +12,7 @@ use crate::rules::image::size;
 use crate::rules::{Finding, find};
 use crate::shown::visible;
 
-/// GitHub's most bytes for the summary of a step.
+/// The most bytes that GitHub takes for the summary of a step.
 pub const STEP_SUMMARY_BYTES_MAX: usize = 1024 * 1024;
 
 /// The reserve for the lines after the findings.

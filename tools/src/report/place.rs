@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::rules::Finding;
 
-/// CI's variables with the folder of the repository.
+/// The variables in which CI names the folder of the repository.
 const ROOT_VARIABLES: [&str; 2] = ["GITHUB_WORKSPACE", "BUILD_SOURCESDIRECTORY"];
 
 /// The base folder of paths in reports.

@@ -82,7 +82,7 @@ impl Report {
                 Proof::NotProven => (Style::Warning, "not proven"),
                 Proof::Damaged => (Style::Error, "NO"),
             };
-            // A terminal is for looking; files and pipes have texts to copy.
+            // A terminal is for looking; texts to copy go to files and pipes.
             let name = |text: &str| if paint.is_narrow() { short(text) } else { text }.to_owned();
             table.styled_row([
                 (Style::Plain, image.plan.clone().unwrap_or_else(|| image.location.clone())),

@@ -21,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     check: Check::Offer(|view, judge| each(view, judge, look)),
 }];
 
-/// The effect of a line, by its text. ASCII only, as everywhere here.
+/// The effects a line may have, by its text. ASCII only, as everywhere here.
 static SIGNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let signs = [
         (r"\b(?:curl|wget)\b.*https?://", "something is downloaded when it runs"),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-/// Words of sentences about a denial or a plan.
+/// Words of sentences that deny or announce.
 const DOUBTS: [&str; 20] = [
     "not", "no", "without", "except", "never", "cannot", "can't", "don't", "doesn't", "isn't",
     "unless", "instead", "planned", "soon", "future", "roadmap", "neither", "nor", "other",

@@ -39,7 +39,7 @@ pub struct Finding {
 pub struct Waived {
     /// The waiver's reason, in its owner's words.
     pub reason: String,
-    /// The waiver's last day, in UTC; a report of a harmless vulnerability names none.
+    /// The waiver's last day, in UTC; a report that calls a vulnerability harmless names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
     /// The waiver's owner, if stated.
@@ -185,7 +185,7 @@ impl Outcome {
     }
 }
 
-/// Input missing from this run, so rules went undecided.
+/// Input that this run lacks, so that rules stay undecided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Gap {

@@ -57,7 +57,7 @@ pub(super) fn each_config_with(
     }
 }
 
-/// A finding about this platform.
+/// The site of a finding that is true of this platform.
 pub(super) fn of_platform(image: &PlatformImage) -> Site {
     Site { platform: Some(image.name()), ..Site::default() }
 }

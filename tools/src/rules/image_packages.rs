@@ -7,7 +7,7 @@ use crate::image::packages::{self, Package};
 
 /// The first OpenSSL Microsoft's advice accepts.
 const OPENSSL_MIN: &str = "1.1.1";
-/// The identity files of distributions.
+/// The files in which a distribution names itself.
 const OS_RELEASE: [&str; 2] = ["etc/os-release", "usr/lib/os-release"];
 
 pub(super) const RULES: &[Rule] = &[

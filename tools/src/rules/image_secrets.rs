@@ -7,7 +7,7 @@ use super::{Check, Judge, Rule, Severity};
 use crate::image::accounts::{accounts, passwords};
 use crate::image::files::{File, FileKind, Magic};
 
-/// Login shells of accounts without a login.
+/// Shells of accounts that do not log in.
 const NO_SHELLS: [&[u8]; 4] = [b"nologin", b"false", b"true", b"sync"];
 
 pub(super) const RULES: &[Rule] = &[

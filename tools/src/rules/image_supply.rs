@@ -11,7 +11,7 @@ use crate::image::facts::ArtifactFacts;
 
 /// Larger statements were seen to break pushes to ACR, beginning somewhere below 92 MB.
 const STATEMENT_BYTES_MAX: u64 = 32 * 1024 * 1024;
-/// Words in types of lists of parts.
+/// Words in the types of an SBOM.
 const SBOM_TYPES: [&str; 3] = ["spdx", "cyclonedx", "syft"];
 /// Types of signatures: cosign's two, Notary's.
 const SIGNATURE_TYPES: [&str; 4] = [

@@ -18,7 +18,7 @@ pub(super) fn digest(content: &str) -> Digest {
     Digester::digest(Algorithm::Sha256, content.as_bytes())
 }
 
-/// The time in images of tools without a clock.
+/// The time that tools without a clock write.
 const ZERO: &str = "0001-01-01T00:00:00Z";
 
 pub(super) fn evidence() -> Evidence {
@@ -68,7 +68,7 @@ fn image(platform: &str) -> PlatformImage {
     }
 }
 
-/// An artifact about an image.
+/// An artifact that describes an image.
 fn artifact(subject: Digest, kind: &str) -> ArtifactFacts {
     let digest = digest(&format!("{kind} {subject}"));
     ArtifactFacts {

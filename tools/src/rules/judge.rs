@@ -25,7 +25,7 @@ pub struct Judge<'a> {
     known: HashMap<Cause, usize>,
 }
 
-/// The common part of findings of two platforms, by which they are one.
+/// The fields that make findings of two platforms one.
 type Cause = (Severity, String, Option<LayerPlace>, Option<String>);
 
 /// The base of the places of findings.
@@ -97,12 +97,12 @@ impl<'a> Judge<'a> {
         self.judgement
     }
 
-    /// A certain refusal; `key` is its path in the offer.
+    /// Adds an error, for a value that will be refused; `key` is its path in the offer.
     pub fn error(&mut self, key: &str, message: impl Into<String>) {
         self.add(Severity::Error, key, message.into());
     }
 
-    /// Missing or altered bytes; no waiver covers them.
+    /// Adds an error, for missing or altered bytes; no waiver covers it.
     pub fn damage(&mut self, key: &str, message: impl Into<String>) {
         let place = self.add(Severity::Error, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
@@ -110,7 +110,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A certain refusal, but for this waiver.
+    /// Adds an error under this waiver.
     pub fn waived(&mut self, key: &str, message: impl Into<String>, waived: Waived) {
         let place = self.add(Severity::Error, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
@@ -118,24 +118,24 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// A possible refusal.
+    /// Adds a warning, for a value that may be refused.
     pub fn warning(&mut self, key: &str, message: impl Into<String>) {
         self.add(Severity::Warning, key, message.into());
     }
 
-    /// An error in a file of the offer; `key` is the offer's key for the file.
+    /// Adds an error in a file that the offer names; `key` is the offer's key for the file.
     pub fn error_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
         let place = self.add(Severity::Error, key, message.into());
         self.stand_in(place, at);
     }
 
-    /// The same for a possible refusal.
+    /// Adds a warning in such a file.
     pub fn warning_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
         let place = self.add(Severity::Warning, key, message.into());
         self.stand_in(place, at);
     }
 
-    /// The same for a refusal by only the narrower of two contradicting pages.
+    /// The same for a value that only the narrower of two contradicting pages refuses.
     pub fn narrow_in(&mut self, key: &str, at: &NamedPlace, message: impl Into<String>) {
         if self.profile == Profile::Strict {
             self.warning_in(key, at, message);
@@ -153,15 +153,15 @@ impl<'a> Judge<'a> {
         finding.place.snippet = Some(line.clone());
     }
 
-    /// A refusal by only the narrower of two contradicting pages.
+    /// Adds a finding for a value that only the narrower of two contradicting pages refuses.
     pub fn narrow(&mut self, key: &str, message: impl Into<String>) {
         if self.profile == Profile::Strict {
             self.add(Severity::Warning, key, message.into());
         }
     }
 
-    /// A check without a decision, although it looked. The fix for a broken rule may not mend the
-    /// missing proof.
+    /// Adds a finding for a check that looked and could not decide. The fix for a broken rule may
+    /// not mend the missing proof.
     pub fn not_proven(&mut self, key: &str, message: impl Into<String>) {
         let place = self.add(Severity::Warning, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
@@ -171,8 +171,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// An answer missing from the evidence; unlike [`Self::not_proven`] it is not about bytes, and
-    /// the rule's own advice helps.
+    /// Adds a finding for an answer that the evidence lacks; unlike [`Self::not_proven`] it is not
+    /// about bytes, and the rule's own advice helps.
     pub fn not_said(&mut self, key: &str, message: impl Into<String>) {
         let place = self.add(Severity::Warning, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {

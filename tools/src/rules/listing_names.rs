@@ -72,7 +72,7 @@ fn same_name(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-/// Projects with many repackagers.
+/// Projects that many publishers repackage.
 const PROJECTS: &[&str] = &[
     "airflow",
     "apache",

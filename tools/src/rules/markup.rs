@@ -12,8 +12,8 @@ const TAGS_ALLOWED: [&str; 19] = [
 /// The allowed tags known from samples only, or from no page at all.
 const TAGS_DOUBTFUL: [&str; 5] = ["u", "em", "strong", "span", "a"];
 
-/// Tags to load or run content or to ask for input, and tags with other rules of reading for the
-/// text after them: a filter sees other tags there than the browser does.
+/// Tags that load or run content, ask for input, or switch a browser to other rules of reading: a
+/// filter sees other tags after them than the browser does.
 const TAGS_REFUSED: [&str; 45] = [
     "applet",
     "area",

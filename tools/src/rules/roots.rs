@@ -60,8 +60,8 @@ pub(super) fn each_root(
     }
 }
 
-/// The same for a rule without need for files, though with use for them: it passes over platforms
-/// without them.
+/// The same for a rule that needs no files but knows more with them: platforms without files are
+/// passed over.
 pub(super) fn each_known_root(view: &ImageView<'_>, mut look: impl FnMut(&Root<'_>)) {
     for image in &view.facts.images {
         let config = image.config.as_ref().filter(|config| config.os != "windows");

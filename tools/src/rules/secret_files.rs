@@ -4,12 +4,12 @@
 use crate::image::files::{File, Magic};
 use crate::secret_patterns::looks_secret;
 
-/// The kind of a file with a secret.
+/// The kind of a file that should not be given away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A private key, with the name of its form.
     Key(&'static str),
-    /// A file with a login valid elsewhere.
+    /// A file with a login that works elsewhere.
     Login(&'static str),
     /// A file left behind by people and tools.
     Trace(&'static str),
@@ -92,7 +92,7 @@ const PUBLIC_FOLDERS: [&str; 19] = [
     "mocks",
 ];
 
-/// The kind of a file with a secret; `None` for all others.
+/// The kind of a file that should not be given away; `None` for all others.
 pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
     if file.size_bytes() == 0 {
         return None;

@@ -9,7 +9,7 @@ use crate::image::files::{Broken, ElfKind, File, FileKind, Magic};
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How many interpreters of interpreters the kernel starts.
 const INTERPRETERS_MAX: usize = 5;
-/// Programs to start the command in their own arguments.
+/// Programs that start the command in their own arguments.
 const INITS: [&[u8]; 4] = [b"tini", b"dumb-init", b"catatonit", b"docker-init"];
 /// Words known to shells themselves.
 const BUILTINS: [&str; 68] = [

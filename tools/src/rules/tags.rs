@@ -12,7 +12,7 @@ use crate::offer::tags::{ExpandedTag, TagTarget};
 use crate::offer::words::ImageVersion;
 use crate::published::About;
 
-/// A rule about images as well.
+/// The rule that images are judged by too.
 pub(super) const MOVED_ID: &str = "TEC-017";
 
 pub(super) const RULES: &[Rule] = &[

@@ -136,7 +136,7 @@ fn hidden(text: &str, allowed: fn(char) -> bool) -> Option<char> {
     None
 }
 
-/// Letters and pictures in need of a joiner between them: Arabic, Syriac, the scripts of India, and
+/// Letters and pictures that need a joiner between them: Arabic, Syriac, the scripts of India, and
 /// pictures made of several.
 fn is_joined(c: char) -> bool {
     matches!(u32::from(c), 0x600..=0xdff | 0x1f000..=0x1faff | 0x2600..=0x27bf | 0xfe0f)

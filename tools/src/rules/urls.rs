@@ -11,7 +11,7 @@ use crate::characters;
 use crate::logins;
 use crate::output::visible;
 
-/// Longest address with support everywhere; some browsers and forms cut longer ones.
+/// Longest address that is followed everywhere; some browsers and forms cut longer ones.
 const ADDRESS_CHARS_MAX: usize = 2_048;
 /// How much of an address a message repeats, in characters.
 const SHOWN_CHARS_MAX: usize = 120;
@@ -20,7 +20,7 @@ const SHOWN_CHARS_MAX: usize = 120;
 const PLACEHOLDER_DOMAINS: [&str; 6] =
     ["example.com", "example.org", "example.net", "contoso.com", "fabrikam.com", "yourdomain.com"];
 
-/// Schemes of an address with a program or a document in itself.
+/// Schemes whose address is a program or a document of its own.
 const SCHEMES_ACTIVE: [&str; 5] = ["javascript", "vbscript", "data", "blob", "livescript"];
 
 /// Ports blocked by browsers (Fetch standard, "bad port").

@@ -65,10 +65,10 @@ struct Asked<'a> {
     image: Option<&'a ImageFacts>,
 }
 
-/// The question to a report without an image in this run.
+/// The question to a report that belongs to none of the images.
 pub(super) type AskGiven = fn(&Scan, &[&ImageFacts], &mut Judge<'_>);
 
-/// The same three rules for reports without an image in this run.
+/// The same three rules for reports that belong to none of the images.
 pub(super) const GIVEN: [(&str, AskGiven); 3] = [
     ("IMG-020", |scan, _, judge| untied(scan, judge, listing::blocking)),
     ("IMG-021", belongs),

@@ -117,7 +117,7 @@ impl Waiving<'_> {
         for (waiver, fate) in self.file.waivers.iter().zip(&mut fates) {
             if *fate == Fate::Unused {
                 *fate = self.waive(waiver, &mut judgement.findings, &mut touched);
-                // Without a report or an offer the waiver's need is unknown.
+                // Without a report or an offer the need for the waiver is unknown.
                 if *fate == Fate::Unused && !was_judged.contains(&waiver.rule.to_uppercase()) {
                     *fate = Fate::Unknown;
                 }

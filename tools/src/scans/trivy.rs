@@ -1,5 +1,5 @@
-//! Trivy's JSON, schema 2: the output of `trivy image --format json`, and the input of `trivy
-//! convert`.
+//! Trivy's JSON, schema 2: the output of `trivy image --format json`, and the input of
+//! `trivy convert`.
 
 use serde::Deserialize;
 use serde_json::Error;

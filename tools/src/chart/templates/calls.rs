@@ -1,6 +1,6 @@
-//! The function of an action over a word.
+//! The function that takes a word of an action.
 
-/// Functions with only a part of an argument, or nothing of it, in their output.
+/// Functions that put only a part of an argument, or nothing of it, into their output.
 const TAKERS: [&str; 14] = [
     "include", "template", "dict", "list", "index", "get", "tpl", "merge", "set", "pick", "omit",
     "pluck", "dig", "hasKey",
@@ -66,7 +66,7 @@ impl<'a> Calls<'a> {
         matches!(self.inner.function, "include" | "template")
     }
 
-    /// Whether a word is an argument of a function without an image as its necessary result.
+    /// Whether a word goes to a function that need not make an image of it.
     pub(super) fn is_argument(&self) -> bool {
         self.all().any(|call| TAKERS.contains(&call.function))
     }

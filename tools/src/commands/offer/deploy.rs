@@ -72,7 +72,7 @@ struct Chosen<'a> {
     file: &'a OfferFile,
     plan: &'a Plan,
     args: &'a DeployArgs,
-    /// The images' registry by default.
+    /// The registry of the images, unless an option names another.
     published: Origin,
 }
 

@@ -34,7 +34,7 @@ struct Recorded {
     dry_run: bool,
     /// The written or planned records; empty after a refusal.
     records: Vec<Record>,
-    /// Plans with the same state in the ledger already.
+    /// Plans whose state the ledger has already.
     unchanged: Vec<String>,
     /// The refusals by the ledger.
     refused: Vec<Told>,

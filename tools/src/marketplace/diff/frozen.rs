@@ -1,4 +1,4 @@
-//! The immutable fields, by their widest publication (facts §1.7, §3.1): one row per field.
+//! The immutable fields, by how far they were published (facts §1.7, §3.1): one row per field.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ struct Frozen {
     /// The beginning of the field's path; empty is the whole resource.
     field: &'static str,
     how: &'static [How],
-    /// The first target with the freeze.
+    /// The first target at which the field is frozen.
     since: TreeTarget,
     why: &'static str,
 }
@@ -130,8 +130,8 @@ fn is_whole_item(path: &str, field: &str) -> bool {
     rest.is_empty() || rest.ends_with(']')
 }
 
-/// Whether a price has no meter of Microsoft's: a free application has the same licence model as a
-/// paid one. The price may come or go as a whole.
+/// Whether a price has no meter that Microsoft counts: a free application has the same licence
+/// model as a paid one. The price may come or go as a whole.
 fn is_free(path: &str, value: Option<&Value>) -> bool {
     let option = match path {
         "pricing.systemMeterPricing" => value.and_then(|price| price.get("priceInputOption")),

@@ -73,7 +73,7 @@ fn all<'a, 'p>(
             _ => plan_of(resource).map(str::to_owned),
         };
         let mut name = Name { kind: resource.kind.clone(), plan, rest: rest(resource) };
-        // Two of one name are kept apart; a tree has none, so the number only guards the map.
+        // Two of one name are kept apart by a number; in a tree no two resources share a name.
         let mut number = 2;
         while named.contains_key(&name) {
             name.rest = format!("{} #{number}", rest(resource));

@@ -1,4 +1,4 @@
-//! The content for Microsoft's copy of a plan: the tags of an image, or the bundles of an
+//! The content that Microsoft copies for a plan: the tags of an image, or the bundles of an
 //! application. Live bundles stay first: dropping a published bundle is refused
 //! (gh:Azure/partnercenter-cli-extension#192; CONFLICT: a newer publisher's client removes some).
 

@@ -161,7 +161,7 @@ impl WrittenPlan {
     }
 }
 
-/// The message for a plan of this kind without a key.
+/// The message for a plan of this kind that lacks a key.
 pub(in crate::offer) fn missing(kind: WrittenKind, key: &str) -> String {
     format!("{} needs the key `{key}`", kind.words())
 }

@@ -14,7 +14,7 @@ const HEIGHT: f64 = 520.0;
 const HEAD: f64 = 16.0;
 const FRAME: f64 = 2.0;
 
-/// Least divided tile, and least tile with a name in it.
+/// Least tile that is divided further, and least tile with a name in it.
 const DIVIDED: (f64, f64) = (46.0, 40.0);
 const NAMED: (f64, f64) = (34.0, 14.0);
 
@@ -35,7 +35,7 @@ struct Frame {
 /// The description of a tile by its path.
 type Describe<'a> = dyn Fn(&Tile, &str) -> String + 'a;
 
-/// Files, with the layer of most of each one's bytes.
+/// Draws files, each with the layer that most of its bytes come from.
 pub(super) fn draw(root: &Tile, title: &str) -> Markup {
     draw_named(root, title, &|part, path| {
         let files =
@@ -44,7 +44,7 @@ pub(super) fn draw(root: &Tile, title: &str) -> Markup {
     })
 }
 
-/// Any other sizes.
+/// Draws any other tree with sizes.
 pub(super) fn draw_named(root: &Tile, title: &str, describe: &Describe<'_>) -> Markup {
     let mut tiles = Vec::new();
     let whole = Frame { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };

@@ -27,7 +27,7 @@ pub(super) const START_ROWS: &[Row] = &[
         tree[0][0].mode = 0o750;
         tree[0][0].owner = (0, 999);
     }),
-    // The first class of permission bits to fit the user counts.
+    // The first class of permission bits that fits the user counts.
     ("IMG-040", ERROR, |tree, _| {
         tree[0][0].mode = 0o617;
         tree[0][0].owner = (999, 0);

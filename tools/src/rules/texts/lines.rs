@@ -1,4 +1,4 @@
-//! The one list of the texts of one line without another rule.
+//! The one list of the texts of one line that no other rule judges.
 
 use crate::offer::model::{Contact, KubernetesPlan, Offer, Plan, PlanImage, PlanKind};
 use crate::rules::OfferView;
@@ -7,7 +7,7 @@ use crate::rules::listing_texts::languages;
 /// A text with its key and its kind.
 pub(super) type Line<'a> = (String, &'static str, &'a str);
 
-/// Every text of one line without another rule by `one_line`.
+/// Every text of one line that no other rule judges by `one_line`.
 pub(super) fn lines<'a>(view: &OfferView<'a>) -> Vec<Line<'a>> {
     let offer = view.offer;
     let mut all = vec![("offer.alias".to_owned(), "the alias", offer.offer.alias.as_str())];

@@ -20,7 +20,7 @@ const MODEL: [&str; 3] = [
 /// Types with rules by their kind of plan, or made in code.
 const OF_KUBERNETES: [&str; 4] = ["KubernetesPlan", "WrittenPlan", "Bundle", "PlanImage"];
 
-/// A word with a character to reverse the text after it.
+/// A word with a character that reverses the text after it.
 const POISON: &str = "\"a\\u202Eb\"";
 
 /// The treatment of a text.

@@ -217,7 +217,7 @@ fn rules_that_were_not_decided_have_no_unused_waivers() {
         let judgement = applied(&format!("rule: {rule}, {narrow}"), open.clone());
         assert_eq!(about_waivers(&judgement), [], "{rule}");
     }
-    // A waived finding does not hide an unread image.
+    // A waived finding does not hide that another image was not looked at.
     let mut half = judgement(vec![finding("IMG-020")]);
     half.gaps.entry(Gap::ScannerReport).or_default().insert("IMG-020");
     let judgement = applied(&format!("rule: IMG-020, {narrow}"), half);

@@ -137,7 +137,7 @@ impl Digests {
         }
     }
 
-    /// An image outside every plan is a mistake on the command line.
+    /// Refuses an image that no plan has: the command line must have meant another one.
     pub(super) fn all_used(&self) -> anyhow::Result<()> {
         let used = self.used.borrow();
         match self.named.iter().enumerate().find(|(place, _)| !used.contains(place)) {
