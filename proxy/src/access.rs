@@ -40,23 +40,23 @@ use crate::Error;
 use crate::access::options::AccessConfig;
 use crate::registries::Upstreams;
 use crate::settings::error::ConfigError;
-use login_throttle::Failures;
+use login_throttle::LoginThrottle;
 use passthrough::Passthrough;
 use users::Users;
 
-pub(crate) use api_tokens::Tokens;
+pub(crate) use api_tokens::ApiTokens;
 pub use api_tokens::new_token;
 pub(crate) use caller::Caller;
-pub(crate) use challenge::{TOKEN_PATH, Way};
-pub(crate) use credentials::Shown;
+pub(crate) use challenge::{RequestOrigin, TOKEN_PATH};
+pub(crate) use credentials::Credentials;
 pub(crate) use grants::{Actions, Grants};
 pub(crate) use key_file::{drop_open_key, key_in, read_key};
-pub(crate) use line_file::{Line, read as read_file};
+pub(crate) use line_file::{LineError, read as read_file};
 pub(crate) use passwords::Passwords;
 pub use passwords::{HashKind, password_line};
-pub(crate) use permission::{Action, Door, Need};
-pub(crate) use rules::{Rule, Rules, Who};
-pub(crate) use token_service::Given;
+pub(crate) use permission::{Action, Permission, RegistryScope};
+pub(crate) use rules::{AccessRule, AccessRules, RuleSubject};
+pub(crate) use token_service::TokenResponse;
 
 /// What a client shows and what it asks a token for, on a line each, then lines of the files of
 /// passwords and tokens. For the fuzz target and its corpus.
@@ -70,15 +70,15 @@ pub fn read_login_words(input: &str) {
     if let Ok(value) = HeaderValue::from_str(shown) {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::AUTHORIZATION, value);
-        let read = Shown::of(&headers);
-        assert!(!matches!(read, Ok(Shown::Nothing)), "what is shown is never nothing");
-        if let Ok(Shown::Bearer(token)) = read {
+        let read = Credentials::of(&headers);
+        assert!(!matches!(read, Ok(Credentials::Nothing)), "what is shown is never nothing");
+        if let Ok(Credentials::Bearer(token)) = read {
             let _ = jsonwebtoken::decode_header(token.expose());
         }
     }
     let asked = Grants::asked(std::iter::once(scope));
     assert_eq!(Grants::of_entries(&asked.entries()), asked, "{scope}");
-    let _ = (Passwords::parse(files), Tokens::parse(files));
+    let _ = (Passwords::parse(files), ApiTokens::parse(files));
     for time in files.lines().filter_map(timestamp::parse) {
         assert_eq!(timestamp::parse(&timestamp::write(time)), Some(time));
     }
@@ -101,7 +101,7 @@ enum Kind {
 /// What somebody asks for who wants a token.
 pub(crate) struct TokenRequest {
     /// The credentials, in a header or a form.
-    pub(crate) shown: Shown,
+    pub(crate) shown: Credentials,
     /// A refresh token in their place.
     pub(crate) refresh: Option<String>,
     /// For what.
@@ -123,7 +123,7 @@ impl Access {
         let refused = |reason| ConfigError::Access { place: "[access]".to_owned(), reason };
         let failures = || match before.and_then(Self::failures) {
             Some(failures) => Ok(Arc::clone(failures)),
-            None => Failures::new()
+            None => LoginThrottle::new()
                 .map(Arc::new)
                 .map_err(|error| refused(format!("no random numbers: {error}"))),
         };
@@ -151,7 +151,7 @@ impl Access {
         Ok(Self { kind })
     }
 
-    fn failures(&self) -> Option<&Arc<Failures>> {
+    fn failures(&self) -> Option<&Arc<LoginThrottle>> {
         match &self.kind {
             Kind::Open => None,
             Kind::Users(users) => Some(users.failures()),
@@ -183,14 +183,14 @@ impl Access {
     ) -> Result<Caller, Error> {
         let caller = match &self.kind {
             Kind::Open => Caller::anonymous(),
-            Kind::Users(users) => users.authenticate(&Shown::of(headers)?, client).await?,
+            Kind::Users(users) => users.authenticate(&Credentials::of(headers)?, client).await?,
             Kind::Passthrough(passthrough) => passthrough.authenticate(headers, client)?,
         };
         Ok(caller.at(client))
     }
 
     /// Whether they may come in at all, where no repository is asked for.
-    pub(crate) async fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+    pub(crate) async fn admit(&self, caller: &Caller, door: RegistryScope) -> Result<(), Error> {
         match &self.kind {
             Kind::Open => Ok(()),
             Kind::Users(_) => Users::admit(caller, door),
@@ -199,7 +199,7 @@ impl Access {
     }
 
     /// Whether they may do this; asked for each need of a request before the request is looked at.
-    pub(crate) async fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
+    pub(crate) async fn authorize(&self, caller: &Caller, need: &Permission) -> Result<(), Error> {
         match &self.kind {
             Kind::Open => Ok(()),
             Kind::Users(users) => users.authorize(caller, need),
@@ -240,7 +240,7 @@ impl Access {
         &self,
         request: TokenRequest,
         client: IpAddr,
-    ) -> Result<(Caller, Given), Error> {
+    ) -> Result<(Caller, TokenResponse), Error> {
         match &self.kind {
             Kind::Open | Kind::Passthrough(_) => Err(Error::MethodNotAllowed { allowed: "" }),
             Kind::Users(users) => {
@@ -252,7 +252,7 @@ impl Access {
 
     /// What goes with a refusal, so that the client learns how to log in.
     #[must_use]
-    pub(crate) fn challenge(&self, error: &Error, way: &Way<'_>) -> Option<HeaderValue> {
+    pub(crate) fn challenge(&self, error: &Error, way: &RequestOrigin<'_>) -> Option<HeaderValue> {
         match &self.kind {
             Kind::Open => None,
             // There is no token of ours that would say what the upstream will say.

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wharf_proxy::observe::log::LogForm;
-use wharf_proxy::{ConfigError, Listen, Overrides, Size, UpstreamConfig};
+use wharf_proxy::{ByteSize, ConfigError, Listen, Overrides, UpstreamConfig};
 
 use self::access::AccessArgs;
 use self::push::PushArgs;
@@ -67,11 +67,11 @@ pub(crate) struct Serve {
     /// Most that the store may take on disk, such as 50GiB; cached blobs are evicted to stay under
     /// it, least recently used first [default: no limit]
     #[arg(long, value_name = "SIZE", env = "WHARFD_STORE_LIMIT")]
-    store_limit: Option<Size>,
+    store_limit: Option<ByteSize>,
     /// Read stored blobs in the background at this many bytes a second, such as 10MiB, and put what
     /// is damaged into quarantine; 0 is off [default: 0]
     #[arg(long, value_name = "SIZE", env = "WHARFD_SCRUB_RATE")]
-    scrub_rate: Option<Size>,
+    scrub_rate: Option<ByteSize>,
     /// For how many seconds a request is held at most before it is refused, over `hold_seconds` of [limits];
     /// 0 refuses at once [default: 45]
     #[arg(long, value_name = "SECONDS", env = "WHARFD_HOLD")]

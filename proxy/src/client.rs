@@ -38,11 +38,11 @@ use wharf_oci::{Digest, Endpoint, MediaType, Reference, RepoName, Span};
 
 use crate::Error;
 use crate::limits::{BLOB_BYTES_MAX, NEGATIVES_MAX};
-use crate::observe::outcome::Reads;
+use crate::observe::outcome::OutcomeCounts;
 use crate::runtime::body::Payload;
-use crate::runtime::memory_gauge::{Hold, Purse, cover};
+use crate::runtime::memory_gauge::{MemoryBudget, Reservation, cover};
 use crate::runtime::party::Party;
-use crate::runtime::ttl_set::Lately;
+use crate::runtime::ttl_set::TtlSet;
 use crate::settings::error::ConfigError;
 use crate::settings::upstream::UpstreamConfig;
 
@@ -52,24 +52,24 @@ pub(crate) use breaker::BreakerState;
 pub(crate) use conditions::Conditions;
 pub(crate) use download::Download;
 use referrers::KnownApi;
-pub(crate) use referrers::{Reader, ReferrersApi};
-pub(crate) use rights::{Permit, Wish};
-pub(crate) use scope::{Access, Scope};
+pub(crate) use referrers::{ReferrersApi, ReferrersReader};
+pub(crate) use rights::{ProbedRight, RequestedRight};
+pub(crate) use scope::{Scope, ScopeAction};
 pub(crate) use state::{Arrival, TokenResult, UpstreamState};
-pub(crate) use tag_state::{BlobThere, There};
-use transport::{Ask, Effort, Wire};
-pub(crate) use upload_session::{Push, Started};
+pub(crate) use tag_state::{BlobState, TagState};
+use transport::{RetryEffort, Transport, UpstreamRequest};
+pub(crate) use upload_session::{StartedUpload, UploadSession};
 
 /// A client of one registry, with the login of this proxy, or with that of a caller. A clone is
 /// another view of the same.
 #[derive(Clone)]
 pub(crate) struct Upstream {
-    wire: Wire,
+    wire: Transport,
     config: Arc<UpstreamConfig>,
     /// What metrics call it.
     label: Arc<str>,
     /// Blobs that it did not have a moment ago.
-    missed: Arc<Lately<(RepoName, Digest)>>,
+    missed: Arc<TtlSet<(RepoName, Digest)>>,
     /// How often something was deleted there.
     removals: Arc<AtomicU64>,
     referrers_api: Arc<KnownApi>,
@@ -80,11 +80,11 @@ pub(crate) struct Upstream {
 }
 
 /// A manifest as it came.
-pub(crate) struct Fetched {
+pub(crate) struct FetchedManifest {
     /// The bytes.
     pub bytes: Bytes,
     /// What they are counted as.
-    pub hold: Hold,
+    pub hold: Reservation,
     /// `Content-Type`.
     pub media_type: Option<MediaType>,
     /// What the upstream says its digest is.
@@ -93,7 +93,7 @@ pub(crate) struct Fetched {
 
 /// How long whoever asks can wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Haste {
+pub(crate) enum Urgency {
     /// For longer still: what was sent so far would have to be sent again.
     Long,
     /// For as long as it takes: there is nothing else to say.
@@ -102,24 +102,24 @@ pub(crate) enum Haste {
     Brief,
 }
 
-impl From<Haste> for Effort {
-    fn from(haste: Haste) -> Self {
+impl From<Urgency> for RetryEffort {
+    fn from(haste: Urgency) -> Self {
         match haste {
-            Haste::Long => Self::Long,
-            Haste::Patient => Self::Patient,
-            Haste::Brief => Self::Brief,
+            Urgency::Long => Self::Long,
+            Urgency::Patient => Self::Patient,
+            Urgency::Brief => Self::Brief,
         }
     }
 }
 
 /// What an upstream said to a manifest that it took.
-pub(crate) struct Accepted {
+pub(crate) struct AcceptedManifest {
     /// Whether it keeps referrers itself (`OCI-Subject`).
     pub keeps_referrers: bool,
 }
 
 /// A page of JSON with the query of the next one.
-pub(crate) struct Listing {
+pub(crate) struct ListingPage {
     /// The bytes; they are counted as held.
     pub bytes: Bytes,
     /// The query in its `Link` header.
@@ -129,8 +129,8 @@ pub(crate) struct Listing {
 impl Upstream {
     /// A client after its configuration; does not connect.
     pub(crate) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
-        let missed = Arc::new(Lately::new(NEGATIVES_MAX));
-        let (wire, config) = (Wire::new(config)?, Arc::new(config.clone()));
+        let missed = Arc::new(TtlSet::new(NEGATIVES_MAX));
+        let (wire, config) = (Transport::new(config)?, Arc::new(config.clone()));
         let label = wire.address().into();
         Ok(Self {
             wire,
@@ -156,7 +156,7 @@ impl Upstream {
     }
 
     /// Counters of reads of its repositories.
-    pub(crate) fn reads(&self) -> &Reads {
+    pub(crate) fn reads(&self) -> &OutcomeCounts {
         &self.wire.counts().reads
     }
 
@@ -282,9 +282,9 @@ impl Upstream {
         &self,
         repo: &RepoName,
         reference: &Reference,
-        haste: Haste,
-        purse: &Purse,
-    ) -> Result<Option<Fetched>, Error> {
+        haste: Urgency,
+        purse: &MemoryBudget,
+    ) -> Result<Option<FetchedManifest>, Error> {
         let mut ask = self.manifest_ask(Method::GET, repo, reference);
         ask.effort = haste.into();
         match self.wire.fetch(ask, "fetching a manifest", purse).await {
@@ -292,7 +292,7 @@ impl Upstream {
                 let media_type = text(&headers, header::CONTENT_TYPE);
                 let media_type = media_type.and_then(|text| text.parse().ok());
                 let digest = content_digest(&headers);
-                Ok(Some(Fetched { bytes, hold, media_type, digest }))
+                Ok(Some(FetchedManifest { bytes, hold, media_type, digest }))
             }
             Err(error) => absent(error),
         }
@@ -305,15 +305,16 @@ impl Upstream {
         media_type: &MediaType,
         bytes: Bytes,
         conditions: &Conditions,
-    ) -> Result<Accepted, Error> {
+    ) -> Result<AcceptedManifest, Error> {
         let mut ask = self.manifest_ask(Method::PUT, repo, reference);
-        ask.scope = Scope::repo(repo, Access::Push);
+        ask.scope = Scope::repo(repo, ScopeAction::Push);
         ask.headers.insert(header::CONTENT_TYPE, transport::value(media_type.as_str()));
         ask.body = Payload::Bytes(bytes);
         ask.effort = conditions.effort();
         conditions.write(&mut ask.headers);
         let response = self.wire.send(ask, "pushing a manifest").await?;
-        let accepted = Accepted { keeps_referrers: response.headers().contains_key("oci-subject") };
+        let accepted =
+            AcceptedManifest { keeps_referrers: response.headers().contains_key("oci-subject") };
         if accepted.keeps_referrers {
             self.referrers_api.learn(ReferrersApi::Present);
         }
@@ -326,9 +327,10 @@ impl Upstream {
         let Some(repo) = endpoint.repo() else {
             return Ok(false);
         };
-        let scope = Scope::repo(repo, Access::Delete);
-        let mut ask = Ask::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
-        ask.effort = Effort::Long;
+        let scope = Scope::repo(repo, ScopeAction::Delete);
+        let mut ask =
+            UpstreamRequest::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
+        ask.effort = RetryEffort::Long;
         // Before and after: it counts also when no answer comes, and for who asked in between.
         self.removals.fetch_add(1, Ordering::SeqCst);
         let sent = self.wire.send(ask, "deleting").await;
@@ -347,33 +349,43 @@ impl Upstream {
         &self,
         endpoint: &Endpoint,
         query: &str,
-        purse: &Purse,
-    ) -> Result<Option<Listing>, Error> {
+        purse: &MemoryBudget,
+    ) -> Result<Option<ListingPage>, Error> {
         let Some(repo) = endpoint.repo() else {
             return Ok(None);
         };
-        let scope = Scope::repo(repo, Access::Pull);
-        let mut ask = Ask::new(Method::GET, self.wire.url(&format!("{endpoint}{query}")), scope);
+        let scope = Scope::repo(repo, ScopeAction::Pull);
+        let mut ask =
+            UpstreamRequest::new(Method::GET, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.headers.insert(header::ACCEPT, transport::value("application/json, */*;q=0.1"));
         match self.wire.fetch(ask, "listing", purse).await {
             Ok((headers, (bytes, hold))) => {
                 let next = text(&headers, header::LINK).and_then(next_query);
-                Ok(Some(Listing { bytes: cover(bytes, hold), next }))
+                Ok(Some(ListingPage { bytes: cover(bytes, hold), next }))
             }
             Err(error) => absent(error),
         }
     }
 
-    fn blob_ask(&self, method: Method, repo: &RepoName, digest: &Digest) -> Ask {
+    fn blob_ask(&self, method: Method, repo: &RepoName, digest: &Digest) -> UpstreamRequest {
         let endpoint = Endpoint::Blob { repo: repo.clone(), digest: *digest };
-        Ask::new(method, self.wire.url(&endpoint.to_string()), Scope::repo(repo, Access::Pull))
+        UpstreamRequest::new(
+            method,
+            self.wire.url(&endpoint.to_string()),
+            Scope::repo(repo, ScopeAction::Pull),
+        )
     }
 
     /// Always with the whole `Accept` list: without it registries convert or refuse.
-    fn manifest_ask(&self, method: Method, repo: &RepoName, reference: &Reference) -> Ask {
+    fn manifest_ask(
+        &self,
+        method: Method,
+        repo: &RepoName,
+        reference: &Reference,
+    ) -> UpstreamRequest {
         let endpoint = Endpoint::Manifest { repo: repo.clone(), reference: reference.clone() };
         let url = self.wire.url(&endpoint.to_string());
-        let mut ask = Ask::new(method, url, Scope::repo(repo, Access::Pull));
+        let mut ask = UpstreamRequest::new(method, url, Scope::repo(repo, ScopeAction::Pull));
         self.accept.write(&mut ask.headers);
         ask
     }

@@ -29,16 +29,16 @@ use crate::settings::error::ConfigError;
 use crate::settings::hosts::HostName;
 use crate::settings::limits::{Limits, LimitsFile};
 use crate::settings::listen::Listen;
-use crate::settings::outbound_proxy::Egress;
+use crate::settings::outbound_proxy::OutboundProxies;
 use crate::settings::patterns::TagRule;
 use crate::settings::telemetry::TelemetryConfig;
 use crate::settings::tls::TlsConfig;
 use crate::settings::trusted_proxies::TrustedProxies;
-use crate::settings::units::Size;
+use crate::settings::units::ByteSize;
 use crate::settings::upstream::UpstreamConfig;
 
-pub(crate) use diff::{Keys, needs_restart};
-pub use source::{ConfigSource, Loaded};
+pub(crate) use diff::{ConfigKeys, needs_restart};
+pub use source::{ConfigSource, LoadedConfig};
 
 /// Where `wharfd` listens when nobody says.
 const LISTEN_DEFAULT: &str = "127.0.0.1:5000";
@@ -80,7 +80,7 @@ pub struct Config {
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
     /// Which proxy leads to others.
-    pub(crate) egress: Arc<Egress>,
+    pub(crate) egress: Arc<OutboundProxies>,
 }
 
 /// The TOML file. Each key is also an option of `wharfd serve`, except `upstream`'s details.
@@ -90,8 +90,8 @@ struct FileConfig {
     listen: Option<Listen>,
     admin: Option<Listen>,
     store: Option<PathBuf>,
-    store_limit: Option<Size>,
-    scrub_rate: Option<Size>,
+    store_limit: Option<ByteSize>,
+    scrub_rate: Option<ByteSize>,
     insecure_open: Option<bool>,
     insecure_http: Option<bool>,
     tls: Option<TlsConfig>,
@@ -121,9 +121,9 @@ pub struct Overrides {
     /// `--store`
     pub store: Option<PathBuf>,
     /// `--store-limit`
-    pub store_limit: Option<Size>,
+    pub store_limit: Option<ByteSize>,
     /// `--scrub-rate`
-    pub scrub_rate: Option<Size>,
+    pub scrub_rate: Option<ByteSize>,
     /// `--hold`
     pub hold_seconds: Option<u64>,
     /// `--upstream`, added to those of the file.
@@ -153,7 +153,7 @@ impl Config {
         let may_be_open = overrides.insecure_open || file.insecure_open.unwrap_or(false);
         let may_be_plain = overrides.insecure_http || file.insecure_http.unwrap_or(false);
         let deadline = file.shutdown_deadline_seconds.map(Duration::from_secs);
-        let egress = Egress::of_environment()?;
+        let egress = OutboundProxies::of_environment()?;
         let mut upstreams = file.upstreams;
         upstreams.extend(overrides.upstreams);
         for upstream in &mut upstreams {
@@ -230,8 +230,8 @@ impl Config {
     }
 }
 
-fn store_limit(given: Option<Size>) -> Result<Option<u64>, ConfigError> {
-    let least = Size(LIMIT_BYTES_MIN);
+fn store_limit(given: Option<ByteSize>) -> Result<Option<u64>, ConfigError> {
+    let least = ByteSize(LIMIT_BYTES_MIN);
     match given {
         Some(given) if given < least => Err(ConfigError::StoreLimit { given, least }),
         given => Ok(given.map(|limit| limit.0)),
@@ -336,7 +336,7 @@ mod tests {
         assert!(refused("store = \"s\"\nstore_limit = \"1MiB\"\n").contains("256.0 MiB"));
         assert!(refused("store = \"s\"\nstore_limit = \"50G\"\n").contains("GiB"));
         assert!(refused("store = \"s\"\nstore_limit = -1\n").contains("line 2"));
-        let store_limit = Some(Size(1 << 30));
+        let store_limit = Some(ByteSize(1 << 30));
         let overrides = Overrides { store_limit, store: Some("s".into()), ..Overrides::default() };
         assert_eq!(Config::load(None, overrides).unwrap().store_limit, Some(1 << 30));
     }

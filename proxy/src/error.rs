@@ -13,7 +13,7 @@ use wharf_oci::{Digest, ErrorCode, Mismatch, ParseError, RepoName, Tag};
 use wharf_store::StoreError;
 
 pub use judged::Fault;
-pub use shown::Shown;
+pub use shown::ErrorResponse;
 
 /// Why a request failed.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -342,7 +342,7 @@ pub enum Error {
     TooMany(&'static str),
     /// There is no memory for one more body.
     #[error("{0}")]
-    TooManyBytes(BytesOf),
+    TooManyBytes(MemoryOwner),
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(StoreFault),
@@ -350,7 +350,7 @@ pub enum Error {
 
 /// Whose bytes in memory are too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BytesOf {
+pub enum MemoryOwner {
     /// Everybody's.
     All,
     /// One caller's, or one address's.
@@ -359,7 +359,7 @@ pub enum BytesOf {
     Connection,
 }
 
-impl fmt::Display for BytesOf {
+impl fmt::Display for MemoryOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::All => {

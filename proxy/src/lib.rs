@@ -36,15 +36,15 @@ mod settings;
 
 pub use access::{HashKind, new_token, password_line, read_login_words};
 pub use client::challenge::{Challenge, parse as parse_challenge};
-pub use config::{Config, ConfigSource, Loaded, Overrides};
-pub use error::{Error, Fault, Shown};
+pub use config::{Config, ConfigSource, LoadedConfig, Overrides};
+pub use error::{Error, ErrorResponse, Fault};
 pub use http::route::{
     Cursor, Route, UploadStart, parse as parse_route, read_upload_words, render as render_route,
 };
-pub use ops::serve::{ServeError, Server, Told};
+pub use ops::serve::{ServeError, Server, Signals};
 pub use settings::address::{Address, AddressError};
 pub use settings::error::ConfigError;
 pub use settings::listen::{Listen, ListenError};
 pub use settings::telemetry::TelemetryConfig;
-pub use settings::units::{QuantityError, Size, Span};
+pub use settings::units::{ByteSize, Period, QuantityError};
 pub use settings::upstream::{PushMode, UpstreamConfig};

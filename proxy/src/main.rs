@@ -10,7 +10,7 @@ use rustix::process::umask;
 use tokio::sync::watch;
 use wharf_proxy::observe::log;
 use wharf_proxy::observe::traces::{Collector, Traces};
-use wharf_proxy::{ConfigSource, Loaded, ServeError, Server, Told};
+use wharf_proxy::{ConfigSource, LoadedConfig, ServeError, Server, Signals};
 
 use cli::{Cli, Command, Serve, output};
 
@@ -80,7 +80,7 @@ fn in_runtime<T>(work: impl Future<Output = T>) -> std::io::Result<T> {
     Ok(runtime.block_on(work))
 }
 
-fn load(serve: Serve) -> Result<(ConfigSource, Loaded), wharf_proxy::ConfigError> {
+fn load(serve: Serve) -> Result<(ConfigSource, LoadedConfig), wharf_proxy::ConfigError> {
     let file = serve.config.clone();
     let source = ConfigSource::new(file, serve.into_overrides()?);
     let loaded = source.load()?;
@@ -89,7 +89,7 @@ fn load(serve: Serve) -> Result<(ConfigSource, Loaded), wharf_proxy::ConfigError
 
 async fn run(
     source: ConfigSource,
-    loaded: Loaded,
+    loaded: LoadedConfig,
     collector: Option<Collector>,
 ) -> Result<(), ServeError> {
     let stop = cli::signals::stop_on_signal().map_err(ServeError::Signals)?;
@@ -108,7 +108,7 @@ async fn run(
     for address in server.addresses() {
         tracing::info!("listening on {address}");
     }
-    server.run(Told { stop, reload, source, loaded }).await;
+    server.run(Signals { stop, reload, source, loaded }).await;
     over.send_replace(true);
     if let Some(collecting) = collecting {
         let _ = collecting.await;

@@ -21,13 +21,13 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
 
-use crate::push::outbox::Deliveries;
+use crate::push::outbox::Outbox;
 use crate::push::outbox::report;
-use crate::push::outbox::report::Unwanted;
+use crate::push::outbox::report::DropSelection;
 use crate::push::write_once::WriteOnce;
-use crate::runtime::blocking::Bridge;
+use crate::runtime::blocking::BlockingPool;
 
-use control_client::Reached;
+use control_client::ControlAnswer;
 use scrubbing::ScrubState;
 
 /// What is asked of a store.
@@ -109,7 +109,7 @@ impl Report {
 /// Why there is no report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum UpkeepError {
+pub enum MaintenanceError {
     /// The command asks for what cannot be.
     #[error("{0}")]
     Refused(String),
@@ -124,7 +124,7 @@ pub enum UpkeepError {
     Stopped(String),
 }
 
-impl From<StoreError> for UpkeepError {
+impl From<StoreError> for MaintenanceError {
     fn from(error: StoreError) -> Self {
         let text = crate::error::chain(&error);
         match error {
@@ -140,14 +140,14 @@ impl From<StoreError> for UpkeepError {
 
 /// Follows a command while it works, and stops it.
 #[derive(Debug)]
-pub struct Monitor {
+pub struct ProgressMonitor {
     /// Told how far it is.
     pub progress: watch::Sender<Progress>,
     /// Becomes true when it shall stop.
     pub stop: watch::Receiver<bool>,
 }
 
-impl Monitor {
+impl ProgressMonitor {
     fn look(&self, progress: &Progress) -> ControlFlow<()> {
         self.progress.send_replace(*progress);
         if *self.stop.borrow() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -158,12 +158,12 @@ impl Monitor {
 pub async fn perform(
     folder: &Path,
     command: StoreCommand,
-    monitor: Monitor,
-) -> Result<Report, UpkeepError> {
+    monitor: ProgressMonitor,
+) -> Result<Report, MaintenanceError> {
     let unreachable = match control_client::ask(folder, &command, &monitor).await {
-        Reached::Answered(answer) => return answer,
-        Reached::Nobody => None,
-        Reached::Unreachable(error) => Some(error),
+        ControlAnswer::Answered(answer) => return answer,
+        ControlAnswer::Nobody => None,
+        ControlAnswer::Unreachable(error) => Some(error),
     };
     if matches!(command, StoreCommand::AllowTag { .. }) {
         let folder = folder.display();
@@ -174,18 +174,22 @@ pub async fn perform(
                  only its own user may ask it"
             ),
         };
-        return Err(UpkeepError::Unusable(text));
+        return Err(MaintenanceError::Unusable(text));
     }
     let folder = folder.to_owned();
     let here = move || {
         let store = open_here(&folder)?;
         Ok(run(&store, &command, &mut |progress| monitor.look(progress))?)
     };
-    Bridge::default().run(here).await
+    BlockingPool::default().run(here).await
 }
 
 /// Makes a store in `to` from a backup. Needs no server, because `to` must not exist.
-pub async fn restore(from: PathBuf, to: PathBuf, monitor: Monitor) -> Result<Report, UpkeepError> {
+pub async fn restore(
+    from: PathBuf,
+    to: PathBuf,
+    monitor: ProgressMonitor,
+) -> Result<Report, MaintenanceError> {
     let work = move || {
         let mut stopped = false;
         let copied = RocksStore::restore(&from, &to, &mut |progress| {
@@ -195,24 +199,24 @@ pub async fn restore(from: PathBuf, to: PathBuf, monitor: Monitor) -> Result<Rep
         });
         match copied {
             Ok(copied) => Ok(Report { result: json(&copied), damaged: false, stopped: false }),
-            Err(_) if stopped => Err(UpkeepError::Stopped(format!(
+            Err(_) if stopped => Err(MaintenanceError::Stopped(format!(
                 "stopped before the end; what was copied lies in {}.partial",
                 to.display()
             ))),
             Err(error) => Err(error.into()),
         }
     };
-    Bridge::default().run(work).await
+    BlockingPool::default().run(work).await
 }
 
 /// Opens a store that exists; a typing mistake makes none.
-fn open_here(folder: &Path) -> Result<RocksStore, UpkeepError> {
+fn open_here(folder: &Path) -> Result<RocksStore, MaintenanceError> {
     if folder.metadata().is_ok_and(|found| !found.is_dir()) {
-        return Err(UpkeepError::Unusable(format!("{} is not a folder", folder.display())));
+        return Err(MaintenanceError::Unusable(format!("{} is not a folder", folder.display())));
     }
     // Nothing was begun: whatever is wrong with the marker, the store cannot be used.
     let exists = RocksStore::exists(folder)
-        .map_err(|error| UpkeepError::Unusable(crate::error::chain(&error)))?;
+        .map_err(|error| MaintenanceError::Unusable(crate::error::chain(&error)))?;
     if !exists {
         return Err(StoreError::NoStore { path: folder.to_owned() }.into());
     }
@@ -221,7 +225,7 @@ fn open_here(folder: &Path) -> Result<RocksStore, UpkeepError> {
         if matches!(error, StoreError::Locked { .. }) {
             text.push_str(", which does not answer; stop it, or wait until it has started");
         }
-        UpkeepError::Unusable(text)
+        MaintenanceError::Unusable(text)
     })
 }
 
@@ -264,8 +268,8 @@ const fn unwanted<'a>(
     repository: Option<&'a RepoName>,
     digest: Option<&'a Digest>,
     waiting: bool,
-) -> Unwanted<'a> {
-    Unwanted { repository, digest, waiting }
+) -> DropSelection<'a> {
+    DropSelection { repository, digest, waiting }
 }
 
 fn found(scrubbed: &Scrubbed) -> (Value, bool) {
@@ -278,10 +282,10 @@ fn json(result: &impl Serialize) -> Value {
 
 /// An open store with its turns, for everyone in this process who works on it.
 #[derive(Clone)]
-pub(crate) struct Keeper {
-    bridge: Bridge,
+pub(crate) struct Maintenance {
+    bridge: BlockingPool,
     store: Arc<RocksStore>,
-    deliveries: Deliveries,
+    deliveries: Outbox,
     write_once: Arc<WriteOnce>,
     /// What the scrub in the background came to.
     scrubbed: Arc<StdMutex<ScrubState>>,
@@ -308,11 +312,11 @@ impl Drop for Asked {
     }
 }
 
-impl Keeper {
+impl Maintenance {
     pub(crate) fn new(
-        bridge: Bridge,
+        bridge: BlockingPool,
         store: Arc<RocksStore>,
-        deliveries: Deliveries,
+        deliveries: Outbox,
         write_once: Arc<WriteOnce>,
     ) -> Self {
         let (work, asked) = (Arc::default(), Arc::default());
@@ -354,7 +358,7 @@ impl Keeper {
     async fn beside_the_store(
         &self,
         command: &StoreCommand,
-    ) -> Option<Result<Report, UpkeepError>> {
+    ) -> Option<Result<Report, MaintenanceError>> {
         match command {
             // Who delivers knows better than the store, and must hear of it.
             StoreCommand::PushStatus => {
@@ -366,7 +370,7 @@ impl Keeper {
                 let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
                 let given_up = self.deliveries.give_up(unwanted).await;
                 let told = given_up.map(|given_up| Report::whole(json(&given_up)));
-                Some(told.map_err(|error| UpkeepError::Failed(error.to_string())))
+                Some(told.map_err(|error| MaintenanceError::Failed(error.to_string())))
             }
             StoreCommand::AllowTag { repository, tag, reason, seconds } => {
                 let time = Duration::from_secs(*seconds);
@@ -374,7 +378,7 @@ impl Keeper {
                 let result = serde_json::json!({
                     "allowed": format!("{repository}:{tag}"), "seconds": seconds,
                 });
-                Some(allowed.map(|()| Report::whole(result)).map_err(UpkeepError::Refused))
+                Some(allowed.map(|()| Report::whole(result)).map_err(MaintenanceError::Refused))
             }
             _ => None,
         }
@@ -382,7 +386,11 @@ impl Keeper {
 
     /// Does a command, unless another one is being done. It goes on when the caller goes away, until
     /// its monitor says otherwise.
-    async fn perform(self, command: StoreCommand, monitor: Monitor) -> Result<Report, UpkeepError> {
+    async fn perform(
+        self,
+        command: StoreCommand,
+        monitor: ProgressMonitor,
+    ) -> Result<Report, MaintenanceError> {
         if let Some(answered) = self.beside_the_store(&command).await {
             return answered;
         }
@@ -400,10 +408,10 @@ impl Keeper {
         Ok(self.bridge.run(work).await?)
     }
 
-    async fn turn(&self) -> Result<Turn, UpkeepError> {
+    async fn turn(&self) -> Result<Turn, MaintenanceError> {
         if self.asked.swap(true, Ordering::AcqRel) {
             let busy = "another command is working on this store; wait until it is done";
-            return Err(UpkeepError::Unusable(busy.to_owned()));
+            return Err(MaintenanceError::Unusable(busy.to_owned()));
         }
         let asked = Asked(Arc::clone(&self.asked));
         Ok(Turn { _asked: asked, _work: Arc::clone(&self.work).lock_owned().await })

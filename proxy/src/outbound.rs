@@ -24,7 +24,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use crate::settings::outbound_proxy::{Egress, Proxy};
+use crate::settings::outbound_proxy::{OutboundProxies, Proxy};
 
 use stream::Stream;
 
@@ -56,9 +56,9 @@ impl<T> Dial for T where
 }
 
 /// How connections are made.
-pub(crate) struct Way<D> {
+pub(crate) struct OutboundPath<D> {
     /// Which proxy leads where.
-    pub(crate) egress: Arc<Egress>,
+    pub(crate) egress: Arc<OutboundProxies>,
     /// Where there is none.
     pub(crate) dial: D,
     /// Authorities, of whoever is asked and of proxies that speak TLS.
@@ -72,7 +72,7 @@ pub(crate) struct Way<D> {
 /// A client with its connections.
 pub(crate) struct Client<D, B> {
     pool: Pool<HttpsConnector<Connector<D>>, B>,
-    egress: Arc<Egress>,
+    egress: Arc<OutboundProxies>,
 }
 
 impl<D, B> Clone for Client<D, B>
@@ -99,7 +99,7 @@ pub(crate) fn dial(connect_timeout: Duration) -> HttpConnector {
     tcp
 }
 
-impl<D: Dial> Way<D> {
+impl<D: Dial> OutboundPath<D> {
     /// A client that connects this way; does not connect yet. Which version is spoken is agreed on with
     /// the server (ALPN); without encryption it is HTTP/1.1.
     pub(crate) fn client<B>(self, pool: &Builder) -> Client<D, B>
@@ -148,7 +148,7 @@ where
 /// Makes the connection below TLS.
 #[derive(Clone)]
 struct Connector<D> {
-    egress: Arc<Egress>,
+    egress: Arc<OutboundProxies>,
     direct: D,
     to_proxy: HttpsConnector<HttpConnector>,
     timeout: Duration,

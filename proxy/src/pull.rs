@@ -21,41 +21,41 @@ use wharf_store::{BlobInfo, InFlight, StoreError};
 
 use crate::Error;
 use crate::access::Caller;
-use crate::client::{Accept, BlobThere, Fingerprint, Haste};
+use crate::client::{Accept, BlobState, Fingerprint, Urgency};
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
 use crate::observe::outcome::Outcome;
-use crate::registries::{Remote, Site, Upstreams};
-use crate::runtime::blocking::Bridge;
-use crate::runtime::body::Ending;
-use crate::runtime::single_flight::Flights;
+use crate::registries::{Target, UpstreamRepo, Upstreams};
+use crate::runtime::blocking::BlockingPool;
+use crate::runtime::body::Completion;
+use crate::runtime::single_flight::SingleFlight;
 use crate::runtime::store::Store;
-use crate::runtime::subscribers::Seat;
+use crate::runtime::subscribers::Subscription;
 
-pub(crate) use bypass::Relayed;
+pub(crate) use bypass::Bypassed;
 pub(crate) use generations::Change;
 pub(crate) use served_manifest::ServedManifest;
 pub(crate) use stored::StoredBlob;
 
-use crate::runtime::ttl_set::{Epoch, Lately};
-use generations::{Generation, Generations, Still};
-use stored::Found;
+use crate::runtime::ttl_set::{Epoch, TtlSet};
+use generations::{Generation, Generations, Validity};
+use stored::StoredLookup;
 
 /// How an answer came about, and what its caller is told of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Came {
+pub(crate) struct ReadOutcome {
     /// In logs and metrics.
     pub(crate) outcome: Outcome,
     /// In the answer.
     pub(crate) told: Outcome,
 }
 
-impl From<Outcome> for Came {
+impl From<Outcome> for ReadOutcome {
     fn from(outcome: Outcome) -> Self {
         Self { outcome, told: outcome }
     }
 }
 
-impl Came {
+impl ReadOutcome {
     /// Of content that another repository brought here, or is bringing: its caller is told what they would
     /// be told had nobody, because who else has it is not theirs to know. That it comes sooner cannot
     /// be hidden without taking as long.
@@ -67,31 +67,32 @@ impl Came {
 
 /// Reads through the store to the upstreams.
 pub(crate) struct Cache {
-    pub(crate) bridge: Bridge,
+    pub(crate) bridge: BlockingPool,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) upstreams: Arc<Upstreams>,
     /// By the upstream too: a blob that two have is two downloads.
-    fills: Flights<(usize, Digest), fill::Filling>,
+    fills: SingleFlight<(usize, Digest), fill::RunningFill>,
     /// Whole blobs that pass by.
-    relays: bypass::Relays,
+    relays: bypass::BypassLimit,
     /// Whoever asks after a change does not join those who asked before it.
-    manifests: Flights<(RepoName, Digest, Accept, Generation), served_manifest::ServedManifest>,
-    tags: Flights<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
+    manifests:
+        SingleFlight<(RepoName, Digest, Accept, Generation), served_manifest::ServedManifest>,
+    tags: SingleFlight<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
     /// Which answers are older than a change.
     generations: Arc<Generations>,
     /// What was served a moment ago.
-    recent: Arc<manifest_memory::Recent>,
+    recent: Arc<manifest_memory::ManifestMemory>,
     /// What is on its way to clients.
-    shared: Arc<shared_manifests::Shared>,
+    shared: Arc<shared_manifests::SharedManifests>,
     /// What an upstream said that it does not have, and to which caller, where each has a login of
     /// their own.
-    absent: Lately<(Option<Fingerprint>, Absent)>,
+    absent: TtlSet<(Option<Fingerprint>, Absent)>,
     /// Tags whose upstream did not answer a moment ago: served old without asking again.
-    unanswered: Lately<(RepoName, wharf_oci::Tag)>,
+    unanswered: TtlSet<(RepoName, wharf_oci::Tag)>,
     /// Tags that are read to be written back, and were served old a moment ago.
-    read_stale: Lately<(RepoName, wharf_oci::Tag)>,
+    read_stale: TtlSet<(RepoName, wharf_oci::Tag)>,
     /// Blobs that the store did not take.
-    unstorable: Arc<Lately<Digest>>,
+    unstorable: Arc<TtlSet<Digest>>,
 }
 
 /// Something that is not there.
@@ -113,44 +114,48 @@ pub(crate) enum ServedBlob {
     /// From the store.
     Stored(StoredBlob),
     /// While it arrives.
-    Arriving(Arriving),
+    Arriving(ArrivingBlob),
     /// Past the store; the part, when it is one.
-    Relayed(Relayed, Option<ContentRange>),
+    Bypassed(Bypassed, Option<ContentRange>),
 }
 
 /// A blob that is being fetched, or a part of it.
-pub(crate) struct Arriving {
+pub(crate) struct ArrivingBlob {
     /// The download.
     pub(crate) blob: InFlight,
     /// Whoever reads it has this.
-    pub(crate) seat: Seat,
+    pub(crate) seat: Subscription,
     /// Its size, when the upstream announced one.
     pub(crate) size_bytes: Option<u64>,
     /// Which part, when it is one.
     pub(crate) part: Option<ContentRange>,
     /// When that part is complete.
-    pub(crate) ending: Ending,
+    pub(crate) ending: Completion,
 }
 
 impl Cache {
     /// A cache over this store.
     #[must_use]
-    pub(crate) fn new(bridge: Bridge, store: Arc<dyn Store>, upstreams: Arc<Upstreams>) -> Self {
+    pub(crate) fn new(
+        bridge: BlockingPool,
+        store: Arc<dyn Store>,
+        upstreams: Arc<Upstreams>,
+    ) -> Self {
         Self {
             bridge,
             store,
             upstreams,
-            fills: Flights::new(FILLS_MAX, "downloads").ending_themselves(),
-            relays: bypass::Relays::default(),
-            manifests: Flights::new(QUESTIONS_MAX, "manifest requests"),
-            tags: Flights::new(QUESTIONS_MAX, "tag requests"),
+            fills: SingleFlight::new(FILLS_MAX, "downloads").ending_themselves(),
+            relays: bypass::BypassLimit::default(),
+            manifests: SingleFlight::new(QUESTIONS_MAX, "manifest requests"),
+            tags: SingleFlight::new(QUESTIONS_MAX, "tag requests"),
             generations: Arc::default(),
             recent: Arc::default(),
             shared: Arc::default(),
-            absent: Lately::new(NEGATIVES_MAX),
-            unanswered: Lately::new(NEGATIVES_MAX),
-            read_stale: Lately::new(NEGATIVES_MAX),
-            unstorable: Arc::new(Lately::new(NEGATIVES_MAX)),
+            absent: TtlSet::new(NEGATIVES_MAX),
+            unanswered: TtlSet::new(NEGATIVES_MAX),
+            read_stale: TtlSet::new(NEGATIVES_MAX),
+            unstorable: Arc::new(TtlSet::new(NEGATIVES_MAX)),
         }
     }
 
@@ -196,21 +201,21 @@ impl Cache {
         repo: &RepoName,
         digest: &Digest,
         caller: &Caller,
-    ) -> Result<(BlobInfo, Came), Error> {
+    ) -> Result<(BlobInfo, ReadOutcome), Error> {
         let site = self.upstreams.site_for(repo, caller.login())?;
         let (linked, info) = self.look_up(repo, digest).await?;
         if let (true, Some(info)) = (linked, info) {
             return Ok((info, Outcome::Hit.into()));
         }
-        let Site::Remote(remote) = site else {
+        let Target::Upstream(remote) = site else {
             return Err(unknown(repo, digest));
         };
         let remote = remote.for_party(caller.party());
-        let there = remote.upstream.blob_there(&remote.repo, digest, Haste::Patient).await?;
+        let there = remote.upstream.blob_there(&remote.repo, digest, Urgency::Patient).await?;
         let size_bytes = match there {
-            BlobThere::Absent => return Err(unknown(repo, digest)),
-            BlobThere::Sized(size_bytes) => size_bytes,
-            BlobThere::Unsized => {
+            BlobState::Absent => return Err(unknown(repo, digest)),
+            BlobState::Sized(size_bytes) => size_bytes,
+            BlobState::Unsized => {
                 let asked = (&remote, &caller.party());
                 return self.info_of_filled(repo, digest, asked).await;
             }
@@ -225,35 +230,41 @@ impl Cache {
         digest: &Digest,
         range: Option<ByteRange>,
         caller: &Caller,
-    ) -> Result<(ServedBlob, Came), Error> {
+    ) -> Result<(ServedBlob, ReadOutcome), Error> {
         let site = self.upstreams.site_for(repo, caller.login())?;
         let since = self.generations.now(repo);
         let found = self.find(Some(repo), digest, range).await;
-        let Site::Remote(remote) = site else {
+        let Target::Upstream(remote) = site else {
             return match found? {
-                Found::Stored(stored) => Ok((ServedBlob::Stored(stored), Outcome::Hit.into())),
-                Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
+                StoredLookup::Stored(stored) => {
+                    Ok((ServedBlob::Stored(stored), Outcome::Hit.into()))
+                }
+                StoredLookup::Outside { size_bytes } => {
+                    Err(Error::RangeUnsatisfiable { size_bytes })
+                }
                 // Corrupt content is as good as absent: whoever has it can push it again.
-                Found::Foreign | Found::Absent | Found::Corrupt => Err(unknown(repo, digest)),
+                StoredLookup::Foreign | StoredLookup::Absent | StoredLookup::Corrupt => {
+                    Err(unknown(repo, digest))
+                }
             };
         };
         let mut found = usable(found);
-        let mut came = Came::from(Outcome::Hit);
+        let mut came = ReadOutcome::from(Outcome::Hit);
         // What is here waits for nobody's turn.
         let remote = match found {
-            Found::Stored(_) => remote,
+            StoredLookup::Stored(_) => remote,
             _ => remote.for_party(caller.party()),
         };
-        if matches!(found, Found::Foreign) && self.is_stored(digest).await? {
+        if matches!(found, StoredLookup::Foreign) && self.is_stored(digest).await? {
             self.ask_whether_theirs(repo, digest, &remote).await?;
             self.link_since(since, repo, digest).await?;
             found = usable(self.find(None, digest, range).await);
-            came = Came::from_another(Outcome::Hit);
+            came = ReadOutcome::from_another(Outcome::Hit);
         }
         match found {
-            Found::Stored(stored) => Ok((ServedBlob::Stored(stored), came)),
-            Found::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
-            Found::Foreign | Found::Absent | Found::Corrupt => {
+            StoredLookup::Stored(stored) => Ok((ServedBlob::Stored(stored), came)),
+            StoredLookup::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
+            StoredLookup::Foreign | StoredLookup::Absent | StoredLookup::Corrupt => {
                 let absent = || Absent::Blob(repo.clone(), *digest);
                 let epoch = self.not_absent(absent(), &remote, || unknown(repo, digest))?;
                 let filled = self.fill(repo, digest, (&remote, &caller.party()), range).await;
@@ -268,11 +279,11 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: &Digest,
-        remote: &Remote,
+        remote: &UpstreamRepo,
     ) -> Result<(), Error> {
-        match remote.upstream.blob_there(&remote.repo, digest, Haste::Patient).await? {
-            BlobThere::Absent => Err(unknown(repo, digest)),
-            BlobThere::Sized(_) | BlobThere::Unsized => Ok(()),
+        match remote.upstream.blob_there(&remote.repo, digest, Urgency::Patient).await? {
+            BlobState::Absent => Err(unknown(repo, digest)),
+            BlobState::Sized(_) | BlobState::Unsized => Ok(()),
         }
     }
 
@@ -280,7 +291,7 @@ impl Cache {
     fn not_absent(
         &self,
         what: Absent,
-        remote: &Remote,
+        remote: &UpstreamRepo,
         error: impl FnOnce() -> Error,
     ) -> Result<Epoch, Error> {
         let is_absent = self.absent.holds(&(remote.upstream.whose(), what));
@@ -292,7 +303,7 @@ impl Cache {
         &self,
         answer: Result<T, Error>,
         what: impl FnOnce() -> Absent,
-        remote: &Remote,
+        remote: &UpstreamRepo,
         epoch: Epoch,
     ) -> Result<T, Error> {
         if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
@@ -363,10 +374,10 @@ impl Cache {
 
 /// What the store has, for a repository with an upstream: trouble of the store is no trouble of the
 /// request there.
-fn usable(found: Result<Found, Error>) -> Found {
+fn usable(found: Result<StoredLookup, Error>) -> StoredLookup {
     found.unwrap_or_else(|error| {
         tracing::error!(%error, "the store cannot be read; the upstream is asked");
-        Found::Absent
+        StoredLookup::Absent
     })
 }
 
@@ -379,8 +390,8 @@ fn link_unless_removed(
     digest: &Digest,
 ) -> Result<(), StoreError> {
     generations.keep(repo, &since, false, |still| match still {
-        Still::Nothing => Ok(()),
-        Still::All | Still::Content => store.link_blob(repo, digest),
+        Validity::Nothing => Ok(()),
+        Validity::All | Validity::Content => store.link_blob(repo, digest),
     })
 }
 

@@ -22,7 +22,7 @@ use crate::settings::error::ConfigError;
 use crate::settings::patterns::HostPattern;
 use crate::settings::upstream::{PushMode, UpstreamConfig};
 
-use caller_clients::Views;
+use caller_clients::CallerClients;
 
 pub(crate) use current::Upstreams;
 
@@ -33,7 +33,7 @@ pub(crate) struct UpstreamSet {
     templates: Vec<Arc<Template>>,
     /// The same registries for callers with logins of their own. Another configuration begins without
     /// any: those of registries that are gone go with it.
-    views: Views,
+    views: CallerClients,
 }
 
 struct Entry {
@@ -58,34 +58,34 @@ struct Template {
 
 /// Where a repository lives.
 #[derive(Clone)]
-pub(crate) enum Site {
+pub(crate) enum Target {
     /// Here and nowhere else.
     Local,
     /// At an upstream.
-    Remote(Remote),
+    Upstream(UpstreamRepo),
 }
 
 /// A repository of an upstream.
 #[derive(Clone)]
-pub(crate) struct Remote {
+pub(crate) struct UpstreamRepo {
     /// The registry.
     pub upstream: Arc<Upstream>,
     /// The repository's name there.
     pub repo: RepoName,
 }
 
-impl Site {
+impl Target {
     /// The same, asked for somebody.
     #[must_use]
     pub(crate) fn for_party(self, party: Party) -> Self {
         match self {
             Self::Local => Self::Local,
-            Self::Remote(remote) => Self::Remote(remote.for_party(party)),
+            Self::Upstream(remote) => Self::Upstream(remote.for_party(party)),
         }
     }
 }
 
-impl Remote {
+impl UpstreamRepo {
     /// The same, asked for somebody.
     #[must_use]
     pub(crate) fn for_party(self, party: Party) -> Self {
@@ -152,7 +152,7 @@ impl UpstreamSet {
         }
         let length = |entry: &Entry| entry.prefix.as_ref().map_or(0, |p| p.as_str().len());
         entries.sort_by_key(|entry| std::cmp::Reverse(length(entry)));
-        Ok(Self { entries, templates, views: Views::default() })
+        Ok(Self { entries, templates, views: CallerClients::default() })
     }
 
     fn upstream_of(&self, made_of: &MadeOf) -> Option<Arc<Upstream>> {
@@ -212,27 +212,30 @@ impl UpstreamSet {
     }
 
     /// Where this repository lives.
-    pub(crate) fn site(&self, repo: &RepoName) -> Result<Site, Error> {
+    pub(crate) fn site(&self, repo: &RepoName) -> Result<Target, Error> {
         if self.entries.is_empty() && self.templates.is_empty() {
-            return Ok(Site::Local);
+            return Ok(Target::Local);
         }
         let under_prefix = self.entries.iter().find_map(|entry| {
             let there = repo.strip(entry.prefix.as_ref()?)?;
-            Some(Remote { upstream: Arc::clone(&entry.upstream), repo: there })
+            Some(UpstreamRepo { upstream: Arc::clone(&entry.upstream), repo: there })
         });
         if let Some(remote) = under_prefix {
-            return Ok(Site::Remote(remote));
+            return Ok(Target::Upstream(remote));
         }
         if let Some(remote) = self.by_template(repo)? {
-            return Ok(Site::Remote(remote));
+            return Ok(Target::Upstream(remote));
         }
         let rest = self.entries.iter().find(|entry| entry.prefix.is_none());
         let rest = rest.ok_or_else(|| Error::NameUnserved(repo.clone()))?;
-        Ok(Site::Remote(Remote { upstream: Arc::clone(&rest.upstream), repo: repo.clone() }))
+        Ok(Target::Upstream(UpstreamRepo {
+            upstream: Arc::clone(&rest.upstream),
+            repo: repo.clone(),
+        }))
     }
 
     /// Every name under which a repository of a registry is known here, as far as the configuration says.
-    pub(crate) fn names_of(&self, remote: &Remote) -> Vec<RepoName> {
+    pub(crate) fn names_of(&self, remote: &UpstreamRepo) -> Vec<RepoName> {
         let address = remote.upstream.address();
         let entries = self.entries.iter().filter(|entry| entry.upstream.address() == address);
         let names = entries.filter_map(|entry| match &entry.prefix {
@@ -240,10 +243,10 @@ impl UpstreamSet {
             None => Some(remote.repo.clone()),
         });
         let leads_there = |name: &RepoName| match self.site(name) {
-            Ok(Site::Remote(there)) => {
+            Ok(Target::Upstream(there)) => {
                 there.upstream.address() == address && there.repo == remote.repo
             }
-            Ok(Site::Local) | Err(_) => false,
+            Ok(Target::Local) | Err(_) => false,
         };
         names.filter(leads_there).collect()
     }
@@ -253,11 +256,11 @@ impl UpstreamSet {
         &self,
         repo: &RepoName,
         login: Option<&CallerLogin>,
-    ) -> Result<Site, Error> {
+    ) -> Result<Target, Error> {
         let site = self.site(repo)?;
         Ok(match (site, login) {
-            (Site::Remote(Remote { upstream, repo }), Some(login)) => {
-                Site::Remote(Remote { upstream: self.view(&upstream, login), repo })
+            (Target::Upstream(UpstreamRepo { upstream, repo }), Some(login)) => {
+                Target::Upstream(UpstreamRepo { upstream: self.view(&upstream, login), repo })
             }
             (site, _) => site,
         })
@@ -275,7 +278,7 @@ impl UpstreamSet {
         first.is_some_and(|host| self.templates.iter().any(|template| template.fits(&host)))
     }
 
-    fn by_template(&self, repo: &RepoName) -> Result<Option<Remote>, Error> {
+    fn by_template(&self, repo: &RepoName) -> Result<Option<UpstreamRepo>, Error> {
         let Some((first, _)) = repo.as_str().split_once('/') else { return Ok(None) };
         let host = as_host(first);
         let Some(template) = self.templates.iter().find(|template| template.fits(&host)) else {
@@ -283,7 +286,7 @@ impl UpstreamSet {
         };
         let prefix: RepoName = first.parse()?;
         let Some(there) = repo.strip(&prefix) else { return Ok(None) };
-        Ok(Some(Remote { upstream: template.upstream(&host)?, repo: there }))
+        Ok(Some(UpstreamRepo { upstream: template.upstream(&host)?, repo: there }))
     }
 
     /// Waits until upstreams know of the uploads that were given up; not for long.

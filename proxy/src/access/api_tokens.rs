@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
-use super::line_file::{Line, lines};
+use super::line_file::{LineError, lines};
 use super::passwords::check_name;
 use super::timestamp;
 
@@ -20,28 +20,28 @@ const HASH_MARK: &str = "sha256:";
 
 /// The tokens of a file.
 #[derive(Clone, Default)]
-pub(crate) struct Tokens(HashMap<[u8; 32], Token>);
+pub(crate) struct ApiTokens(HashMap<[u8; 32], ApiToken>);
 
 /// What is known of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Token {
+pub(super) struct ApiToken {
     pub(super) name: String,
     /// Until when it is good, in seconds since 1970.
     pub(super) expires: Option<u64>,
 }
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for ApiTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tokens({})", self.0.len())
     }
 }
 
-impl Tokens {
+impl ApiTokens {
     /// Reads a file: `NAME sha256:HASH [expires=DATE]` in each line.
-    pub(crate) fn parse(text: &str) -> Result<Self, Line> {
+    pub(crate) fn parse(text: &str) -> Result<Self, LineError> {
         let mut tokens = HashMap::new();
         for (number, line) in lines(text) {
-            let wrong = |reason: &str| Line { number, reason: reason.to_owned() };
+            let wrong = |reason: &str| LineError { number, reason: reason.to_owned() };
             let (hash, token) = read_line(line).map_err(wrong)?;
             if tokens.insert(hash, token).is_some() {
                 return Err(wrong("this token stands in the file twice"));
@@ -51,14 +51,14 @@ impl Tokens {
     }
 
     /// Whose token it is, while it is good.
-    pub(super) fn find(&self, secret: &str, now: u64) -> Option<&Token> {
+    pub(super) fn find(&self, secret: &str, now: u64) -> Option<&ApiToken> {
         let token = self.0.get(&hash(secret))?;
         Some(token).filter(|token| token.expires.is_none_or(|expires| now < expires))
     }
 
     /// Whether there is a good token of this name.
     pub(super) fn knows(&self, name: &str, now: u64) -> bool {
-        let is_good = |token: &&Token| token.expires.is_none_or(|expires| now < expires);
+        let is_good = |token: &&ApiToken| token.expires.is_none_or(|expires| now < expires);
         self.0.values().filter(is_good).any(|token| token.name == name)
     }
 }
@@ -74,7 +74,7 @@ fn hash(secret: &str) -> [u8; 32] {
     hash
 }
 
-fn read_line(line: &str) -> Result<([u8; 32], Token), &'static str> {
+fn read_line(line: &str) -> Result<([u8; 32], ApiToken), &'static str> {
     let mut words = line.split_whitespace();
     let form = "write NAME sha256:HASH, and expires=DATE if it shall end; `wharfd access token NAME` \
                 prints such a line";
@@ -88,7 +88,7 @@ fn read_line(line: &str) -> Result<([u8; 32], Token), &'static str> {
     if words.next().is_some() {
         return Err(form);
     }
-    Ok((hash, Token { name: name.to_owned(), expires: expires.transpose()? }))
+    Ok((hash, ApiToken { name: name.to_owned(), expires: expires.transpose()? }))
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn wrong(text: &str) -> String {
-        let Line { number, reason } = Tokens::parse(text).unwrap_err();
+        let LineError { number, reason } = ApiTokens::parse(text).unwrap_err();
         format!("{number}: {reason}")
     }
 
@@ -142,7 +142,7 @@ mod tests {
         let (secret, line) = new_token("ci", Some(60)).unwrap();
         let (other, forever) = new_token("ci", None).unwrap();
         assert!(is_token(&secret) && secret != other && !line.contains(&secret));
-        let tokens = Tokens::parse(&format!("# tokens\n{line}\n{forever}\n")).unwrap();
+        let tokens = ApiTokens::parse(&format!("# tokens\n{line}\n{forever}\n")).unwrap();
         let now = timestamp::now();
         assert_eq!(tokens.find(&secret, now).unwrap().name, "ci");
         assert_eq!(tokens.find(&secret, now + 61), None);

@@ -19,7 +19,7 @@ use crate::limits::HOST_CHARS_MAX;
 pub(crate) const TOKEN_PATH: &str = "/token";
 
 /// How a client came here.
-pub(crate) struct Way<'a> {
+pub(crate) struct RequestOrigin<'a> {
     /// Whether its connection is encrypted, here or at a balancer, whoever says so.
     pub(crate) is_encrypted: bool,
     /// Whether passwords may cross a network readable (`insecure_http`).
@@ -28,7 +28,7 @@ pub(crate) struct Way<'a> {
     pub(crate) headers: &'a HeaderMap,
 }
 
-impl Way<'_> {
+impl RequestOrigin<'_> {
     /// The address that the client used, when it can be one.
     fn base(&self) -> Option<String> {
         let by_header = || self.headers.get(HOST)?.to_str().ok();
@@ -76,7 +76,7 @@ fn is_host(text: &str) -> bool {
 pub(super) fn challenge(
     error: &Error,
     public_url: Option<&str>,
-    way: &Way<'_>,
+    way: &RequestOrigin<'_>,
 ) -> Option<HeaderValue> {
     let (scope, reason) = match error {
         Error::LoginNeeded { scope } => (scope.as_str(), None),
@@ -108,7 +108,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_bytes(host.as_bytes()).unwrap());
         let uri = Uri::from_static("/v2/");
-        let way = Way { is_encrypted, may_be_plain: true, uri: &uri, headers: &headers };
+        let way = RequestOrigin { is_encrypted, may_be_plain: true, uri: &uri, headers: &headers };
         challenge(error, public_url, &way).unwrap().to_str().unwrap().to_owned()
     }
 
@@ -137,7 +137,9 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(HOST, host.parse().unwrap());
             let uri = Uri::from_static("/v2/");
-            Way { is_encrypted, may_be_plain, uri: &uri, headers: &headers }.base().unwrap()
+            RequestOrigin { is_encrypted, may_be_plain, uri: &uri, headers: &headers }
+                .base()
+                .unwrap()
         };
         let far = "registry.example.com:5000";
         assert_eq!(base(far, false, true), format!("http://{far}"));

@@ -13,7 +13,7 @@ use crate::runtime::party::Party;
 
 /// All places of one kind, and who waits for one.
 #[derive(Clone)]
-pub(super) struct InTurn(Arc<Mutex<State>>);
+pub(super) struct CheckQueue(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
@@ -36,21 +36,21 @@ struct Lot {
 }
 
 /// A place; free again when it is dropped.
-pub(super) struct Place {
-    all: InTurn,
+pub(super) struct CheckPermit {
+    all: CheckQueue,
     party: Party,
 }
 
 /// One who waits; gives back what it was given and did not take.
 struct Waiting {
-    all: InTurn,
+    all: CheckQueue,
     party: Party,
     number: u64,
     given: oneshot::Receiver<()>,
     taken: bool,
 }
 
-impl InTurn {
+impl CheckQueue {
     /// So many in all, and so many of them for each party.
     pub(super) fn new(places: usize, each: usize) -> Self {
         let state = State {
@@ -66,13 +66,13 @@ impl InTurn {
     }
 
     /// A place; waits for its turn. Safe to give up in the middle.
-    pub(super) async fn enter(&self, party: &Party) -> Place {
+    pub(super) async fn enter(&self, party: &Party) -> CheckPermit {
         if let Some(mut waiting) = self.take_or_wait(party) {
             // The other end is kept until it has spoken.
             let _ = (&mut waiting.given).await;
             waiting.taken = true;
         }
-        Place { all: self.clone(), party: party.clone() }
+        CheckPermit { all: self.clone(), party: party.clone() }
     }
 
     /// Whether it has to be waited for.
@@ -164,7 +164,7 @@ impl State {
     }
 }
 
-impl Drop for Place {
+impl Drop for CheckPermit {
     fn drop(&mut self) {
         self.all.state().leave(&self.party);
     }
@@ -192,14 +192,14 @@ mod tests {
         Party::behind([10, 0, 0, last].into())
     }
 
-    type Entering = Pin<Box<dyn Future<Output = Place>>>;
+    type Entering = Pin<Box<dyn Future<Output = CheckPermit>>>;
 
-    fn entering(all: &InTurn, last: u8) -> Entering {
+    fn entering(all: &CheckQueue, last: u8) -> Entering {
         let all = all.clone();
         Box::pin(async move { all.enter(&party(last)).await })
     }
 
-    fn poll(entering: &mut Entering) -> Option<Place> {
+    fn poll(entering: &mut Entering) -> Option<CheckPermit> {
         match entering.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(place) => Some(place),
             Poll::Pending => None,
@@ -207,7 +207,7 @@ mod tests {
     }
 
     /// The first of these that has a place by now.
-    fn ready(all: &mut Vec<Entering>) -> Option<Place> {
+    fn ready(all: &mut Vec<Entering>) -> Option<CheckPermit> {
         let (at, place) =
             all.iter_mut().enumerate().find_map(|(at, one)| Some((at, poll(one)?)))?;
         drop(all.remove(at));
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_third_is_next_however_many_wait_of_two_others() {
-        let all = InTurn::new(2, 2);
+        let all = CheckQueue::new(2, 2);
         let mut held: Vec<_> = (1..=2).map(|of| poll(&mut entering(&all, of)).unwrap()).collect();
         let mut others: Vec<_> = (0..100).map(|n| entering(&all, 1 + n % 2)).collect();
         assert!(ready(&mut others).is_none());
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn who_is_known_waits_for_one_stranger_and_not_for_all_of_them() {
-        let all = InTurn::new(1, 1);
+        let all = CheckQueue::new(1, 1);
         let held = poll(&mut entering(&all, 1)).unwrap();
         let mut strangers: Vec<_> = (2..=200).map(|of| entering(&all, of)).collect();
         assert!(ready(&mut strangers).is_none());
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_share_is_not_exceeded_while_others_find_room() {
-        let all = InTurn::new(8, 2);
+        let all = CheckQueue::new(8, 2);
         let held: Vec<_> = (0..2).map(|_| poll(&mut entering(&all, 1)).unwrap()).collect();
         let mut more = entering(&all, 1);
         assert!(poll(&mut more).is_none());
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn who_goes_away_takes_no_place_and_leaves_no_trace() {
-        let all = InTurn::new(1, 1);
+        let all = CheckQueue::new(1, 1);
         let held = poll(&mut entering(&all, 1)).unwrap();
         let (mut first, mut second) = (entering(&all, 2), entering(&all, 3));
         let mut third = entering(&all, 1);

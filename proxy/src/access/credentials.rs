@@ -14,7 +14,7 @@ use crate::limits::SHOWN_BYTES_MAX;
 
 /// Credentials, not proven yet.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Shown {
+pub(crate) enum Credentials {
     /// None.
     Nothing,
     /// User and password.
@@ -23,7 +23,7 @@ pub(crate) enum Shown {
     Bearer(Secret),
 }
 
-impl Shown {
+impl Credentials {
     /// Reads the header.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Error> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -52,24 +52,24 @@ impl Shown {
 mod tests {
     use super::*;
 
-    fn shown(values: &[&str]) -> Result<Shown, Error> {
+    fn shown(values: &[&str]) -> Result<Credentials, Error> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(AUTHORIZATION, value.parse().unwrap());
         }
-        Shown::of(&headers)
+        Credentials::of(&headers)
     }
 
-    fn basic(user: &str, password: &str) -> Shown {
-        Shown::Basic(user.to_owned(), Secret::new(password))
+    fn basic(user: &str, password: &str) -> Credentials {
+        Credentials::Basic(user.to_owned(), Secret::new(password))
     }
 
     #[test]
     fn credentials_are_read_in_both_schemes() {
-        assert_eq!(shown(&[]).unwrap(), Shown::Nothing);
+        assert_eq!(shown(&[]).unwrap(), Credentials::Nothing);
         assert_eq!(shown(&["Basic YTpiOmM="]).unwrap(), basic("a", "b:c"));
         assert_eq!(shown(&["basic YTo="]).unwrap(), basic("a", ""));
-        assert_eq!(shown(&["BEARER a.b.c"]).unwrap(), Shown::Bearer(Secret::new("a.b.c")));
+        assert_eq!(shown(&["BEARER a.b.c"]).unwrap(), Credentials::Bearer(Secret::new("a.b.c")));
     }
 
     #[test]

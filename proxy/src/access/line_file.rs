@@ -7,7 +7,7 @@ use crate::limits::ACCESS_FILE_BYTES_MAX;
 
 /// What is wrong in a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct LineError {
     pub(crate) number: usize,
     pub(crate) reason: String,
 }

@@ -9,26 +9,26 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cache_key::Mark;
+use super::cache_key::CacheKey;
 use super::caller::Caller;
 use crate::limits::{VERIFIED_MAX, VERIFIED_TIME};
 
 /// Callers by their credentials.
 #[derive(Default)]
-pub(super) struct Verified {
-    callers: Mutex<HashMap<Mark, (Caller, Instant)>>,
+pub(super) struct LoginCache {
+    callers: Mutex<HashMap<CacheKey, (Caller, Instant)>>,
 }
 
-impl Verified {
+impl LoginCache {
     /// Who it was.
-    pub(super) fn get(&self, mark: &Mark) -> Option<Caller> {
+    pub(super) fn get(&self, mark: &CacheKey) -> Option<Caller> {
         let callers = self.callers();
         let (caller, until) = callers.get(mark)?;
         (Instant::now() < *until).then(|| caller.clone())
     }
 
     /// Remembers somebody, for so long at most.
-    pub(super) fn put(&self, mark: Mark, caller: &Caller, at_most: Option<Duration>) {
+    pub(super) fn put(&self, mark: CacheKey, caller: &Caller, at_most: Option<Duration>) {
         let lifetime = at_most.map_or(VERIFIED_TIME, |at_most| at_most.min(VERIFIED_TIME));
         let now = Instant::now();
         let mut callers = self.callers();
@@ -43,7 +43,7 @@ impl Verified {
         callers.insert(mark, (caller.clone(), now + lifetime));
     }
 
-    fn callers(&self) -> MutexGuard<'_, HashMap<Mark, (Caller, Instant)>> {
+    fn callers(&self) -> MutexGuard<'_, HashMap<CacheKey, (Caller, Instant)>> {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -55,7 +55,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn somebody_is_known_for_a_while() {
-        let verified = Verified::default();
+        let verified = LoginCache::default();
         let alice = Caller::proven("alice", CallerKind::Password);
         let mark = [1; 32];
         assert!(verified.get(&mark).is_none());
@@ -70,7 +70,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_are_remembered_than_the_bound() {
-        let verified = Verified::default();
+        let verified = LoginCache::default();
         for n in 0..VERIFIED_MAX + 10 {
             let mut mark = [0; 32];
             mark[..8].copy_from_slice(&(n as u64).to_be_bytes());

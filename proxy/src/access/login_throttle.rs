@@ -15,32 +15,32 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::cache_key::{Mark, Marks};
-use super::recent_logins::Known;
+use super::cache_key::{CacheKey, CacheKeys};
+use super::recent_logins::RecentLogins;
 use crate::Error;
 use crate::limits::{
     AUDIT_REPEAT_TIME, LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS,
     LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
 };
 use crate::runtime::party::Party;
-use crate::runtime::ttl_set::Lately;
+use crate::runtime::ttl_set::TtlSet;
 
 /// Counters of failures, and what was right lately.
-pub(super) struct Failures {
+pub(super) struct LoginThrottle {
     /// Stand for credentials, over reloads too.
-    pub(super) marks: Marks,
+    pub(super) marks: CacheKeys,
     chance: RandomState,
     begin: Instant,
     counters: Mutex<Counters>,
     /// A login that was tried is over.
     ended: Notify,
-    right: Known<Mark>,
+    right: RecentLogins<CacheKey>,
     /// Names that logged in lately, with from where.
-    named: Known<Pair>,
+    named: RecentLogins<Pair>,
     /// Networks from where somebody did.
-    familiar: Known<Party>,
+    familiar: RecentLogins<Party>,
     /// Networks of which the audit log has a line that says this, not long ago.
-    told: Lately<(Party, &'static str)>,
+    told: TtlSet<(Party, &'static str)>,
 }
 
 struct Counters {
@@ -55,11 +55,11 @@ type Pair = u64;
 
 /// A login that somebody wants to try.
 #[derive(Clone)]
-pub(super) struct Login {
+pub(super) struct TriedLogin {
     pub(super) name: String,
     pub(super) client: IpAddr,
     /// The name and the secret, from there.
-    pub(super) mark: Mark,
+    pub(super) mark: CacheKey,
 }
 
 /// One counter, and how much of what it takes.
@@ -94,27 +94,27 @@ struct Bounds {
 
 /// A login that is being tried. What it comes to has to be said; else nobody answered.
 pub(super) struct Attempt {
-    failures: Arc<Failures>,
-    mark: Mark,
+    failures: Arc<LoginThrottle>,
+    mark: CacheKey,
     /// From where.
     network: Party,
     bounds: Bounds,
     is_over: bool,
 }
 
-impl Failures {
+impl LoginThrottle {
     pub(super) fn new() -> std::io::Result<Self> {
         let counters = Counters { empty_at: vec![0; LOGIN_COUNTERS], under_way: HashMap::new() };
         Ok(Self {
-            marks: Marks::new()?,
+            marks: CacheKeys::new()?,
             chance: RandomState::new(),
             begin: Instant::now(),
             counters: Mutex::new(counters),
             ended: Notify::new(),
-            right: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
-            named: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
-            familiar: Known::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
-            told: Lately::new(LOGINS_KNOWN_MAX),
+            right: RecentLogins::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            named: RecentLogins::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            familiar: RecentLogins::new(LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME),
+            told: TtlSet::new(LOGINS_KNOWN_MAX),
         })
     }
 
@@ -135,7 +135,7 @@ impl Failures {
 
     /// Who shares what this login takes while it is tried: whoever was right with it lately; else all who
     /// come from there, who are no strangers when one of them was right.
-    pub(super) fn party(&self, login: &Login) -> Party {
+    pub(super) fn party(&self, login: &TriedLogin) -> Party {
         if self.right.holds(&login.mark) {
             return Party::Caller(login.name.as_str().into());
         }
@@ -144,12 +144,12 @@ impl Failures {
     }
 
     /// Whether it may be tried at all at this moment. Whoever may not takes no place to be told so.
-    pub(super) fn allow(&self, login: &Login) -> Result<(), Error> {
+    pub(super) fn allow(&self, login: &TriedLogin) -> Result<(), Error> {
         self.counters().levels(&self.bound(login).held_by, self.now()).map(|_| ())
     }
 
     /// Begins to try, unless too many failed. Waits while as many are being tried as may fail.
-    pub(super) async fn begin(self: &Arc<Self>, login: &Login) -> Result<Attempt, Error> {
+    pub(super) async fn begin(self: &Arc<Self>, login: &TriedLogin) -> Result<Attempt, Error> {
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);
@@ -162,7 +162,7 @@ impl Failures {
     }
 
     /// `None` when it has to be waited for what others come to.
-    fn try_begin(self: &Arc<Self>, login: &Login) -> Result<Option<Attempt>, Error> {
+    fn try_begin(self: &Arc<Self>, login: &TriedLogin) -> Result<Option<Attempt>, Error> {
         let bounds = self.bound(login);
         let has_room = self.counters().take(&bounds.held_by, self.now())?;
         let begun = || {
@@ -173,7 +173,7 @@ impl Failures {
     }
 
     /// What counts for a login.
-    fn bound(&self, login: &Login) -> Bounds {
+    fn bound(&self, login: &TriedLogin) -> Bounds {
         let network = Party::behind(login.client);
         let pair = self.chance.hash_one((&login.name, &network));
         let of_name = self.counter(("name", pair), LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_BURST);

@@ -17,16 +17,16 @@ use crate::access::options::IssuerConfig;
 use crate::limits::CLOCK_LEEWAY;
 use crate::settings::error::ConfigError;
 
-use keys::Keys;
+use keys::IssuerKeys;
 
 /// One issuer that is trusted.
 pub(super) struct Issuer {
     config: IssuerConfig,
-    keys: Keys,
+    keys: IssuerKeys,
 }
 
 /// What a good token says.
-pub(super) struct Vouched {
+pub(super) struct Identity {
     pub(super) caller: Caller,
     /// When it is over, in seconds since 1970.
     pub(super) expires: u64,
@@ -40,7 +40,7 @@ pub(super) fn is_token(text: &str) -> bool {
 impl Issuer {
     /// Makes its client; asks nobody.
     pub(super) fn new(config: &IssuerConfig) -> Result<Self, ConfigError> {
-        Ok(Self { keys: Keys::new(config)?, config: config.clone() })
+        Ok(Self { keys: IssuerKeys::new(config)?, config: config.clone() })
     }
 
     /// Whether this is the one of a configuration.
@@ -55,7 +55,7 @@ impl Issuer {
 }
 
 /// Whom a token names, when one of the issuers vouches for it.
-pub(super) async fn vouched(issuers: &[Arc<Issuer>], token: &str) -> Option<Vouched> {
+pub(super) async fn vouched(issuers: &[Arc<Issuer>], token: &str) -> Option<Identity> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     if !is_public(header.alg) {
         return None;
@@ -72,7 +72,7 @@ pub(super) async fn vouched(issuers: &[Arc<Issuer>], token: &str) -> Option<Vouc
 }
 
 impl Issuer {
-    async fn vouch(&self, header: &Header, token: &str) -> Option<Vouched> {
+    async fn vouch(&self, header: &Header, token: &str) -> Option<Identity> {
         let keys = self.keys.fitting(header).await;
         let rules = self.rules(header.alg);
         let claims = keys.iter().find_map(|key| {
@@ -98,7 +98,7 @@ impl Issuer {
     }
 
     /// Whom the claims name, when they are as they must be.
-    fn read(&self, claims: &Map<String, Value>) -> Option<Vouched> {
+    fn read(&self, claims: &Map<String, Value>) -> Option<Identity> {
         let as_required = |(name, value): (&String, &Value)| match claims.get(name) {
             Some(Value::Array(found)) => found.contains(value),
             found => found == Some(value),
@@ -112,7 +112,7 @@ impl Issuer {
         let expires = claims.get("exp")?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let expires = expires.as_u64().or_else(|| expires.as_f64().map(|exp| exp as u64))?;
-        (caller.name() == name).then_some(Vouched { caller, expires })
+        (caller.name() == name).then_some(Identity { caller, expires })
     }
 }
 

@@ -13,12 +13,12 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use url::{Host, Url};
 
-use super::api_tokens::Tokens;
+use super::api_tokens::ApiTokens;
 use super::passwords::Passwords;
-use super::rules::Rules;
+use super::rules::AccessRules;
 use crate::settings::address::{self, Address, AddressError};
 use crate::settings::error::ConfigError;
-use crate::settings::outbound_proxy::Egress;
+use crate::settings::outbound_proxy::OutboundProxies;
 
 /// Who may do what.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +39,8 @@ pub(crate) enum AccessConfig {
 #[derive(Clone)]
 pub(crate) struct UsersConfig {
     pub(crate) passwords: Arc<Passwords>,
-    pub(crate) tokens: Tokens,
-    pub(crate) rules: Rules,
+    pub(crate) tokens: ApiTokens,
+    pub(crate) rules: AccessRules,
     pub(crate) issuers: Vec<IssuerConfig>,
     /// Where clients come, without a slash at the end.
     pub(crate) public_url: Option<String>,
@@ -82,7 +82,7 @@ pub(crate) struct IssuerConfig {
     pub(crate) require: BTreeMap<String, Value>,
     /// Which proxy leads there; of the environment.
     #[serde(skip)]
-    pub(crate) egress: Arc<Egress>,
+    pub(crate) egress: Arc<OutboundProxies>,
 }
 
 fn subject() -> String {

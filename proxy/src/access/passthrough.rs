@@ -16,15 +16,15 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use wharf_oci::{Algorithm, Digester};
 
-use super::login_throttle::Failures;
-use super::permission_cache::{Permits, Question};
-use super::unproven_logins::Strangers;
-use super::{Action, Caller, Door, Need};
+use super::login_throttle::LoginThrottle;
+use super::permission_cache::{PermissionCache, PermissionKey};
+use super::unproven_logins::UnprovenLogins;
+use super::{Action, Caller, Permission, RegistryScope};
 use crate::Error;
-use crate::client::{Access as Right, Fingerprints, Permit, Upstream, Wish};
+use crate::client::{Fingerprints, ProbedRight, RequestedRight, ScopeAction as Right, Upstream};
 use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
-use crate::registries::{Site, Upstreams};
-use crate::runtime::single_flight::Flights;
+use crate::registries::{Target, Upstreams};
+use crate::runtime::single_flight::SingleFlight;
 
 /// The user name that stands for "the password is a token", as `az acr login` has it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
@@ -37,10 +37,10 @@ const QUESTIONS: &str = "questions of access";
 pub(super) struct Passthrough {
     upstreams: Arc<Upstreams>,
     fingerprints: Fingerprints,
-    strangers: Arc<Strangers>,
-    permits: Arc<Permits>,
+    strangers: Arc<UnprovenLogins>,
+    permits: Arc<PermissionCache>,
     /// One question for all requests of one caller that need the same.
-    asking: Flights<Question, Permit>,
+    asking: SingleFlight<PermissionKey, ProbedRight>,
 }
 
 impl Passthrough {
@@ -48,24 +48,25 @@ impl Passthrough {
     pub(super) fn new(
         upstreams: Arc<Upstreams>,
         registry: &str,
-        failures: Arc<Failures>,
+        failures: Arc<LoginThrottle>,
         before: Option<&Self>,
     ) -> Self {
         let strangers = before.map(|before| &before.strangers);
         let strangers = strangers.filter(|strangers| strangers.are_of(registry)).cloned();
-        let strangers = strangers.unwrap_or_else(|| Arc::new(Strangers::new(registry, failures)));
+        let strangers =
+            strangers.unwrap_or_else(|| Arc::new(UnprovenLogins::new(registry, failures)));
         let fingerprints = before.map(|before| before.fingerprints.clone());
         Self {
             upstreams,
             fingerprints: fingerprints.unwrap_or_else(Fingerprints::new),
             strangers,
             permits: Arc::default(),
-            asking: Flights::new(QUESTIONS_MAX, QUESTIONS),
+            asking: SingleFlight::new(QUESTIONS_MAX, QUESTIONS),
         }
     }
 
     /// Counters of failures.
-    pub(super) fn failures(&self) -> &Arc<Failures> {
+    pub(super) fn failures(&self) -> &Arc<LoginThrottle> {
         self.strangers.failures()
     }
 
@@ -92,8 +93,8 @@ impl Passthrough {
     }
 
     /// Whether the upstream lets this caller do this.
-    pub(super) async fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
-        let Site::Remote(remote) = self.upstreams.site(&need.repo)? else {
+    pub(super) async fn authorize(&self, caller: &Caller, need: &Permission) -> Result<(), Error> {
+        let Target::Upstream(remote) = self.upstreams.site(&need.repo)? else {
             return Err(Error::NameUnserved(need.repo.clone()));
         };
         let right = match need.action {
@@ -102,26 +103,29 @@ impl Passthrough {
             Action::Delete => Right::Delete,
             Action::Admin => return Err(Error::Denied),
         };
-        match self.permit(&remote.upstream, caller, Wish::Repo(remote.repo, right)).await? {
-            Permit::Granted => Ok(()),
-            Permit::Denied => Err(Error::Denied),
-            Permit::Absent => Err(Error::NameUnknown(need.repo.clone())),
-            Permit::Stranger => Err(Error::LoginRefused),
+        match self
+            .permit(&remote.upstream, caller, RequestedRight::Repo(remote.repo, right))
+            .await?
+        {
+            ProbedRight::Granted => Ok(()),
+            ProbedRight::Denied => Err(Error::Denied),
+            ProbedRight::Absent => Err(Error::NameUnknown(need.repo.clone())),
+            ProbedRight::Stranger => Err(Error::LoginRefused),
         }
     }
 
     /// Whether this caller may come in, and list repositories: at every upstream, since all are in one
     /// list.
-    pub(super) async fn admit(&self, caller: &Caller, door: Door) -> Result<(), Error> {
+    pub(super) async fn admit(&self, caller: &Caller, door: RegistryScope) -> Result<(), Error> {
         let wish = match door {
-            Door::Base => Wish::Login,
-            Door::Catalog => Wish::Catalog,
+            RegistryScope::Base => RequestedRight::Login,
+            RegistryScope::Catalog => RequestedRight::Catalog,
         };
         for upstream in self.upstreams.all() {
             match self.permit(&upstream, caller, wish.clone()).await? {
-                Permit::Granted => {}
-                Permit::Stranger => return Err(Error::LoginRefused),
-                Permit::Denied | Permit::Absent => return Err(Error::Denied),
+                ProbedRight::Granted => {}
+                ProbedRight::Stranger => return Err(Error::LoginRefused),
+                ProbedRight::Denied | ProbedRight::Absent => return Err(Error::Denied),
             }
         }
         Ok(())
@@ -132,8 +136,8 @@ impl Passthrough {
         &self,
         upstream: &Arc<Upstream>,
         caller: &Caller,
-        wish: Wish,
-    ) -> Result<Permit, Error> {
+        wish: RequestedRight,
+    ) -> Result<ProbedRight, Error> {
         let login = caller.login().ok_or_else(login_needed)?;
         let mark = self.strangers.mark(caller).ok_or_else(login_needed)?;
         let (whose, at) = (login.fingerprint(), upstream.identity());
@@ -141,20 +145,21 @@ impl Passthrough {
             let began = Instant::now();
             let said = self.strangers.ask(upstream, caller, mark).await.map_err(undecided)?;
             login.set_known(said.is_some());
-            let Some(life) = said else { return Ok(Permit::Stranger) };
+            let Some(life) = said else { return Ok(ProbedRight::Stranger) };
             if !life.is_zero() {
-                let question = Question { whose, upstream: at, wish: Wish::Login };
-                self.permits.note(question, Permit::Granted, began, life);
+                let question = PermissionKey { whose, upstream: at, wish: RequestedRight::Login };
+                self.permits.note(question, ProbedRight::Granted, began, life);
             }
         }
-        let permit = self.ask(upstream, caller, Question { whose, upstream: at, wish }).await?;
+        let permit =
+            self.ask(upstream, caller, PermissionKey { whose, upstream: at, wish }).await?;
         match permit {
-            Permit::Granted | Permit::Denied => self.strangers.learn(mark, true),
-            Permit::Stranger => {
+            ProbedRight::Granted | ProbedRight::Denied => self.strangers.learn(mark, true),
+            ProbedRight::Stranger => {
                 self.strangers.learn(mark, false);
                 login.set_known(false);
             }
-            Permit::Absent => {}
+            ProbedRight::Absent => {}
         }
         Ok(permit)
     }
@@ -164,8 +169,8 @@ impl Passthrough {
         &self,
         upstream: &Arc<Upstream>,
         caller: &Caller,
-        question: Question,
-    ) -> Result<Permit, Error> {
+        question: PermissionKey,
+    ) -> Result<ProbedRight, Error> {
         if let Some(known) = self.permits.known(&question) {
             return Ok(known);
         }
@@ -310,7 +315,7 @@ mod tests {
         let config = registry.parse().unwrap();
         let upstreams = Arc::new(Upstreams::new(&[config]).unwrap());
         let failures = before.map(|before| Arc::clone(before.failures()));
-        let failures = failures.unwrap_or_else(|| Arc::new(Failures::new().unwrap()));
+        let failures = failures.unwrap_or_else(|| Arc::new(LoginThrottle::new().unwrap()));
         Passthrough::new(upstreams, registry, failures, before)
     }
 
@@ -319,11 +324,11 @@ mod tests {
         let passthrough = passthrough("http://127.0.0.1:1", None);
         let shown = headers(&[&shown("alice:secret")]);
         let caller = passthrough.authenticate(&shown, CLIENT).unwrap();
-        let need = Need::of_one("a/b".parse().unwrap(), Action::Pull);
+        let need = Permission::of_one("a/b".parse().unwrap(), Action::Pull);
         for _ in 0..2 {
             let refused = passthrough.authorize(&caller, &need).await.unwrap_err();
             assert!(matches!(refused, Error::AccessUndecided { .. }), "{refused}");
-            for door in [Door::Base, Door::Catalog] {
+            for door in [RegistryScope::Base, RegistryScope::Catalog] {
                 assert!(passthrough.admit(&caller, door).await.is_err());
             }
         }

@@ -12,7 +12,7 @@ use argon2::{
 };
 use bcrypt::{HashParts, Version as BcryptVersion};
 
-use super::line_file::{Line, lines};
+use super::line_file::{LineError, lines};
 use super::rules::ANONYMOUS;
 use crate::limits::{
     ARGON2_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST, BCRYPT_COST_MAX, BCRYPT_COST_MIN,
@@ -49,10 +49,10 @@ impl fmt::Debug for Passwords {
 
 impl Passwords {
     /// Reads a file: `NAME:HASH` in each line.
-    pub(crate) fn parse(text: &str) -> Result<Self, Line> {
+    pub(crate) fn parse(text: &str) -> Result<Self, LineError> {
         let mut passwords = Self::default();
         for (number, line) in lines(text) {
-            let wrong = |reason: &str| Line { number, reason: reason.to_owned() };
+            let wrong = |reason: &str| LineError { number, reason: reason.to_owned() };
             let (name, hash) = line.split_once(':').ok_or_else(|| wrong("write NAME:HASH"))?;
             check_name(name).map_err(wrong)?;
             let hash = Hash::parse(hash).map_err(wrong)?;
@@ -187,7 +187,7 @@ mod tests {
     const BCRYPT: &str = "$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe";
 
     fn wrong(text: &str) -> String {
-        let Line { number, reason } = Passwords::parse(text).unwrap_err();
+        let LineError { number, reason } = Passwords::parse(text).unwrap_err();
         format!("{number}: {reason}")
     }
 

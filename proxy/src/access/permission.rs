@@ -32,7 +32,7 @@ impl Action {
 
 /// An action on a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Need {
+pub(crate) struct Permission {
     /// Which.
     pub(crate) repo: RepoName,
     /// What.
@@ -42,7 +42,7 @@ pub(crate) struct Need {
     pub(crate) source: Option<RepoName>,
 }
 
-impl Need {
+impl Permission {
     /// This and no more.
     #[must_use]
     pub(crate) const fn of_one(repo: RepoName, action: Action) -> Self {
@@ -73,14 +73,14 @@ impl Need {
 
 /// What a request wants that names no repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum RegistryScope {
     /// To know whether this is a registry that it may use.
     Base,
     /// To know which repositories there are.
     Catalog,
 }
 
-impl Door {
+impl RegistryScope {
     /// As a client asks for it; nothing in particular for the base.
     #[must_use]
     pub(crate) const fn scope(self) -> &'static str {

@@ -10,34 +10,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::client::{Fingerprint, Permit, Wish};
+use crate::client::{Fingerprint, ProbedRight, RequestedRight};
 use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
 
 /// What is asked of an upstream for a caller.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Question {
+pub(super) struct PermissionKey {
     pub(super) whose: Fingerprint,
     /// The upstream's identity.
     pub(super) upstream: usize,
-    pub(super) wish: Wish,
+    pub(super) wish: RequestedRight,
 }
 
 /// Answers that still count.
 #[derive(Default)]
-pub(super) struct Permits {
+pub(super) struct PermissionCache {
     granted: Mutex<Answers>,
     refused: Mutex<Answers>,
 }
 
 #[derive(Default)]
 struct Answers {
-    known: HashMap<Question, (Permit, Instant)>,
+    known: HashMap<PermissionKey, (ProbedRight, Instant)>,
     swept: Option<Instant>,
 }
 
-impl Permits {
+impl PermissionCache {
     /// The answer to this question, while it counts.
-    pub(super) fn known(&self, question: &Question) -> Option<Permit> {
+    pub(super) fn known(&self, question: &PermissionKey) -> Option<ProbedRight> {
         let now = Instant::now();
         let of = |answers: &Mutex<Answers>| {
             let answers = lock(answers);
@@ -48,10 +48,16 @@ impl Permits {
     }
 
     /// Remembers an answer to a question that began then and that counts for so long at most.
-    pub(super) fn note(&self, question: Question, permit: Permit, began: Instant, life: Duration) {
+    pub(super) fn note(
+        &self,
+        question: PermissionKey,
+        permit: ProbedRight,
+        began: Instant,
+        life: Duration,
+    ) {
         let (answers, others, longest) = match permit {
-            Permit::Granted => (&self.granted, &self.refused, PERMIT_TIME),
-            Permit::Denied | Permit::Absent | Permit::Stranger => {
+            ProbedRight::Granted => (&self.granted, &self.refused, PERMIT_TIME),
+            ProbedRight::Denied | ProbedRight::Absent | ProbedRight::Stranger => {
                 (&self.refused, &self.granted, REFUSAL_TIME)
             }
         };
@@ -61,7 +67,7 @@ impl Permits {
 }
 
 impl Answers {
-    fn note(&mut self, question: Question, permit: Permit, until: Instant) {
+    fn note(&mut self, question: PermissionKey, permit: ProbedRight, until: Instant) {
         let now = Instant::now();
         let is_long_ago = |swept: Instant| now.duration_since(swept) >= Duration::from_secs(1);
         if self.known.len() >= PERMITS_MAX && self.swept.is_none_or(is_long_ago) {
@@ -82,25 +88,34 @@ fn lock(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Access, Fingerprints};
+    use crate::client::{Fingerprints, ScopeAction};
 
-    fn question(prints: &Fingerprints, user: &str, repo: &str, access: Access) -> Question {
+    fn question(
+        prints: &Fingerprints,
+        user: &str,
+        repo: &str,
+        access: ScopeAction,
+    ) -> PermissionKey {
         let whose = prints.login(user, "secret").fingerprint();
-        Question { whose, upstream: 1, wish: Wish::Repo(repo.parse().unwrap(), access) }
+        PermissionKey {
+            whose,
+            upstream: 1,
+            wish: RequestedRight::Repo(repo.parse().unwrap(), access),
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_for_one_login_one_repository_and_one_right() {
-        let (prints, permits) = (Fingerprints::new(), Permits::default());
-        let asked = question(&prints, "alice", "a", Access::Pull);
-        permits.note(asked.clone(), Permit::Granted, Instant::now(), PERMIT_TIME);
-        assert_eq!(permits.known(&asked), Some(Permit::Granted));
+        let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
+        let asked = question(&prints, "alice", "a", ScopeAction::Pull);
+        permits.note(asked.clone(), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
+        assert_eq!(permits.known(&asked), Some(ProbedRight::Granted));
         for other in [
-            question(&prints, "bob", "a", Access::Pull),
-            question(&prints, "alice", "b", Access::Pull),
-            question(&prints, "alice", "a", Access::Push),
-            Question { upstream: 2, ..asked.clone() },
-            Question { wish: Wish::Login, ..asked.clone() },
+            question(&prints, "bob", "a", ScopeAction::Pull),
+            question(&prints, "alice", "b", ScopeAction::Pull),
+            question(&prints, "alice", "a", ScopeAction::Push),
+            PermissionKey { upstream: 2, ..asked.clone() },
+            PermissionKey { wish: RequestedRight::Login, ..asked.clone() },
         ] {
             assert_eq!(permits.known(&other), None);
         }
@@ -108,36 +123,38 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_counts_no_longer_than_it_may_and_the_last_one_counts() {
-        let (prints, permits) = (Fingerprints::new(), Permits::default());
-        let asked = question(&prints, "alice", "a", Access::Pull);
+        let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
+        let asked = question(&prints, "alice", "a", ScopeAction::Pull);
         let hour = Duration::from_hours(1);
-        for (permit, time) in [(Permit::Granted, PERMIT_TIME), (Permit::Stranger, REFUSAL_TIME)] {
+        for (permit, time) in
+            [(ProbedRight::Granted, PERMIT_TIME), (ProbedRight::Stranger, REFUSAL_TIME)]
+        {
             permits.note(asked.clone(), permit, Instant::now(), hour);
             assert_eq!(permits.known(&asked), Some(permit));
             tokio::time::advance(time).await;
             assert_eq!(permits.known(&asked), None);
         }
         // A token of a moment, and a question that took longer than its answer counts.
-        permits.note(asked.clone(), Permit::Granted, Instant::now(), Duration::ZERO);
+        permits.note(asked.clone(), ProbedRight::Granted, Instant::now(), Duration::ZERO);
         assert_eq!(permits.known(&asked), None);
         let began = Instant::now();
         tokio::time::advance(PERMIT_TIME).await;
-        permits.note(asked.clone(), Permit::Granted, began, hour);
+        permits.note(asked.clone(), ProbedRight::Granted, began, hour);
         assert_eq!(permits.known(&asked), None);
-        permits.note(asked.clone(), Permit::Granted, Instant::now(), hour);
-        permits.note(asked.clone(), Permit::Denied, Instant::now(), hour);
-        assert_eq!(permits.known(&asked), Some(Permit::Denied));
+        permits.note(asked.clone(), ProbedRight::Granted, Instant::now(), hour);
+        permits.note(asked.clone(), ProbedRight::Denied, Instant::now(), hour);
+        assert_eq!(permits.known(&asked), Some(ProbedRight::Denied));
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusals_take_no_room_from_leaves() {
-        let (prints, permits) = (Fingerprints::new(), Permits::default());
-        let asked = |number: usize| question(&prints, &number.to_string(), "a", Access::Pull);
+        let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
+        let asked = |number: usize| question(&prints, &number.to_string(), "a", ScopeAction::Pull);
         for number in 0..PERMITS_MAX + 5 {
-            permits.note(asked(number), Permit::Stranger, Instant::now(), PERMIT_TIME);
+            permits.note(asked(number), ProbedRight::Stranger, Instant::now(), PERMIT_TIME);
         }
         assert_eq!(lock(&permits.refused).known.len(), PERMITS_MAX);
-        permits.note(asked(0), Permit::Granted, Instant::now(), PERMIT_TIME);
-        assert_eq!(permits.known(&asked(0)), Some(Permit::Granted));
+        permits.note(asked(0), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
+        assert_eq!(permits.known(&asked(0)), Some(ProbedRight::Granted));
     }
 }

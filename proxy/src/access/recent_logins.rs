@@ -11,13 +11,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Keys with the time until which they count.
-pub(super) struct Known<K> {
+pub(super) struct RecentLogins<K> {
     most: usize,
     lifetime: Duration,
     until: Mutex<HashMap<K, Instant>>,
 }
 
-impl<K: Clone + Eq + Hash> Known<K> {
+impl<K: Clone + Eq + Hash> RecentLogins<K> {
     pub(super) fn new(most: usize, lifetime: Duration) -> Self {
         Self { most, lifetime, until: Mutex::default() }
     }
@@ -55,7 +55,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_noted_counts_for_its_time_and_is_noted_again() {
-        let known = Known::new(2, WHILE);
+        let known = RecentLogins::new(2, WHILE);
         known.note("a");
         assert!(known.holds(&"a") && !known.holds(&"b"));
         tokio::time::advance(WHILE / 2).await;
@@ -71,7 +71,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn past_the_bound_the_oldest_goes_and_the_youngest_stays() {
-        let known = Known::new(2, WHILE);
+        let known = RecentLogins::new(2, WHILE);
         for key in ["a", "b", "c"] {
             known.note(key);
             tokio::time::advance(Duration::from_secs(1)).await;

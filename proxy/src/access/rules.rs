@@ -12,8 +12,8 @@ use crate::settings::patterns::{RepoPattern, fits};
 
 /// One rule: everyone named may do all of this with all of these.
 #[derive(Debug, Clone)]
-pub(crate) struct Rule {
-    pub(crate) who: Vec<Who>,
+pub(crate) struct AccessRule {
+    pub(crate) who: Vec<RuleSubject>,
     pub(crate) repositories: Vec<RepoPattern>,
     pub(crate) actions: Actions,
 }
@@ -21,7 +21,7 @@ pub(crate) struct Rule {
 /// Who is meant by a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub(crate) enum Who {
+pub(crate) enum RuleSubject {
     /// `anonymous`: whoever shows nothing, and so everyone.
     Anonymous,
     /// `*`: whoever logged in.
@@ -35,7 +35,7 @@ pub(crate) enum Who {
 /// The word for whoever shows nothing.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
-impl TryFrom<String> for Who {
+impl TryFrom<String> for RuleSubject {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -54,7 +54,7 @@ impl TryFrom<String> for Who {
     }
 }
 
-impl Who {
+impl RuleSubject {
     /// A name without an issuer never means one with: `*bot` is nobody of an issuer.
     fn is(&self, caller: &Caller) -> bool {
         let Some(name) = caller.somebody() else { return *self == Self::Anonymous };
@@ -70,9 +70,9 @@ impl Who {
 
 /// All rules.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rules(pub(crate) Vec<Rule>);
+pub(crate) struct AccessRules(pub(crate) Vec<AccessRule>);
 
-impl Rules {
+impl AccessRules {
     /// What somebody may do with a repository.
     #[must_use]
     pub(super) fn actions(&self, caller: &Caller, repo: &RepoName) -> Actions {
@@ -92,7 +92,7 @@ impl Rules {
     /// Whether anything is allowed to whoever shows nothing.
     #[must_use]
     pub(super) fn know_anonymous(&self) -> bool {
-        self.0.iter().any(|rule| rule.who.contains(&Who::Anonymous))
+        self.0.iter().any(|rule| rule.who.contains(&RuleSubject::Anonymous))
     }
 }
 
@@ -101,16 +101,16 @@ mod tests {
     use super::*;
     use crate::access::caller::CallerKind;
 
-    fn rule(who: &[&str], repositories: &[&str], actions: &[Action]) -> Rule {
+    fn rule(who: &[&str], repositories: &[&str], actions: &[Action]) -> AccessRule {
         let text = |text: &&str| (*text).to_owned();
-        Rule {
+        AccessRule {
             who: who.iter().map(|who| text(who).try_into().unwrap()).collect(),
             repositories: repositories.iter().map(|r| text(r).try_into().unwrap()).collect(),
             actions: actions.iter().fold(Actions::default(), |all, action| all.with(*action)),
         }
     }
 
-    fn may(rules: &Rules, name: &str, repo: &str, action: Action) -> bool {
+    fn may(rules: &AccessRules, name: &str, repo: &str, action: Action) -> bool {
         let caller = match name {
             "" => Caller::anonymous(),
             name => Caller::proven(name, CallerKind::Password),
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn what_no_rule_allows_is_forbidden() {
-        let rules = Rules(vec![
+        let rules = AccessRules(vec![
             rule(&["alice", "ci-*"], &["team/*"], &[Action::Pull, Action::Push]),
             rule(&["*"], &["base"], &[Action::Pull]),
             rule(&["root"], &["*"], &[Action::Admin]),
@@ -135,12 +135,12 @@ mod tests {
         for action in [Action::Pull, Action::Push, Action::Delete, Action::Admin] {
             assert!(may(&rules, "root", "any/thing", action));
         }
-        assert!(!may(&Rules::default(), "root", "a", Action::Pull));
+        assert!(!may(&AccessRules::default(), "root", "a", Action::Pull));
     }
 
     #[test]
     fn what_everyone_may_those_who_logged_in_may_too() {
-        let rules = Rules(vec![rule(&["anonymous"], &["open/*"], &[Action::Pull])]);
+        let rules = AccessRules(vec![rule(&["anonymous"], &["open/*"], &[Action::Pull])]);
         assert!(
             may(&rules, "", "open/a", Action::Pull) && may(&rules, "eve", "open/a", Action::Pull)
         );
@@ -149,10 +149,10 @@ mod tests {
 
     #[test]
     fn a_name_of_ours_is_nobody_of_an_issuer() {
-        let ours = Rules(vec![rule(&["*bot"], &["*"], &[Action::Push])]);
+        let ours = AccessRules(vec![rule(&["*bot"], &["*"], &[Action::Push])]);
         assert!(may(&ours, "bot", "a", Action::Push));
         assert!(!may(&ours, "github:evil/bot", "a", Action::Push));
-        let theirs = Rules(vec![rule(&["github:contoso/*"], &["*"], &[Action::Push])]);
+        let theirs = AccessRules(vec![rule(&["github:contoso/*"], &["*"], &[Action::Push])]);
         assert!(may(&theirs, "github:contoso/app", "a", Action::Push));
         assert!(!may(&theirs, "gitlab:contoso/app", "a", Action::Push));
         assert!(!may(&theirs, "github:evil/contoso/app", "a", Action::Push));

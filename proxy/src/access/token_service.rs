@@ -21,7 +21,7 @@ pub(crate) const SERVICE: &str = "wharfd";
 const REFRESH: &str = "wharfd/token";
 
 /// Gives out tokens, and reads them again.
-pub(crate) struct Issuing {
+pub(crate) struct TokenService {
     signing: EncodingKey,
     verifying: DecodingKey,
     lifetime_seconds: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Issuing {
 
 /// A token that was given out.
 #[derive(Serialize)]
-pub(crate) struct Given {
+pub(crate) struct TokenResponse {
     pub(crate) token: String,
     /// The same, under the name that RFC 6749 has for it.
     pub(crate) access_token: String,
@@ -43,7 +43,7 @@ pub(crate) struct Given {
 /// To whom a token was given, and how they had proven who they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Proof {
+pub(super) enum AuthMethod {
     Nothing,
     Password,
     Token,
@@ -68,7 +68,7 @@ pub(super) struct Claims {
     common: Common,
     access: Vec<Entry>,
     /// How its holder logged in.
-    pub(super) by: Proof,
+    pub(super) by: AuthMethod,
 }
 
 /// What is in a refresh token.
@@ -83,7 +83,7 @@ struct RefreshClaims {
 impl Claims {
     /// Its holder's name; none for nobody in particular.
     pub(super) fn name(&self) -> Option<&str> {
-        Some(self.common.sub.as_str()).filter(|_| self.by != Proof::Nothing)
+        Some(self.common.sub.as_str()).filter(|_| self.by != AuthMethod::Nothing)
     }
 
     /// Who shows it.
@@ -97,7 +97,7 @@ impl Claims {
     }
 }
 
-impl Issuing {
+impl TokenService {
     pub(super) fn new(key: &[u8], lifetime_seconds: u64) -> Self {
         signatures::install();
         let (signing, verifying) = (EncodingKey::from_secret(key), DecodingKey::from_secret(key));
@@ -110,19 +110,21 @@ impl Issuing {
         caller: &Caller,
         grants: &Grants,
         line: Option<&str>,
-    ) -> std::io::Result<Given> {
+    ) -> std::io::Result<TokenResponse> {
         let common = common(caller.somebody().unwrap_or_default(), SERVICE, self.lifetime_seconds)?;
         let issued_at = timestamp::write(common.iat);
         let by = match caller.kind() {
-            CallerKind::Password => Proof::Password,
-            CallerKind::Token => Proof::Token,
-            CallerKind::Issuer => Proof::Issuer,
-            CallerKind::Anonymous | CallerKind::Issued | CallerKind::Passthrough => Proof::Nothing,
+            CallerKind::Password => AuthMethod::Password,
+            CallerKind::Token => AuthMethod::Token,
+            CallerKind::Issuer => AuthMethod::Issuer,
+            CallerKind::Anonymous | CallerKind::Issued | CallerKind::Passthrough => {
+                AuthMethod::Nothing
+            }
         };
         let claims = Claims { common, access: grants.entries(), by };
         let token = self.sign(&claims)?;
         let refresh_token = line.map(|line| self.give_refresh(caller.name(), line)).transpose()?;
-        Ok(Given {
+        Ok(TokenResponse {
             access_token: token.clone(),
             token,
             scope: grants.scope(),
@@ -219,15 +221,17 @@ mod tests {
 
     #[test]
     fn a_token_says_what_it_was_given_for() {
-        let issuing = Issuing::new(KEY, 300);
+        let issuing = TokenService::new(KEY, 300);
         let given = issuing.give(&alice(), &grants(), None).unwrap();
         assert_eq!((given.expires_in, given.scope.as_str()), (300, "repository:a/b:pull"));
         assert!(given.refresh_token.is_none());
         let read = issuing.read(&given.token).unwrap();
-        assert_eq!((read.name(), read.by), (Some("alice"), Proof::Password));
+        assert_eq!((read.name(), read.by), (Some("alice"), AuthMethod::Password));
         assert_eq!(read.caller().grants(), Some(&grants()));
         assert!(
-            Issuing::new(b"another key, which is also 32 long", 300).read(&given.token).is_none()
+            TokenService::new(b"another key, which is also 32 long", 300)
+                .read(&given.token)
+                .is_none()
         );
         let nobody = issuing.give(&Caller::anonymous(), &grants(), None).unwrap();
         assert_eq!(issuing.read(&nobody.token).unwrap().name(), None);
@@ -235,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_token_that_is_forged_over_or_for_others_says_nothing() {
-        let issuing = Issuing::new(KEY, 300);
+        let issuing = TokenService::new(KEY, 300);
         assert!(issuing.read(&signed(KEY, &claims())).is_some());
         assert!(issuing.read(&signed(b"wrong", &claims())).is_none());
         let now = timestamp::now();
@@ -270,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_refresh_token_stands_for_one_password_and_opens_no_route() {
-        let issuing = Issuing::new(KEY, 300);
+        let issuing = TokenService::new(KEY, 300);
         let given = issuing.give(&alice(), &grants(), Some("alice:hash")).unwrap();
         let refresh = given.refresh_token.unwrap();
         let line =

@@ -12,56 +12,56 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::Caller;
-use super::cache_key::Mark;
-use super::check_queue::InTurn;
-use super::login_throttle::{Failures, Login};
-use super::recent_logins::Known;
+use super::cache_key::CacheKey;
+use super::check_queue::CheckQueue;
+use super::login_throttle::{LoginThrottle, TriedLogin};
+use super::recent_logins::RecentLogins;
 use crate::Error;
 use crate::client::Upstream;
 use crate::limits::{
     LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME, NEGATIVES_MAX, PERMITS_MAX, QUOTA_WAIT_MAX, REFUSAL_TIME,
     STRANGER_WAIT_MAX, STRANGERS_EACH_MAX, STRANGERS_MAX, STRANGERS_WAITING_MAX,
 };
-use crate::runtime::single_flight::Flights;
-use crate::runtime::ttl_set::Lately;
+use crate::runtime::single_flight::SingleFlight;
+use crate::runtime::ttl_set::TtlSet;
 
 /// What there are too many of.
 const STRANGERS: &str = "logins that are not proven";
 
 /// Everybody whom one registry may not know.
-pub(super) struct Strangers {
+pub(super) struct UnprovenLogins {
     /// The registry that decides: who is known to one is not to another.
     registry: String,
-    failures: Arc<Failures>,
-    known: Known<Mark>,
+    failures: Arc<LoginThrottle>,
+    known: RecentLogins<CacheKey>,
     /// One question for all requests with one login.
-    asking: Flights<(usize, Mark), Option<Duration>>,
-    places: InTurn,
+    asking: SingleFlight<(usize, CacheKey), Option<Duration>>,
+    places: CheckQueue,
     /// Whom the upstream told to wait.
-    told: Lately<Mark>,
+    told: TtlSet<CacheKey>,
     /// Whom it did not know a moment ago.
-    refused: Lately<Mark>,
+    refused: TtlSet<CacheKey>,
 }
 
 /// One of them.
 struct Stranger {
-    all: Arc<Strangers>,
+    all: Arc<UnprovenLogins>,
     upstream: Arc<Upstream>,
     caller: Caller,
-    mark: Mark,
+    mark: CacheKey,
 }
 
-impl Strangers {
+impl UnprovenLogins {
     /// Nobody is known yet.
-    pub(super) fn new(registry: &str, failures: Arc<Failures>) -> Self {
+    pub(super) fn new(registry: &str, failures: Arc<LoginThrottle>) -> Self {
         Self {
             registry: registry.to_owned(),
             failures,
-            known: Known::new(LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME),
-            asking: Flights::new(STRANGERS_WAITING_MAX, STRANGERS).keeping_a_share_for_known(),
-            places: InTurn::new(STRANGERS_MAX, STRANGERS_EACH_MAX),
-            told: Lately::new(NEGATIVES_MAX),
-            refused: Lately::new(PERMITS_MAX),
+            known: RecentLogins::new(LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME),
+            asking: SingleFlight::new(STRANGERS_WAITING_MAX, STRANGERS).keeping_a_share_for_known(),
+            places: CheckQueue::new(STRANGERS_MAX, STRANGERS_EACH_MAX),
+            told: TtlSet::new(NEGATIVES_MAX),
+            refused: TtlSet::new(PERMITS_MAX),
         }
     }
 
@@ -71,23 +71,23 @@ impl Strangers {
     }
 
     /// Counters of failures.
-    pub(super) const fn failures(&self) -> &Arc<Failures> {
+    pub(super) const fn failures(&self) -> &Arc<LoginThrottle> {
         &self.failures
     }
 
     /// What stands for a login from where it comes.
-    pub(super) fn mark(&self, caller: &Caller) -> Option<Mark> {
+    pub(super) fn mark(&self, caller: &Caller) -> Option<CacheKey> {
         let fingerprint = caller.login()?.fingerprint();
         Some(self.failures.marks.from(caller.client(), &[fingerprint.as_bytes()]))
     }
 
     /// Whether the upstream has said lately that it knows this login.
-    pub(super) fn know(&self, mark: &Mark) -> bool {
+    pub(super) fn know(&self, mark: &CacheKey) -> bool {
         self.known.holds(mark)
     }
 
     /// The upstream has said so, or that it does not.
-    pub(super) fn learn(&self, mark: Mark, is_known: bool) {
+    pub(super) fn learn(&self, mark: CacheKey, is_known: bool) {
         if is_known {
             self.known.note(mark);
         } else {
@@ -97,7 +97,7 @@ impl Strangers {
     }
 
     /// What it said a moment ago. A refusal that still counts is no other failure.
-    fn said(&self, mark: &Mark) -> Option<bool> {
+    fn said(&self, mark: &CacheKey) -> Option<bool> {
         if self.know(mark) { Some(true) } else { self.refused.holds(mark).then_some(false) }
     }
 
@@ -113,7 +113,7 @@ impl Strangers {
         self: &Arc<Self>,
         upstream: &Arc<Upstream>,
         caller: &Caller,
-        mark: Mark,
+        mark: CacheKey,
     ) -> Result<Option<Duration>, Error> {
         if let Some(is_known) = self.said(&mark) {
             return Ok(is_known.then_some(Duration::ZERO));
@@ -134,12 +134,12 @@ impl Strangers {
 
 impl Stranger {
     /// As they call themselves.
-    fn login(&self) -> Login {
+    fn login(&self) -> TriedLogin {
         let (name, client) = (self.caller.claimed().to_owned(), self.caller.client());
-        Login { name, client, mark: self.mark }
+        TriedLogin { name, client, mark: self.mark }
     }
 
-    async fn ask(self, login: Login) -> Result<Option<Duration>, Error> {
+    async fn ask(self, login: TriedLogin) -> Result<Option<Duration>, Error> {
         let Self { all, upstream, caller, mark } = self;
         let Some(shown) = caller.login() else { return Ok(None) };
         // It may have come between the look and this moment.
@@ -188,7 +188,7 @@ impl Stranger {
 }
 
 /// A line for whoever is told to wait, once in a while.
-fn audit_held_back(failures: &Failures, client: IpAddr) {
+fn audit_held_back(failures: &LoginThrottle, client: IpAddr) {
     if failures.tells_of(client, "held back") {
         audit("unknown", client, "held back");
     }

@@ -10,55 +10,55 @@ use std::time::Duration;
 use wharf_oci::{RepoName, Secret};
 
 use super::api_tokens;
-use super::api_tokens::Tokens;
-use super::cache_key::Mark;
+use super::api_tokens::ApiTokens;
+use super::cache_key::CacheKey;
 use super::caller::{Caller, CallerKind};
-use super::check_queue::InTurn;
-use super::credentials::Shown;
-use super::login_cache::Verified;
-use super::login_throttle::{Failures, Login};
+use super::check_queue::CheckQueue;
+use super::credentials::Credentials;
+use super::login_cache::LoginCache;
+use super::login_throttle::{LoginThrottle, TriedLogin};
 use super::oidc;
-use super::oidc::{Issuer, Vouched};
+use super::oidc::{Identity, Issuer};
 use super::passwords::Passwords;
-use super::permission::{Action, Door, Need};
-use super::rules::Rules;
-use super::token_service::{Given, Issuing, Proof};
+use super::permission::{Action, Permission, RegistryScope};
+use super::rules::AccessRules;
+use super::token_service::{AuthMethod, TokenResponse, TokenService};
 use super::{TokenRequest, timestamp};
 use crate::Error;
 use crate::access::options::UsersConfig;
 use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
-use crate::runtime::blocking::Bridge;
+use crate::runtime::blocking::BlockingPool;
 use crate::runtime::party::Party;
-use crate::runtime::single_flight::Flights;
+use crate::runtime::single_flight::SingleFlight;
 
 /// What there are too many of.
 const LOGINS: &str = "logins";
 
 /// Everything that decides.
 pub(super) struct Users {
-    rules: Rules,
+    rules: AccessRules,
     passwords: Arc<Passwords>,
-    tokens: Tokens,
+    tokens: ApiTokens,
     issuers: Vec<Arc<Issuer>>,
-    issuing: Issuing,
+    issuing: TokenService,
     pub(super) public_url: Option<String>,
-    verified: Verified,
-    failures: Arc<Failures>,
+    verified: LoginCache,
+    failures: Arc<LoginThrottle>,
     /// Checks of passwords, by what they are for.
-    checks: Flights<Mark, bool>,
-    places: InTurn,
-    bridge: Bridge,
+    checks: SingleFlight<CacheKey, bool>,
+    places: CheckQueue,
+    bridge: BlockingPool,
 }
 
 /// One check of a password.
 struct Check {
-    login: Login,
+    login: TriedLogin,
     password: Secret,
     party: Party,
     passwords: Arc<Passwords>,
-    failures: Arc<Failures>,
-    places: InTurn,
-    bridge: Bridge,
+    failures: Arc<LoginThrottle>,
+    places: CheckQueue,
+    bridge: BlockingPool,
 }
 
 impl Check {
@@ -101,7 +101,7 @@ impl Users {
     pub(super) fn new(
         config: &UsersConfig,
         key: &[u8],
-        failures: Arc<Failures>,
+        failures: Arc<LoginThrottle>,
         before: Option<&Self>,
     ) -> Result<Self, crate::ConfigError> {
         let known = before.map_or(&[][..], |before| &before.issuers);
@@ -115,14 +115,15 @@ impl Users {
             passwords: Arc::clone(&config.passwords),
             tokens: config.tokens.clone(),
             issuers,
-            issuing: Issuing::new(key, config.token_lifetime.as_secs()),
+            issuing: TokenService::new(key, config.token_lifetime.as_secs()),
             public_url: config.public_url.clone(),
-            verified: Verified::default(),
+            verified: LoginCache::default(),
             failures,
-            checks: Flights::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS).keeping_a_share_for_known(),
+            checks: SingleFlight::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS)
+                .keeping_a_share_for_known(),
             // One alone may use all: each check is short, and whoever else comes is next.
-            places: InTurn::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
-            bridge: Bridge::default(),
+            places: CheckQueue::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
+            bridge: BlockingPool::default(),
         })
     }
 
@@ -132,20 +133,20 @@ impl Users {
     }
 
     /// Counters of failures.
-    pub(super) const fn failures(&self) -> &Arc<Failures> {
+    pub(super) const fn failures(&self) -> &Arc<LoginThrottle> {
         &self.failures
     }
 
     /// Who asks.
     pub(super) async fn authenticate(
         &self,
-        shown: &Shown,
+        shown: &Credentials,
         client: IpAddr,
     ) -> Result<Caller, Error> {
         match shown {
-            Shown::Nothing => Ok(Caller::anonymous()),
-            Shown::Basic(user, password) => self.basic(user, password, client).await,
-            Shown::Bearer(token) => self.bearer(token.expose(), client).await,
+            Credentials::Nothing => Ok(Caller::anonymous()),
+            Credentials::Basic(user, password) => self.basic(user, password, client).await,
+            Credentials::Bearer(token) => self.bearer(token.expose(), client).await,
         }
     }
 
@@ -178,7 +179,7 @@ impl Users {
         if !oidc::is_token(secret) {
             return None;
         }
-        let Vouched { caller, expires } = oidc::vouched(&self.issuers, secret).await?;
+        let Identity { caller, expires } = oidc::vouched(&self.issuers, secret).await?;
         Some(Proven::new(caller, Some(expires)))
     }
 
@@ -189,9 +190,9 @@ impl Users {
         user: &str,
         password: &Secret,
         client: IpAddr,
-        mark: Mark,
+        mark: CacheKey,
     ) -> Result<Caller, Error> {
-        let login = Login { name: user.to_owned(), client, mark };
+        let login = TriedLogin { name: user.to_owned(), client, mark };
         let held_back = |_: &Error| audit_held_back(&self.failures, "password", client);
         self.failures.allow(&login).inspect_err(held_back)?;
         let party = self.failures.party(&login);
@@ -239,17 +240,17 @@ impl Users {
             let still = claims.name().is_none_or(|name| self.knows(name, claims.by));
             return still.then(|| Proven::new(claims.caller(), Some(claims.expires())));
         }
-        let Vouched { caller, expires } = oidc::vouched(&self.issuers, token).await?;
+        let Identity { caller, expires } = oidc::vouched(&self.issuers, token).await?;
         Some(Proven::new(caller, Some(expires)))
     }
 
     /// Whether somebody who once logged in so still could.
-    fn knows(&self, name: &str, by: Proof) -> bool {
+    fn knows(&self, name: &str, by: AuthMethod) -> bool {
         match by {
-            Proof::Nothing => false,
-            Proof::Password => self.passwords.knows(name),
-            Proof::Token => self.tokens.knows(name, timestamp::now()),
-            Proof::Issuer => self.issuers.iter().any(|issuer| issuer.knows(name)),
+            AuthMethod::Nothing => false,
+            AuthMethod::Password => self.passwords.knows(name),
+            AuthMethod::Token => self.tokens.knows(name, timestamp::now()),
+            AuthMethod::Issuer => self.issuers.iter().any(|issuer| issuer.knows(name)),
         }
     }
 
@@ -258,7 +259,7 @@ impl Users {
         &self,
         request: TokenRequest,
         client: IpAddr,
-    ) -> Result<(Caller, Given), Error> {
+    ) -> Result<(Caller, TokenResponse), Error> {
         let TokenRequest { shown, refresh, grants, wants_refresh } = request;
         // A refresh token buys no other one: it would live for ever.
         let wants_refresh = wants_refresh && refresh.is_none();
@@ -301,11 +302,11 @@ impl Users {
     }
 
     /// Whether somebody may come in at all.
-    pub(super) fn admit(caller: &Caller, door: Door) -> Result<(), Error> {
+    pub(super) fn admit(caller: &Caller, door: RegistryScope) -> Result<(), Error> {
         let scope = door.scope().to_owned();
         match (caller.grants(), caller.kind()) {
             (None, CallerKind::Anonymous) => Err(Error::LoginNeeded { scope }),
-            (Some(grants), _) if door == Door::Catalog && !grants.has_catalog() => {
+            (Some(grants), _) if door == RegistryScope::Catalog && !grants.has_catalog() => {
                 Err(Error::ScopeNeeded { scope })
             }
             _ => Ok(()),
@@ -313,8 +314,8 @@ impl Users {
     }
 
     /// Whether somebody may do this.
-    pub(super) fn authorize(&self, caller: &Caller, need: &Need) -> Result<(), Error> {
-        let Need { repo, action, source } = need;
+    pub(super) fn authorize(&self, caller: &Caller, need: &Permission) -> Result<(), Error> {
+        let Permission { repo, action, source } = need;
         let granted =
             |repo: &RepoName, action| caller.grants().is_none_or(|grants| grants.has(repo, action));
         if granted(repo, *action) && self.rules.allow(caller, repo, *action) {
@@ -357,7 +358,7 @@ fn audit_refused(by: &str, client: IpAddr, result: &str) {
 }
 
 /// A line for whoever is told to wait, once in a while.
-fn audit_held_back(failures: &Failures, by: &str, client: IpAddr) {
+fn audit_held_back(failures: &LoginThrottle, by: &str, client: IpAddr) {
     if failures.tells_of(client, "held back") {
         audit_refused(by, client, "held back");
     }

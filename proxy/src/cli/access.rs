@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-use wharf_proxy::{HashKind, Span, new_token, password_line};
+use wharf_proxy::{HashKind, Period, new_token, password_line};
 
 use super::output;
 use crate::{EXIT_CONFIG, EXIT_FAILED};
@@ -44,7 +44,7 @@ struct Token {
     name: String,
     /// How long it is good, such as 90d; for ever when not given
     #[arg(long, value_name = "TIME")]
-    expires_in: Option<Span>,
+    expires_in: Option<Period>,
     /// The file of tokens, to which the line is added
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,

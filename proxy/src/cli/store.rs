@@ -10,8 +10,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use tokio::sync::watch;
 use wharf_oci::RepoName;
 use wharf_proxy::maintenance;
-use wharf_proxy::maintenance::{Monitor, Report, StoreCommand, UpkeepError};
-use wharf_proxy::{Size, Span};
+use wharf_proxy::maintenance::{MaintenanceError, ProgressMonitor, Report, StoreCommand};
+use wharf_proxy::{ByteSize, Period};
 use wharf_store::{Eviction, Progress};
 
 use crate::cli::signals;
@@ -78,7 +78,7 @@ struct Scrub {
     common: Common,
     /// Read at most this many bytes a second, such as 50MiB [default: as fast as it goes]
     #[arg(long, value_name = "SIZE")]
-    rate: Option<Size>,
+    rate: Option<ByteSize>,
     /// Begin with the first blob instead of where the last scrub stopped
     #[arg(long)]
     from_start: bool,
@@ -100,10 +100,10 @@ struct Evict {
 struct What {
     /// Least recently used first, until the store takes at most this on disk, such as 20GiB
     #[arg(long, value_name = "SIZE")]
-    down_to: Option<Size>,
+    down_to: Option<ByteSize>,
     /// What nobody read for so long, such as 30d
     #[arg(long, value_name = "TIME")]
-    unused_for: Option<Span>,
+    unused_for: Option<Period>,
     /// What this repository cached, unless another one has it too
     #[arg(long, value_name = "NAME")]
     repository: Option<RepoName>,
@@ -164,12 +164,12 @@ fn run_task(task: Task) -> ExitCode {
 }
 
 /// Says why there is no report.
-pub(crate) fn failed(error: &UpkeepError) -> ExitCode {
+pub(crate) fn failed(error: &MaintenanceError) -> ExitCode {
     let code = match error {
-        UpkeepError::Refused(_) => EXIT_CONFIG,
-        UpkeepError::Unusable(_) => EXIT_FAILED,
-        UpkeepError::Failed(_) => EXIT_SOME_FAILED,
-        UpkeepError::Stopped(_) => EXIT_INTERRUPTED,
+        MaintenanceError::Refused(_) => EXIT_CONFIG,
+        MaintenanceError::Unusable(_) => EXIT_FAILED,
+        MaintenanceError::Failed(_) => EXIT_SOME_FAILED,
+        MaintenanceError::Stopped(_) => EXIT_INTERRUPTED,
     };
     fail(code, error)
 }
@@ -219,13 +219,13 @@ impl From<What> for Eviction {
 }
 
 /// Does it, with progress for the person at the terminal.
-async fn follow(task: Task) -> Result<Report, UpkeepError> {
+async fn follow(task: Task) -> Result<Report, MaintenanceError> {
     let (progress, told) = watch::channel(Progress::default());
     // The first Ctrl-C stops the command where it can go on later; the second ends the process.
     let stop = signals::stop_on_signal()
-        .map_err(|error| UpkeepError::Failed(format!("signals cannot be caught: {error}")))?;
+        .map_err(|error| MaintenanceError::Failed(format!("signals cannot be caught: {error}")))?;
     let drawing = tokio::spawn(show::progress(task.name, told));
-    let monitor = Monitor { progress, stop };
+    let monitor = ProgressMonitor { progress, stop };
     let report = match task.work {
         Work::Ask(command) => maintenance::perform(&task.store, command, monitor).await,
         Work::Restore { from } => maintenance::restore(from, task.store, monitor).await,

@@ -9,9 +9,9 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use tokio::sync::watch;
 use wharf_oci::{RepoName, Tag};
-use wharf_proxy::Span;
+use wharf_proxy::Period;
 use wharf_proxy::maintenance;
-use wharf_proxy::maintenance::{Monitor, Report, StoreCommand, UpkeepError};
+use wharf_proxy::maintenance::{MaintenanceError, ProgressMonitor, Report, StoreCommand};
 use wharf_store::Progress;
 
 use crate::cli::signals;
@@ -43,7 +43,7 @@ struct Allow {
     reason: String,
     /// For how long, at most 24h; the first change ends it
     #[arg(long = "for", value_name = "TIME", default_value = "10m")]
-    time: Span,
+    time: Period,
     /// Folder of the store of the running server
     #[arg(long, value_name = "DIR", env = "WHARFD_STORE")]
     store: PathBuf,
@@ -85,9 +85,9 @@ pub(crate) fn run(args: TagsArgs) -> ExitCode {
     }
 }
 
-async fn ask(store: PathBuf, command: StoreCommand) -> Result<Report, UpkeepError> {
+async fn ask(store: PathBuf, command: StoreCommand) -> Result<Report, MaintenanceError> {
     let (progress, _told) = watch::channel(Progress::default());
     let stop = signals::stop_on_signal()
-        .map_err(|error| UpkeepError::Failed(format!("signals cannot be caught: {error}")))?;
-    maintenance::perform(&store, command, Monitor { progress, stop }).await
+        .map_err(|error| MaintenanceError::Failed(format!("signals cannot be caught: {error}")))?;
+    maintenance::perform(&store, command, ProgressMonitor { progress, stop }).await
 }

@@ -16,7 +16,7 @@ use url::{Url, form_urlencoded};
 use wharf_oci::Secret;
 
 use super::challenge::Challenge;
-use super::credentials::{Credentials, Held, Proof, host};
+use super::credentials::{LoginProof, NumberedProof, UpstreamCredentials, host};
 use super::scope::{Scope, lifetime, sensitive};
 use crate::Error;
 use crate::limits::{
@@ -30,7 +30,7 @@ pub(super) const EXCHANGING: &str = "exchanging an Entra token";
 
 /// What one upstream has to be shown.
 pub(super) struct Auth {
-    pub(super) credentials: Credentials,
+    pub(super) credentials: UpstreamCredentials,
     known: Mutex<Known>,
     /// How many tokens it remembers.
     tokens_max: usize,
@@ -39,7 +39,7 @@ pub(super) struct Auth {
 #[derive(Default)]
 struct Known {
     /// Set once the upstream asked for Basic.
-    basic: Option<Held>,
+    basic: Option<NumberedProof>,
     /// What it said when it last asked for a token: where to get one.
     challenge: Option<Challenge>,
     tokens: HashMap<Scope, Token>,
@@ -54,7 +54,7 @@ struct Token {
 
 /// A request for a token, ready to be sent.
 #[derive(Debug)]
-pub(super) struct TokenAsk {
+pub(super) struct ScopedTokenRequest {
     pub(super) url: Url,
     pub(super) authorization: Option<HeaderValue>,
     /// The fields of a form, to be sent by POST; otherwise all is in the address.
@@ -85,18 +85,18 @@ impl std::fmt::Debug for Form {
 }
 
 impl Auth {
-    pub(super) fn new(credentials: Credentials) -> Self {
+    pub(super) fn new(credentials: UpstreamCredentials) -> Self {
         Self { credentials, known: Mutex::default(), tokens_max: TOKENS_MAX }
     }
 
     /// For one caller of many: it remembers less.
-    pub(super) fn of_caller(credentials: Credentials) -> Self {
+    pub(super) fn of_caller(credentials: UpstreamCredentials) -> Self {
         Self { credentials, known: Mutex::default(), tokens_max: CALLER_TOKENS_MAX }
     }
 
     /// What to send without being asked: what was good before.
     pub(super) fn header(&self, scope: &Scope) -> Option<HeaderValue> {
-        if let Some(Held { proof: Proof::Basic(header), .. }) = &self.known().basic {
+        if let Some(NumberedProof { proof: LoginProof::Basic(header), .. }) = &self.known().basic {
             return Some(header.clone());
         }
         self.token(scope)
@@ -143,12 +143,12 @@ impl Auth {
     }
 
     /// The proof that this upstream gets as Basic.
-    pub(super) fn basic(&self) -> Option<Held> {
+    pub(super) fn basic(&self) -> Option<NumberedProof> {
         self.known().basic.clone()
     }
 
     /// Remembers that this upstream wants Basic.
-    pub(super) fn use_basic(&self, held: Held) {
+    pub(super) fn use_basic(&self, held: NumberedProof) {
         self.known().basic = Some(held);
     }
 
@@ -161,8 +161,8 @@ impl Auth {
         base: &Url,
         challenge: &Challenge,
         scope: &Scope,
-        proof: &Proof,
-    ) -> Result<TokenAsk, Error> {
+        proof: &LoginProof,
+    ) -> Result<ScopedTokenRequest, Error> {
         let Challenge::Bearer { realm, service, .. } = challenge else {
             let reason = "the upstream does not hand out tokens".to_owned();
             return Err(Error::UpstreamFailed { operation: ASKING, reason });
@@ -174,7 +174,7 @@ impl Auth {
         if url.scheme() != "https" && !plain_too {
             return Err(refused("its realm is not encrypted, but it is"));
         }
-        if let Proof::Refresh(token) = proof {
+        if let LoginProof::Refresh(token) = proof {
             if url.origin() != base.origin() {
                 return Err(refused("its realm is elsewhere, and a refresh token stays with it"));
             }
@@ -182,11 +182,11 @@ impl Auth {
             let form = Form::new("refresh_token").field("service", service);
             let form = scope.parameters().iter().fold(form, |form, one| form.field("scope", one));
             let form = form.field("refresh_token", token.expose());
-            return Ok(TokenAsk { url, authorization: None, form: Some(form) });
+            return Ok(ScopedTokenRequest { url, authorization: None, form: Some(form) });
         }
         let authorization = match proof {
-            Proof::Basic(header) => Some(header.clone()),
-            Proof::Nothing | Proof::Refresh(_) => None,
+            LoginProof::Basic(header) => Some(header.clone()),
+            LoginProof::Nothing | LoginProof::Refresh(_) => None,
         };
         let elsewhere = url.host_str() != base.host_str();
         if authorization.is_some() && elsewhere && url.scheme() != "https" {
@@ -195,7 +195,7 @@ impl Auth {
         url.query_pairs_mut()
             .extend_pairs(service.iter().map(|service| ("service", service.as_str())))
             .extend_pairs(scope.parameters().iter().map(|scope| ("scope", scope.as_str())));
-        Ok(TokenAsk { url, authorization, form: None })
+        Ok(ScopedTokenRequest { url, authorization, form: None })
     }
 
     /// Keeps the token in an answer, and where it came from.
@@ -275,7 +275,7 @@ fn is_token(text: &str) -> bool {
 }
 
 /// One key for everything that the same token serves.
-pub(super) type TokenFlights = Arc<crate::runtime::single_flight::Flights<Scope, HeaderValue>>;
+pub(super) type TokenFlights = Arc<crate::runtime::single_flight::SingleFlight<Scope, HeaderValue>>;
 
 #[cfg(test)]
 mod tests;

@@ -22,13 +22,13 @@ use crate::limits::{
     BREAKER_ROW_TIME, FAILING_PATH_TIME, FAILING_PATHS_MAX, PROBE_PAUSE,
 };
 use crate::runtime::party::Party;
-use crate::runtime::ttl_set::Lately;
+use crate::runtime::ttl_set::TtlSet;
 
 /// The state of one upstream.
 pub(super) struct Breaker {
     state: Mutex<State>,
     /// Paths that failed while the upstream was there, by keyed hashes.
-    failing: Lately<u64>,
+    failing: TtlSet<u64>,
     hashes: RandomState,
 }
 
@@ -85,21 +85,21 @@ pub(crate) enum BreakerState {
 }
 
 /// What is given to whoever wants to ask.
-pub(super) enum Leave<'a> {
+pub(super) enum BreakerAnswer<'a> {
     /// They may.
-    Try(Try<'a>),
+    Try(TryPermit<'a>),
     /// It is time for the probe, and theirs to see to it.
-    Trial(Trial<'a>),
+    Probe(HalfOpenProbe<'a>),
 }
 
 /// Leave for one try. Dropped without a word, it counts as nothing.
 #[must_use]
-pub(super) struct Try<'a> {
+pub(super) struct TryPermit<'a> {
     breaker: &'a Breaker,
 }
 
 /// The probe of an upstream that was left alone. Dropped without a word, the next one is to see to it.
-pub(super) struct Trial<'a> {
+pub(super) struct HalfOpenProbe<'a> {
     breaker: &'a Breaker,
     /// The pause that went before it.
     pause: Option<Duration>,
@@ -107,7 +107,7 @@ pub(super) struct Trial<'a> {
 
 /// A try that failed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Failure<'a> {
+pub(super) struct FailedTry<'a> {
     /// The path that was asked for.
     pub(super) path: &'a str,
     /// The repository in it.
@@ -131,14 +131,14 @@ pub(super) enum FailureKind {
 
 /// The upstream may be down: whoever holds this asks it (`probe.rs`). Dropped without a word, it counts as
 /// nothing.
-pub(super) struct Suspicion<'a> {
+pub(super) struct ProbeDuty<'a> {
     breaker: &'a Breaker,
     path: u64,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        let failing = Lately::new(FAILING_PATHS_MAX);
+        let failing = TtlSet::new(FAILING_PATHS_MAX);
         Self { state: Mutex::new(State::default()), failing, hashes: RandomState::new() }
     }
 }
@@ -151,20 +151,20 @@ impl Default for State {
 
 impl Breaker {
     /// Leave to ask for this party, or how long to stay away.
-    pub(super) fn admit(&self, party: &Party) -> Result<Leave<'_>, Error> {
+    pub(super) fn admit(&self, party: &Party) -> Result<BreakerAnswer<'_>, Error> {
         let (mut state, now) = (self.state(), Instant::now());
         match &mut *state {
-            State::Closed(_) => Ok(Leave::Try(Try { breaker: self })),
+            State::Closed(_) => Ok(BreakerAnswer::Try(TryPermit { breaker: self })),
             State::Open { whom: Whom::Unanswered, unanswered, .. }
             | State::HalfOpen(Whom::Unanswered, unanswered)
                 if !unanswered.parties.contains(party) =>
             {
-                Ok(Leave::Try(Try { breaker: self }))
+                Ok(BreakerAnswer::Try(TryPermit { breaker: self }))
             }
             State::Open { until, pause, whom, unanswered } if *until <= now => {
                 let pause = Some(*pause);
                 *state = State::HalfOpen(*whom, std::mem::take(unanswered));
-                Ok(Leave::Trial(Trial { breaker: self, pause }))
+                Ok(BreakerAnswer::Probe(HalfOpenProbe { breaker: self, pause }))
             }
             State::Open { until, .. } => {
                 let left = *until - now;
@@ -223,14 +223,14 @@ impl Row {
     }
 }
 
-impl<'a> Try<'a> {
+impl<'a> TryPermit<'a> {
     /// The upstream is there: it answered, whatever it said.
     pub(super) fn answered(self) {
         *self.breaker.state() = State::default();
     }
 
     /// It did not answer, or only that it is broken. A path that fails for itself is not counted.
-    pub(super) fn failed(self, failure: &Failure<'_>) -> Option<Suspicion<'a>> {
+    pub(super) fn failed(self, failure: &FailedTry<'_>) -> Option<ProbeDuty<'a>> {
         let breaker = self.breaker;
         let path = breaker.hashes.hash_one(failure.path);
         let repo = failure.repo.map(|repo| (breaker.hashes.hash_one(repo), failure.party));
@@ -245,11 +245,11 @@ impl<'a> Try<'a> {
                 false
             }
         };
-        is_due.then(|| Suspicion { breaker, path })
+        is_due.then(|| ProbeDuty { breaker, path })
     }
 }
 
-impl Trial<'_> {
+impl HalfOpenProbe<'_> {
     /// The upstream is there. What others got no answer to still counts, until one of them does.
     pub(super) fn answered(mut self) {
         self.pause = None;
@@ -269,7 +269,7 @@ impl Trial<'_> {
     }
 }
 
-impl Suspicion<'_> {
+impl ProbeDuty<'_> {
     /// The upstream answered the probe; whether it is left alone all the same.
     pub(super) fn refuted(self) -> bool {
         let breaker = self.breaker;
@@ -308,7 +308,7 @@ impl State {
     }
 }
 
-impl Drop for Suspicion<'_> {
+impl Drop for ProbeDuty<'_> {
     fn drop(&mut self) {
         if let State::Closed(row) = &mut *self.breaker.state() {
             row.is_probed = false;
@@ -316,7 +316,7 @@ impl Drop for Suspicion<'_> {
     }
 }
 
-impl Drop for Trial<'_> {
+impl Drop for HalfOpenProbe<'_> {
     fn drop(&mut self) {
         if let Some(pause) = self.pause {
             let mut state = self.breaker.state();

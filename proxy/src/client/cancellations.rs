@@ -10,12 +10,12 @@ use tokio::sync::watch;
 
 /// How many there are; cheap to clone.
 #[derive(Clone, Default)]
-pub(super) struct Farewells(Arc<watch::Sender<usize>>);
+pub(super) struct Cancellations(Arc<watch::Sender<usize>>);
 
 /// One of them, until it is dropped.
-struct Going(Farewells);
+struct Going(Cancellations);
 
-impl Farewells {
+impl Cancellations {
     /// Does this behind; nothing where no runtime is left to do it.
     pub(super) fn say(&self, farewell: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else { return };
@@ -46,7 +46,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_over_when_every_farewell_is() {
-        let (farewells, (end, ended)) = (Farewells::default(), tokio::sync::oneshot::channel());
+        let (farewells, (end, ended)) = (Cancellations::default(), tokio::sync::oneshot::channel());
         farewells.over().await;
         farewells.say(async move {
             let _ = ended.await;

@@ -15,7 +15,7 @@ use crate::limits::{
 };
 
 /// The sizes of one upstream.
-pub(super) struct Chunks {
+pub(super) struct ChunkSizes {
     state: Mutex<State>,
 }
 
@@ -30,13 +30,13 @@ struct State {
 
 /// How much of an upload to send now.
 pub(super) struct Chunk<'a> {
-    chunks: &'a Chunks,
+    chunks: &'a ChunkSizes,
     /// Its size.
     pub(super) bytes: u64,
     probe: bool,
 }
 
-impl Default for Chunks {
+impl Default for ChunkSizes {
     fn default() -> Self {
         let state =
             State { size_bytes: CHUNK_BYTES, floor_bytes: 0, refused: None, probing: false };
@@ -44,7 +44,7 @@ impl Default for Chunks {
     }
 }
 
-impl Chunks {
+impl ChunkSizes {
     /// Most of what is sent at once when nothing new is tried.
     pub(super) fn size_bytes(&self) -> u64 {
         self.state().size_bytes
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_taken_quickly_becomes_the_size_and_what_is_refused_the_bound() {
-        let chunks = Chunks::default();
+        let chunks = ChunkSizes::default();
         assert_eq!(chunks.next(CHUNK_BYTES, ALL).bytes, CHUNK_BYTES);
         assert_eq!(chunks.next(5, ALL).bytes, 5);
         let probe = chunks.next(ALL, ALL);
@@ -146,7 +146,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_size_shrinks_to_what_is_taken_and_never_below_the_least() {
-        let chunks = Chunks::default();
+        let chunks = ChunkSizes::default();
         for _ in 0..20 {
             chunks.next(CHUNK_BYTES, ALL).too_large();
         }
@@ -157,7 +157,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_and_lost_ones_do_not_make_it_larger() {
-        let chunks = Chunks::default();
+        let chunks = ChunkSizes::default();
         chunks.next(ALL, ALL).taken(CHUNK_TIME_MAX * 2);
         assert_eq!(chunks.size_bytes(), CHUNK_BYTES);
         chunks.next(ALL, ALL).lost();
@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_chunk_is_shorter_than_the_upstream_wants() {
-        let (chunks, floor) = (Chunks::default(), CHUNK_BYTES + 5);
+        let (chunks, floor) = (ChunkSizes::default(), CHUNK_BYTES + 5);
         chunks.announced(floor);
         assert_eq!(chunks.floor_bytes(), floor);
         for _ in 0..20 {
@@ -187,7 +187,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn sizes_stay_between_their_bounds() {
-        let chunks = Chunks::default();
+        let chunks = ChunkSizes::default();
         for _ in 0..20 {
             chunks.next(ALL, ALL).taken(QUICK);
         }

@@ -22,16 +22,16 @@ use crate::limits::{
     SHARES, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
 };
 use crate::runtime::party::Party;
-use crate::runtime::round_robin::{Rounds, Stand};
+use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
 /// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
+pub(super) enum RequestClass {
     Read,
     Write,
 }
 
-impl Class {
+impl RequestClass {
     pub(super) fn of(method: &Method) -> Self {
         if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
             Self::Read
@@ -42,14 +42,14 @@ impl Class {
 }
 
 /// Both windows of one upstream.
-pub(super) struct Quota {
-    reads: Arc<Lane>,
-    writes: Arc<Lane>,
+pub(super) struct ConcurrencyLimit {
+    reads: Arc<Window>,
+    writes: Arc<Window>,
 }
 
 /// What is known of a window; for metrics.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LaneState {
+pub(crate) struct WindowState {
     /// Requests that may run at once.
     pub window: u32,
     /// How often the upstream said 429.
@@ -64,7 +64,7 @@ pub(crate) struct LaneState {
     pub left: Option<u64>,
 }
 
-impl LaneState {
+impl WindowState {
     /// With another one of the same upstream.
     pub(super) fn add(&mut self, other: &Self) {
         self.window += other.window;
@@ -89,7 +89,7 @@ pub(super) fn left(headers: &HeaderMap) -> Option<u64> {
     digits.parse().ok()
 }
 
-struct Lane {
+struct Window {
     max: u32,
     /// How long a request waits for its turn.
     turn_wait: Duration,
@@ -103,7 +103,7 @@ struct State {
     running_of: HashMap<Party, usize>,
     is_shared: bool,
     /// Those who wait, by the number of each.
-    line: Rounds<u64>,
+    line: RoundRobin<u64>,
     /// Whom to tell that it is their turn; they count as running then.
     told: HashMap<u64, Arc<Notify>>,
     next: u64,
@@ -125,7 +125,7 @@ impl State {
         let is_paused = self.paused_until.is_some_and(|until| until > now);
         while !is_paused && self.running < whole_u32(self.window) {
             let may = Self::may(self.is_shared, &self.running_of, self.running, self.window);
-            let Some((party, number)) = self.line.pop(may, |_| Stand::Free) else { return };
+            let Some((party, number)) = self.line.pop(may, |_| Eligibility::Free) else { return };
             self.begin(&party);
             if let Some(told) = self.told.remove(&number) {
                 told.notify_one();
@@ -190,7 +190,7 @@ impl State {
 
 /// A place in the line; given up when dropped, and so is the turn, once it came and was not taken.
 struct Waiting<'a> {
-    lane: &'a Lane,
+    lane: &'a Window,
     number: u64,
     party: &'a Party,
     told: Arc<Notify>,
@@ -198,25 +198,25 @@ struct Waiting<'a> {
 }
 
 /// Leave for one request, until its answer begins.
-pub(super) struct Pass {
-    lane: Arc<Lane>,
+pub(super) struct ConcurrencyPermit {
+    lane: Arc<Window>,
     party: Party,
 }
 
-impl Quota {
+impl ConcurrencyLimit {
     /// Windows that all who ask share.
     pub(super) fn new(reads_max: u32, writes_max: u32) -> Self {
         Self {
-            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX, true)),
-            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE, true)),
+            reads: Arc::new(Window::new(reads_max, TURN_WAIT_MAX, true)),
+            writes: Arc::new(Window::new(writes_max, BUSY_PATIENCE, true)),
         }
     }
 
     /// Those of one login.
     pub(super) fn of_one(reads_max: u32, writes_max: u32) -> Self {
         Self {
-            reads: Arc::new(Lane::new(reads_max, TURN_WAIT_MAX, false)),
-            writes: Arc::new(Lane::new(writes_max, BUSY_PATIENCE, false)),
+            reads: Arc::new(Window::new(reads_max, TURN_WAIT_MAX, false)),
+            writes: Arc::new(Window::new(writes_max, BUSY_PATIENCE, false)),
         }
     }
 
@@ -224,31 +224,31 @@ impl Quota {
     /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`; by what writes, longer.
     pub(super) async fn enter(
         &self,
-        class: Class,
+        class: RequestClass,
         patience: Duration,
         party: &Party,
-    ) -> Result<Pass, Error> {
+    ) -> Result<ConcurrencyPermit, Error> {
         let lane = match class {
-            Class::Read => &self.reads,
-            Class::Write => &self.writes,
+            RequestClass::Read => &self.reads,
+            RequestClass::Write => &self.writes,
         };
         lane.enter(patience, party).await?;
-        Ok(Pass { lane: Arc::clone(lane), party: party.clone() })
+        Ok(ConcurrencyPermit { lane: Arc::clone(lane), party: party.clone() })
     }
 
-    pub(super) fn states(&self) -> [LaneState; 2] {
+    pub(super) fn states(&self) -> [WindowState; 2] {
         [self.reads.known(), self.writes.known()]
     }
 }
 
-impl Lane {
+impl Window {
     fn new(max: u32, turn_wait: Duration, is_shared: bool) -> Self {
         let state = State {
             window: f64::from(max),
             running: 0,
             running_of: HashMap::new(),
             is_shared,
-            line: Rounds::default(),
+            line: RoundRobin::default(),
             told: HashMap::new(),
             next: 0,
             paused_until: None,
@@ -308,10 +308,10 @@ impl Lane {
         Ok(Some(Waiting { lane: self, number, party, told, is_gone: false }))
     }
 
-    fn known(&self) -> LaneState {
+    fn known(&self) -> WindowState {
         let (state, now) = (self.state(), Instant::now());
         let pause = state.paused_until.map(|until| until.saturating_duration_since(now));
-        LaneState {
+        WindowState {
             window: whole_u32(state.window),
             throttled: state.throttled,
             running: state.running,
@@ -360,7 +360,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Pass {
+impl ConcurrencyPermit {
     /// An answer said what is left of the quota; one that does not say it changes nothing.
     pub(super) fn left(&self, headers: &HeaderMap) {
         if let Some(left) = left(headers) {
@@ -404,7 +404,7 @@ impl Pass {
     }
 }
 
-impl Drop for Pass {
+impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
         // As many as there is room for: after the window grew that is more than this one's.
         let mut state = self.lane.state();

@@ -7,7 +7,7 @@ use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
 use wharf_oci::Digest;
 
-use super::transport::Effort;
+use super::transport::RetryEffort;
 use crate::Error;
 use crate::limits::ENTITY_TAGS_MAX;
 
@@ -59,8 +59,8 @@ impl Conditions {
 
     /// Who put something on a condition cannot put it again: it may have been put, and then the
     /// condition does not hold any more.
-    pub(super) const fn effort(&self) -> Effort {
-        if self.is_empty() { Effort::Long } else { Effort::Once }
+    pub(super) const fn effort(&self) -> RetryEffort {
+        if self.is_empty() { RetryEffort::Long } else { RetryEffort::Once }
     }
 
     pub(super) fn write(&self, headers: &mut HeaderMap) {

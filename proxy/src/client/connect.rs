@@ -5,26 +5,29 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::egress::Reach;
+use super::egress::EgressPolicy;
 use crate::limits::{
     HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, IDLE_CONNECTIONS_MAX,
 };
 use crate::outbound;
-use crate::outbound::Way;
+use crate::outbound::OutboundPath;
 use crate::runtime::body::Outgoing;
 use crate::settings::error::ConfigError;
 use crate::settings::upstream::UpstreamConfig;
 
-pub(super) type HttpClient = outbound::Client<HttpConnector<Reach>, Outgoing>;
+pub(super) type HttpClient = outbound::Client<HttpConnector<EgressPolicy>, Outgoing>;
 
 /// A client that connects to what `reach` lets pass; does not connect yet.
-pub(super) fn client(config: &UpstreamConfig, reach: Reach) -> Result<HttpClient, ConfigError> {
+pub(super) fn client(
+    config: &UpstreamConfig,
+    reach: EgressPolicy,
+) -> Result<HttpClient, ConfigError> {
     let patience = config.patience();
     let mut tcp = HttpConnector::new_with_resolver(reach);
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_connect_timeout(Some(patience.connect));
-    let way = Way {
+    let way = OutboundPath {
         egress: config.egress().clone(),
         dial: tcp,
         tls: config.tls()?,
@@ -52,7 +55,7 @@ mod tests {
     /// Whether a client of this upstream connects to a name of this machine.
     async fn reaches(upstream: &str, listener: &TcpListener) -> bool {
         let config: UpstreamConfig = upstream.parse().unwrap();
-        let reach = Reach::new(&config.url, true, &[], config.egress());
+        let reach = EgressPolicy::new(&config.url, true, &[], config.egress());
         let client = client(&config, reach).unwrap();
         let port = listener.local_addr().unwrap().port();
         let request = http::Request::get(format!("http://localhost:{port}/"));

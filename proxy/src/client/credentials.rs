@@ -18,8 +18,8 @@ use wharf_oci::{Login, Secret};
 
 use super::scope::sensitive;
 use crate::limits::QUESTIONS_MAX;
-use crate::runtime::single_flight::Flights;
-use crate::settings::credentials::Source;
+use crate::runtime::single_flight::SingleFlight;
+use crate::settings::credentials::CredentialSource;
 use crate::settings::error::ConfigError;
 use crate::settings::upstream::UpstreamConfig;
 
@@ -28,7 +28,7 @@ use entra::EntraLogin;
 
 /// What is shown to a token endpoint, or to an upstream that has none.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Proof {
+pub(super) enum LoginProof {
     /// Nothing.
     Nothing,
     /// User and password, as a header.
@@ -39,8 +39,8 @@ pub(super) enum Proof {
 
 /// A proof, and which one it is: a refused one is named by its number.
 #[derive(Clone)]
-pub(super) struct Held {
-    pub(super) proof: Proof,
+pub(super) struct NumberedProof {
+    pub(super) proof: LoginProof,
     pub(super) number: u64,
     pub(super) until: Option<Instant>,
     /// When it was last looked up because it had been refused.
@@ -49,37 +49,37 @@ pub(super) struct Held {
 
 /// Where proofs come from.
 pub(super) enum Origin {
-    Fixed(Proof),
+    Fixed(LoginProof),
     Docker(DockerLogins),
     Entra(EntraLogin),
 }
 
 /// The login of one upstream.
-pub(super) struct Credentials {
+pub(super) struct UpstreamCredentials {
     pub(super) origin: Origin,
-    pub(super) held: Mutex<Option<Held>>,
+    pub(super) held: Mutex<Option<NumberedProof>>,
     /// By the number that was refused; 0 when none was.
-    pub(super) flights: Flights<u64, Held>,
+    pub(super) flights: SingleFlight<u64, NumberedProof>,
 }
 
-impl Credentials {
+impl UpstreamCredentials {
     /// Of a caller.
     pub(super) fn of(login: Login) -> Self {
-        Self::from(Origin::Fixed(Proof::of(login)))
+        Self::from(Origin::Fixed(LoginProof::of(login)))
     }
 
     fn from(origin: Origin) -> Self {
-        let flights = Flights::new(QUESTIONS_MAX, "logins");
+        let flights = SingleFlight::new(QUESTIONS_MAX, "logins");
         Self { origin, held: Mutex::new(None), flights }
     }
 
     /// Reads what stays the same; connects to nobody.
     pub(super) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
         let origin = match config.credentials()? {
-            Source::Anonymous => Origin::Fixed(Proof::Nothing),
-            Source::Password(login) => Origin::Fixed(Proof::of(login)),
-            Source::Docker { path, host } => Origin::Docker(DockerLogins { path, host }),
-            Source::Entra(entra) => {
+            CredentialSource::Anonymous => Origin::Fixed(LoginProof::Nothing),
+            CredentialSource::Password(login) => Origin::Fixed(LoginProof::of(login)),
+            CredentialSource::Docker { path, host } => Origin::Docker(DockerLogins { path, host }),
+            CredentialSource::Entra(entra) => {
                 let login = EntraLogin::new(entra, config.tls()?, config.egress());
                 let url = config.url.to_string();
                 Origin::Entra(login.map_err(|reason| ConfigError::Secret { url, reason })?)
@@ -89,7 +89,7 @@ impl Credentials {
     }
 }
 
-impl Proof {
+impl LoginProof {
     pub(super) fn of(login: Login) -> Self {
         match login {
             Login::Basic { username, password } => {

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use wharf_oci::{ContentRange, Span};
 
 use super::redirects;
-use super::transport::{Ask, Wire, value};
+use super::transport::{Transport, UpstreamRequest, value};
 use super::{failed, length, retry, text};
 use crate::Error;
 use crate::limits::{RESUME_PROGRESS_BYTES, RESUMES_MAX, TRIES_MAX};
@@ -23,8 +23,8 @@ const FETCHING: &str = "fetching a blob";
 
 /// A blob that is about to arrive.
 pub(crate) struct Download {
-    wire: Wire,
-    ask: Ask,
+    wire: Transport,
+    ask: UpstreamRequest,
     body: RatedBody<Incoming>,
     /// The size of the whole blob, when the upstream says so.
     size_bytes: Option<u64>,
@@ -47,7 +47,7 @@ struct Failures {
 
 impl Download {
     /// The whole blob.
-    pub(super) async fn whole(wire: &Wire, ask: Ask) -> Result<Self, Error> {
+    pub(super) async fn whole(wire: &Transport, ask: UpstreamRequest) -> Result<Self, Error> {
         let response = wire.follow(ask.clone(), FETCHING).await?;
         let mut size_bytes = length(response.headers());
         if size_bytes.is_none() {
@@ -61,7 +61,11 @@ impl Download {
     }
 
     /// A part, when the upstream is able to send one: `None` when it is not.
-    pub(super) async fn part(wire: &Wire, ask: Ask, part: Span) -> Result<Option<Self>, Error> {
+    pub(super) async fn part(
+        wire: &Transport,
+        ask: UpstreamRequest,
+        part: Span,
+    ) -> Result<Option<Self>, Error> {
         let response = wire.follow(ranged(&ask, part.start(), part.end()), FETCHING).await?;
         let Some(size_bytes) = continues(&response, part.start(), part.end()) else {
             return Ok(None);
@@ -71,8 +75,8 @@ impl Download {
     }
 
     fn new(
-        wire: &Wire,
-        ask: Ask,
+        wire: &Transport,
+        ask: UpstreamRequest,
         response: Response<Incoming>,
         (size_bytes, at, end): (Option<u64>, u64, Option<u64>),
     ) -> Self {
@@ -190,7 +194,7 @@ fn is_outside(error: &Error) -> bool {
     matches!(error, Error::UpstreamRefused { status: StatusCode::RANGE_NOT_SATISFIABLE, .. })
 }
 
-fn ranged(ask: &Ask, start: u64, end: u64) -> Ask {
+fn ranged(ask: &UpstreamRequest, start: u64, end: u64) -> UpstreamRequest {
     let mut ask = ask.clone();
     let range = format!("bytes={start}-{}", end.saturating_sub(1));
     ask.headers.insert(header::RANGE, value(&range));

@@ -17,14 +17,14 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower_service::Service;
 use url::{Host, Url};
 
-use crate::settings::outbound_proxy::Egress;
+use crate::settings::outbound_proxy::OutboundProxies;
 use crate::settings::patterns::HostPattern;
 
 /// Judges addresses, and resolves names to those that pass.
 #[derive(Clone)]
-pub(super) struct Reach {
+pub(super) struct EgressPolicy {
     around: Arc<Around>,
-    egress: Arc<Egress>,
+    egress: Arc<OutboundProxies>,
     resolver: GaiResolver,
 }
 
@@ -41,7 +41,7 @@ struct Around {
 /// An upstream leads where it may not.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{host} has {kind}; if it is meant to be reached, list it in redirect_hosts")]
-pub(super) struct Astray {
+pub(super) struct Forbidden {
     host: String,
     kind: &'static str,
 }
@@ -61,14 +61,14 @@ enum Kind {
     Never,
 }
 
-impl Reach {
+impl EgressPolicy {
     /// Of the upstream at this address, which may also lead to these hosts; whether nobody but the
     /// configuration chose it.
     pub(super) fn new(
         base: &Url,
         is_own_trusted: bool,
         listed: &[HostPattern],
-        egress: &Arc<Egress>,
+        egress: &Arc<OutboundProxies>,
     ) -> Self {
         let own = base.host_str().unwrap_or_default().to_owned();
         let listed = listed.to_vec();
@@ -87,7 +87,7 @@ impl Reach {
 
     /// Judges an address that is written as one, and a name that a proxy will resolve. Other names are
     /// judged when they are resolved here.
-    pub(super) fn check(&self, url: &Url) -> Result<(), Astray> {
+    pub(super) fn check(&self, url: &Url) -> Result<(), Forbidden> {
         let host = url.host_str().unwrap_or_default();
         match literal(url) {
             Some(address) => self.around.judge(host, [address]).map(|_| ()),
@@ -107,7 +107,7 @@ impl Around {
         &self,
         host: &str,
         addresses: impl IntoIterator<Item = A>,
-    ) -> Result<Vec<A>, Astray> {
+    ) -> Result<Vec<A>, Forbidden> {
         let is_own = host == self.own;
         let listed = self.listed.iter().any(|pattern| pattern.fits(host));
         let (mut good, mut astray) = (Vec::new(), None);
@@ -126,7 +126,7 @@ impl Around {
             if passes {
                 good.push(address);
             } else {
-                astray = Some(Astray { host: host.to_owned(), kind: kind.as_str() });
+                astray = Some(Forbidden { host: host.to_owned(), kind: kind.as_str() });
             }
         }
         match astray {
@@ -136,13 +136,13 @@ impl Around {
     }
 
     /// Of a name whose addresses a proxy decides only the name is known.
-    fn judge_name(&self, host: &str) -> Result<(), Astray> {
+    fn judge_name(&self, host: &str) -> Result<(), Forbidden> {
         let name = host.trim_end_matches('.');
         let is_trusted = host == self.own && self.is_own_trusted;
         let is_inside = is_metadata(name)
             || (is_inside(name) && !is_trusted && !self.listed.iter().any(|p| p.fits(name)));
         if is_inside {
-            return Err(Astray { host: host.to_owned(), kind: "a name of a private network" });
+            return Err(Forbidden { host: host.to_owned(), kind: "a name of a private network" });
         }
         Ok(())
     }
@@ -170,10 +170,10 @@ fn is_metadata(name: &str) -> bool {
 }
 
 /// What made a request fail, when it was this.
-pub(super) fn astray(error: &(dyn StdError + 'static)) -> Option<Astray> {
+pub(super) fn astray(error: &(dyn StdError + 'static)) -> Option<Forbidden> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        if let Some(astray) = error.downcast_ref::<Astray>() {
+        if let Some(astray) = error.downcast_ref::<Forbidden>() {
             return Some(astray.clone());
         }
         cause = error.source();
@@ -191,7 +191,7 @@ impl From<Resolved> for IpAddr {
     }
 }
 
-impl Service<Name> for Reach {
+impl Service<Name> for EgressPolicy {
     type Response = std::vec::IntoIter<SocketAddr>;
     type Error = Box<dyn StdError + Send + Sync>;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
@@ -295,20 +295,20 @@ mod tests {
         listed.iter().map(|host| HostPattern::try_from((*host).to_owned()).unwrap()).collect()
     }
 
-    fn reach(base: &str, listed: &[&str]) -> Reach {
-        Reach::new(&Url::parse(base).unwrap(), true, &patterns(listed), &Arc::default())
+    fn reach(base: &str, listed: &[&str]) -> EgressPolicy {
+        EgressPolicy::new(&Url::parse(base).unwrap(), true, &patterns(listed), &Arc::default())
     }
 
     /// Of a host that a caller chose.
-    fn chosen(base: &str, listed: &[&str]) -> Reach {
-        Reach::new(&Url::parse(base).unwrap(), false, &patterns(listed), &Arc::default())
+    fn chosen(base: &str, listed: &[&str]) -> EgressPolicy {
+        EgressPolicy::new(&Url::parse(base).unwrap(), false, &patterns(listed), &Arc::default())
     }
 
-    fn goes(reach: &Reach, url: &str) -> bool {
+    fn goes(reach: &EgressPolicy, url: &str) -> bool {
         reach.check(&Url::parse(url).unwrap()).is_ok()
     }
 
-    fn resolves(reach: &Reach, host: &str, addresses: &[&str]) -> Vec<String> {
+    fn resolves(reach: &EgressPolicy, host: &str, addresses: &[&str]) -> Vec<String> {
         let addresses = addresses.iter().map(|text| text.parse::<IpAddr>().unwrap());
         let good = reach.around.judge(host, addresses).unwrap_or_default();
         good.iter().map(ToString::to_string).collect()
@@ -390,11 +390,12 @@ mod tests {
     #[test]
     fn of_names_that_a_proxy_resolves_those_of_inside_are_refused() {
         let proxy = |name: &str| (name == "HTTPS_PROXY").then(|| "http://p.example.com".to_owned());
-        let egress = Arc::new(Egress::of(proxy).unwrap());
+        let egress = Arc::new(OutboundProxies::of(proxy).unwrap());
         let listed = patterns(&["*.store.internal"]);
         let base = Url::parse("https://registry").unwrap();
-        let reach = Reach::new(&base, true, &listed, &egress);
-        let chosen = Reach::new(&Url::parse("https://db.corp").unwrap(), false, &listed, &egress);
+        let reach = EgressPolicy::new(&base, true, &listed, &egress);
+        let chosen =
+            EgressPolicy::new(&Url::parse("https://db.corp").unwrap(), false, &listed, &egress);
         assert!(
             !goes(&chosen, "https://db.corp/v2/") && goes(&chosen, "https://a.store.internal/")
         );

@@ -6,9 +6,9 @@ use http::{Method, header};
 use wharf_oci::{Reference, RepoName};
 
 use super::Upstream;
-use super::scope::{Access, Scope};
+use super::scope::{Scope, ScopeAction};
 use super::transport;
-use super::transport::{Ask, Effort};
+use super::transport::{RetryEffort, UpstreamRequest};
 use crate::Error;
 use crate::runtime::body::Payload;
 
@@ -27,12 +27,13 @@ impl Upstream {
             Reference::Digest(_) => "_manifests",
         };
         let url = self.wire.url(&format!("/acr/v1/{repo}/{kind}/{reference}"));
-        let mut ask = Ask::new(Method::PATCH, url, Scope::repo(repo, Access::Metadata));
+        let mut ask =
+            UpstreamRequest::new(Method::PATCH, url, Scope::repo(repo, ScopeAction::Metadata));
         let body = format!("{{\"writeEnabled\":{open},\"deleteEnabled\":{open}}}", open = !locked);
         ask.headers.insert(header::CONTENT_TYPE, transport::value("application/json"));
         ask.body = Payload::Bytes(Bytes::from(body));
         // Mostly it comes after a change, and while it is not made everybody may change the tag.
-        ask.effort = Effort::Long;
+        ask.effort = RetryEffort::Long;
         let response = self.wire.send(ask, LOCKING).await?;
         self.wire.drain(response, LOCKING).await
     }

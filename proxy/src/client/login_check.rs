@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::rights::{Permit, Wish};
+use super::rights::{ProbedRight, RequestedRight};
 use super::{CallerLogin, Upstream, failed};
 use crate::Error;
 use crate::limits::STRANGER_TIME_MAX;
@@ -20,8 +20,8 @@ impl Upstream {
     pub(crate) async fn knows(&self, login: &CallerLogin) -> Result<Option<Duration>, Error> {
         let asked = self.as_stranger(login);
         let longest = STRANGER_TIME_MAX.min(self.wire.patience().answer);
-        match timeout(longest, asked.permit(&Wish::Login)).await {
-            Ok(Ok((permit, life))) => Ok((permit == Permit::Granted).then_some(life)),
+        match timeout(longest, asked.permit(&RequestedRight::Login)).await {
+            Ok(Ok((permit, life))) => Ok((permit == ProbedRight::Granted).then_some(life)),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(failed(ASKING, "no answer in time")),
         }

@@ -9,13 +9,13 @@ use hyper::Response;
 use hyper::body::Incoming;
 use url::Url;
 
-use super::transport::{Ask, Effort, Wire};
+use super::transport::{RetryEffort, Transport, UpstreamRequest};
 use super::{failed, length, retry, text};
 use crate::Error;
 use crate::limits::{
     ANSWER_BYTES_MAX, LINKS_MAX, REDIRECTS_MAX, SHORT_ANSWER_BYTES_MAX, TRIES_MAX,
 };
-use crate::runtime::memory_gauge::{Collected, Hold, Purse};
+use crate::runtime::memory_gauge::{CollectedBytes, MemoryBudget, Reservation};
 use crate::runtime::min_rate::{RateError, RatedBody};
 
 /// The next bytes of a body; `None` at its end.
@@ -29,11 +29,11 @@ pub(super) async fn next(
     })
 }
 
-impl Wire {
+impl Transport {
     /// Sends a read and follows redirects; every answer but a success is an error.
     pub(super) async fn follow(
         &self,
-        ask: Ask,
+        ask: UpstreamRequest,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
         let mut links = 1;
@@ -46,7 +46,7 @@ impl Wire {
             if !useless {
                 return Err(self.refusal(response, operation).await);
             }
-            if links >= LINKS_MAX || ask.effort == Effort::Brief {
+            if links >= LINKS_MAX || ask.effort == RetryEffort::Brief {
                 let reason = format!("its links to the storage are refused: {}", response.status());
                 return Err(failed(operation, reason));
             }
@@ -58,10 +58,10 @@ impl Wire {
     /// A whole answer, bounded; asked for again when its body breaks off and there is time.
     pub(super) async fn fetch(
         &self,
-        ask: Ask,
+        ask: UpstreamRequest,
         operation: &'static str,
-        purse: &Purse,
-    ) -> Result<(HeaderMap, (Bytes, Hold)), Error> {
+        purse: &MemoryBudget,
+    ) -> Result<(HeaderMap, (Bytes, Reservation)), Error> {
         let mut tries = 1;
         loop {
             let response = self.follow(ask.clone(), operation).await?;
@@ -73,7 +73,7 @@ impl Wire {
                 Err(error) if too_long || matches!(error, Error::TooManyBytes(_)) => {
                     return Err(error);
                 }
-                Err(error) if ask.effort != Effort::Patient || tries >= TRIES_MAX => {
+                Err(error) if ask.effort != RetryEffort::Patient || tries >= TRIES_MAX => {
                     return Err(error);
                 }
                 Err(error) => {
@@ -90,14 +90,14 @@ impl Wire {
         &self,
         response: Response<Incoming>,
         operation: &'static str,
-        purse: &Purse,
-    ) -> Result<(Bytes, Hold), Error> {
+        purse: &MemoryBudget,
+    ) -> Result<(Bytes, Reservation), Error> {
         let announced = length(response.headers()).unwrap_or(0);
         if announced > ANSWER_BYTES_MAX as u64 {
             return Err(failed(operation, format!("it exceeds {ANSWER_BYTES_MAX} bytes")));
         }
         let mut hold = purse.take(announced)?;
-        let mut collected = Collected::with_room(announced);
+        let mut collected = CollectedBytes::with_room(announced);
         let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
         while let Some(bytes) = next(&mut body, operation).await? {
             if collected.len() + bytes.len() > ANSWER_BYTES_MAX {
@@ -151,7 +151,7 @@ impl Wire {
     /// The first answer that is no redirect, and whether it is from another address.
     async fn chase(
         &self,
-        mut ask: Ask,
+        mut ask: UpstreamRequest,
         operation: &'static str,
     ) -> Result<(Response<Incoming>, bool), Error> {
         for _ in 0..=REDIRECTS_MAX {

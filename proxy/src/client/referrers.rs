@@ -13,14 +13,14 @@ use hyper::Response;
 use hyper::body::Incoming;
 use wharf_oci::{Digest, Endpoint, ErrorCode, PageQuery, ReferrerList, RepoName};
 
-use super::scope::{Access, Scope};
+use super::scope::{Scope, ScopeAction};
 use super::transport;
-use super::transport::Ask;
+use super::transport::UpstreamRequest;
 use super::{Upstream, failed, next_query, retry, text};
 use crate::Error;
 use crate::limits::{LIST_PAGES_MAX, REDIRECTS_MAX, TRIES_MAX};
-use crate::runtime::blocking::Bridge;
-use crate::runtime::memory_gauge::{Hold, Purse};
+use crate::runtime::blocking::BlockingPool;
+use crate::runtime::memory_gauge::{MemoryBudget, Reservation};
 
 const LISTING: &str = "listing referrers";
 
@@ -60,9 +60,9 @@ impl KnownApi {
 
 /// Who reads a list, and where that is done.
 #[derive(Clone, Copy)]
-pub(crate) struct Reader<'a> {
-    pub(crate) purse: &'a Purse,
-    pub(crate) bridge: &'a Bridge,
+pub(crate) struct ReferrersReader<'a> {
+    pub(crate) purse: &'a MemoryBudget,
+    pub(crate) bridge: &'a BlockingPool,
 }
 
 /// A page of the list.
@@ -72,7 +72,7 @@ pub(crate) struct ReferrersPage {
     /// The query of the next one.
     pub(crate) next: Option<PageQuery>,
     /// What it is counted as.
-    pub(crate) hold: Option<Hold>,
+    pub(crate) hold: Option<Reservation>,
 }
 
 /// What one request for a page of the list came to.
@@ -91,7 +91,7 @@ impl Upstream {
         repo: &RepoName,
         subject: &Digest,
         query: &PageQuery,
-        reader: Reader<'_>,
+        reader: ReferrersReader<'_>,
     ) -> Result<Option<ReferrersPage>, Error> {
         let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
         match self.page_of_referrers(repo, &endpoint, &query.to_string(), reader).await? {
@@ -115,7 +115,7 @@ impl Upstream {
         &self,
         (repo, subject): (&RepoName, &Digest),
         mut wanted: HashSet<Digest>,
-        reader: Reader<'_>,
+        reader: ReferrersReader<'_>,
     ) -> Result<Option<HashSet<Digest>>, Error> {
         let (mut listed, mut query) = (HashSet::new(), PageQuery::default());
         for _ in 0..LIST_PAGES_MAX {
@@ -147,10 +147,10 @@ impl Upstream {
         repo: &RepoName,
         endpoint: &Endpoint,
         query: &str,
-        Reader { purse, bridge }: Reader<'_>,
+        ReferrersReader { purse, bridge }: ReferrersReader<'_>,
     ) -> Result<Asked, Error> {
         let url = self.wire.url(&format!("{endpoint}{query}"));
-        let mut ask = Ask::new(Method::GET, url, Scope::repo(repo, Access::Pull));
+        let mut ask = UpstreamRequest::new(Method::GET, url, Scope::repo(repo, ScopeAction::Pull));
         // Not the index's type alone: some registries refuse what they do not expect here.
         let accepted = "application/vnd.oci.image.index.v1+json, application/json, */*;q=0.1";
         ask.headers.insert(header::ACCEPT, transport::value(accepted));
@@ -184,7 +184,10 @@ impl Upstream {
 
     /// The answer behind all redirects; `None` when they lead to a page for people, or to no place that
     /// may be asked.
-    async fn behind_redirects(&self, mut ask: Ask) -> Result<Option<Response<Incoming>>, Error> {
+    async fn behind_redirects(
+        &self,
+        mut ask: UpstreamRequest,
+    ) -> Result<Option<Response<Incoming>>, Error> {
         for _ in 0..=REDIRECTS_MAX {
             let is_own = self.wire.is_own(&ask.url);
             let response = match self.wire.answer(&ask, LISTING).await {
@@ -222,7 +225,7 @@ fn is_refused_page(status: StatusCode) -> bool {
     status.is_client_error() && !is_trouble
 }
 
-fn read(headers: &HeaderMap, bytes: &[u8], hold: Hold) -> Result<Asked, Error> {
+fn read(headers: &HeaderMap, bytes: &[u8], hold: Reservation) -> Result<Asked, Error> {
     let declared = text(headers, header::CONTENT_TYPE).and_then(|text| text.parse().ok());
     let Some(list) = ReferrerList::parse(bytes, declared.as_ref()) else {
         return Ok(Asked::NoApi);

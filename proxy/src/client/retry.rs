@@ -13,7 +13,7 @@ use crate::limits::{
 
 /// What to do after an answer or a failure.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RetryDecision {
     /// The answer stands.
     Stands,
     /// Wait, then send the same again.
@@ -27,14 +27,14 @@ pub(super) enum Verdict {
 
 /// How much is tried for one request: a few times in any case, and beyond that for a while.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Budget {
+pub(super) struct RetryBudget {
     /// While the upstream does not answer, or only that it is broken.
     outage: Duration,
     /// While it says that there are too many requests.
     busy: Duration,
 }
 
-impl Budget {
+impl RetryBudget {
     /// For what a client can ask again itself.
     pub(super) const FEW: Self = Self { outage: Duration::ZERO, busy: Duration::ZERO };
     /// For writes: a client that is told to begin again sends everything again.
@@ -55,25 +55,25 @@ pub(super) fn pause(tries: u32) -> Duration {
 }
 
 /// Judges an answer to what is tried a few times; `tries` counts this one.
-pub(super) fn judge(status: StatusCode, headers: &HeaderMap, tries: u32) -> Verdict {
-    judge_answer(Budget::FEW, (tries, Duration::ZERO), status, headers)
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, tries: u32) -> RetryDecision {
+    judge_answer(RetryBudget::FEW, (tries, Duration::ZERO), status, headers)
 }
 
 /// Judges an answer to what is tried within a budget.
 pub(super) fn judge_within<T>(
-    budget: Budget,
+    budget: RetryBudget,
     so_far: (u32, Duration),
     response: &Response<T>,
-) -> Verdict {
+) -> RetryDecision {
     judge_answer(budget, so_far, response.status(), response.headers())
 }
 
 fn judge_answer(
-    budget: Budget,
+    budget: RetryBudget,
     so_far: (u32, Duration),
     status: StatusCode,
     headers: &HeaderMap,
-) -> Verdict {
+) -> RetryDecision {
     let temporary = matches!(
         status,
         StatusCode::REQUEST_TIMEOUT
@@ -84,19 +84,19 @@ fn judge_answer(
             | StatusCode::GATEWAY_TIMEOUT
     );
     if !temporary {
-        return Verdict::Stands;
+        return RetryDecision::Stands;
     }
     // "At once" is no pause: the usual one is kept.
     let told = retry_after(headers);
     let wait = told.filter(|told| !told.is_zero()).unwrap_or_else(|| pause(so_far.0));
     let busy = status == StatusCode::TOO_MANY_REQUESTS;
     if wait <= RETRY_AFTER_MAX && budget.allows(so_far, wait, busy) {
-        return Verdict::Again(wait);
+        return RetryDecision::Again(wait);
     }
     if busy || is_busy(status, headers) {
-        return Verdict::Busy { retry_after_seconds: wait.as_secs().max(1) };
+        return RetryDecision::Busy { retry_after_seconds: wait.as_secs().max(1) };
     }
-    Verdict::Stands
+    RetryDecision::Stands
 }
 
 /// Whether an answer says that it is too much for now, and not that something there is broken: 429, and
@@ -110,16 +110,24 @@ pub(super) fn is_busy(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// Judges a try that got no answer.
-pub(super) fn judge_failure(so_far: (u32, Duration), budget: Budget) -> Verdict {
+pub(super) fn judge_failure(so_far: (u32, Duration), budget: RetryBudget) -> RetryDecision {
     let wait = pause(so_far.0);
-    if budget.allows(so_far, wait, false) { Verdict::Again(wait) } else { Verdict::Stands }
+    if budget.allows(so_far, wait, false) {
+        RetryDecision::Again(wait)
+    } else {
+        RetryDecision::Stands
+    }
 }
 
 /// Judges a try that was not made, because the upstream was down a moment ago.
-pub(super) fn judge_down(so_far: (u32, Duration), budget: Budget, wait: Duration) -> Verdict {
+pub(super) fn judge_down(
+    so_far: (u32, Duration),
+    budget: RetryBudget,
+    wait: Duration,
+) -> RetryDecision {
     let (tries, elapsed) = so_far;
     let soon = tries < PATIENT_TRIES_MAX && elapsed + wait <= budget.outage;
-    if soon { Verdict::Again(wait) } else { Verdict::Stands }
+    if soon { RetryDecision::Again(wait) } else { RetryDecision::Stands }
 }
 
 /// What `Retry-After` asks for, in either form of RFC 9110 §10.2.3, and never more than is waited for; `None`
@@ -173,30 +181,37 @@ mod tests {
     fn what_is_temporary_is_tried_again_a_bounded_number_of_times() {
         let none = HeaderMap::new();
         let few = |status, tries| judge(status, &none, tries);
-        assert_eq!(few(StatusCode::OK, 1), Verdict::Stands);
-        assert_eq!(few(StatusCode::NOT_FOUND, 1), Verdict::Stands);
-        assert_eq!(few(StatusCode::BAD_GATEWAY, 1), Verdict::Again(RETRY_PAUSE));
-        assert_eq!(few(StatusCode::BAD_GATEWAY, 2), Verdict::Again(RETRY_PAUSE * 2));
-        assert_eq!(few(StatusCode::BAD_GATEWAY, TRIES_MAX), Verdict::Stands);
+        assert_eq!(few(StatusCode::OK, 1), RetryDecision::Stands);
+        assert_eq!(few(StatusCode::NOT_FOUND, 1), RetryDecision::Stands);
+        assert_eq!(few(StatusCode::BAD_GATEWAY, 1), RetryDecision::Again(RETRY_PAUSE));
+        assert_eq!(few(StatusCode::BAD_GATEWAY, 2), RetryDecision::Again(RETRY_PAUSE * 2));
+        assert_eq!(few(StatusCode::BAD_GATEWAY, TRIES_MAX), RetryDecision::Stands);
     }
 
     #[test]
     fn writes_are_tried_for_as_long_as_their_time_lasts() {
         let headers = with_retry_after("3");
-        let busy =
-            |so_far| judge_answer(Budget::LONG, so_far, StatusCode::TOO_MANY_REQUESTS, &headers);
-        let wait = Verdict::Again(Duration::from_secs(3));
+        let busy = |so_far| {
+            judge_answer(RetryBudget::LONG, so_far, StatusCode::TOO_MANY_REQUESTS, &headers)
+        };
+        let wait = RetryDecision::Again(Duration::from_secs(3));
         assert_eq!(busy((TRIES_MAX, Duration::from_secs(20))), wait);
-        assert_eq!(busy((TRIES_MAX, BUSY_PATIENCE)), Verdict::Busy { retry_after_seconds: 3 });
+        assert_eq!(
+            busy((TRIES_MAX, BUSY_PATIENCE)),
+            RetryDecision::Busy { retry_after_seconds: 3 }
+        );
         assert_ne!(busy((PATIENT_TRIES_MAX, Duration::ZERO)), wait);
-        let failed = |so_far| judge_failure(so_far, Budget::LONG);
-        assert_eq!(failed((TRIES_MAX, Duration::from_secs(5))), Verdict::Again(RETRY_PAUSE_MAX));
-        assert_eq!(failed((TRIES_MAX, OUTAGE_PATIENCE)), Verdict::Stands);
-        let down = |elapsed| judge_down((1, elapsed), Budget::LONG, Duration::from_secs(2));
-        assert_eq!(down(Duration::ZERO), Verdict::Again(Duration::from_secs(2)));
-        assert_eq!(down(OUTAGE_PATIENCE), Verdict::Stands);
-        let few = judge_down((1, Duration::ZERO), Budget::FEW, Duration::from_secs(2));
-        assert_eq!(few, Verdict::Stands);
+        let failed = |so_far| judge_failure(so_far, RetryBudget::LONG);
+        assert_eq!(
+            failed((TRIES_MAX, Duration::from_secs(5))),
+            RetryDecision::Again(RETRY_PAUSE_MAX)
+        );
+        assert_eq!(failed((TRIES_MAX, OUTAGE_PATIENCE)), RetryDecision::Stands);
+        let down = |elapsed| judge_down((1, elapsed), RetryBudget::LONG, Duration::from_secs(2));
+        assert_eq!(down(Duration::ZERO), RetryDecision::Again(Duration::from_secs(2)));
+        assert_eq!(down(OUTAGE_PATIENCE), RetryDecision::Stands);
+        let few = judge_down((1, Duration::ZERO), RetryBudget::FEW, Duration::from_secs(2));
+        assert_eq!(few, RetryDecision::Stands);
     }
 
     #[test]
@@ -205,28 +220,28 @@ mod tests {
             judge(StatusCode::TOO_MANY_REQUESTS, &with_retry_after(seconds), tries)
         };
         let asked = judge("3", 1);
-        assert_eq!(asked, Verdict::Again(Duration::from_secs(3)));
+        assert_eq!(asked, RetryDecision::Again(Duration::from_secs(3)));
         let long = judge("90", 1);
-        assert_eq!(long, Verdict::Busy { retry_after_seconds: 90 });
+        assert_eq!(long, RetryDecision::Busy { retry_after_seconds: 90 });
         let for_ever = judge("999999", 1);
-        assert_eq!(for_ever, Verdict::Busy { retry_after_seconds: QUOTA_WAIT_MAX.as_secs() });
-        assert_eq!(judge("0", 2), Verdict::Again(RETRY_PAUSE * 2), "at once is no pause");
+        assert_eq!(for_ever, RetryDecision::Busy { retry_after_seconds: QUOTA_WAIT_MAX.as_secs() });
+        assert_eq!(judge("0", 2), RetryDecision::Again(RETRY_PAUSE * 2), "at once is no pause");
         let last = judge("2", TRIES_MAX);
-        assert_eq!(last, Verdict::Busy { retry_after_seconds: 2 });
+        assert_eq!(last, RetryDecision::Busy { retry_after_seconds: 2 });
     }
 
     #[test]
     fn only_what_says_when_to_come_again_is_busy_and_the_rest_is_broken() {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         let judge = |status, headers: &HeaderMap| judge(status, headers, TRIES_MAX);
-        let busy = Verdict::Busy { retry_after_seconds: 30 };
+        let busy = RetryDecision::Busy { retry_after_seconds: 30 };
         assert_eq!(judge(unavailable, &with_retry_after("30")), busy);
-        assert_eq!(judge(unavailable, &HeaderMap::new()), Verdict::Stands);
-        assert_eq!(judge(unavailable, &with_retry_after("soon")), Verdict::Stands);
-        assert_eq!(judge(StatusCode::BAD_GATEWAY, &with_retry_after("30")), Verdict::Stands);
+        assert_eq!(judge(unavailable, &HeaderMap::new()), RetryDecision::Stands);
+        assert_eq!(judge(unavailable, &with_retry_after("soon")), RetryDecision::Stands);
+        assert_eq!(judge(StatusCode::BAD_GATEWAY, &with_retry_after("30")), RetryDecision::Stands);
         let too_many = StatusCode::TOO_MANY_REQUESTS;
         assert_eq!(judge(too_many, &with_retry_after("30")), busy);
-        assert!(matches!(judge(too_many, &HeaderMap::new()), Verdict::Busy { .. }));
+        assert!(matches!(judge(too_many, &HeaderMap::new()), RetryDecision::Busy { .. }));
     }
 
     #[test]

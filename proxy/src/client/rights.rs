@@ -14,9 +14,9 @@ use serde::Deserialize;
 use wharf_oci::{Endpoint, RepoName};
 
 use super::challenge::{self, Challenge};
-use super::scope::{Access, Scope};
-use super::transport::{Ask, Wire};
-use super::{Haste, Upstream, failed};
+use super::scope::{Scope, ScopeAction};
+use super::transport::{Transport, UpstreamRequest};
+use super::{Upstream, Urgency, failed};
 use crate::Error;
 use crate::limits::PERMIT_TIME;
 
@@ -24,18 +24,18 @@ const ASKING: &str = "asking for leave";
 
 /// What a caller wants to do.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Wish {
+pub(crate) enum RequestedRight {
     /// To be known.
     Login,
     /// To list repositories.
     Catalog,
     /// Something with a repository, by its name there.
-    Repo(RepoName, Access),
+    Repo(RepoName, ScopeAction),
 }
 
 /// What the upstream says to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Permit {
+pub(crate) enum ProbedRight {
     /// They may.
     Granted,
     /// It knows them, and they may not.
@@ -46,7 +46,7 @@ pub(crate) enum Permit {
     Stranger,
 }
 
-impl Wish {
+impl RequestedRight {
     fn scope(&self) -> Scope {
         match self {
             Self::Login => Scope::nothing(),
@@ -58,7 +58,10 @@ impl Wish {
 
 impl Upstream {
     /// Whether the login of this view may do something, and how long that can be believed at most.
-    pub(crate) async fn permit(&self, wish: &Wish) -> Result<(Permit, Duration), Error> {
+    pub(crate) async fn permit(
+        &self,
+        wish: &RequestedRight,
+    ) -> Result<(ProbedRight, Duration), Error> {
         let challenge = self.wire.challenge().await?;
         let scope = wish.scope();
         let Challenge::Bearer { .. } = &challenge else {
@@ -71,24 +74,28 @@ impl Upstream {
             Ok(token) => {
                 let permit = match (wish, granted(&token, wish)) {
                     // That there is a token is all that a login is.
-                    (Wish::Login, _) | (_, Some(true)) => Permit::Granted,
-                    (_, Some(false)) => Permit::Denied,
+                    (RequestedRight::Login, _) | (_, Some(true)) => ProbedRight::Granted,
+                    (_, Some(false)) => ProbedRight::Denied,
                     (_, None) => self.prove(wish, &challenge).await?,
                 };
-                if permit != Permit::Granted {
+                if permit != ProbedRight::Granted {
                     self.wire.auth.forget(&scope, Some(&token));
                 }
                 let life = match permit {
-                    Permit::Granted => self.wire.auth.remaining(&scope).min(PERMIT_TIME),
-                    Permit::Denied | Permit::Absent | Permit::Stranger => PERMIT_TIME,
+                    ProbedRight::Granted => self.wire.auth.remaining(&scope).min(PERMIT_TIME),
+                    ProbedRight::Denied | ProbedRight::Absent | ProbedRight::Stranger => {
+                        PERMIT_TIME
+                    }
                 };
                 Ok((permit, life))
             }
             Err(Error::UpstreamDenied { .. }) => {
                 self.wire.auth.forget_all(&scope);
                 let permit = match wish {
-                    Wish::Login => Permit::Stranger,
-                    Wish::Catalog | Wish::Repo(..) => self.refused(&challenge).await?,
+                    RequestedRight::Login => ProbedRight::Stranger,
+                    RequestedRight::Catalog | RequestedRight::Repo(..) => {
+                        self.refused(&challenge).await?
+                    }
                 };
                 Ok((permit, PERMIT_TIME))
             }
@@ -97,7 +104,7 @@ impl Upstream {
     }
 
     /// Something was refused: because of who asks, or of what they ask for?
-    async fn refused(&self, challenge: &Challenge) -> Result<Permit, Error> {
+    async fn refused(&self, challenge: &Challenge) -> Result<ProbedRight, Error> {
         let known = match challenge {
             Challenge::Basic => self.status(Method::GET, "/v2/", Scope::nothing()).await?,
             Challenge::Bearer { .. } => {
@@ -108,29 +115,36 @@ impl Upstream {
                 }
             }
         };
-        Ok(if known.is_success() { Permit::Denied } else { Permit::Stranger })
+        Ok(if known.is_success() { ProbedRight::Denied } else { ProbedRight::Stranger })
     }
 
     /// Asks the registry itself for something that needs the right. Deleting cannot be tried, so who
     /// may read may ask for it, and the upstream decides when it is done.
-    async fn prove(&self, wish: &Wish, challenge: &Challenge) -> Result<Permit, Error> {
+    async fn prove(
+        &self,
+        wish: &RequestedRight,
+        challenge: &Challenge,
+    ) -> Result<ProbedRight, Error> {
         let scope = wish.scope();
         let status = match wish {
-            Wish::Login => self.status(Method::GET, "/v2/", scope).await?,
+            RequestedRight::Login => self.status(Method::GET, "/v2/", scope).await?,
             // Some registries answer everybody with what they may see; here it is the list of all.
-            Wish::Catalog => return Ok(Permit::Denied),
-            Wish::Repo(repo, Access::Push) => self.try_upload(repo).await?,
-            Wish::Repo(repo, Access::Pull | Access::Delete | Access::Metadata) => {
+            RequestedRight::Catalog => return Ok(ProbedRight::Denied),
+            RequestedRight::Repo(repo, ScopeAction::Push) => self.try_upload(repo).await?,
+            RequestedRight::Repo(
+                repo,
+                ScopeAction::Pull | ScopeAction::Delete | ScopeAction::Metadata,
+            ) => {
                 let endpoint = Endpoint::Tags { repo: repo.clone() };
-                let scope = Scope::repo(repo, Access::Pull);
+                let scope = Scope::repo(repo, ScopeAction::Pull);
                 self.status(Method::GET, &format!("{endpoint}?n=1"), scope).await?
             }
         };
         match status {
-            status if status.is_success() => Ok(Permit::Granted),
-            StatusCode::NOT_FOUND if *wish != Wish::Login => Ok(Permit::Absent),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if *wish == Wish::Login => {
-                Ok(Permit::Stranger)
+            status if status.is_success() => Ok(ProbedRight::Granted),
+            StatusCode::NOT_FOUND if *wish != RequestedRight::Login => Ok(ProbedRight::Absent),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if *wish == RequestedRight::Login => {
+                Ok(ProbedRight::Stranger)
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.refused(challenge).await,
             status => Err(failed(ASKING, format!("an answer that says neither: {status}"))),
@@ -139,7 +153,7 @@ impl Upstream {
 
     /// The status of an answer, whose body is of no interest.
     async fn status(&self, method: Method, path: &str, scope: Scope) -> Result<StatusCode, Error> {
-        let ask = Ask::new(method, self.wire.url(path), scope);
+        let ask = UpstreamRequest::new(method, self.wire.url(path), scope);
         match self.wire.answer(&ask, ASKING).await {
             Ok(response) => {
                 let status = response.status();
@@ -153,7 +167,7 @@ impl Upstream {
 
     /// Opens an upload and gives it up.
     async fn try_upload(&self, repo: &RepoName) -> Result<StatusCode, Error> {
-        match self.open_upload(repo, None, Haste::Patient).await {
+        match self.open_upload(repo, None, Urgency::Patient).await {
             Ok(push) => {
                 push.cancel().await;
                 Ok(StatusCode::ACCEPTED)
@@ -166,13 +180,13 @@ impl Upstream {
     }
 }
 
-impl Wire {
+impl Transport {
     /// What the upstream wants to be shown, as it says to somebody who shows nothing.
     async fn challenge(&self) -> Result<Challenge, Error> {
         if let Some(known) = self.known_challenge() {
             return Ok(known);
         }
-        let ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
+        let ask = UpstreamRequest::new(Method::GET, self.url("/v2/"), Scope::nothing());
         let response = self.guarded(ask.url.path(), self.in_tries(&ask, None, ASKING)).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED => {}
@@ -201,7 +215,7 @@ impl Wire {
 
 /// Whether a token names the right that is wished for; `None` when it does not say what it allows. It
 /// is not verified: it comes from the upstream itself.
-fn granted(header: &HeaderValue, wish: &Wish) -> Option<bool> {
+fn granted(header: &HeaderValue, wish: &RequestedRight) -> Option<bool> {
     #[derive(Deserialize)]
     struct Claims {
         access: Vec<Grant>,
@@ -219,9 +233,9 @@ fn granted(header: &HeaderValue, wish: &Wish) -> Option<bool> {
     let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
     let claims: Claims = serde_json::from_slice(&payload).ok()?;
     let (kind, name, action) = match wish {
-        Wish::Login => return Some(true),
-        Wish::Catalog => ("registry", "catalog", "*"),
-        Wish::Repo(repo, access) => ("repository", repo.as_str(), access.as_action()),
+        RequestedRight::Login => return Some(true),
+        RequestedRight::Catalog => ("registry", "catalog", "*"),
+        RequestedRight::Repo(repo, access) => ("repository", repo.as_str(), access.as_action()),
     };
     let about = |grant: &&Grant| grant.kind == kind && grant.name == name;
     let allows = |grant: &Grant| grant.actions.iter().any(|one| one == action || one == "*");
@@ -237,8 +251,8 @@ mod tests {
         HeaderValue::from_str(&text).unwrap()
     }
 
-    fn wish(access: Access) -> Wish {
-        Wish::Repo("acme/web".parse().unwrap(), access)
+    fn wish(access: ScopeAction) -> RequestedRight {
+        RequestedRight::Repo("acme/web".parse().unwrap(), access)
     }
 
     #[test]
@@ -247,25 +261,25 @@ mod tests {
         let acr = r#"{"access":[{"Type":"repository","Name":"acme/web","Actions":["pull"]}]}"#;
         for claims in [docker, acr] {
             let token = token(claims);
-            assert_eq!(granted(&token, &wish(Access::Pull)), Some(true));
-            assert_eq!(granted(&token, &wish(Access::Push)), Some(false));
-            assert_eq!(granted(&token, &Wish::Catalog), Some(false));
-            let other = Wish::Repo("acme/we".parse().unwrap(), Access::Pull);
+            assert_eq!(granted(&token, &wish(ScopeAction::Pull)), Some(true));
+            assert_eq!(granted(&token, &wish(ScopeAction::Push)), Some(false));
+            assert_eq!(granted(&token, &RequestedRight::Catalog), Some(false));
+            let other = RequestedRight::Repo("acme/we".parse().unwrap(), ScopeAction::Pull);
             assert_eq!(granted(&token, &other), Some(false));
         }
         let all = r#"{"access":[{"type":"registry","name":"catalog","actions":["*"]},
             {"type":"repository","name":"acme/web","actions":["*"]}]}"#;
-        assert_eq!(granted(&token(all), &Wish::Catalog), Some(true));
-        assert_eq!(granted(&token(all), &wish(Access::Delete)), Some(true));
-        assert_eq!(granted(&token(r#"{"access":[]}"#), &wish(Access::Pull)), Some(false));
+        assert_eq!(granted(&token(all), &RequestedRight::Catalog), Some(true));
+        assert_eq!(granted(&token(all), &wish(ScopeAction::Delete)), Some(true));
+        assert_eq!(granted(&token(r#"{"access":[]}"#), &wish(ScopeAction::Pull)), Some(false));
     }
 
     #[test]
     fn a_token_that_does_not_say_is_no_answer() {
         for claims in ["{}", r#"{"access":null}"#, r#"{"access":"all"}"#, "[]", "rubbish"] {
-            assert_eq!(granted(&token(claims), &wish(Access::Pull)), None, "{claims}");
+            assert_eq!(granted(&token(claims), &wish(ScopeAction::Pull)), None, "{claims}");
         }
         let opaque = HeaderValue::from_static("Bearer opaque");
-        assert_eq!(granted(&opaque, &wish(Access::Pull)), None);
+        assert_eq!(granted(&opaque, &wish(ScopeAction::Pull)), None);
     }
 }

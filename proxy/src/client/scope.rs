@@ -10,7 +10,7 @@ use wharf_oci::RepoName;
 
 /// What is done with a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Access {
+pub(crate) enum ScopeAction {
     /// Reading.
     Pull,
     /// Reading and writing.
@@ -21,7 +21,7 @@ pub(crate) enum Access {
     Metadata,
 }
 
-impl Access {
+impl ScopeAction {
     /// The action in a token that allows it.
     pub(super) const fn as_action(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Access {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
     of: Resource,
-    access: Access,
+    access: ScopeAction,
     /// A second repository, read: the source of a mount.
     also_pull: Option<RepoName>,
 }
@@ -54,19 +54,19 @@ enum Resource {
 impl Scope {
     /// One repository.
     #[must_use]
-    pub(crate) fn repo(repo: &RepoName, access: Access) -> Self {
+    pub(crate) fn repo(repo: &RepoName, access: ScopeAction) -> Self {
         Self { of: Resource::Repo(repo.clone()), access, also_pull: None }
     }
 
     /// Writing to one repository with blobs of another.
     #[must_use]
     pub(crate) fn mount(repo: &RepoName, from: &RepoName) -> Self {
-        Self { also_pull: Some(from.clone()), ..Self::repo(repo, Access::Push) }
+        Self { also_pull: Some(from.clone()), ..Self::repo(repo, ScopeAction::Push) }
     }
 
     /// No repository.
     pub(super) fn nothing() -> Self {
-        Self { of: Resource::Nothing, access: Access::Pull, also_pull: None }
+        Self { of: Resource::Nothing, access: ScopeAction::Pull, also_pull: None }
     }
 
     /// The list of all repositories.
@@ -85,7 +85,7 @@ impl Scope {
     /// The `scope` parameters of a token request.
     pub(super) fn parameters(&self) -> Vec<String> {
         let actions = match self.access {
-            Access::Push => "pull,push",
+            ScopeAction::Push => "pull,push",
             other => other.as_action(),
         };
         let of = match &self.of {

@@ -3,20 +3,20 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::breaker::BreakerState;
-use super::concurrency::LaneState;
-use crate::observe::outcome::Reads;
+use super::concurrency::WindowState;
+use crate::observe::outcome::OutcomeCounts;
 
 /// A look at one upstream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpstreamState {
     /// Of requests that read.
-    pub reads: LaneState,
+    pub reads: WindowState,
     /// Of requests that write.
-    pub writes: LaneState,
+    pub writes: WindowState,
     /// Whether it is asked.
     pub breaker: BreakerState,
     /// Since the start.
-    pub counts: Counted,
+    pub counts: CounterSnapshot,
 }
 
 impl UpstreamState {
@@ -31,7 +31,7 @@ impl UpstreamState {
     /// One for tests.
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
-        let lane = LaneState {
+        let lane = WindowState {
             window: 8,
             throttled: 1,
             running: 2,
@@ -41,14 +41,14 @@ impl UpstreamState {
         };
         let counts = Counts::default();
         counts.asked();
-        let (reads, writes) = (lane, LaneState { left: None, ..lane });
+        let (reads, writes) = (lane, WindowState { left: None, ..lane });
         Self { reads, writes, breaker: BreakerState::Open, counts: counts.read(1 << 20) }
     }
 }
 
 /// Counters at one moment.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Counted {
+pub(crate) struct CounterSnapshot {
     /// Requests that were sent, also to where redirects lead.
     pub asked: u64,
     /// Bytes of answers.
@@ -69,7 +69,7 @@ pub(crate) struct Counted {
     pub chunk_bytes: u64,
 }
 
-impl Counted {
+impl CounterSnapshot {
     fn add(&mut self, other: &Self) {
         let sum = |into: &mut [u64], more: &[u64]| {
             into.iter_mut().zip(more).for_each(|(into, more)| *into += more);
@@ -146,7 +146,7 @@ pub(super) struct Counts {
     received_bytes: AtomicU64,
     tokens: [AtomicU64; 3],
     /// Reads of its repositories.
-    pub(super) reads: Reads,
+    pub(super) reads: OutcomeCounts,
     resumed: AtomicU64,
     sent_bytes: AtomicU64,
     mended: AtomicU64,
@@ -195,9 +195,9 @@ impl Counts {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn read(&self, chunk_bytes: u64) -> Counted {
+    pub(super) fn read(&self, chunk_bytes: u64) -> CounterSnapshot {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counted {
+        CounterSnapshot {
             asked: load(&self.asked),
             received_bytes: load(&self.received_bytes),
             tokens: self.tokens.each_ref().map(load),

@@ -8,14 +8,14 @@ use hyper::Response;
 use hyper::body::Incoming;
 use wharf_oci::{Digest, Reference, RepoName};
 
-use super::transport::{Ask, Effort};
-use super::{Haste, Upstream, absent, content_digest, length};
+use super::transport::{RetryEffort, UpstreamRequest};
+use super::{Upstream, Urgency, absent, content_digest, length};
 use crate::Error;
 use crate::limits::MISSED_TIME;
 
 /// What an upstream has under a tag or digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum There {
+pub(crate) enum TagState {
     /// Nothing.
     Absent,
     /// A manifest of this digest.
@@ -26,7 +26,7 @@ pub(crate) enum There {
 
 /// What an upstream says of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BlobThere {
+pub(crate) enum BlobState {
     /// It does not have it.
     Absent,
     /// It has it, of so many bytes.
@@ -42,12 +42,12 @@ impl Upstream {
         &self,
         repo: &RepoName,
         reference: &Reference,
-    ) -> Result<There, Error> {
+    ) -> Result<TagState, Error> {
         let mut ask = self.manifest_ask(Method::HEAD, repo, reference);
-        ask.effort = Effort::Long;
+        ask.effort = RetryEffort::Long;
         match self.heads(ask, "asking for a manifest", |_| true).await {
-            Ok(headers) => Ok(content_digest(&headers).map_or(There::Unsaid, There::Is)),
-            Err(error) => absent::<There>(error).map(|there| there.unwrap_or(There::Absent)),
+            Ok(headers) => Ok(content_digest(&headers).map_or(TagState::Unsaid, TagState::Is)),
+            Err(error) => absent::<TagState>(error).map(|there| there.unwrap_or(TagState::Absent)),
         }
     }
 
@@ -59,7 +59,7 @@ impl Upstream {
         reference: &Reference,
     ) -> Result<Option<Digest>, Error> {
         let mut ask = self.manifest_ask(Method::HEAD, repo, reference);
-        ask.effort = Effort::Brief;
+        ask.effort = RetryEffort::Brief;
         match self.wire.follow(ask, "asking for a manifest").await {
             Ok(response) => Ok(content_digest(response.headers())),
             // Whoever asks fetches it then.
@@ -73,18 +73,18 @@ impl Upstream {
         &self,
         repo: &RepoName,
         digest: &Digest,
-        haste: Haste,
-    ) -> Result<BlobThere, Error> {
+        haste: Urgency,
+    ) -> Result<BlobState, Error> {
         let mut ask = self.blob_ask(Method::HEAD, repo, digest);
         ask.effort = haste.into();
         let asked = self.missed.epoch();
         let says_size = |headers: &HeaderMap| length(headers).is_some();
         match self.heads(ask, "asking for a blob", says_size).await {
-            Ok(headers) => Ok(length(&headers).map_or(BlobThere::Unsized, BlobThere::Sized)),
+            Ok(headers) => Ok(length(&headers).map_or(BlobState::Unsized, BlobState::Sized)),
             Err(error) => {
                 let there = absent(error)?;
                 self.missed.note((repo.clone(), *digest), MISSED_TIME, asked);
-                Ok(there.unwrap_or(BlobThere::Absent))
+                Ok(there.unwrap_or(BlobState::Absent))
             }
         }
     }
@@ -95,20 +95,20 @@ impl Upstream {
         repo: &RepoName,
         digest: &Digest,
     ) -> Result<Option<u64>, Error> {
-        Ok(match self.blob_there(repo, digest, Haste::Patient).await? {
-            BlobThere::Sized(size_bytes) => Some(size_bytes),
-            BlobThere::Absent | BlobThere::Unsized => None,
+        Ok(match self.blob_there(repo, digest, Urgency::Patient).await? {
+            BlobState::Sized(size_bytes) => Some(size_bytes),
+            BlobState::Absent | BlobState::Unsized => None,
         })
     }
 
     /// The headers of what a HEAD asks for; those of a GET when it has no answer, or says too little.
     async fn heads(
         &self,
-        ask: Ask,
+        ask: UpstreamRequest,
         operation: &'static str,
         is_enough: impl Fn(&HeaderMap) -> bool + Send,
     ) -> Result<HeaderMap, Error> {
-        let by_get = Ask { method: Method::GET, ..ask.clone() };
+        let by_get = UpstreamRequest { method: Method::GET, ..ask.clone() };
         let headers = |response: Response<Incoming>| response.into_parts().0.headers;
         match self.wire.follow(ask, operation).await {
             Ok(response) if is_enough(response.headers()) => return Ok(headers(response)),

@@ -11,19 +11,19 @@ use wharf_oci::{ErrorCode, Secret};
 
 use super::auth::{ASKING, Auth, EXCHANGING, Form, refresh_token};
 use super::challenge::Challenge;
-use super::credentials::{Proof, host};
+use super::credentials::{LoginProof, host};
 use super::failed;
-use super::retry::{self, Verdict};
+use super::retry::{self, RetryDecision};
 use super::scope::Scope;
 use super::state::TokenResult;
-use super::transport::{Ask, Wire};
+use super::transport::{Transport, UpstreamRequest};
 use crate::Error;
 use crate::runtime::body::Payload;
 
 /// Where ACR gives a refresh token for an Entra token.
 const EXCHANGE: &str = "/oauth2/exchange";
 
-impl Wire {
+impl Transport {
     /// What to send without being asked. A token in the last part of its life is renewed meanwhile,
     /// so that nobody waits for it.
     pub(super) fn shown(&self, scope: &Scope) -> Option<HeaderValue> {
@@ -59,16 +59,17 @@ impl Wire {
 
     /// User and password; other ones when these were refused.
     async fn basic(&self, shown: Option<&HeaderValue>) -> Result<Option<HeaderValue>, Error> {
-        let is_shown = |proof: &Proof| matches!(proof, Proof::Basic(h) if Some(h) == shown);
+        let is_shown =
+            |proof: &LoginProof| matches!(proof, LoginProof::Basic(h) if Some(h) == shown);
         let refused = self.auth.basic().filter(|held| is_shown(&held.proof));
         let held = self.proof(refused.as_ref()).await?;
         match &held.proof {
-            Proof::Basic(header) if !is_shown(&held.proof) => {
+            LoginProof::Basic(header) if !is_shown(&held.proof) => {
                 let header = header.clone();
                 self.auth.use_basic(held);
                 Ok(Some(header))
             }
-            Proof::Basic(_) | Proof::Nothing | Proof::Refresh(_) => Ok(None),
+            LoginProof::Basic(_) | LoginProof::Nothing | LoginProof::Refresh(_) => Ok(None),
         }
     }
 
@@ -134,12 +135,12 @@ impl Wire {
         &self,
         challenge: &Challenge,
         scope: &Scope,
-        proof: &Proof,
+        proof: &LoginProof,
     ) -> Result<HeaderValue, Error> {
         let token_ask = Auth::token_ask(&self.base, challenge, scope, proof)?;
         let ask = match token_ask.form {
-            Some(form) => Ask::post(token_ask.url, scope.clone(), form),
-            None => Ask::new(Method::GET, token_ask.url, scope.clone()),
+            Some(form) => UpstreamRequest::post(token_ask.url, scope.clone(), form),
+            None => UpstreamRequest::new(Method::GET, token_ask.url, scope.clone()),
         };
         let answer = self.ask_endpoint(&ask, token_ask.authorization, ASKING).await?;
         self.auth.learn(scope, challenge, &answer)
@@ -154,14 +155,14 @@ impl Wire {
         let form = Form::new("access_token").field("service", host(&self.base));
         let form = tenant.into_iter().fold(form, |form, tenant| form.field("tenant", tenant));
         let form = form.field("access_token", entra.expose());
-        let ask = Ask::post(self.url(EXCHANGE), Scope::nothing(), form);
+        let ask = UpstreamRequest::post(self.url(EXCHANGE), Scope::nothing(), form);
         refresh_token(&self.ask_endpoint(&ask, None, EXCHANGING).await?)
     }
 
     /// What a token endpoint hands out, after tries.
     async fn ask_endpoint(
         &self,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         authorization: Option<HeaderValue>,
         operation: &'static str,
     ) -> Result<Bytes, Error> {
@@ -176,7 +177,7 @@ impl Wire {
     /// The answer to exactly this request, whatever it says, after tries.
     pub(super) async fn in_tries(
         &self,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         authorization: Option<HeaderValue>,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
@@ -185,21 +186,21 @@ impl Wire {
             let response = self.once(ask, authorization.clone(), operation).await?;
             let status = response.status();
             match retry::judge(status, response.headers(), tries) {
-                Verdict::Again(wait) if self.is_aside => {
+                RetryDecision::Again(wait) if self.is_aside => {
                     return if retry::is_busy(status, response.headers()) {
                         Err(Error::UpstreamBusy { retry_after_seconds: wait.as_secs().max(1) })
                     } else {
                         Ok(response)
                     };
                 }
-                Verdict::Again(wait) => {
+                RetryDecision::Again(wait) => {
                     tracing::debug!(upstream = self.address(), operation, %status, "trying again");
                     tokio::time::sleep(wait).await;
                 }
-                Verdict::Busy { retry_after_seconds } => {
+                RetryDecision::Busy { retry_after_seconds } => {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
                 }
-                Verdict::Stands => return Ok(response),
+                RetryDecision::Stands => return Ok(response),
             }
             tries += 1;
         }
@@ -229,7 +230,7 @@ enum Want {
     Newer,
 }
 
-impl Ask {
+impl UpstreamRequest {
     /// A form to a token endpoint.
     fn post(url: url::Url, scope: Scope, form: Form) -> Self {
         let mut ask = Self::new(Method::POST, url, scope);

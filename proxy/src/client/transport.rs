@@ -19,17 +19,17 @@ use url::Url;
 use wharf_oci::{ErrorBody, ErrorCode, Login, RepoName};
 
 use super::auth::{Auth, TokenFlights};
-use super::breaker::{Breaker, Failure, FailureKind};
-use super::cancellations::Farewells;
+use super::breaker::{Breaker, FailedTry, FailureKind};
+use super::cancellations::Cancellations;
 use super::challenge::{self, Challenge};
-use super::chunks::Chunks;
-use super::concurrency::{Class, Pass, Quota};
+use super::chunks::ChunkSizes;
+use super::concurrency::{ConcurrencyLimit, ConcurrencyPermit, RequestClass};
 use super::connect::{self, HttpClient};
-use super::credentials::Credentials;
+use super::credentials::UpstreamCredentials;
 use super::egress;
-use super::egress::{Astray, Reach};
+use super::egress::{EgressPolicy, Forbidden};
 use super::failed;
-use super::retry::{self, Budget, Verdict};
+use super::retry::{self, RetryBudget, RetryDecision};
 use super::scope::Scope;
 use super::state::{Counts, UpstreamState};
 use crate::Error;
@@ -38,27 +38,27 @@ use crate::limits::{
     CALLER_WINDOW_SHARE, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
     REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
 };
-use crate::runtime::body::{Payload, Sent};
+use crate::runtime::body::{Payload, SentBytes};
 use crate::runtime::party::Party;
-use crate::runtime::single_flight::Flights;
+use crate::runtime::single_flight::SingleFlight;
 use crate::runtime::spans;
 use crate::settings::error::ConfigError;
-use crate::settings::upstream::{Patience, UpstreamConfig};
+use crate::settings::upstream::{UpstreamConfig, UpstreamTimeouts};
 
 /// A clone shares connections, tokens and what is known of the upstream's state.
 #[derive(Clone)]
-pub(super) struct Wire {
+pub(super) struct Transport {
     pub(super) base: Url,
     pub(super) address: Arc<str>,
     http: HttpClient,
     /// Where it may lead.
-    reach: Reach,
+    reach: EgressPolicy,
     pub(super) auth: Arc<Auth>,
     pub(super) token_flights: TokenFlights,
-    pub(super) patience: Patience,
+    pub(super) patience: UpstreamTimeouts,
     health: Arc<Health>,
     /// What is asked with a caller's login is counted for it.
-    own_quota: Option<Arc<Quota>>,
+    own_quota: Option<Arc<ConcurrencyLimit>>,
     /// For whom it is asked.
     pub(super) party: Party,
     /// Whether this asks beside everybody else: once, not in turn with others, and without saying anything
@@ -68,29 +68,29 @@ pub(super) struct Wire {
 
 /// What is known of the upstream's state; one for all who ask it.
 struct Health {
-    quota: Quota,
+    quota: ConcurrencyLimit,
     breaker: Breaker,
     counts: Counts,
-    chunks: Chunks,
-    farewells: Farewells,
+    chunks: ChunkSizes,
+    farewells: Cancellations,
     /// What it last wanted to be shown, and until when that is believed.
     challenge: Mutex<Option<(Challenge, Instant)>>,
 }
 
 /// One request, as often as it takes: its body can be sent again.
 #[derive(Clone)]
-pub(super) struct Ask {
+pub(super) struct UpstreamRequest {
     pub(super) method: Method,
     pub(super) url: Url,
     pub(super) scope: Scope,
     pub(super) headers: HeaderMap,
     pub(super) body: Payload,
-    pub(super) effort: Effort,
+    pub(super) effort: RetryEffort,
 }
 
 /// What is done when an answer does not come at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effort {
+pub(super) enum RetryEffort {
     /// Waiting, and asking again.
     Patient,
     /// The same for long: whoever waits would have to send everything again.
@@ -101,25 +101,25 @@ pub(super) enum Effort {
     Brief,
 }
 
-impl Ask {
+impl UpstreamRequest {
     pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
-        let effort = Effort::Patient;
+        let effort = RetryEffort::Patient;
         Self { method, url, scope, headers: HeaderMap::new(), body: Payload::empty(), effort }
     }
 
     /// How much is tried.
-    const fn budget(&self) -> Budget {
+    const fn budget(&self) -> RetryBudget {
         match self.effort {
-            Effort::Long => Budget::LONG,
-            Effort::Patient | Effort::Once | Effort::Brief => Budget::FEW,
+            RetryEffort::Long => RetryBudget::LONG,
+            RetryEffort::Patient | RetryEffort::Once | RetryEffort::Brief => RetryBudget::FEW,
         }
     }
 
     /// How long its turn and its `Retry-After` may take.
     const fn patience(&self) -> Duration {
         match self.effort {
-            Effort::Patient | Effort::Long | Effort::Once => RETRY_AFTER_MAX,
-            Effort::Brief => Duration::ZERO,
+            RetryEffort::Patient | RetryEffort::Long | RetryEffort::Once => RETRY_AFTER_MAX,
+            RetryEffort::Brief => Duration::ZERO,
         }
     }
 }
@@ -129,27 +129,27 @@ pub(super) fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-impl Wire {
+impl Transport {
     pub(super) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
         let patience = config.patience();
         let health = Health {
-            quota: Quota::new(patience.reads_max, patience.writes_max),
+            quota: ConcurrencyLimit::new(patience.reads_max, patience.writes_max),
             breaker: Breaker::default(),
             counts: Counts::default(),
-            chunks: Chunks::default(),
-            farewells: Farewells::default(),
+            chunks: ChunkSizes::default(),
+            farewells: Cancellations::default(),
             challenge: Mutex::default(),
         };
         let base = config.endpoint();
         let (listed, egress) = (config.redirect_hosts(), config.egress());
-        let reach = Reach::new(&base, !config.is_of_caller(), listed, egress);
+        let reach = EgressPolicy::new(&base, !config.is_of_caller(), listed, egress);
         Ok(Self {
             base,
             address: config.url.as_str().trim_end_matches('/').into(),
             http: connect::client(config, reach.clone())?,
             reach,
-            auth: Arc::new(Auth::new(Credentials::new(config)?)),
-            token_flights: Arc::new(Flights::new(QUESTIONS_MAX, "token requests")),
+            auth: Arc::new(Auth::new(UpstreamCredentials::new(config)?)),
+            token_flights: Arc::new(SingleFlight::new(QUESTIONS_MAX, "token requests")),
             patience,
             health: Arc::new(health),
             own_quota: None,
@@ -161,11 +161,11 @@ impl Wire {
     /// The same upstream for somebody with another login: nothing that was obtained with one login is
     /// shown for the other.
     pub(super) fn with_login(&self, login: Login) -> Self {
-        let auth = Arc::new(Auth::of_caller(Credentials::of(login)));
-        let token_flights = Arc::new(Flights::new(QUESTIONS_MAX, "token requests"));
-        let Patience { reads_max, writes_max, .. } = self.patience;
+        let auth = Arc::new(Auth::of_caller(UpstreamCredentials::of(login)));
+        let token_flights = Arc::new(SingleFlight::new(QUESTIONS_MAX, "token requests"));
+        let UpstreamTimeouts { reads_max, writes_max, .. } = self.patience;
         let share = |most: u32| most.div_ceil(CALLER_WINDOW_SHARE);
-        let own_quota = Quota::of_one(share(reads_max), share(writes_max));
+        let own_quota = ConcurrencyLimit::of_one(share(reads_max), share(writes_max));
         Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
     }
 
@@ -200,11 +200,11 @@ impl Wire {
         self.own_quota.is_some()
     }
 
-    pub(super) const fn patience(&self) -> &Patience {
+    pub(super) const fn patience(&self) -> &UpstreamTimeouts {
         &self.patience
     }
 
-    pub(super) fn quota(&self) -> &Quota {
+    pub(super) fn quota(&self) -> &ConcurrencyLimit {
         &self.health.quota
     }
 
@@ -216,11 +216,11 @@ impl Wire {
         &self.health.counts
     }
 
-    pub(super) fn farewells(&self) -> &Farewells {
+    pub(super) fn farewells(&self) -> &Cancellations {
         &self.health.farewells
     }
 
-    pub(super) fn chunks(&self) -> &Chunks {
+    pub(super) fn chunks(&self) -> &ChunkSizes {
         &self.health.chunks
     }
 
@@ -243,7 +243,7 @@ impl Wire {
     /// Sends a request; every answer but a success is an error. Redirects are not followed.
     pub(super) async fn send(
         &self,
-        ask: Ask,
+        ask: UpstreamRequest,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
         let response = self.answer(&ask, operation).await?;
@@ -256,7 +256,7 @@ impl Wire {
     /// The answer, whatever it says, after tokens and repetitions.
     pub(super) async fn answer(
         &self,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
         let (began, budget) = (Instant::now(), ask.budget());
@@ -276,21 +276,21 @@ impl Wire {
                 Err(Error::UpstreamDown { retry_after_seconds }) => {
                     retry::judge_down(so_far, budget, Duration::from_secs(*retry_after_seconds))
                 }
-                Err(_) => Verdict::Stands,
+                Err(_) => RetryDecision::Stands,
             };
-            let effort = if self.is_aside { Effort::Once } else { ask.effort };
+            let effort = if self.is_aside { RetryEffort::Once } else { ask.effort };
             let wait = match (verdict, effort) {
                 // What a try ran into says more than that there is no further one.
-                (Verdict::Stands, _) => match (answered, failed) {
+                (RetryDecision::Stands, _) => match (answered, failed) {
                     (Err(Error::UpstreamDown { .. }), Some(failed)) => return Err(failed),
                     (answered, _) => return answered,
                 },
-                (Verdict::Busy { retry_after_seconds }, _) => {
+                (RetryDecision::Busy { retry_after_seconds }, _) => {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
                 }
-                (Verdict::Again(wait), Effort::Patient | Effort::Long) => wait,
+                (RetryDecision::Again(wait), RetryEffort::Patient | RetryEffort::Long) => wait,
                 // Who may not be repeated here still learns for how long to wait.
-                (Verdict::Again(wait), Effort::Once | Effort::Brief) => {
+                (RetryDecision::Again(wait), RetryEffort::Once | RetryEffort::Brief) => {
                     return answered.and_then(|response| {
                         if retry::is_busy(response.status(), response.headers()) {
                             let retry_after_seconds = wait.as_secs().max(1);
@@ -319,7 +319,7 @@ impl Wire {
     /// redirects lead, have neither quota nor breaker: they are not the upstream.
     async fn attempt(
         &self,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
         if !self.is_own(&ask.url) {
@@ -329,7 +329,7 @@ impl Wire {
             self.look_whether_back().await?;
             return self.authorized(ask, operation).await;
         }
-        let class = Class::of(&ask.method);
+        let class = RequestClass::of(&ask.method);
         let own = self.own_turn(class, ask.patience()).await?;
         let pass = self.health.quota.enter(class, ask.patience(), &self.party).await?;
         let leave = self.leave().await?;
@@ -349,7 +349,7 @@ impl Wire {
             // The probe takes a turn of its own.
             drop((own, pass));
             let (path, party) = (ask.url.path(), &self.party);
-            self.doubt(leave, &Failure { path, repo, party, kind }).await;
+            self.doubt(leave, &FailedTry { path, repo, party, kind }).await;
             return answered;
         }
         match &answered {
@@ -376,7 +376,11 @@ impl Wire {
     }
 
     /// The turn among what the same caller asks for.
-    async fn own_turn(&self, class: Class, patience: Duration) -> Result<Option<Pass>, Error> {
+    async fn own_turn(
+        &self,
+        class: RequestClass,
+        patience: Duration,
+    ) -> Result<Option<ConcurrencyPermit>, Error> {
         match &self.own_quota {
             Some(quota) => quota.enter(class, patience, &self.party).await.map(Some),
             None => Ok(None),
@@ -394,14 +398,15 @@ impl Wire {
             self.look_whether_back().await?;
             return question.await;
         }
-        let own = self.own_turn(Class::Read, RETRY_AFTER_MAX).await?;
-        let pass = self.health.quota.enter(Class::Read, RETRY_AFTER_MAX, &self.party).await?;
+        let own = self.own_turn(RequestClass::Read, RETRY_AFTER_MAX).await?;
+        let pass =
+            self.health.quota.enter(RequestClass::Read, RETRY_AFTER_MAX, &self.party).await?;
         let leave = self.leave().await?;
         let answered = question.await;
         if let Some(kind) = answered.as_ref().err().and_then(probe::failure) {
             drop((own, pass));
             let party = &self.party;
-            self.doubt(leave, &Failure { path, repo: None, party, kind }).await;
+            self.doubt(leave, &FailedTry { path, repo: None, party, kind }).await;
         } else {
             pass.answered();
             leave.answered();
@@ -412,7 +417,7 @@ impl Wire {
     /// One try, with a token fetched and the request repeated once when the upstream asks for it.
     pub(super) async fn authorized(
         &self,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
         if !self.is_own(&ask.url) {
@@ -444,12 +449,12 @@ impl Wire {
 
     pub(super) async fn once(
         &self,
-        ask: &Ask,
+        ask: &UpstreamRequest,
         authorization: Option<HeaderValue>,
         operation: &'static str,
     ) -> Result<Response<Incoming>, Error> {
         let led_astray =
-            |astray: Astray| Error::UpstreamAstray { operation, reason: astray.to_string() };
+            |astray: Forbidden| Error::UpstreamAstray { operation, reason: astray.to_string() };
         if !self.is_own(&ask.url) || self.reach.judges_own() {
             self.reach.check(&ask.url).map_err(led_astray)?;
         }
@@ -472,10 +477,10 @@ impl Wire {
             spans::propagate(&span, request.headers_mut());
         }
         self.counts().asked();
-        let longest = match (ask.effort, Class::of(&ask.method)) {
-            (Effort::Brief, _) => self.patience.answer.min(REVALIDATE_TIMEOUT),
-            (_, Class::Read) => self.patience.answer,
-            (_, Class::Write) => self.patience.answer.max(WRITE_TIMEOUT),
+        let longest = match (ask.effort, RequestClass::of(&ask.method)) {
+            (RetryEffort::Brief, _) => self.patience.answer.min(REVALIDATE_TIMEOUT),
+            (_, RequestClass::Read) => self.patience.answer,
+            (_, RequestClass::Write) => self.patience.answer.max(WRITE_TIMEOUT),
         };
         let answering = in_time(self.http.request(request), longest, &sent);
         let answer = answering.instrument(span.clone()).await;
@@ -525,7 +530,11 @@ impl Wire {
 }
 
 /// The answer, unless so much time passes in which none comes and nothing is sent.
-async fn in_time<T>(answer: impl Future<Output = T>, longest: Duration, sent: &Sent) -> Option<T> {
+async fn in_time<T>(
+    answer: impl Future<Output = T>,
+    longest: Duration,
+    sent: &SentBytes,
+) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
     let mut before = 0;
     loop {

@@ -13,28 +13,28 @@ use tokio::time::Instant;
 use url::Url;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, Span};
 
-use super::scope::{Access, Scope};
+use super::scope::{Scope, ScopeAction};
 use super::transport;
-use super::transport::{Ask, Effort, Wire};
-use super::{Haste, Upstream, failed, text};
+use super::transport::{RetryEffort, Transport, UpstreamRequest};
+use super::{Upstream, Urgency, failed, text};
 use crate::Error;
 use crate::runtime::body::{Body, Payload};
 
 /// What opening an upload led to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
-pub(crate) enum Started {
+pub(crate) enum StartedUpload {
     /// The upstream took the blob from another repository: nothing to send.
     Mounted,
     /// A session is open.
-    Session(Push),
+    Session(UploadSession),
 }
 
 /// An open upload session at the upstream. Dropped before its end it is given up there, behind.
-pub(crate) struct Push {
-    wire: Wire,
+pub(crate) struct UploadSession {
+    wire: Transport,
     scope: Scope,
     location: Url,
-    haste: Haste,
+    haste: Urgency,
     sent_bytes: u64,
     /// The most that it can have.
     offered_bytes: u64,
@@ -48,11 +48,11 @@ impl Upstream {
         &self,
         repo: &RepoName,
         algorithm: Option<Algorithm>,
-        haste: Haste,
-    ) -> Result<Push, Error> {
+        haste: Urgency,
+    ) -> Result<UploadSession, Error> {
         match self.start(repo, None, algorithm, haste).await? {
-            Started::Session(push) => Ok(push),
-            Started::Mounted => {
+            StartedUpload::Session(push) => Ok(push),
+            StartedUpload::Mounted => {
                 Err(failed(OPENING, "it answered 201 to an upload without content"))
             }
         }
@@ -73,8 +73,8 @@ impl Upstream {
         repo: &RepoName,
         digest: &Digest,
         from: &RepoName,
-        haste: Haste,
-    ) -> Result<Started, Error> {
+        haste: Urgency,
+    ) -> Result<StartedUpload, Error> {
         self.start(repo, Some((digest, from)), Some(digest.algorithm()), haste).await
     }
 
@@ -88,11 +88,11 @@ impl Upstream {
         repo: &RepoName,
         mount: Option<(&Digest, &RepoName)>,
         algorithm: Option<Algorithm>,
-        haste: Haste,
-    ) -> Result<Started, Error> {
+        haste: Urgency,
+    ) -> Result<StartedUpload, Error> {
         let endpoint = Endpoint::Uploads { repo: repo.clone() };
         let (mut query, scope) = match mount {
-            None => (String::new(), Scope::repo(repo, Access::Push)),
+            None => (String::new(), Scope::repo(repo, ScopeAction::Push)),
             Some((digest, from)) => {
                 (format!("?mount={digest}&from={from}"), Scope::mount(repo, from))
             }
@@ -102,9 +102,10 @@ impl Upstream {
             let joint = if query.is_empty() { '?' } else { '&' };
             query = format!("{query}{joint}digest-algorithm={algorithm}");
         }
-        let mut ask = Ask::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
+        let mut ask =
+            UpstreamRequest::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.effort = haste.into();
-        let (wire, scope) = (self.wire.clone(), Scope::repo(repo, Access::Push));
+        let (wire, scope) = (self.wire.clone(), Scope::repo(repo, ScopeAction::Push));
         // Goes on to its end when the caller goes away: a session that is opened then gives itself up.
         let work = tokio::spawn(open(wire, ask, scope, mount.is_some(), haste));
         match work.await {
@@ -115,24 +116,24 @@ impl Upstream {
 }
 
 async fn open(
-    wire: Wire,
-    ask: Ask,
+    wire: Transport,
+    ask: UpstreamRequest,
     scope: Scope,
     mounts: bool,
-    haste: Haste,
-) -> Result<Started, Error> {
+    haste: Urgency,
+) -> Result<StartedUpload, Error> {
     let url = ask.url.clone();
     let response = wire.send(ask, OPENING).await?;
     if mounts && response.status() == StatusCode::CREATED {
         wire.drain(response, OPENING).await?;
-        return Ok(Started::Mounted);
+        return Ok(StartedUpload::Mounted);
     }
     let location = next_location(&wire, &url, &response)?;
     wire.chunks().announced(chunk_floor(&response));
     wire.drain(response, OPENING).await?;
     let (sent_bytes, offered_bytes, over) = (0, 0, false);
-    let push = Push { wire, scope, location, haste, sent_bytes, offered_bytes, over };
-    Ok(Started::Session(push))
+    let push = UploadSession { wire, scope, location, haste, sent_bytes, offered_bytes, over };
+    Ok(StartedUpload::Session(push))
 }
 
 const OPENING: &str = "opening an upload";
@@ -140,7 +141,7 @@ const SENDING: &str = "sending a chunk";
 const ENDING: &str = "ending an upload";
 const CANCELLING: &str = "cancelling an upload";
 
-impl Push {
+impl UploadSession {
     /// How many bytes the upstream has.
     #[must_use]
     pub(crate) const fn sent_bytes(&self) -> u64 {
@@ -148,7 +149,7 @@ impl Push {
     }
 
     /// Sends some of the next `there_bytes` bytes, at most `most` of them; they start at
-    /// [`Push::sent_bytes`], and `body` makes them as often as they are needed. The upstream may take
+    /// [`UploadSession::sent_bytes`], and `body` makes them as often as they are needed. The upstream may take
     /// fewer.
     pub(crate) async fn send(
         &mut self,
@@ -160,13 +161,14 @@ impl Push {
         let chunk = wire.chunks().next(there_bytes, most);
         let (first, end) = (self.sent_bytes, self.sent_bytes + chunk.bytes);
         let Some(span) = Span::new(first, end) else { return Ok(()) };
-        let mut ask = Ask::new(Method::PATCH, self.location.clone(), self.scope.clone());
+        let mut ask =
+            UpstreamRequest::new(Method::PATCH, self.location.clone(), self.scope.clone());
         ask.headers.insert(header::CONTENT_TYPE, transport::value("application/octet-stream"));
         // `start-end` without a unit: ACR refuses the form of RFC 9110.
         let range = ChunkRange { first, last: end - 1 };
         ask.headers.insert(header::CONTENT_RANGE, transport::value(&range.to_string()));
         ask.body = Payload::Made { size_bytes: chunk.bytes, make: Arc::new(move || body(span)) };
-        ask.effort = Effort::Once;
+        ask.effort = RetryEffort::Once;
         self.offered_bytes = self.offered_bytes.max(end);
         let (url, began) = (ask.url.clone(), Instant::now());
         match self.wire.send(ask, SENDING).await {
@@ -205,7 +207,7 @@ impl Push {
     /// Asks how much the upstream has, after a chunk whose fate is unknown; `false` when it says what
     /// cannot be.
     pub(crate) async fn resync(&mut self) -> Result<bool, Error> {
-        let ask = Ask::new(Method::GET, self.location.clone(), self.scope.clone());
+        let ask = UpstreamRequest::new(Method::GET, self.location.clone(), self.scope.clone());
         let url = ask.url.clone();
         let response = self.wire.send(ask, "asking for an upload").await?;
         if let Ok(location) = next_location(&self.wire, &url, &response) {
@@ -223,7 +225,7 @@ impl Push {
     pub(crate) async fn finish(&mut self, digest: &Digest) -> Result<(), Error> {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
-        let mut ask = Ask::new(Method::PUT, url, self.scope.clone());
+        let mut ask = UpstreamRequest::new(Method::PUT, url, self.scope.clone());
         ask.effort = self.haste.into();
         let response = self.wire.send(ask, ENDING).await?;
         if response.status() != StatusCode::CREATED {
@@ -256,7 +258,7 @@ impl Push {
     }
 }
 
-impl Drop for Push {
+impl Drop for UploadSession {
     fn drop(&mut self) {
         if !self.over {
             self.wire.farewells().say(self.farewell());
@@ -266,10 +268,10 @@ impl Drop for Push {
 
 /// Cancels an upload. One whose last chunk broke off may not be known at this Location any more: then
 /// it is asked where it is.
-async fn give_up(wire: &Wire, scope: &Scope, location: Url) -> Result<(), Error> {
+async fn give_up(wire: &Transport, scope: &Scope, location: Url) -> Result<(), Error> {
     let ask = |method: Method, url: &Url| {
-        let ask = Ask::new(method, url.clone(), scope.clone());
-        Ask { effort: Effort::Once, ..ask }
+        let ask = UpstreamRequest::new(method, url.clone(), scope.clone());
+        UpstreamRequest { effort: RetryEffort::Once, ..ask }
     };
     match wire.send(ask(Method::DELETE, &location), CANCELLING).await {
         Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {}
@@ -282,7 +284,11 @@ async fn give_up(wire: &Wire, scope: &Scope, location: Url) -> Result<(), Error>
 }
 
 /// Where to go on: opaque, with all of its query, relative or absolute.
-fn next_location(wire: &Wire, asked: &Url, response: &Response<Incoming>) -> Result<Url, Error> {
+fn next_location(
+    wire: &Transport,
+    asked: &Url,
+    response: &Response<Incoming>,
+) -> Result<Url, Error> {
     let location = text(response.headers(), header::LOCATION);
     let location = location.ok_or_else(|| failed(OPENING, "the answer has no Location"))?;
     wire.led_to(asked, location, OPENING)

@@ -14,13 +14,14 @@ use url::Url;
 use super::passthrough;
 use crate::access::options::{AccessConfig, IssuerConfig, UsersConfig, refuse};
 use crate::access::{
-    Action, Actions, Line, Passwords, Rule, Rules, Tokens, Who, read_file, read_key,
+    AccessRule, AccessRules, Action, Actions, ApiTokens, LineError, Passwords, RuleSubject,
+    read_file, read_key,
 };
 use crate::limits::{ISSUED_LIFETIME, ISSUED_LIFETIME_MAX, ISSUED_LIFETIME_MIN};
 use crate::settings::address::Address;
 use crate::settings::error::ConfigError;
 use crate::settings::hosts::HostName;
-use crate::settings::outbound_proxy::Egress;
+use crate::settings::outbound_proxy::OutboundProxies;
 use crate::settings::patterns::RepoPattern;
 use crate::settings::upstream::UpstreamConfig;
 
@@ -57,7 +58,7 @@ pub(super) struct AccessKeys {
 #[serde(deny_unknown_fields)]
 struct RuleKeys {
     #[serde(deserialize_with = "some")]
-    who: Vec<Who>,
+    who: Vec<RuleSubject>,
     #[serde(deserialize_with = "some")]
     repositories: Vec<RepoPattern>,
     #[serde(deserialize_with = "some")]
@@ -84,7 +85,7 @@ impl AccessKeys {
     pub(super) fn resolve(
         mut self,
         upstreams: &[UpstreamConfig],
-        egress: &Arc<Egress>,
+        egress: &Arc<OutboundProxies>,
     ) -> Result<AccessConfig, ConfigError> {
         for issuer in &mut self.issuers {
             issuer.egress = Arc::clone(egress);
@@ -119,7 +120,7 @@ impl AccessKeys {
             return Err(refuse_keys("without an [[access.rule]] nobody may do anything; add one"));
         }
         let passwords = self.htpasswd.as_deref().map(|path| load(path, Passwords::parse));
-        let tokens = self.tokens.as_deref().map(|path| load(path, Tokens::parse));
+        let tokens = self.tokens.as_deref().map(|path| load(path, ApiTokens::parse));
         for issuer in &self.issuers {
             issuer.check()?;
         }
@@ -132,7 +133,7 @@ impl AccessKeys {
         let token_key = self.token_key_file.as_deref().map(|path| {
             read_key(path).map_err(|reason| refuse(path.display().to_string(), reason))
         });
-        let rules = self.rules.into_iter().map(|rule| Rule {
+        let rules = self.rules.into_iter().map(|rule| AccessRule {
             who: rule.who,
             repositories: rule.repositories,
             actions: rule.actions.into_iter().fold(Actions::default(), Actions::with),
@@ -140,7 +141,7 @@ impl AccessKeys {
         let users = UsersConfig {
             passwords: Arc::new(passwords.transpose()?.unwrap_or_default()),
             tokens: tokens.transpose()?.unwrap_or_default(),
-            rules: Rules(rules.collect()),
+            rules: AccessRules(rules.collect()),
             issuers: self.issuers,
             public_url: self.public_url.as_deref().map(base).transpose()?,
             token_key: token_key.transpose()?,
@@ -150,10 +151,10 @@ impl AccessKeys {
     }
 }
 
-fn load<T>(path: &Path, parse: impl Fn(&str) -> Result<T, Line>) -> Result<T, ConfigError> {
+fn load<T>(path: &Path, parse: impl Fn(&str) -> Result<T, LineError>) -> Result<T, ConfigError> {
     let text = read_file(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    parse(&text).map_err(|Line { number, reason }| {
+    parse(&text).map_err(|LineError { number, reason }| {
         refuse(format!("{}, line {number}", path.display()), reason)
     })
 }

@@ -16,7 +16,7 @@ use crate::settings::limits::Limits;
 use crate::settings::trusted_proxies::TrustedProxies;
 
 /// The rules of the moment.
-pub(crate) struct Rules {
+pub(crate) struct RuntimeConfig {
     /// Who may do what.
     pub(crate) access: Access,
     /// Under which names the registry may be asked for where nobody has to log in, and the admin address.
@@ -33,9 +33,9 @@ pub(crate) struct Rules {
 }
 
 /// Where the rules of the moment are.
-pub(crate) struct Live(ArcSwap<Rules>);
+pub(crate) struct ActiveConfig(ArcSwap<RuntimeConfig>);
 
-impl Rules {
+impl RuntimeConfig {
     /// What a configuration says, with its registries; the store is open. After others, what they
     /// learned of the outside stays known. Blocks.
     pub(crate) fn new(
@@ -54,19 +54,19 @@ impl Rules {
     }
 }
 
-impl Live {
-    pub(crate) fn new(rules: Rules) -> Self {
+impl ActiveConfig {
+    pub(crate) fn new(rules: RuntimeConfig) -> Self {
         Self(ArcSwap::from_pointee(rules))
     }
 
     /// The rules for one request.
     #[must_use]
-    pub(crate) fn rules(&self) -> Arc<Rules> {
+    pub(crate) fn rules(&self) -> Arc<RuntimeConfig> {
         self.0.load_full()
     }
 
     /// From now on these count, for requests that begin.
-    pub(crate) fn replace(&self, rules: Rules) {
+    pub(crate) fn replace(&self, rules: RuntimeConfig) {
         self.0.store(Arc::new(rules));
     }
 }

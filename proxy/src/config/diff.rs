@@ -42,18 +42,18 @@ pub(crate) fn needs_restart(key: &str) -> bool {
 
 /// Every key with its value as text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Keys(BTreeMap<String, String>);
+pub(crate) struct ConfigKeys(BTreeMap<String, String>);
 
 /// What became of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Changed {
+pub(crate) struct ChangedKey {
     /// Which.
     pub(crate) key: String,
     /// `+ KEY VALUE`, `- KEY VALUE` or `~ KEY OLD -> NEW`.
     pub(crate) line: String,
 }
 
-impl Keys {
+impl ConfigKeys {
     /// Those of a file.
     pub(super) fn of(table: &Table) -> Self {
         let mut keys = Self::default();
@@ -98,7 +98,7 @@ impl Keys {
     }
 
     /// What is another one in `new`, in the order of the keys.
-    pub(crate) fn changes(&self, new: &Self) -> Vec<Changed> {
+    pub(crate) fn changes(&self, new: &Self) -> Vec<ChangedKey> {
         let gone = self.0.iter().filter(|(key, _)| !new.0.contains_key(*key));
         let gone = gone.map(|(key, old)| (key, format!("- {key} {}", shown(key, old))));
         let others = new.0.iter().filter_map(|(key, value)| match self.0.get(key) {
@@ -109,7 +109,7 @@ impl Keys {
             }
             None => Some((key, format!("+ {key} {}", shown(key, value)))),
         });
-        let change = |(key, line): (&String, String)| Changed { key: key.clone(), line };
+        let change = |(key, line): (&String, String)| ChangedKey { key: key.clone(), line };
         let mut all: Vec<_> = gone.chain(others).map(change).collect();
         all.sort_by(|one, other| one.key.cmp(&other.key));
         all
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     fn changes(old: &str, new: &str) -> Vec<String> {
-        let keys = |text: &str| Keys::of(&toml::from_str(text).unwrap());
+        let keys = |text: &str| ConfigKeys::of(&toml::from_str(text).unwrap());
         keys(old).changes(&keys(new)).into_iter().map(|change| change.line).collect()
     }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::diff::{Keys, is_secret};
+use super::diff::{ConfigKeys, is_secret};
 use super::{Config, FileConfig, Overrides};
 use crate::settings::address::AddressError;
 use crate::settings::error::ConfigError;
@@ -20,11 +20,11 @@ pub struct ConfigSource {
 
 /// What they say.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     /// As it can be run.
     pub config: Config,
     /// Every key of the file, to see what becomes another one.
-    pub(crate) keys: Keys,
+    pub(crate) keys: ConfigKeys,
 }
 
 impl ConfigSource {
@@ -40,17 +40,17 @@ impl ConfigSource {
     }
 
     /// Reads and checks. Blocks.
-    pub fn load(&self) -> Result<Loaded, ConfigError> {
+    pub fn load(&self) -> Result<LoadedConfig, ConfigError> {
         let (file, keys) = match &self.file {
-            None => (FileConfig::default(), Keys::default()),
+            None => (FileConfig::default(), ConfigKeys::default()),
             Some(path) => read(path)?,
         };
-        Ok(Loaded { config: Config::new(file, self.overrides.clone())?, keys })
+        Ok(LoadedConfig { config: Config::new(file, self.overrides.clone())?, keys })
     }
 }
 
 /// The file is read once, so that both are of the same text.
-fn read(path: &Path) -> Result<(FileConfig, Keys), ConfigError> {
+fn read(path: &Path) -> Result<(FileConfig, ConfigKeys), ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     let malformed = |error: &toml::de::Error| ConfigError::Malformed {
@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<(FileConfig, Keys), ConfigError> {
     };
     let file = toml::from_str(&text).map_err(|error| malformed(&error))?;
     let table = toml::from_str(&text).map_err(|error| malformed(&error))?;
-    Ok((file, Keys::of(&table)))
+    Ok((file, ConfigKeys::of(&table)))
 }
 
 /// The words of the parser, with the line that it shows, unless a secret may stand there.

@@ -3,7 +3,7 @@
 //!
 //! Invariant: blame has no wildcard, so that no new error is forgotten.
 
-use super::{BytesOf, Error};
+use super::{Error, MemoryOwner};
 
 /// Whose fault an error is: decides how it is logged and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Error {
     /// Whether somebody's share of the memory was taken, which says nothing of anybody else.
     #[must_use]
     pub(crate) const fn is_about_a_share(&self) -> bool {
-        matches!(self, Self::TooManyBytes(BytesOf::Party | BytesOf::Connection))
+        matches!(self, Self::TooManyBytes(MemoryOwner::Party | MemoryOwner::Connection))
     }
 
     /// Whether content that is already here may be served instead: the upstream could not answer.

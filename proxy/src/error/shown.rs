@@ -10,7 +10,7 @@ use super::{Error, StoreFault};
 
 /// What the client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shown {
+pub struct ErrorResponse {
     /// The status.
     pub status: StatusCode,
     /// The code in the body.
@@ -24,7 +24,7 @@ impl Error {
         clippy::too_many_lines,
         reason = "the one table; a second function would be a second one"
     )]
-    pub fn shown(&self) -> Shown {
+    pub fn shown(&self) -> ErrorResponse {
         let (status, code) = match self {
             Self::Parse(error) => shown_parse(error),
             Self::MethodNotAllowed { .. } => {
@@ -102,7 +102,7 @@ impl Error {
             | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
             Self::Store(fault) => (shown_store(fault), ErrorCode::Unknown),
         };
-        Shown { status, code }
+        ErrorResponse { status, code }
     }
 
     /// The sentence in the body. Of our own failures only that they are ours.

@@ -1,5 +1,5 @@
 //! What is said of a request when its answer is over: one line in the log, the metrics, the end of its
-//! span. What a handler found out on the way stands in [`Notes`].
+//! span. What a handler found out on the way stands in [`RequestFacts`].
 //!
 //! Invariant: every request is said once, also when its client goes away before the answer or in the
 //! middle of it; nothing that a client sent can end the line or add a field to it.
@@ -22,10 +22,10 @@ use crate::access::Caller;
 use crate::client::Upstream;
 use crate::http::response::{DOCKER_CONTENT_DIGEST, WHARF_CACHE};
 use crate::http::route::Route;
-use crate::http::user_agent::Agent;
-use crate::observe::metrics::{Metrics, Over, RouteClass};
+use crate::http::user_agent::UserAgent;
+use crate::observe::metrics::{FinishedRequest, Metrics, RouteClass};
 use crate::observe::outcome::Outcome;
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::shares::Share;
 use crate::runtime::spans;
 
@@ -35,11 +35,11 @@ static REQUESTS: AtomicU64 = AtomicU64::new(1);
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What is found out about a request on its way.
-pub(crate) struct Notes {
+pub(crate) struct RequestFacts {
     /// What it asks for.
     pub(crate) route: RouteClass,
     /// Where its repository lives, once that is known.
-    pub(crate) home: Home,
+    pub(crate) home: RepoHome,
     /// The registry that it means (`?ns=`).
     pub(crate) namespace: Option<String>,
     /// Who asks, once that is proven.
@@ -49,13 +49,13 @@ pub(crate) struct Notes {
     /// Counted among the requests of its party, until this is dropped.
     pub(crate) open: Option<Share>,
     /// What whoever asks holds in memory, and may hold.
-    pub(crate) purse: Option<Purse>,
+    pub(crate) purse: Option<MemoryBudget>,
     /// Since when it is held, if it is.
     pub(crate) held: Option<Instant>,
 }
 
 /// Where a repository lives.
-pub(crate) enum Home {
+pub(crate) enum RepoHome {
     /// It names none, or was refused before that was looked at.
     Unknown,
     /// Here and nowhere else.
@@ -65,7 +65,7 @@ pub(crate) enum Home {
 }
 
 /// A request from its head to the end of its answer.
-pub(crate) struct Account {
+pub(crate) struct RequestRecord {
     metrics: Arc<Metrics>,
     id: u64,
     started: Instant,
@@ -74,20 +74,20 @@ pub(crate) struct Account {
     method: Method,
     uri: Uri,
     /// What handlers found out.
-    pub(crate) notes: Notes,
+    pub(crate) notes: RequestFacts,
     status: Option<StatusCode>,
     outcome: Option<Outcome>,
     digest: Option<HeaderValue>,
     first_byte: Option<Duration>,
     sent_bytes: u64,
     complete: bool,
-    agent: Agent,
+    agent: UserAgent,
     /// For how long it was held before its answer.
     held: Duration,
     span: Span,
 }
 
-impl Notes {
+impl RequestFacts {
     /// What the route says.
     pub(crate) const fn class(route: &Route) -> RouteClass {
         match route {
@@ -109,14 +109,14 @@ impl Notes {
 
     fn upstream(&self) -> &str {
         match &self.home {
-            Home::Unknown => "-",
-            Home::Here => "local",
-            Home::There(upstream) => upstream.label(),
+            RepoHome::Unknown => "-",
+            RepoHome::Here => "local",
+            RepoHome::There(upstream) => upstream.label(),
         }
     }
 }
 
-impl Account {
+impl RequestRecord {
     /// A request that has just begun. `client` is who it comes from by the rules of the moment;
     /// `trusted` whether its peer is believed.
     pub(crate) fn open(
@@ -126,9 +126,9 @@ impl Account {
         trusted: bool,
     ) -> Self {
         metrics.began();
-        let notes = Notes {
+        let notes = RequestFacts {
             route: RouteClass::Other,
-            home: Home::Unknown,
+            home: RepoHome::Unknown,
             namespace: None,
             caller: None,
             certificate: None,
@@ -151,7 +151,7 @@ impl Account {
             first_byte: None,
             sent_bytes: 0,
             complete: false,
-            agent: Agent::of(&parts.headers),
+            agent: UserAgent::of(&parts.headers),
             held: Duration::ZERO,
             span: spans::request(parts, trusted),
         }
@@ -176,7 +176,7 @@ impl Account {
     pub(crate) fn answered<B: HttpBody>(
         mut self,
         mut answer: Response<B>,
-    ) -> Response<Accounted<B>> {
+    ) -> Response<RecordedBody<B>> {
         if let Ok(value) = HeaderValue::from_str(&self.id.to_string()) {
             answer.headers_mut().insert(X_REQUEST_ID, value);
         }
@@ -188,9 +188,9 @@ impl Account {
         self.outcome = answer.extensions_mut().remove::<Outcome>().or(told);
         if let Some(outcome) = self.outcome {
             match &self.notes.home {
-                Home::There(upstream) => upstream.reads().count(outcome),
-                Home::Here => self.metrics.local_reads.count(outcome),
-                Home::Unknown => {}
+                RepoHome::There(upstream) => upstream.reads().count(outcome),
+                RepoHome::Here => self.metrics.local_reads.count(outcome),
+                RepoHome::Unknown => {}
             }
         }
         self.digest = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
@@ -198,17 +198,18 @@ impl Account {
         if answer.body().is_end_stream() {
             self.first_byte = Some(self.started.elapsed());
         }
-        answer.map(|body| Accounted { body, account: Some(self), ended: false })
+        answer.map(|body| RecordedBody { body, account: Some(self), ended: false })
     }
 }
 
-impl Drop for Account {
+impl Drop for RequestRecord {
     fn drop(&mut self) {
         let total = self.started.elapsed();
         let first_byte = self.first_byte.unwrap_or(total);
         let cut_off = !self.complete;
         let (route, sent_bytes) = (self.notes.route, self.sent_bytes);
-        let over = Over { route, status: self.status, first_byte, total, sent_bytes, cut_off };
+        let over =
+            FinishedRequest { route, status: self.status, first_byte, total, sent_bytes, cut_off };
         self.metrics.over(&over);
         let status = self.status.map_or(0, |status| status.as_u16());
         let outcome = self.outcome.map_or("-", Outcome::as_str);
@@ -246,13 +247,13 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// The body of an answer, with the account of its request.
-pub(crate) struct Accounted<B: HttpBody> {
+pub(crate) struct RecordedBody<B: HttpBody> {
     body: B,
-    account: Option<Account>,
+    account: Option<RequestRecord>,
     ended: bool,
 }
 
-impl<B: HttpBody> Accounted<B> {
+impl<B: HttpBody> RecordedBody<B> {
     /// Of an answer that nobody keeps account of.
     pub(crate) const fn nobodys(body: B) -> Self {
         Self { body, account: None, ended: false }
@@ -264,7 +265,7 @@ impl<B: HttpBody> Accounted<B> {
     }
 }
 
-impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Accounted<B> {
+impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for RecordedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -299,7 +300,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Accounted<B> {
     }
 }
 
-impl<B: HttpBody> Drop for Accounted<B> {
+impl<B: HttpBody> Drop for RecordedBody<B> {
     fn drop(&mut self) {
         let complete = self.is_complete();
         if let Some(account) = &mut self.account {

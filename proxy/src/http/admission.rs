@@ -19,18 +19,18 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::access::Caller;
-use crate::http::forwarded::Unbelieved;
+use crate::http::forwarded::UntrustedForwarders;
 use crate::http::route::Route;
 use crate::limits::{PARTY_REQUESTS_MAX, RATE_WAITING_MAX, REQUESTS_MAX};
-use crate::runtime::memory_gauge::{Held, Purse};
+use crate::runtime::memory_gauge::{MemoryBudget, MemoryGauge};
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::settings::limits::{Limits, Rate};
 
-pub(crate) use connections::{Connections, Occupant, Seat};
+pub(crate) use connections::{ConnectionPermit, Connections, Occupant};
 pub(crate) use counts::{Limit, LimitCounts, UPLOADS, USER_UPLOADS};
 pub(crate) use holds::{HoldOutcome, Holds};
-use rates::{Rates, Refused, Who};
+use rates::{RateKey, RateRefusal, Rates};
 
 /// What there are too many of when the lines are full.
 const WAITING: &str = "requests that wait for their turn";
@@ -47,14 +47,14 @@ pub(crate) struct Admission {
     /// Requests that are held before they are refused.
     pub(crate) holds: Holds,
     /// Who speaks for others without being believed.
-    pub(crate) unbelieved: Unbelieved,
+    pub(crate) unbelieved: UntrustedForwarders,
     rates: Rates,
     requests: Shares,
 }
 
 /// What is used of one bound, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Use {
+pub(crate) struct LimitUsage {
     /// Which bound.
     pub limit: Limit,
     /// What is taken of it.
@@ -65,7 +65,7 @@ pub(crate) struct Use {
 
 /// A request that will take memory piece by piece for as long as it goes on; refused when too much is
 /// taken. What others take is reserved when it is known.
-pub(crate) fn memory(route: &Route, purse: &Purse) -> Result<(), Error> {
+pub(crate) fn memory(route: &Route, purse: &MemoryBudget) -> Result<(), Error> {
     match route {
         Route::StartUpload { .. } | Route::Blob { head: false, .. } => purse.may_begin(),
         _ => Ok(()),
@@ -120,7 +120,8 @@ impl Admission {
         if demand != Demand::Question {
             return Ok(Duration::ZERO);
         }
-        let turn = Turn { who: Who::Address(Party::behind(client)), rate: limits.address_requests };
+        let turn =
+            Turn { who: RateKey::Address(Party::behind(client)), rate: limits.address_requests };
         self.turn(Limit::AddressRate, turn, Some(latest)).await
     }
 
@@ -142,11 +143,11 @@ impl Admission {
         let party = caller.party();
         let (limit, turn) = match demand {
             Demand::Question => {
-                let turn = Turn { who: Who::User(party), rate: limits.user_requests };
+                let turn = Turn { who: RateKey::User(party), rate: limits.user_requests };
                 (Limit::UserRate, turn)
             }
             Demand::Download | Demand::Upload => {
-                let turn = Turn { who: Who::Transfers(party), rate: limits.transfers };
+                let turn = Turn { who: RateKey::Transfers(party), rate: limits.transfers };
                 (Limit::Transfers, turn)
             }
         };
@@ -165,11 +166,11 @@ impl Admission {
         let waited = self.rates.turn(who, rate, latest).await.map_err(|refused| {
             self.counts.refuse(limit);
             match refused {
-                Refused::TooLate(wait) => {
+                RateRefusal::TooLate(wait) => {
                     let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                     Error::TooOften { retry_after_seconds: whole.max(1) }
                 }
-                Refused::Full => Error::TooMany(WAITING),
+                RateRefusal::Full => Error::TooMany(WAITING),
             }
         })?;
         if !waited.is_zero() {
@@ -188,19 +189,26 @@ impl Admission {
     pub(crate) fn state(
         &self,
         limits: &Limits,
-        held: &Held,
+        held: &MemoryGauge,
         (uploads, largest_uploads): (usize, usize),
-    ) -> Vec<Use> {
-        let row =
-            |limit, used: usize, most: usize| Use { limit, used: used as u64, most: most as u64 };
+    ) -> Vec<LimitUsage> {
+        let row = |limit, used: usize, most: usize| LimitUsage {
+            limit,
+            used: used as u64,
+            most: most as u64,
+        };
         let (connections, largest) = self.connections.state();
         vec![
             row(Limit::Connections, connections, limits.connections),
             row(Limit::AddressConnections, largest, limits.connections_per_address),
             row(Limit::Uploads, uploads, limits.uploads),
             row(Limit::UserUploads, largest_uploads, limits.uploads_per_user),
-            Use { limit: Limit::BytesInFlight, used: held.bytes(), most: limits.bytes.most },
-            Use { limit: Limit::UserBytesInFlight, used: held.largest(), most: limits.bytes.share },
+            LimitUsage { limit: Limit::BytesInFlight, used: held.bytes(), most: limits.bytes.most },
+            LimitUsage {
+                limit: Limit::UserBytesInFlight,
+                used: held.largest(),
+                most: limits.bytes.share,
+            },
             row(Limit::UserRate, self.rates.count(), crate::limits::RATES_MAX),
         ]
     }
@@ -208,7 +216,7 @@ impl Admission {
 
 /// Whose turn is waited for.
 struct Turn {
-    who: Who,
+    who: RateKey,
     rate: Rate,
 }
 

@@ -15,7 +15,7 @@ use crate::http::route::Route;
 /// A change that a client asks for. A clone is the same change: it is written down when it is done, when it
 /// failed for good, or with the last clone.
 #[derive(Clone)]
-pub(crate) struct Act(Option<Arc<Facts>>);
+pub(crate) struct AuditedChange(Option<Arc<Facts>>);
 
 struct Facts {
     kind: &'static str,
@@ -38,7 +38,7 @@ enum Ending {
     Written,
 }
 
-impl Act {
+impl AuditedChange {
     /// Of a route that changes what a manifest, a tag or a blob is; of others it is nothing.
     pub(crate) fn of(route: &Route, caller: &Caller, client: IpAddr) -> Self {
         let (kind, repo, reference) = match route {

@@ -66,9 +66,9 @@ impl TrustedProxies {
 /// Peers that say who is behind them and are not believed. Such a one is most often a balancer that nobody
 /// named, and then all of its clients count as one.
 #[derive(Default)]
-pub(crate) struct Unbelieved(Mutex<HashSet<Party>>);
+pub(crate) struct UntrustedForwarders(Mutex<HashSet<Party>>);
 
-impl Unbelieved {
+impl UntrustedForwarders {
     /// A request of a peer that is not believed. Each such peer is named in the log once, and not more of
     /// them than a few, since anybody can say anything.
     pub(crate) fn hear(&self, peer: IpAddr, headers: &HeaderMap) {
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn who_is_not_believed_is_named_once_and_so_are_a_few() {
-        let unbelieved = Unbelieved::default();
+        let unbelieved = UntrustedForwarders::default();
         assert!(
             unbelieved.is_new([10, 0, 0, 1].into()) && !unbelieved.is_new([10, 0, 0, 1].into())
         );

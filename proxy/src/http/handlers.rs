@@ -29,31 +29,31 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::Error;
 use crate::access::Caller;
-use crate::config::active::{Live, Rules};
-use crate::http::access_log::{Home, Notes};
+use crate::config::active::{ActiveConfig, RuntimeConfig};
+use crate::http::access_log::{RepoHome, RequestFacts};
 use crate::http::admission::Admission;
-use crate::http::audit::Act;
+use crate::http::audit::AuditedChange;
 use crate::http::response::{API_VERSION, Answer, answer};
 use crate::http::route::Route;
 use crate::http::tls::Tls;
-use crate::maintenance::Keeper;
+use crate::maintenance::Maintenance;
 use crate::maintenance::readiness::Readiness;
 use crate::observe::metrics::Metrics;
 use crate::pull::Cache;
-use crate::push::change_locks::Turns;
-use crate::push::outbox::Deliveries;
+use crate::push::change_locks::ChangeLocks;
+use crate::push::outbox::Outbox;
 use crate::push::uploads::Uploads;
 use crate::push::write_once::WriteOnce;
-use crate::registries::Site;
+use crate::registries::Target;
 use crate::runtime::body::Body;
-use crate::runtime::detached::Finishing;
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::detached::DetachedTasks;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::party;
 use crate::runtime::party::Party;
 use crate::settings::limits::Limits;
 
 pub(crate) use admin::admin;
-pub(crate) use manifest_puts::Puts;
+pub(crate) use manifest_puts::ManifestPuts;
 use namespace::Namespace;
 pub(crate) use request_body::RequestBody;
 pub(crate) use token::token;
@@ -65,17 +65,17 @@ pub(crate) struct App {
     /// Writes of blobs.
     pub uploads: Uploads,
     /// What is owed to upstreams.
-    pub deliveries: Deliveries,
+    pub deliveries: Outbox,
     /// Whose turn it is to change a tag.
-    pub turns: Turns,
+    pub turns: ChangeLocks,
     /// What goes on although its client went away.
-    pub finishing: Finishing,
+    pub finishing: DetachedTasks,
     /// Manifests that are being put.
-    pub puts: Puts,
+    pub puts: ManifestPuts,
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
     /// What a reload changes.
-    pub live: Live,
+    pub live: ActiveConfig,
     /// Who is let in.
     pub admission: Admission,
     /// What clients are shown; plain HTTP without it.
@@ -83,7 +83,7 @@ pub(crate) struct App {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The store as an operator sees it.
-    pub keeper: Keeper,
+    pub keeper: Maintenance,
     /// Whether this may be sent requests.
     pub readiness: Readiness,
 }
@@ -101,11 +101,11 @@ pub(crate) struct Call {
     /// Who asks.
     pub caller: Caller,
     /// What they hold in memory, and may hold.
-    pub purse: Purse,
+    pub purse: MemoryBudget,
     /// The rules when it came.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<RuntimeConfig>,
     /// What it changes.
-    act: Act,
+    act: AuditedChange,
 }
 
 /// Who asks, and how.
@@ -117,9 +117,9 @@ pub(crate) struct Asking {
     /// Who.
     pub caller: Caller,
     /// What they hold in memory, and may hold.
-    pub purse: Purse,
+    pub purse: MemoryBudget,
     /// The rules when it came.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<RuntimeConfig>,
 }
 
 impl Call {
@@ -127,19 +127,19 @@ impl Call {
     pub(crate) fn new(app: &App, mut route: Route, host: Option<String>, asking: Asking) -> Self {
         let Asking { headers, client, caller, purse, rules } = asking;
         let namespace = Namespace::enter(&app.cache.upstreams, &mut route, (host, &headers));
-        let act = Act::of(&route, &caller, client);
+        let act = AuditedChange::of(&route, &caller, client);
         Self { route, namespace, headers, client, caller, purse, rules, act }
     }
 }
 
 impl App {
     /// What this party holds in memory, and may hold.
-    pub(crate) fn purse(&self, party: Party, limits: &Limits) -> Purse {
+    pub(crate) fn purse(&self, party: Party, limits: &Limits) -> MemoryBudget {
         self.cache.bridge.held().purse(party, limits.bytes)
     }
 
     /// The same for what is done for nobody in particular.
-    pub(crate) fn own_purse(&self) -> Purse {
+    pub(crate) fn own_purse(&self) -> MemoryBudget {
         self.purse(Party::Ourselves, &self.live.rules().limits)
     }
 }
@@ -149,7 +149,7 @@ pub(crate) async fn dispatch(
     app: &Arc<App>,
     call: &Call,
     body: &mut RequestBody,
-    notes: &mut Notes,
+    notes: &mut RequestFacts,
 ) -> Result<Answer, Error> {
     let namespace = match permit(call).await {
         Ok(namespace) => namespace,
@@ -221,7 +221,7 @@ async fn handle(
         Route::PutManifest { repo, reference, tags } => {
             let (repo, reference, tags) = (repo.clone(), reference.clone(), tags.clone());
             let (caller, client, purse) = (caller.clone(), *client, purse.clone());
-            let put = put_request::Put { repo, reference, tags, caller, client, purse };
+            let put = put_request::ManifestPut { repo, reference, tags, caller, client, purse };
             Box::pin(manifests::put(app, (put, act), headers, (body, &rules.limits))).await
         }
         Route::DeleteManifest { repo, reference } => {
@@ -230,7 +230,7 @@ async fn handle(
         }
         Route::StartUpload { repo, start } => {
             let room = uploads::room(app, caller, &rules.limits).await?;
-            let opening = uploads::Opening { repo, caller, rules };
+            let opening = uploads::UploadOpening { repo, caller, rules };
             uploads::start(app, opening, (start.clone(), room), (headers, body.pieces())).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, repo, *id),
@@ -238,7 +238,7 @@ async fn handle(
             uploads::patch(app, (repo, *id), (caller, rules), (headers, body)).await
         }
         Route::FinishUpload { repo, id, digest } => {
-            let end = uploads::End { repo: repo.clone(), id: *id, digest: *digest };
+            let end = uploads::UploadEnd { repo: repo.clone(), id: *id, digest: *digest };
             uploads::finish(app, end, (caller, rules), (headers, body)).await
         }
         Route::CancelUpload { repo, id } => uploads::cancel(app, repo, *id).await,
@@ -249,7 +249,7 @@ async fn handle(
         Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
             let (repo, subject, purse) = (repo.clone(), *subject, purse.clone());
             let artifact_type = artifact_type.clone();
-            let asked = referrers::Asked { repo, subject, artifact_type, purse };
+            let asked = referrers::ReferrersQuery { repo, subject, artifact_type, purse };
             // On the heap, as all that is large and seldom wanted.
             Box::pin(referrers::referrers(app, asked, cursor.clone(), caller)).await
         }
@@ -257,11 +257,11 @@ async fn handle(
 }
 
 /// Where the repository of a route lives; asked only when its caller may know.
-fn home(app: &App, route: &Route) -> Home {
+fn home(app: &App, route: &Route) -> RepoHome {
     match route.repo().map(|repo| app.cache.upstreams.site(repo)) {
-        Some(Ok(Site::Local)) => Home::Here,
-        Some(Ok(Site::Remote(remote))) => Home::There(remote.upstream),
-        Some(Err(_)) | None => Home::Unknown,
+        Some(Ok(Target::Local)) => RepoHome::Here,
+        Some(Ok(Target::Upstream(remote))) => RepoHome::There(remote.upstream),
+        Some(Err(_)) | None => RepoHome::Unknown,
     }
 }
 

@@ -10,8 +10,8 @@ mod upstreams;
 use crate::observe::metrics::Metrics;
 use crate::observe::metrics::page::Page;
 
-pub(crate) use gauges::{Bound, Gauges};
-pub(crate) use limits::Admitted;
+pub(crate) use gauges::{BoundUsage, Gauges};
+pub(crate) use limits::AdmissionGauges;
 pub(crate) use process::ProcessState;
 
 /// Everything in the text format of Prometheus.

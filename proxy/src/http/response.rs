@@ -12,7 +12,7 @@ use crate::Error;
 use crate::http::route::upload_path;
 use crate::limits::{RETRY_AFTER_SECONDS, UPLOAD_CHUNK_BYTES};
 use crate::observe::outcome::Outcome;
-use crate::pull::{Came, ServedManifest};
+use crate::pull::{ReadOutcome, ServedManifest};
 use crate::runtime::body::Body;
 
 /// What a handler returns.
@@ -68,7 +68,7 @@ pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
 
 /// With how it came about for the account, where its caller is told another word.
 #[must_use]
-pub(crate) fn with_account(mut answer: Answer, came: Came) -> Answer {
+pub(crate) fn with_account(mut answer: Answer, came: ReadOutcome) -> Answer {
     if came.outcome != came.told {
         answer.extensions_mut().insert(came.outcome);
     }

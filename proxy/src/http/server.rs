@@ -30,12 +30,12 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::Error;
-use crate::access::{Caller, TOKEN_PATH, Way};
-use crate::config::active::Rules;
-use crate::error::{BytesOf, Fault};
-use crate::http::access_log::{Account, Accounted, Notes};
+use crate::access::{Caller, RequestOrigin, TOKEN_PATH};
+use crate::config::active::RuntimeConfig;
+use crate::error::{Fault, MemoryOwner};
+use crate::http::access_log::{RecordedBody, RequestFacts, RequestRecord};
 use crate::http::admission;
-use crate::http::admission::{Connections, Demand, HoldOutcome, Limit, Seat};
+use crate::http::admission::{ConnectionPermit, Connections, Demand, HoldOutcome, Limit};
 use crate::http::handlers;
 use crate::http::handlers::{App, Asking, Call, RequestBody};
 use crate::http::response;
@@ -43,14 +43,14 @@ use crate::http::response::{API_VERSION, Answer};
 use crate::http::route;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, HOLD_PASSED_OVER_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
 use crate::registries::Upstreams;
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::party::Party;
 
-use hold_policy::{After, Deadline};
-use linger::Ended;
-use timed_body::Watched;
-use timeouts::Watch;
-use unread_body::Leftover;
+use hold_policy::{HoldPolicy, NextTry};
+use linger::LingerEnd;
+use timed_body::TimedBody;
+use timeouts::ConnectionTimeouts;
+use unread_body::UnreadBody;
 
 pub(crate) use listeners::Listeners;
 
@@ -119,7 +119,7 @@ struct Admitted {
 /// Memory that had no room: a try reads from the store or an upstream before it can know how much it needs, so
 /// it is made again only when something was given back, or now and then.
 struct FullMemory {
-    of: BytesOf,
+    of: MemoryOwner,
     taken: u64,
     passed_over: u32,
 }
@@ -131,7 +131,7 @@ impl FullMemory {
     }
 
     /// Whether a try would be in vain.
-    fn is_still(&mut self, purse: &Purse) -> bool {
+    fn is_still(&mut self, purse: &MemoryBudget) -> bool {
         self.passed_over += 1;
         purse.taken(self.of) >= self.taken && self.passed_over <= HOLD_PASSED_OVER_MAX
     }
@@ -152,7 +152,7 @@ impl Connection {
     fn admit(self, stream: TcpStream, connections: &Connections) {
         let rules = self.app.live.rules();
         let limits = Arc::clone(&rules.limits);
-        let watch = Watch::new(&limits, Arc::clone(&self.app.admission.counts));
+        let watch = ConnectionTimeouts::new(&limits, Arc::clone(&self.app.admission.counts));
         match self.seat(connections, &rules, Arc::clone(&watch)) {
             Ok(seat) => {
                 tokio::spawn(self.serve(stream, limits, watch, seat));
@@ -170,9 +170,9 @@ impl Connection {
     fn seat(
         &self,
         connections: &Connections,
-        rules: &Rules,
-        watch: Arc<Watch>,
-    ) -> Result<Seat, Limit> {
+        rules: &RuntimeConfig,
+        watch: Arc<ConnectionTimeouts>,
+    ) -> Result<ConnectionPermit, Limit> {
         let address = self.peer.ip();
         let bounds = match self.purpose {
             Purpose::Admin => (ADMIN_CONNECTIONS_MAX, Some(PARTY_ADMIN_CONNECTIONS_MAX)),
@@ -190,18 +190,18 @@ impl Connection {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        watch: Arc<Watch>,
-    ) -> Response<Accounted<Watched>> {
+        watch: Arc<ConnectionTimeouts>,
+    ) -> Response<RecordedBody<TimedBody>> {
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let open = watch.open(parts.version);
         let (is_http2, is_last) = (parts.version == Version::HTTP_2, head_checks::is_last(&parts));
-        let watched = |mut answer: Answer, purse: Purse| {
+        let watched = |mut answer: Answer, purse: MemoryBudget| {
             if is_last && !is_http2 {
                 response::close(&mut answer);
             }
             framing::fit(&parts.method, &mut answer);
-            answer.map(|body| Watched::new(body, open, &watch, is_http2, &purse))
+            answer.map(|body| TimedBody::new(body, open, &watch, is_http2, &purse))
         };
         let rules = self.app.live.rules();
         if self.purpose == Purpose::Admin {
@@ -209,14 +209,15 @@ impl Connection {
                 Ok(()) => handlers::admin(&self.app, &parts.method, parts.uri.path()).await,
                 Err(error) => response::error(&error),
             };
-            return watched(answer, self.app.own_purse()).map(Accounted::nobodys);
+            return watched(answer, self.app.own_purse()).map(RecordedBody::nobodys);
         }
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
         let trusted = rules.proxies.trusts(self.peer.ip());
         if !trusted {
             self.app.admission.unbelieved.hear(self.peer.ip(), &parts.headers);
         }
-        let mut account = Account::open(&self.app.metrics, &parts, (self.peer, client), trusted);
+        let mut account =
+            RequestRecord::open(&self.app.metrics, &parts, (self.peer, client), trusted);
         account.notes.certificate.clone_from(&self.subject);
         let (span, upstreams) = (account.span(), Arc::clone(&rules.upstreams));
         // Until it is known who asks, its address is.
@@ -226,17 +227,17 @@ impl Connection {
         let work = Upstreams::seen_as(upstreams, work);
         let (answer, leftover) = work.instrument(span).await;
         match leftover {
-            Leftover::Nothing => {}
+            UnreadBody::Nothing => {}
             // Reset when this is over, or by its client before. With its connection, it ends too.
-            Leftover::Unread if is_http2 => {
+            UnreadBody::Unread if is_http2 => {
                 let watch = Arc::clone(&watch);
                 tokio::spawn(async move {
-                    if unread_body::linger(body.into_rest()).await == Ended::AtTheBound {
+                    if unread_body::linger(body.into_rest()).await == LingerEnd::AtTheBound {
                         watch.lingered();
                     }
                 });
             }
-            Leftover::Unread => watch.expect_more(),
+            UnreadBody::Unread => watch.expect_more(),
         }
         let purse = account.notes.purse.take().unwrap_or(purse);
         account.answered(watched(answer, purse))
@@ -246,15 +247,15 @@ impl Connection {
         &self,
         parts: &Parts,
         body: &mut RequestBody,
-        rules: Arc<Rules>,
-        account: &mut Account,
-    ) -> (Answer, Leftover) {
-        let deadline = Deadline::new(parts, &rules.limits, body.came());
+        rules: Arc<RuntimeConfig>,
+        account: &mut RequestRecord,
+    ) -> (Answer, UnreadBody) {
+        let deadline = HoldPolicy::new(parts, &rules.limits, body.came());
         let told = deadline.told();
         let answered = self.hold((parts, body), &rules, account, deadline).await;
         let answered = answered.and_then(|answer| counted(answer, parts, account));
         let ends = answered.as_ref().is_err_and(Error::ends_connection);
-        let leftover = Leftover::of(parts, body.rest(), answered.as_ref().err()).await;
+        let leftover = UnreadBody::of(parts, body.rest(), answered.as_ref().err()).await;
         let mut answer = answered.unwrap_or_else(|error| {
             let bound = match &error {
                 Error::TooMany(what) => Some(*what),
@@ -281,7 +282,7 @@ impl Connection {
             }
             shown
         });
-        if (ends || leftover == Leftover::Unread) && parts.version < Version::HTTP_2 {
+        if (ends || leftover == UnreadBody::Unread) && parts.version < Version::HTTP_2 {
             response::close(&mut answer);
         }
         (answer, leftover)
@@ -291,9 +292,9 @@ impl Connection {
     async fn hold(
         &self,
         (parts, body): (&Parts, &mut RequestBody),
-        rules: &Arc<Rules>,
-        account: &mut Account,
-        mut deadline: Deadline,
+        rules: &Arc<RuntimeConfig>,
+        account: &mut RequestRecord,
+        mut deadline: HoldPolicy,
     ) -> Result<Answer, Error> {
         let (mut admitted, mut held) = (Admitted::default(), None);
         let mut stop = self.stop.clone();
@@ -307,9 +308,9 @@ impl Connection {
                 admitted.full = FullMemory::found(&error, admitted.call.as_ref());
             }
             let again = match deadline.after(&error, body.can_come_again()) {
-                After::Stands => break (Err(error), HoldOutcome::Answered),
-                After::Expired => break (Err(error), HoldOutcome::Expired),
-                After::Again(at) => at,
+                NextTry::Stands => break (Err(error), HoldOutcome::Answered),
+                NextTry::Expired => break (Err(error), HoldOutcome::Expired),
+                NextTry::Again(at) => at,
             };
             if held.is_none() {
                 let whose = account.notes.caller.as_ref().map(Caller::party);
@@ -335,8 +336,8 @@ impl Connection {
     async fn attempt(
         &self,
         (parts, body, latest): (&Parts, &mut RequestBody, Instant),
-        rules: &Arc<Rules>,
-        account: &mut Account,
+        rules: &Arc<RuntimeConfig>,
+        account: &mut RequestRecord,
         admitted: &mut Admitted,
     ) -> Result<Answer, Error> {
         let client = account.client();
@@ -376,9 +377,9 @@ impl Connection {
     fn call(
         &self,
         parts: &Parts,
-        account: &mut Account,
+        account: &mut RequestRecord,
         caller: &Caller,
-        rules: &Arc<Rules>,
+        rules: &Arc<RuntimeConfig>,
     ) -> Result<Call, Error> {
         account.notes.open = Some(self.app.admission.request(caller.party())?);
         let mut purse = self.app.purse(caller.party(), &rules.limits);
@@ -387,7 +388,7 @@ impl Connection {
         }
         account.notes.purse = Some(purse.clone());
         let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
-        account.notes.route = Notes::class(&route);
+        account.notes.route = RequestFacts::class(&route);
         let namespace = route::namespace(parts.uri.query())?;
         account.notes.namespace.clone_from(&namespace);
         let (client, headers, caller) = (account.client(), parts.headers.clone(), caller.clone());
@@ -401,7 +402,7 @@ impl Connection {
         &self,
         parts: &Parts,
         client: IpAddr,
-        rules: &Rules,
+        rules: &RuntimeConfig,
         latest: Instant,
     ) -> Result<Demand, Error> {
         self.guard(parts, rules)?;
@@ -411,23 +412,26 @@ impl Connection {
     }
 
     /// The head must say plainly whom it is for, and may not be a web page's.
-    fn guard(&self, parts: &Parts, rules: &Rules) -> Result<(), Error> {
+    fn guard(&self, parts: &Parts, rules: &RuntimeConfig) -> Result<(), Error> {
         head_checks::check(parts, &rules.limits)?;
         let is_public = self.purpose == Purpose::Admin || rules.access.is_open();
         let hosts = if self.purpose == Purpose::Admin { &rules.admin_hosts } else { &rules.hosts };
         let tls = self.app.tls.as_deref().filter(|_| self.purpose == Purpose::Registry);
         let (peer, headers) = (self.peer.ip(), &parts.headers);
         let is_encrypted = rules.proxies.is_encrypted(peer, tls.is_some(), headers);
-        same_origin::check(parts, &same_origin::Door { is_public, is_encrypted, hosts, tls })
+        same_origin::check(
+            parts,
+            &same_origin::OriginPolicy { is_public, is_encrypted, hosts, tls },
+        )
     }
 
     /// An error as the client sees it, with how to log in when that mends it.
-    fn shown(&self, error: &Error, parts: &Parts, rules: &Rules) -> Answer {
+    fn shown(&self, error: &Error, parts: &Parts, rules: &RuntimeConfig) -> Answer {
         let mut answer = response::error(error);
         let is_encrypted =
             rules.proxies.is_encrypted(self.peer.ip(), self.app.tls.is_some(), &parts.headers);
         let (uri, headers) = (&parts.uri, &parts.headers);
-        let way = Way { is_encrypted, may_be_plain: rules.may_be_plain, uri, headers };
+        let way = RequestOrigin { is_encrypted, may_be_plain: rules.may_be_plain, uri, headers };
         if let Some(challenge) = rules.access.challenge(error, &way) {
             answer.headers_mut().insert(WWW_AUTHENTICATE, challenge);
             let (version, this) = API_VERSION;
@@ -438,7 +442,7 @@ impl Connection {
 }
 
 /// An answer that is held whole counts from now on, or finds no room. To HEAD nothing of it is sent.
-fn counted(mut answer: Answer, parts: &Parts, account: &Account) -> Result<Answer, Error> {
+fn counted(mut answer: Answer, parts: &Parts, account: &RequestRecord) -> Result<Answer, Error> {
     if let Some(purse) = account.notes.purse.as_ref().filter(|_| parts.method != Method::HEAD) {
         answer.body_mut().count(purse)?;
     }

@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 use wharf_oci::Digest;
 
 use crate::limits::{TLS_FILES_PERIOD, TLS_SEND_BYTES};
-use crate::runtime::blocking::Bridge;
+use crate::runtime::blocking::BlockingPool;
 use crate::settings::error::ConfigError;
 use crate::settings::tls::{TlsConfig, TlsFiles, TlsIdentity};
 
@@ -146,7 +146,11 @@ impl Tls {
     }
 
     /// Looks at the files now and then, until told to stop.
-    pub(crate) async fn watch(self: Arc<Self>, bridge: Bridge, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn watch(
+        self: Arc<Self>,
+        bridge: BlockingPool,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let mut unreadable = false;
         loop {
             tokio::select! {

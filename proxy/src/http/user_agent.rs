@@ -13,7 +13,7 @@ use crate::limits::HOLD_HASTY;
 
 /// A kind of client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Agent {
+pub(crate) enum UserAgent {
     /// containerd and what stands on it: ctr, nerdctl, the kubelet.
     Containerd,
     /// The Docker daemon.
@@ -39,29 +39,29 @@ pub(crate) enum Agent {
 }
 
 /// Every kind with its word and how it begins, in the order of the variants.
-const KINDS: [(Agent, &str, &[&str]); 11] = [
-    (Agent::Containerd, "containerd", &["containerd/"]),
-    (Agent::Docker, "docker", &["docker/"]),
+const KINDS: [(UserAgent, &str, &[&str]); 11] = [
+    (UserAgent::Containerd, "containerd", &["containerd/"]),
+    (UserAgent::Docker, "docker", &["docker/"]),
     (
-        Agent::GoContainerRegistry,
+        UserAgent::GoContainerRegistry,
         "go_containerregistry",
         &["crane/", "cosign/", "go-containerregistry", "ko/"],
     ),
-    (Agent::Regclient, "regclient", &["regclient/"]),
-    (Agent::Oras, "oras", &["oras/", "oras-go"]),
-    (Agent::Helm, "helm", &["helm/"]),
+    (UserAgent::Regclient, "regclient", &["regclient/"]),
+    (UserAgent::Oras, "oras", &["oras/", "oras-go"]),
+    (UserAgent::Helm, "helm", &["helm/"]),
     (
-        Agent::ContainersImage,
+        UserAgent::ContainersImage,
         "containers_image",
         &["skopeo/", "libpod/", "buildah/", "containers/", "cri-o/"],
     ),
-    (Agent::Jib, "jib", &["jib "]),
-    (Agent::Python, "python", &["python-requests/", "oras-py", "python-dxf"]),
-    (Agent::OciClient, "oci_client", &["oci-client/"]),
-    (Agent::Other, "other", &[]),
+    (UserAgent::Jib, "jib", &["jib "]),
+    (UserAgent::Python, "python", &["python-requests/", "oras-py", "python-dxf"]),
+    (UserAgent::OciClient, "oci_client", &["oci-client/"]),
+    (UserAgent::Other, "other", &[]),
 ];
 
-impl Agent {
+impl UserAgent {
     /// How many kinds there are.
     pub(crate) const COUNT: usize = KINDS.len();
 
@@ -110,42 +110,42 @@ mod tests {
     use super::*;
     use crate::limits::HOLD_MAX;
 
-    fn of(text: &'static str) -> Agent {
+    fn of(text: &'static str) -> UserAgent {
         let headers = HeaderMap::from_iter([(header::USER_AGENT, text.parse().unwrap())]);
-        Agent::of(&headers)
+        UserAgent::of(&headers)
     }
 
     #[test]
     fn clients_are_known_by_the_begin_of_what_they_call_themselves() {
         let rows = [
-            ("containerd/2.4.2", Agent::Containerd),
-            ("containerd/1.6.20~ds1", Agent::Containerd),
+            ("containerd/2.4.2", UserAgent::Containerd),
+            ("containerd/1.6.20~ds1", UserAgent::Containerd),
             (
                 "docker/20.10.24+dfsg1 go/go1.19.8 os/linux arch/amd64 UpstreamClient(Docker-Client)",
-                Agent::Docker,
+                UserAgent::Docker,
             ),
-            ("crane/v0.22.1 go-containerregistry/v0.22.1", Agent::GoContainerRegistry),
+            ("crane/v0.22.1 go-containerregistry/v0.22.1", UserAgent::GoContainerRegistry),
             (
                 "cosign/v3.1.3 (linux; amd64) go-containerregistry/v0.22.1",
-                Agent::GoContainerRegistry,
+                UserAgent::GoContainerRegistry,
             ),
-            ("regclient/regctl (v0.11.7)", Agent::Regclient),
-            ("oras/1.3.6", Agent::Oras),
-            ("Helm/3.19", Agent::Helm),
-            ("skopeo/1.9.3", Agent::ContainersImage),
-            ("Buildah/1.28.2", Agent::ContainersImage),
-            ("containers/5.23.1 (github.com/containers/image)", Agent::ContainersImage),
-            ("jib 0.28.1 jib-core Google-HTTP-Java-Client/1.42.2 (gzip)", Agent::Jib),
-            ("python-requests/2.34.2", Agent::Python),
-            ("oci-client/0.18.0", Agent::OciClient),
-            ("curl/7.88.1", Agent::Other),
-            ("x containerd/2", Agent::Other),
-            ("", Agent::Other),
+            ("regclient/regctl (v0.11.7)", UserAgent::Regclient),
+            ("oras/1.3.6", UserAgent::Oras),
+            ("Helm/3.19", UserAgent::Helm),
+            ("skopeo/1.9.3", UserAgent::ContainersImage),
+            ("Buildah/1.28.2", UserAgent::ContainersImage),
+            ("containers/5.23.1 (github.com/containers/image)", UserAgent::ContainersImage),
+            ("jib 0.28.1 jib-core Google-HTTP-Java-Client/1.42.2 (gzip)", UserAgent::Jib),
+            ("python-requests/2.34.2", UserAgent::Python),
+            ("oci-client/0.18.0", UserAgent::OciClient),
+            ("curl/7.88.1", UserAgent::Other),
+            ("x containerd/2", UserAgent::Other),
+            ("", UserAgent::Other),
         ];
         for (text, expected) in rows {
             assert_eq!(of(text), expected, "{text}");
         }
-        assert_eq!(Agent::of(&HeaderMap::new()), Agent::Other);
+        assert_eq!(UserAgent::of(&HeaderMap::new()), UserAgent::Other);
     }
 
     #[test]
@@ -153,18 +153,18 @@ mod tests {
         for (index, (agent, word, _)) in KINDS.iter().enumerate() {
             assert_eq!((*agent as usize, agent.as_str()), (index, *word));
         }
-        assert_eq!(Agent::words().count(), Agent::COUNT);
+        assert_eq!(UserAgent::words().count(), UserAgent::COUNT);
     }
 
     #[test]
     fn who_hangs_up_early_is_answered_before_and_others_as_an_operator_says() {
-        for hasty in [Agent::Containerd, Agent::Other] {
+        for hasty in [UserAgent::Containerd, UserAgent::Other] {
             assert!(hasty.holds_for(HOLD_MAX) < Duration::from_secs(30));
             assert_eq!(hasty.holds_for(Duration::from_mins(10)), HOLD_HASTY);
             assert_eq!(hasty.holds_for(Duration::from_secs(3)), Duration::from_secs(3));
         }
         for longest in [Duration::ZERO, HOLD_MAX, Duration::from_mins(10)] {
-            assert_eq!(Agent::Docker.holds_for(longest), longest);
+            assert_eq!(UserAgent::Docker.holds_for(longest), longest);
         }
     }
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use wharf_store::Progress;
 
-use super::{Keeper, Monitor, Report, StoreCommand, UpkeepError};
+use super::{Maintenance, MaintenanceError, ProgressMonitor, Report, StoreCommand};
 use crate::limits::{
     CONTROL_BACKLOG, CONTROL_CONNECTIONS_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_TIMEOUT,
     PROGRESS_PERIOD,
@@ -35,7 +35,7 @@ pub(super) enum Reply {
     /// How far it is.
     Progress(#[serde(with = "ProgressWords")] Progress),
     /// The end.
-    Done(Result<Report, UpkeepError>),
+    Done(Result<Report, MaintenanceError>),
 }
 
 /// How [`Progress`] is spelled between processes.
@@ -50,9 +50,9 @@ struct ProgressWords {
 
 /// The folder of a store, held open: the name of its socket may be longer than the 108 bytes that
 /// the system takes, the name by way of this handle is not.
-pub(super) struct Place(File);
+pub(super) struct SocketFolder(File);
 
-impl Place {
+impl SocketFolder {
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(File::from(rustix::fs::open(folder, flags, Mode::empty())?)))
@@ -65,7 +65,7 @@ impl Place {
 
 /// The socket, listening. Dropping it removes it.
 pub(crate) struct Control {
-    place: Place,
+    place: SocketFolder,
     listener: UnixListener,
 }
 
@@ -73,7 +73,7 @@ impl Control {
     /// Listens in the folder of a store that this process has open: whatever is there under that
     /// name belonged to a process that is gone.
     pub(crate) fn bind(folder: &Path) -> io::Result<Self> {
-        let place = Place::open(folder)?;
+        let place = SocketFolder::open(folder)?;
         let path = place.socket();
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -87,7 +87,7 @@ impl Control {
     }
 
     /// Answers until `stop` becomes true; then commands are stopped and told so.
-    pub(crate) async fn serve(self, keeper: Keeper, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn serve(self, keeper: Maintenance, mut stop: watch::Receiver<bool>) {
         let permits = Arc::new(Semaphore::new(CONTROL_CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
@@ -130,7 +130,7 @@ impl Drop for Control {
 }
 
 struct Connection {
-    keeper: Keeper,
+    keeper: Maintenance,
     stop: watch::Receiver<bool>,
 }
 
@@ -146,7 +146,7 @@ impl Connection {
             Ok(command) => self.follow(command, &mut read, &mut write).await,
             Err(error) => {
                 let text = format!("the running server does not know this command: {error}");
-                Some(Err(UpkeepError::Refused(text)))
+                Some(Err(MaintenanceError::Refused(text)))
             }
         };
         if let Some(done) = done {
@@ -160,12 +160,12 @@ impl Connection {
         command: StoreCommand,
         read: &mut (impl AsyncReadExt + Unpin),
         write: &mut OwnedWriteHalf,
-    ) -> Option<Result<Report, UpkeepError>> {
+    ) -> Option<Result<Report, MaintenanceError>> {
         send(write, &Reply::Accepted).await?;
         tracing::info!(?command, "asked of the store");
         let (progress, mut told) = watch::channel(Progress::default());
         let (halt, halted) = watch::channel(false);
-        let monitor = Monitor { progress, stop: halted };
+        let monitor = ProgressMonitor { progress, stop: halted };
         let mut work = tokio::spawn(self.keeper.perform(command, monitor));
         let mut ticks = interval(PROGRESS_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -11,14 +11,14 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
-use super::control::{Place, Reply};
-use super::{Monitor, Report, StoreCommand, UpkeepError};
+use super::control::{Reply, SocketFolder};
+use super::{MaintenanceError, ProgressMonitor, Report, StoreCommand};
 use crate::limits::{CONTROL_REPLY_BYTES_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_TIMEOUT};
 
 /// Whom the socket led to.
-pub(super) enum Reached {
+pub(super) enum ControlAnswer {
     /// A server has the store open, and this is its answer.
-    Answered(Result<Report, UpkeepError>),
+    Answered(Result<Report, MaintenanceError>),
     /// No process is behind the socket, or no socket is there.
     Nobody,
     /// There is a socket that cannot be connected to: of another user, or left by whoever copied the
@@ -27,17 +27,21 @@ pub(super) enum Reached {
 }
 
 /// Asks the server that has the store open.
-pub(super) async fn ask(folder: &Path, command: &StoreCommand, monitor: &Monitor) -> Reached {
+pub(super) async fn ask(
+    folder: &Path,
+    command: &StoreCommand,
+    monitor: &ProgressMonitor,
+) -> ControlAnswer {
     // No folder, no server; opening the store says it better.
-    let Ok(place) = Place::open(folder) else { return Reached::Nobody };
+    let Ok(place) = SocketFolder::open(folder) else { return ControlAnswer::Nobody };
     let stream = match UnixStream::connect(place.socket()).await {
         Ok(stream) => stream,
-        Err(error) if is_nobody(&error) => return Reached::Nobody,
-        Err(error) => return Reached::Unreachable(error),
+        Err(error) if is_nobody(&error) => return ControlAnswer::Nobody,
+        Err(error) => return ControlAnswer::Unreachable(error),
     };
     let (read, mut write) = stream.into_split();
     if let Err(error) = request(&mut write, command).await {
-        return Reached::Answered(Err(error));
+        return ControlAnswer::Answered(Err(error));
     }
     let mut stop = monitor.stop.clone();
     let stopping = async {
@@ -48,8 +52,8 @@ pub(super) async fn ask(folder: &Path, command: &StoreCommand, monitor: &Monitor
         std::future::pending().await
     };
     tokio::select! {
-        answer = listen(BufReader::new(read), monitor) => Reached::Answered(answer),
-        answer = stopping => Reached::Answered(answer),
+        answer = listen(BufReader::new(read), monitor) => ControlAnswer::Answered(answer),
+        answer = stopping => ControlAnswer::Answered(answer),
     }
 }
 
@@ -58,8 +62,12 @@ fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-async fn request(write: &mut OwnedWriteHalf, command: &StoreCommand) -> Result<(), UpkeepError> {
-    let refused = |reason: String| UpkeepError::Refused(format!("this cannot be asked: {reason}"));
+async fn request(
+    write: &mut OwnedWriteHalf,
+    command: &StoreCommand,
+) -> Result<(), MaintenanceError> {
+    let refused =
+        |reason: String| MaintenanceError::Refused(format!("this cannot be asked: {reason}"));
     let mut line = serde_json::to_vec(command).map_err(|error| refused(error.to_string()))?;
     line.push(b'\n');
     if line.len() as u64 > CONTROL_REQUEST_BYTES_MAX {
@@ -73,11 +81,11 @@ async fn request(write: &mut OwnedWriteHalf, command: &StoreCommand) -> Result<(
 /// Reads lines until the last one.
 async fn listen(
     mut read: BufReader<OwnedReadHalf>,
-    monitor: &Monitor,
-) -> Result<Report, UpkeepError> {
+    monitor: &ProgressMonitor,
+) -> Result<Report, MaintenanceError> {
     let silent = || {
         let text = "the server that has this store does not answer; it may be busy or stopping";
-        UpkeepError::Unusable(text.to_owned())
+        MaintenanceError::Unusable(text.to_owned())
     };
     let mut next = timeout(CONTROL_TIMEOUT, line(&mut read)).await.map_err(|_| silent())?;
     if next.is_none() {
@@ -93,7 +101,7 @@ async fn listen(
         }
         next = line(&mut read).await;
     }
-    Err(UpkeepError::Failed("the server went away before it was done".to_owned()))
+    Err(MaintenanceError::Failed("the server went away before it was done".to_owned()))
 }
 
 /// The next line; `None` when there is none, or it is not of this protocol.

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use crate::limits::{READY_PERIOD, READY_TIMEOUT};
-use crate::maintenance::Keeper;
+use crate::maintenance::Maintenance;
 
 /// What the last try found.
 #[derive(Default)]
@@ -27,7 +27,7 @@ impl Readiness {
     }
 
     /// Everything that is not ready, a line for each; nothing when all is.
-    pub(crate) async fn missing(&self, keeper: &Keeper) -> String {
+    pub(crate) async fn missing(&self, keeper: &Maintenance) -> String {
         let mut missing = String::new();
         if self.draining.load(Ordering::Relaxed) {
             missing.push_str("draining\n");
@@ -38,7 +38,7 @@ impl Readiness {
         missing
     }
 
-    async fn store(&self, keeper: &Keeper) -> Result<(), String> {
+    async fn store(&self, keeper: &Maintenance) -> Result<(), String> {
         let mut last = self.last.lock().await;
         if let Some((at, found)) = &*last
             && at.elapsed() < READY_PERIOD

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use wharf_store::{Damage, ScrubPlan, Scrubbed, StoreError};
 
-use super::Keeper;
+use super::Maintenance;
 use crate::limits::{SCRUB_PAUSE, SCRUB_REMEMBERED_MAX, SCRUB_SLICE};
 
 /// What the scrub came to since the start; for metrics.
@@ -36,7 +36,7 @@ pub(crate) struct ScrubState {
 
 /// Scrubs until `stop` becomes true, while there is a rate.
 pub(crate) async fn scrub(
-    keeper: Keeper,
+    keeper: Maintenance,
     mut rates: watch::Receiver<Option<u64>>,
     mut stop: watch::Receiver<bool>,
 ) {
@@ -73,7 +73,7 @@ pub(crate) async fn scrub(
 
 /// Goes on where the last slice stopped, for a while, so that what it finds is soon known.
 async fn slice(
-    keeper: &Keeper,
+    keeper: &Maintenance,
     bytes_per_second: u64,
     (rates, stop): (&watch::Receiver<Option<u64>>, &watch::Receiver<bool>),
 ) -> Result<Scrubbed, StoreError> {
@@ -113,7 +113,7 @@ struct Pass {
 }
 
 impl Pass {
-    fn add(&mut self, scrubbed: &Scrubbed, keeper: &Keeper) {
+    fn add(&mut self, scrubbed: &Scrubbed, keeper: &Maintenance) {
         self.count(scrubbed);
         keeper.scrubbed(|state| {
             state.blobs += scrubbed.blobs;

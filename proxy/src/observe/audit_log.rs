@@ -18,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::limits::{AUDIT_CLOSE_TIMEOUT, AUDIT_LINES_MAX};
 
-pub(crate) use lines::{AuditLines, Elsewhere};
+pub(crate) use lines::{AuditLines, ExceptAudit};
 
 /// One per process, as the log is.
 static QUEUE: Mutex<Option<SyncSender<Message>>> = Mutex::new(None);

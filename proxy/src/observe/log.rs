@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, fmt as log};
 
-use crate::observe::audit_log::{AuditLines, Elsewhere};
+use crate::observe::audit_log::{AuditLines, ExceptAudit};
 use crate::observe::traces::Traces;
 use crate::runtime::spans;
 
@@ -33,7 +33,7 @@ pub enum LogForm {
 pub fn start(form: LogForm, default: &str, traces: Option<Traces>) {
     let filter = EnvFilter::try_from_env("WHARFD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let spans_elsewhere = filter_fn(|about| !spans::is_span(about));
-    let ordinary = filter.and(Elsewhere).and(spans_elsewhere);
+    let ordinary = filter.and(ExceptAudit).and(spans_elsewhere);
     let traces = traces.map(|traces| {
         tracing_opentelemetry::layer()
             .with_tracer(traces.into_tracer())

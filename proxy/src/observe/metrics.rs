@@ -15,7 +15,7 @@ use http::StatusCode;
 
 use crate::error::Fault;
 use crate::observe::audit_log;
-use crate::observe::outcome::{Outcome, Reads};
+use crate::observe::outcome::{Outcome, OutcomeCounts};
 use crate::runtime::spans;
 
 pub(crate) use latency::RouteClass;
@@ -26,9 +26,9 @@ use page::{Kind, Page};
 #[derive(Default)]
 pub(crate) struct Metrics {
     /// Reads by how they were answered, of all upstreams and of none.
-    reads: Reads,
+    reads: OutcomeCounts,
     /// Of these, those of repositories that live here.
-    pub(crate) local_reads: Reads,
+    pub(crate) local_reads: OutcomeCounts,
     requests: [AtomicU64; STATUSES.len()],
     faults: [AtomicU64; 4],
     /// Requests that turned up at a bound, by its word in the code.
@@ -55,7 +55,7 @@ struct Reloads {
 }
 
 /// What an answer came to, once it is over.
-pub(crate) struct Over {
+pub(crate) struct FinishedRequest {
     /// What was asked for.
     pub(crate) route: RouteClass,
     /// The status; none when there was no answer.
@@ -116,7 +116,7 @@ impl Metrics {
     }
 
     /// A request that began is over.
-    pub(crate) fn over(&self, over: &Over) {
+    pub(crate) fn over(&self, over: &FinishedRequest) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.sent_bytes.fetch_add(over.sent_bytes, Ordering::Relaxed);
         let [before_head, in_body] = &self.cut_off;

@@ -43,9 +43,9 @@ impl Outcome {
 
 /// Counters, one for each outcome.
 #[derive(Default)]
-pub(crate) struct Reads([AtomicU64; Outcome::ALL.len()]);
+pub(crate) struct OutcomeCounts([AtomicU64; Outcome::ALL.len()]);
 
-impl Reads {
+impl OutcomeCounts {
     /// One more.
     pub(crate) fn count(&self, outcome: Outcome) {
         let found = Outcome::ALL.iter().zip(&self.0).find(|(known, _)| **known == outcome);

@@ -7,30 +7,30 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::config::active::Rules;
-use crate::config::{Config, ConfigSource, Keys, Loaded, needs_restart};
+use crate::config::active::RuntimeConfig;
+use crate::config::{Config, ConfigKeys, ConfigSource, LoadedConfig, needs_restart};
 use crate::error;
 use crate::http::handlers::App;
 use crate::limits::CHANGES_SHOWN_MAX;
 use crate::observe::audit_log;
 use crate::registries::UpstreamSet;
-use crate::runtime::blocking::Bridge;
+use crate::runtime::blocking::BlockingPool;
 
 /// Reads the configuration again when it is told to.
 pub(crate) struct Reloader {
     pub(crate) app: Arc<App>,
-    pub(crate) bridge: Bridge,
+    pub(crate) bridge: BlockingPool,
     pub(crate) source: ConfigSource,
     /// Keys of the configuration that counts.
-    pub(crate) keys: Keys,
+    pub(crate) keys: ConfigKeys,
     /// Tells the scrub its rate.
     pub(crate) scrub_rate: watch::Sender<Option<u64>>,
 }
 
 /// Everything that another configuration needs, made before any of it counts.
 struct Prepared {
-    loaded: Loaded,
-    rules: Rules,
+    loaded: LoadedConfig,
+    rules: RuntimeConfig,
 }
 
 impl Reloader {
@@ -72,7 +72,7 @@ impl Reloader {
 
     /// How many keys are another.
     fn apply(&mut self, prepared: Prepared) -> usize {
-        let Prepared { loaded: Loaded { config, keys }, rules } = prepared;
+        let Prepared { loaded: LoadedConfig { config, keys }, rules } = prepared;
         let changes = self.keys.changes(&keys);
         let file = self.source.file().map_or_else(String::new, |path| path.display().to_string());
         tracing::info!(file, changes = changes.len(), "the configuration was read again");
@@ -97,7 +97,7 @@ impl Reloader {
         changes.len()
     }
 
-    fn replace(&self, config: &Config, rules: Rules) {
+    fn replace(&self, config: &Config, rules: RuntimeConfig) {
         let app = &self.app;
         app.write_once.replace(config.write_once_tags.clone());
         app.cache.upstreams.replace(Arc::clone(&rules.upstreams));
@@ -120,7 +120,8 @@ fn prepare(source: &ConfigSource, app: &App) -> Result<Prepared, String> {
     let (config, before) = (&loaded.config, app.live.rules());
     let set = UpstreamSet::new(&config.upstreams, Some(&before.upstreams)).map_err(said)?;
     let set = Arc::new(set);
-    let rules = Rules::new(config, set, &app.cache.upstreams, Some(&before)).map_err(said)?;
+    let rules =
+        RuntimeConfig::new(config, set, &app.cache.upstreams, Some(&before)).map_err(said)?;
     // Turned on or off it counts at the next start only, and is named then.
     let tls = app.tls.as_ref().zip(config.tls.clone());
     // Last, and here: a place that cannot be written refuses the whole. Anew in any case, so that a

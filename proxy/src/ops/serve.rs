@@ -11,35 +11,35 @@ use tokio::task::JoinSet;
 use wharf_store::{RocksStore, StoreError, StoreOptions};
 
 use super::reload::Reloader;
-use crate::config::active::{Live, Rules};
+use crate::config::active::{ActiveConfig, RuntimeConfig};
 use crate::http::admission::Admission;
-use crate::http::handlers::{App, Puts};
+use crate::http::handlers::{App, ManifestPuts};
 use crate::http::server::{Listeners, Purpose};
 use crate::http::tls::Tls;
 use crate::limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
-use crate::maintenance::Keeper;
+use crate::maintenance::Maintenance;
 use crate::maintenance::control::Control;
 use crate::maintenance::readiness::Readiness;
 use crate::maintenance::scrubbing;
 use crate::pull::Cache;
-use crate::push::change_locks::Turns;
-use crate::push::outbox::Deliveries;
-use crate::push::transfer::Senders;
+use crate::push::change_locks::ChangeLocks;
+use crate::push::outbox::Outbox;
+use crate::push::transfer::Transfers;
 use crate::push::uploads::Uploads;
 use crate::push::write_once::WriteOnce;
 use crate::registries::{UpstreamSet, Upstreams};
-use crate::runtime::blocking::Bridge;
+use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock::now_ms;
-use crate::runtime::detached::Finishing;
+use crate::runtime::detached::DetachedTasks;
 use crate::runtime::store::Store;
 
 use crate::access;
-use crate::config::{Config, ConfigSource, Loaded};
+use crate::config::{Config, ConfigSource, LoadedConfig};
 use crate::http::server;
 use crate::observe::audit_log;
 use crate::settings::error::ConfigError;
 use crate::settings::listen::Listen;
-use crate::settings::units::Size;
+use crate::settings::units::ByteSize;
 
 /// How often sessions are looked at for expiry.
 const EXPIRY_PERIOD: Duration = Duration::from_mins(1);
@@ -86,7 +86,7 @@ pub enum ServeError {
 fn advice(error: &StoreError) -> String {
     match error {
         StoreError::Full { .. } => {
-            let room = Size(wharf_store::limits::DISK_RESERVE_BYTES);
+            let room = ByteSize(wharf_store::limits::DISK_RESERVE_BYTES);
             format!(", whose disk is full (free {room} there)")
         }
         StoreError::Locked { .. } => ", which belongs to one process at a time".to_owned(),
@@ -106,7 +106,7 @@ pub struct Server {
 }
 
 /// What a running server is told from outside.
-pub struct Told {
+pub struct Signals {
     /// Becomes true when it shall stop.
     pub stop: watch::Receiver<bool>,
     /// Changes when it shall read its configuration again.
@@ -114,7 +114,7 @@ pub struct Told {
     /// From where, and what stood there at the start.
     pub source: ConfigSource,
     /// What stood there at the start.
-    pub loaded: Loaded,
+    pub loaded: LoadedConfig,
 }
 
 impl Server {
@@ -125,7 +125,7 @@ impl Server {
             Some(address) => Some(listen(address, "--admin").await?),
             None => None,
         };
-        let bridge = Bridge::default();
+        let bridge = BlockingPool::default();
         open_audit_log(config, &bridge).await?;
         let set = Arc::new(UpstreamSet::new(&config.upstreams, None)?);
         let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
@@ -135,16 +135,16 @@ impl Server {
         bridge.held().watch(move || segments.upgrade().map_or(0, |store| store.read_bytes()));
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
-        let finishing = Finishing::default();
+        let finishing = DetachedTasks::default();
         let loaded = {
             let (jobs, bridge, store) = (bridge.clone(), bridge.clone(), Arc::clone(&store));
             let (upstreams, limit) = (Arc::clone(&upstreams), config.store_limit);
             let finishing = finishing.clone();
             let load = move || {
                 let parts = (bridge, Arc::clone(&store), Arc::clone(&upstreams));
-                let senders = Arc::new(Senders::new(parts.0, parts.1, parts.2));
+                let senders = Arc::new(Transfers::new(parts.0, parts.1, parts.2));
                 let owed = (Arc::clone(&store), Arc::clone(&upstreams));
-                let deliveries = Deliveries::load(owed.0, owed.1, Arc::clone(&senders), limit)?;
+                let deliveries = Outbox::load(owed.0, owed.1, Arc::clone(&senders), limit)?;
                 let owing = deliveries.clone();
                 let uploads = Uploads::load(store, upstreams, senders, owing, finishing)?;
                 Ok((uploads, deliveries))
@@ -156,14 +156,14 @@ impl Server {
         let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads,
-            live: Live::new(Rules::new(config, set, &upstreams, None)?),
+            live: ActiveConfig::new(RuntimeConfig::new(config, set, &upstreams, None)?),
             cache: Cache::new(bridge.clone(), store, upstreams),
             metrics: Arc::default(),
-            keeper: Keeper::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
+            keeper: Maintenance::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
             deliveries,
-            turns: Turns::default(),
+            turns: ChangeLocks::default(),
             finishing,
-            puts: Puts::default(),
+            puts: ManifestPuts::default(),
             write_once,
             admission: Admission::default(),
             tls,
@@ -190,8 +190,8 @@ impl Server {
 
     /// Serves until `stop` becomes true, then drains, then finishes what others have a part in, then
     /// lets uploads rest in the store. The admin address answers to the last.
-    pub async fn run(self, told: Told) {
-        let Told { stop, reload, source, loaded } = told;
+    pub async fn run(self, told: Signals) {
+        let Signals { stop, reload, source, loaded } = told;
         let Self { app, registry, admin, control, scrub_rate, deadline } = self;
         let (over, is_over) = watch::channel(false);
         let admin = admin.map(|admin| {
@@ -233,7 +233,7 @@ impl Server {
     }
 }
 
-async fn open_audit_log(config: &Config, bridge: &Bridge) -> Result<(), ServeError> {
+async fn open_audit_log(config: &Config, bridge: &BlockingPool) -> Result<(), ServeError> {
     let wanted = config.audit_log.clone();
     let opened = bridge.run(move || audit_log::open(wanted.as_deref())).await;
     let path = config.audit_log.clone().unwrap_or_default();
@@ -244,7 +244,7 @@ fn store_error(config: &Config, source: StoreError) -> ServeError {
     ServeError::Store { path: config.store.clone(), source }
 }
 
-async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, ServeError> {
+async fn open_store(config: &Config, bridge: &BlockingPool) -> Result<RocksStore, ServeError> {
     let options = StoreOptions { limit_bytes: config.store_limit, ..StoreOptions::default() };
     let path = config.store.clone();
     let open = move || {
@@ -255,7 +255,7 @@ async fn open_store(config: &Config, bridge: &Bridge) -> Result<RocksStore, Serv
     opened.map_err(|source| store_error(config, source))
 }
 
-async fn load_tls(config: &Config, bridge: &Bridge) -> Result<Option<Arc<Tls>>, ServeError> {
+async fn load_tls(config: &Config, bridge: &BlockingPool) -> Result<Option<Arc<Tls>>, ServeError> {
     let Some(files) = config.tls.clone() else { return Ok(None) };
     Ok(Some(Arc::new(bridge.run(move || Tls::load(files)).await?)))
 }

@@ -17,8 +17,8 @@ fn client(variables: &[(&str, String)]) -> Client<HttpConnector, Nothing> {
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
     let connect_timeout = Duration::from_secs(5);
-    let way = Way {
-        egress: Arc::new(Egress::of(variable).unwrap()),
+    let way = OutboundPath {
+        egress: Arc::new(OutboundProxies::of(variable).unwrap()),
         dial: dial(connect_timeout),
         tls,
         connect_timeout,

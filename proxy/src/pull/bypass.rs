@@ -16,43 +16,43 @@ use super::{Cache, unknown};
 use crate::Error;
 use crate::client::Download;
 use crate::limits::{RELAY_QUEUE, RELAYS_MAX, SHARES};
-use crate::registries::Remote;
-use crate::runtime::body::Piece;
-use crate::runtime::memory_gauge::{Bounds, Held, Purse, cover};
+use crate::registries::UpstreamRepo;
+use crate::runtime::body::RelayFrame;
+use crate::runtime::memory_gauge::{MemoryBounds, MemoryBudget, MemoryGauge, cover};
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 /// What passes by.
-pub(crate) struct Relayed {
+pub(crate) struct Bypassed {
     /// The size of the whole blob, when the upstream announced it.
     pub(crate) size_bytes: Option<u64>,
     /// The bytes.
-    pub(crate) pieces: mpsc::Receiver<Piece>,
+    pub(crate) pieces: mpsc::Receiver<RelayFrame>,
 }
 
 /// Room for what passes by the store: it is not shared, so each has an upstream to itself.
-pub(super) struct Relays {
+pub(super) struct BypassLimit {
     room: Arc<Semaphore>,
     shares: Shares,
 }
 
 /// Room for one; free again when it is dropped.
-pub(super) struct Room {
+pub(super) struct BypassPermit {
     _permit: OwnedSemaphorePermit,
     share: Share,
 }
 
-impl Default for Relays {
+impl Default for BypassLimit {
     fn default() -> Self {
         Self { room: Arc::new(Semaphore::new(RELAYS_MAX)), shares: Shares::default() }
     }
 }
 
-impl Relays {
-    pub(super) fn take(&self, party: &Party) -> Option<Room> {
+impl BypassLimit {
+    pub(super) fn take(&self, party: &Party) -> Option<BypassPermit> {
         let share = self.shares.take(party.clone(), RELAYS_MAX / SHARES)?;
         let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
-        Some(Room { _permit: permit, share })
+        Some(BypassPermit { _permit: permit, share })
     }
 
     /// How many there are.
@@ -65,9 +65,9 @@ impl Cache {
     /// A whole blob past the store.
     pub(super) async fn relay_whole(
         &self,
-        (remote, party): (&Remote, &Party),
+        (remote, party): (&UpstreamRepo, &Party),
         digest: &Digest,
-    ) -> Result<Relayed, Error> {
+    ) -> Result<Bypassed, Error> {
         let room = self.relays.take(party).ok_or(Error::TooMany("relayed downloads"))?;
         let download = remote.upstream.blob(&remote.repo, digest).await?;
         let download = download.ok_or_else(|| unknown(&remote.repo, digest))?;
@@ -79,11 +79,11 @@ impl Cache {
     /// A part past the store; `None` when the upstream sends no parts.
     pub(super) async fn relay_part(
         &self,
-        remote: &Remote,
+        remote: &UpstreamRepo,
         digest: &Digest,
         part: Span,
-        room: Room,
-    ) -> Result<Option<Relayed>, Error> {
+        room: BypassPermit,
+    ) -> Result<Option<Bypassed>, Error> {
         let download = remote.upstream.blob_part(&remote.repo, digest, part).await?;
         Ok(download.map(|download| start(download, What::Part, (room, self.bridge.held()))))
     }
@@ -100,10 +100,14 @@ enum What {
 }
 
 /// Hands on at the pace of the client; ends with it, also while the upstream says nothing.
-fn start(download: Download, what: What, (room, held): (Room, Arc<Held>)) -> Relayed {
+fn start(
+    download: Download,
+    what: What,
+    (room, held): (BypassPermit, Arc<MemoryGauge>),
+) -> Bypassed {
     let (sender, pieces) = mpsc::channel(RELAY_QUEUE);
     let size_bytes = download.size_bytes();
-    let purse = held.purse(room.share.owner().clone(), Bounds::NONE);
+    let purse = held.purse(room.share.owner().clone(), MemoryBounds::NONE);
     tokio::spawn(async move {
         let _room = room;
         let handed_on = tokio::select! {
@@ -112,25 +116,25 @@ fn start(download: Download, what: What, (room, held): (Room, Arc<Held>)) -> Rel
             handed_on = hand_on(download, what, (&sender, &purse)) => handed_on,
         };
         let last = match handed_on {
-            Ok(()) => Piece::End,
+            Ok(()) => RelayFrame::End,
             Err(error) => {
                 tracing::warn!(%error, "a relayed blob broke off");
-                Piece::Broken(error.to_string())
+                RelayFrame::Broken(error.to_string())
             }
         };
         let _ = sender.send(last).await;
     });
-    Relayed { size_bytes, pieces }
+    Bypassed { size_bytes, pieces }
 }
 
 async fn hand_on(
     mut download: Download,
     what: What,
-    (sender, purse): (&mpsc::Sender<Piece>, &Purse),
+    (sender, purse): (&mpsc::Sender<RelayFrame>, &MemoryBudget),
 ) -> Result<(), Error> {
     let What::Whole { mut digester, digest } = what else {
         while let Some(bytes) = download.next().await? {
-            if sender.send(Piece::Bytes(counted(purse, bytes))).await.is_err() {
+            if sender.send(RelayFrame::Bytes(counted(purse, bytes))).await.is_err() {
                 return Ok(());
             }
         }
@@ -139,7 +143,7 @@ async fn hand_on(
     let mut held: Option<Bytes> = None;
     while let Some(bytes) = download.next().await? {
         digester.update(&bytes);
-        let before = held.replace(counted(purse, bytes)).map(Piece::Bytes);
+        let before = held.replace(counted(purse, bytes)).map(RelayFrame::Bytes);
         if let Some(before) = before
             && sender.send(before).await.is_err()
         {
@@ -148,13 +152,13 @@ async fn hand_on(
     }
     digester.finish().expect(&digest).map_err(Error::UpstreamLied)?;
     if let Some(last) = held {
-        let _ = sender.send(Piece::Bytes(last)).await;
+        let _ = sender.send(RelayFrame::Bytes(last)).await;
     }
     Ok(())
 }
 
 /// These bytes, counted for whoever they are for, as long as anybody has a part of them.
-fn counted(purse: &Purse, bytes: Bytes) -> Bytes {
+fn counted(purse: &MemoryBudget, bytes: Bytes) -> Bytes {
     let mut held = purse.pieces();
     held.set(bytes.len() as u64, true);
     cover(bytes, held)
@@ -166,16 +170,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_waits_for_a_client_is_counted_until_it_took_it() {
-        let (held, bounds) = (Arc::new(Held::default()), Bounds { most: 300, share: 300 });
+        let (held, bounds) =
+            (Arc::new(MemoryGauge::default()), MemoryBounds { most: 300, share: 300 });
         let purse = held.purse(Party::Ourselves, bounds);
         let (sender, mut pieces) = mpsc::channel(RELAY_QUEUE);
         for _ in 0..RELAY_QUEUE {
             let bytes = counted(&purse, Bytes::from(vec![7; 300]));
-            sender.send(Piece::Bytes(bytes)).await.unwrap();
+            sender.send(RelayFrame::Bytes(bytes)).await.unwrap();
         }
         assert_eq!(held.bytes(), 300 * RELAY_QUEUE as u64);
         assert!(purse.may_begin().is_err(), "others do not begin beside it");
-        let Some(Piece::Bytes(mut first)) = pieces.recv().await else { panic!("there is one") };
+        let Some(RelayFrame::Bytes(mut first)) = pieces.recv().await else {
+            panic!("there is one")
+        };
         drop(first.split_to(200));
         assert_eq!(held.bytes(), 300 * RELAY_QUEUE as u64, "its connection has a part of it");
         drop((first, pieces));

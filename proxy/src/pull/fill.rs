@@ -14,23 +14,23 @@ use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{BlobInfo, InFlight, Tail};
 
 use super::generations::Generation;
-use super::{Arriving, Cache, Came, ServedBlob, link_unless_removed};
+use super::{ArrivingBlob, Cache, ReadOutcome, ServedBlob, link_unless_removed};
 use crate::Error;
 use crate::limits::{
     PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE, TAIL_AHEAD_BYTES,
     TAIL_BEGIN_SHARE, TAIL_PART_SHARE,
 };
 use crate::observe::outcome::Outcome;
-use crate::registries::Remote;
-use crate::runtime::body::Ending;
+use crate::registries::UpstreamRepo;
+use crate::runtime::body::Completion;
 use crate::runtime::party;
 use crate::runtime::party::Party;
-use crate::runtime::single_flight::{Asked, Whose};
+use crate::runtime::single_flight::{FlightAnswer, OnBehalfOf};
 use fetch::Fill;
 
 /// A download that is going on.
 #[derive(Clone)]
-pub(super) struct Filling {
+pub(super) struct RunningFill {
     blob: InFlight,
     size_bytes: Option<u64>,
     /// For which repository it was begun; that one is known to have it.
@@ -55,9 +55,9 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: &Digest,
-        asked: (&Remote, &Party),
+        asked: (&UpstreamRepo, &Party),
         range: Option<ByteRange>,
-    ) -> Result<(ServedBlob, Came), Error> {
+    ) -> Result<(ServedBlob, ReadOutcome), Error> {
         let (remote, party) = asked;
         if self.unstorable.holds(digest) {
             return self.bypass(asked, digest).await;
@@ -73,7 +73,7 @@ impl Cache {
             generations: Arc::clone(&self.generations),
             since,
         };
-        let whose = Whose { login: remote.upstream.whose(), repo: Some(repo.clone()) };
+        let whose = OnBehalfOf { login: remote.upstream.whose(), repo: Some(repo.clone()) };
         // What one registry sends is nothing to who trusts another.
         let key = (remote.upstream.identity(), *digest);
         let work = |promise| fill.clone().run(promise, party.clone());
@@ -89,7 +89,7 @@ impl Cache {
             }
             Err(error) => return Err(error),
         };
-        let Asked { value: filling, joined, seat } = found;
+        let FlightAnswer { value: filling, joined, seat } = found;
         // What was known of this repository before a removal does not count after it.
         let is_old = since.is_past_a_removal_since(&filling.since);
         if joined && (filling.repo != *repo || is_old) {
@@ -103,7 +103,7 @@ impl Cache {
         {
             match self.relay_part(remote, digest, content.span, room).await {
                 Ok(Some(relayed)) => {
-                    let relayed = ServedBlob::Relayed(relayed, Some(content));
+                    let relayed = ServedBlob::Bypassed(relayed, Some(content));
                     return Ok((relayed, Outcome::Bypass.into()));
                 }
                 // It would send everything each time: one such answer is enough.
@@ -116,14 +116,14 @@ impl Cache {
             }
         }
         let came = match joined {
-            true if filling.repo != *repo => Came::from_another(Outcome::Join),
+            true if filling.repo != *repo => ReadOutcome::from_another(Outcome::Join),
             true => Outcome::Join.into(),
             false => Outcome::Fill.into(),
         };
-        let ending = part.map_or(Ending::Arrived, |part| filling.ending(&part));
+        let ending = part.map_or(Completion::Arrived, |part| filling.ending(&part));
         let part = part.map(|part| part.content);
-        let Filling { blob, size_bytes, .. } = filling;
-        Ok((ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }), came))
+        let RunningFill { blob, size_bytes, .. } = filling;
+        Ok((ServedBlob::Arriving(ArrivingBlob { blob, seat, size_bytes, part, ending }), came))
     }
 
     /// What only a download tells: how large a blob is whose upstream does not say it.
@@ -131,16 +131,18 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: &Digest,
-        asked: (&Remote, &Party),
-    ) -> Result<(BlobInfo, Came), Error> {
+        asked: (&UpstreamRepo, &Party),
+    ) -> Result<(BlobInfo, ReadOutcome), Error> {
         let (served, came) = self.fill(repo, digest, asked, None).await?;
         let size_bytes = match served {
             ServedBlob::Stored(_) => {
                 self.look_up(repo, digest).await?.1.map(|info| info.size_bytes)
             }
-            ServedBlob::Relayed(relayed, _) => relayed.size_bytes,
-            ServedBlob::Arriving(Arriving { size_bytes: Some(size_bytes), .. }) => Some(size_bytes),
-            ServedBlob::Arriving(Arriving { blob, seat, .. }) => {
+            ServedBlob::Bypassed(relayed, _) => relayed.size_bytes,
+            ServedBlob::Arriving(ArrivingBlob { size_bytes: Some(size_bytes), .. }) => {
+                Some(size_bytes)
+            }
+            ServedBlob::Arriving(ArrivingBlob { blob, seat, .. }) => {
                 let _wanted = seat;
                 Some(arrived_bytes(&blob).await?)
             }
@@ -155,15 +157,21 @@ impl Cache {
     /// A blob that the store does not take, or has no room to take now, is a blob all the same.
     async fn bypass(
         &self,
-        asked: (&Remote, &Party),
+        asked: (&UpstreamRepo, &Party),
         digest: &Digest,
-    ) -> Result<(ServedBlob, Came), Error> {
+    ) -> Result<(ServedBlob, ReadOutcome), Error> {
         let relayed = self.relay_whole(asked, digest).await?;
-        Ok((ServedBlob::Relayed(relayed, None), Outcome::Bypass.into()))
+        Ok((ServedBlob::Bypassed(relayed, None), Outcome::Bypass.into()))
     }
 
     /// A repository that joined another's download is linked when that ends well.
-    fn link_after(&self, since: Generation, repo: &RepoName, digest: &Digest, filling: &Filling) {
+    fn link_after(
+        &self,
+        since: Generation,
+        repo: &RepoName,
+        digest: &Digest,
+        filling: &RunningFill,
+    ) {
         let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
         let generations = Arc::clone(&self.generations);
         let (repo, digest, blob) = (repo.clone(), *digest, filling.blob.clone());
@@ -192,7 +200,7 @@ async fn arrived_bytes(blob: &InFlight) -> Result<u64, Error> {
     }
 }
 
-impl Filling {
+impl RunningFill {
     /// What a range means for this blob. Without a size there is no `Content-Range`; a server may
     /// then ignore the header.
     fn part(&self, range: Option<ByteRange>) -> Result<Option<Part>, Error> {
@@ -222,14 +230,14 @@ impl Filling {
     /// A part is held back until the whole is proven, when that is near, or when the part is so
     /// large that it costs little: wrong bytes are never a complete answer then. A small part of a
     /// large blob, and a tail, are given as any registry gives them.
-    fn ending(&self, part: &Part) -> Ending {
+    fn ending(&self, part: &Part) -> Completion {
         let ContentRange { span, size_bytes } = part.content;
         let to_come = size_bytes.saturating_sub(self.blob.visible_bytes());
         let is_near = to_come <= PROOF_WAIT_BYTES && !part.is_tail;
         if is_near || span.size_bytes() > RELAY_PART_BYTES_MAX {
-            Ending::Proven
+            Completion::Proven
         } else {
-            Ending::Arrived
+            Completion::Arrived
         }
     }
 }

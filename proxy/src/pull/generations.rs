@@ -48,7 +48,7 @@ pub(crate) enum Change {
 
 /// What may still be kept of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Still {
+pub(super) enum Validity {
     /// All of it.
     All,
     /// Content by digest, but not where a tag points.
@@ -77,12 +77,12 @@ impl Generations {
         repo: &RepoName,
         since: &Generation,
         with_tag: bool,
-        keep: impl FnOnce(Still) -> T,
+        keep: impl FnOnce(Validity) -> T,
     ) -> T {
         let still = |now: &Generation| match now {
-            now if now.removed != since.removed => Still::Nothing,
-            now if now.tagged != since.tagged => Still::Content,
-            _ => Still::All,
+            now if now.removed != since.removed => Validity::Nothing,
+            now if now.tagged != since.tagged => Validity::Content,
+            _ => Validity::All,
         };
         if with_tag {
             let now = self.counter(repo).write().unwrap_or_else(PoisonError::into_inner);
@@ -123,18 +123,18 @@ mod tests {
         let (generations, repo) = (Generations::default(), "a/b".parse().unwrap());
         let asked = generations.now(&repo);
         let still = || generations.keep(&repo, &asked, true, |still| still);
-        assert_eq!(still(), Still::All);
+        assert_eq!(still(), Validity::All);
         generations.change(&repo, Change::Addition, || ());
-        assert_eq!(still(), Still::All);
+        assert_eq!(still(), Validity::All);
         generations.change(&repo, Change::Tagging, || ());
-        assert_eq!(still(), Still::Content);
+        assert_eq!(still(), Validity::Content);
         assert!(!generations.now(&repo).is_past_a_removal_since(&asked));
         generations.change(&repo, Change::Removal, || ());
-        assert_eq!(still(), Still::Nothing);
-        assert_eq!(generations.keep(&repo, &asked, false, |still| still), Still::Nothing);
+        assert_eq!(still(), Validity::Nothing);
+        assert_eq!(generations.keep(&repo, &asked, false, |still| still), Validity::Nothing);
         assert!(generations.now(&repo).is_past_a_removal_since(&asked));
         let asked = generations.now(&repo);
-        assert_eq!(generations.keep(&repo, &asked, true, |still| still), Still::All);
+        assert_eq!(generations.keep(&repo, &asked, true, |still| still), Validity::All);
     }
 
     #[test]
@@ -157,8 +157,8 @@ mod tests {
             });
             begins.recv().unwrap();
             generations
-                .change(repo, Change::Removal, || order.lock().unwrap().push(Still::Nothing));
+                .change(repo, Change::Removal, || order.lock().unwrap().push(Validity::Nothing));
         });
-        assert_eq!(*order.lock().unwrap(), [Still::All, Still::Nothing]);
+        assert_eq!(*order.lock().unwrap(), [Validity::All, Validity::Nothing]);
     }
 }

@@ -16,7 +16,7 @@ use crate::limits::{RECENT_MANIFESTS_BYTES_MAX, RECENT_MANIFESTS_MAX};
 
 /// The memory.
 #[derive(Default)]
-pub(super) struct Recent {
+pub(super) struct ManifestMemory {
     state: Mutex<State>,
 }
 
@@ -38,9 +38,9 @@ struct Known {
 
 /// Taken before the store is read.
 #[derive(Clone, Copy)]
-pub(super) struct Before(u64);
+pub(super) struct MemoryEpoch(u64);
 
-impl Recent {
+impl ManifestMemory {
     pub(super) fn manifest(&self, repo: &RepoName, digest: &Digest) -> Option<ServedManifest> {
         self.state().repos.get(repo)?.manifests.get(digest).cloned()
     }
@@ -52,14 +52,14 @@ impl Recent {
         Some((known.manifests.get(&record.digest)?.clone(), record))
     }
 
-    pub(super) fn before(&self) -> Before {
-        Before(self.state().epoch)
+    pub(super) fn before(&self) -> MemoryEpoch {
+        MemoryEpoch(self.state().epoch)
     }
 
     /// Takes in what the store was found to have since `before`.
     pub(super) fn take(
         &self,
-        before: Before,
+        before: MemoryEpoch,
         repo: &RepoName,
         manifest: &ServedManifest,
         tag: Option<(&Tag, TagRecord)>,
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_is_not_taken_in_after_it() {
         let (recent, repo, tag) =
-            (Recent::default(), "a/b".parse().unwrap(), "v1".parse().unwrap());
+            (ManifestMemory::default(), "a/b".parse().unwrap(), "v1".parse().unwrap());
         let found = manifest(b"{}");
         let record = TagRecord { digest: found.digest, checked_ms: 1 };
         recent.take(recent.before(), &repo, &found, Some((&tag, record)));
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded() {
-        let (recent, found) = (Recent::default(), manifest(b"{}"));
+        let (recent, found) = (ManifestMemory::default(), manifest(b"{}"));
         for number in 0..RECENT_MANIFESTS_MAX * 2 {
             let repo = format!("r{number}").parse().unwrap();
             recent.take(recent.before(), &repo, &found, None);

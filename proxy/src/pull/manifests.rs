@@ -7,36 +7,36 @@ use tracing::Instrument as _;
 use wharf_oci::{Digest, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, TagRecord};
 
-use super::generations::{Change, Generation, Generations, Still};
-use super::manifest_memory::Recent;
+use super::generations::{Change, Generation, Generations, Validity};
+use super::manifest_memory::ManifestMemory;
 use super::served_manifest::ServedManifest;
-use super::shared_manifests::Shared;
+use super::shared_manifests::SharedManifests;
 use super::{Absent, Cache};
 use crate::Error;
 use crate::access::Caller;
-use crate::client::{Accept, Fetched, Haste};
+use crate::client::{Accept, FetchedManifest, Urgency};
 use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
 use crate::observe::outcome::Outcome;
-use crate::registries::{Remote, Site};
-use crate::runtime::blocking::Bridge;
-use crate::runtime::memory_gauge::Purse;
+use crate::registries::{Target, UpstreamRepo};
+use crate::runtime::blocking::BlockingPool;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::spans;
 use crate::runtime::store::Store;
 
 /// Keeps manifests and tags off the async threads: answers of upstreams that were asked for when it
 /// was made, and changes of clients.
 #[derive(Clone)]
-pub(super) struct Keeper {
-    pub(super) bridge: Bridge,
+pub(super) struct ManifestWriter {
+    pub(super) bridge: BlockingPool,
     pub(super) store: Arc<dyn Store>,
     pub(super) repo: RepoName,
-    recent: Arc<Recent>,
-    shared: Arc<Shared>,
+    recent: Arc<ManifestMemory>,
+    shared: Arc<SharedManifests>,
     generations: Arc<Generations>,
     pub(super) since: Generation,
 }
 
-impl Keeper {
+impl ManifestWriter {
     pub(super) async fn keep(
         &self,
         manifest: Manifest,
@@ -46,9 +46,9 @@ impl Keeper {
         let tagged = tag.is_some();
         self.remember(tagged, move |store, repo, still| {
             let tags: &[(Tag, TagRecord)] = match still {
-                Still::Nothing => return Ok(()),
-                Still::Content => &[],
-                Still::All => tag.as_slice(),
+                Validity::Nothing => return Ok(()),
+                Validity::Content => &[],
+                Validity::All => tag.as_slice(),
             };
             store.put_manifest(repo, &manifest, &digest, tags)
         })
@@ -59,8 +59,8 @@ impl Keeper {
     pub(super) async fn point(&self, tag: &Tag, record: TagRecord) -> Result<(), Error> {
         let tag = tag.clone();
         self.remember(true, move |store, repo, still| match still {
-            Still::All => store.set_tag(repo, &tag, record),
-            Still::Content | Still::Nothing => Ok(()),
+            Validity::All => store.set_tag(repo, &tag, record),
+            Validity::Content | Validity::Nothing => Ok(()),
         })
         .await
     }
@@ -69,8 +69,8 @@ impl Keeper {
     pub(super) async fn unpoint(&self, tag: &Tag) -> Result<(), Error> {
         let tag = tag.clone();
         self.remember(true, move |store, repo, still| match still {
-            Still::All => store.remove_tag(repo, &tag).map(|_| ()),
-            Still::Content | Still::Nothing => Ok(()),
+            Validity::All => store.remove_tag(repo, &tag).map(|_| ()),
+            Validity::Content | Validity::Nothing => Ok(()),
         })
         .await
     }
@@ -79,7 +79,7 @@ impl Keeper {
     async fn remember(
         &self,
         tagged: bool,
-        keep: impl FnOnce(&dyn Store, &RepoName, Still) -> Result<(), StoreError> + Send + 'static,
+        keep: impl FnOnce(&dyn Store, &RepoName, Validity) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
         let (generations, since) = (Arc::clone(&self.generations), self.since);
         self.write(move |store, repo| {
@@ -122,7 +122,7 @@ impl Keeper {
     pub(super) async fn stored(
         &self,
         digest: Digest,
-        purse: &Purse,
+        purse: &MemoryBudget,
     ) -> Result<Option<ServedManifest>, Error> {
         if let Some(manifest) = self.recent.manifest(&self.repo, &digest) {
             return self.shared.share(purse, manifest).map(Some);
@@ -147,25 +147,25 @@ impl Cache {
         &self,
         repo: &RepoName,
         reference: &Reference,
-        (caller, accept, purse): (&Caller, Accept, &Purse),
+        (caller, accept, purse): (&Caller, Accept, &MemoryBudget),
     ) -> Result<(ServedManifest, Outcome), Error> {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
         match (self.upstreams.site_for(repo, caller.login())?.for_party(caller.party()), reference)
         {
-            (Site::Local, Reference::Digest(digest)) => {
+            (Target::Local, Reference::Digest(digest)) => {
                 let found = self.keeper(repo).stored(*digest, purse).await?;
                 found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
-            (Site::Local, Reference::Tag(tag)) => {
+            (Target::Local, Reference::Tag(tag)) => {
                 let found = self.tagged(repo, tag, purse).await?;
                 found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
-            (Site::Remote(remote), Reference::Digest(digest)) => {
+            (Target::Upstream(remote), Reference::Digest(digest)) => {
                 let remote = remote.accepting(accept);
                 self.manifest_by_digest(repo, *digest, &remote, purse).await
             }
-            (Site::Remote(remote), Reference::Tag(tag)) => {
+            (Target::Upstream(remote), Reference::Tag(tag)) => {
                 let remote = remote.accepting(accept);
                 let found = self.manifest_by_tag(repo, tag, &remote, purse);
                 let (manifest, outcome) = found.await?;
@@ -174,9 +174,9 @@ impl Cache {
         }
     }
 
-    pub(super) fn keeper(&self, repo: &RepoName) -> Keeper {
+    pub(super) fn keeper(&self, repo: &RepoName) -> ManifestWriter {
         let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
-        Keeper {
+        ManifestWriter {
             bridge,
             store,
             repo: repo.clone(),
@@ -192,7 +192,7 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
-        purse: &Purse,
+        purse: &MemoryBudget,
     ) -> Result<Option<(ServedManifest, TagRecord)>, Error> {
         let share = |(manifest, record)| {
             let manifest = self.shared.share(purse, manifest)?;
@@ -222,8 +222,8 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: Digest,
-        remote: &Remote,
-        purse: &Purse,
+        remote: &UpstreamRepo,
+        purse: &MemoryBudget,
     ) -> Result<(ServedManifest, Outcome), Error> {
         let keeper = self.keeper(repo);
         if let Some(manifest) = usable(keeper.stored(digest, purse).await)? {
@@ -236,11 +236,14 @@ impl Cache {
         let epoch = self.not_absent(absent(), remote, unknown)?;
         let (there, key) = (remote.clone(), (repo.clone(), digest, accept.clone(), keeper.since));
         let asked = self.manifests.ask_as(purse.party(), remote.upstream.whose(), key, |promise| {
-            let asking =
-                Asking { keeper: keeper.clone(), remote: there.clone(), purse: purse.clone() };
+            let asking = ManifestRequest {
+                keeper: keeper.clone(),
+                remote: there.clone(),
+                purse: purse.clone(),
+            };
             async move {
                 let reference = Reference::Digest(digest);
-                promise.keep(fetch(&asking, &reference, None, Haste::Patient).await);
+                promise.keep(fetch(&asking, &reference, None, Urgency::Patient).await);
             }
         });
         let (manifest, joined) = self.learn(asked.await, absent, remote, epoch)?;
@@ -263,23 +266,23 @@ pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Er
 
 /// Who asks an upstream for a manifest of a repository.
 #[derive(Clone)]
-pub(super) struct Asking {
-    pub(super) keeper: Keeper,
-    pub(super) remote: Remote,
+pub(super) struct ManifestRequest {
+    pub(super) keeper: ManifestWriter,
+    pub(super) remote: UpstreamRepo,
     /// Who holds what comes, until it is given to those who wait for it.
-    pub(super) purse: Purse,
+    pub(super) purse: MemoryBudget,
 }
 
 /// Fetches a manifest, proves it, and keeps it; with a tag, the tag too, unless it came because this
 /// client named its type: another client may be sent another one. What is not understood is kept and
 /// served as it is.
 pub(super) async fn fetch(
-    asking: &Asking,
+    asking: &ManifestRequest,
     reference: &Reference,
     tag: Option<(Tag, Accept)>,
-    haste: Haste,
+    haste: Urgency,
 ) -> Result<ServedManifest, Error> {
-    let Asking { keeper, remote, purse } = asking;
+    let ManifestRequest { keeper, remote, purse } = asking;
     let fetched = remote.upstream.manifest(&remote.repo, reference, haste, purse).await?;
     let mut fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
         repo: keeper.repo.clone(),
@@ -291,7 +294,7 @@ pub(super) async fn fetch(
     let length = fetched.bytes.len() as u64;
     let most = length * MANIFEST_COUNTED_LENGTHS_MAX;
     fetched.hold.grow_to((length + outline_bytes).min(most))?;
-    let Fetched { bytes, media_type, digest: said, hold: _hold } = fetched;
+    let FetchedManifest { bytes, media_type, digest: said, hold: _hold } = fetched;
     let (size, name) = (bytes.len(), reference.clone());
     let read = move || prove(bytes, media_type.as_ref(), said, &name);
     let (manifest, digest) = keeper.bridge.read(size, read).await?;

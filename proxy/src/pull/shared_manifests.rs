@@ -12,17 +12,17 @@ use wharf_oci::Digest;
 use super::served_manifest::ServedManifest;
 use crate::Error;
 use crate::limits::SHARED_MANIFEST_BYTES;
-use crate::runtime::memory_gauge::{Hold, Purse, cover};
+use crate::runtime::memory_gauge::{MemoryBudget, Reservation, cover};
 
 /// Those that some answer has.
 #[derive(Default)]
-pub(super) struct Shared(Mutex<HashMap<Digest, Weak<Single>>>);
+pub(super) struct SharedManifests(Mutex<HashMap<Digest, Weak<Single>>>);
 
 /// A manifest in memory.
 struct Single {
     bytes: Bytes,
     /// In all.
-    _hold: Hold,
+    _hold: Reservation,
     /// What each party has of it.
     parties: Mutex<Vec<(usize, Weak<Use>)>>,
 }
@@ -31,15 +31,15 @@ struct Single {
 struct Use {
     _copy: Arc<Single>,
     /// Of the party.
-    _hold: Hold,
+    _hold: Reservation,
 }
 
-impl Shared {
+impl SharedManifests {
     /// The manifest as somebody is given it: counted, when it is large enough to be counted here, and
     /// the same bytes as for everybody else.
     pub(super) fn share(
         &self,
-        purse: &Purse,
+        purse: &MemoryBudget,
         manifest: ServedManifest,
     ) -> Result<ServedManifest, Error> {
         if manifest.bytes.len() < SHARED_MANIFEST_BYTES {
@@ -51,7 +51,11 @@ impl Shared {
         Ok(ServedManifest { bytes, is_counted: true, ..manifest })
     }
 
-    fn copy_of(&self, purse: &Purse, manifest: &ServedManifest) -> Result<Arc<Single>, Error> {
+    fn copy_of(
+        &self,
+        purse: &MemoryBudget,
+        manifest: &ServedManifest,
+    ) -> Result<Arc<Single>, Error> {
         let mut singles = self.lock();
         if let Some(copy) = singles.get(&manifest.digest).and_then(Weak::upgrade) {
             return Ok(copy);
@@ -71,7 +75,7 @@ impl Shared {
 }
 
 impl Single {
-    fn used_by(self: &Arc<Self>, purse: &Purse) -> Result<Arc<Use>, Error> {
+    fn used_by(self: &Arc<Self>, purse: &MemoryBudget) -> Result<Arc<Use>, Error> {
         let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
         parties.retain(|(_, used)| used.strong_count() > 0);
         let known = parties.iter().find(|(party, _)| *party == purse.identity());
@@ -88,8 +92,8 @@ impl Single {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::BytesOf;
-    use crate::runtime::memory_gauge::{Bounds, Held};
+    use crate::error::MemoryOwner;
+    use crate::runtime::memory_gauge::{MemoryBounds, MemoryGauge};
     use crate::runtime::party::Party;
     use wharf_oci::{Algorithm, Digester, MediaType};
 
@@ -101,14 +105,14 @@ mod tests {
         ServedManifest { digest, media_type: MediaType::OCI_INDEX, bytes, is_counted: false }
     }
 
-    fn purse(held: &Arc<Held>, last: u8) -> Purse {
-        let bounds = Bounds { most: 3 * SIZE, share: 2 * SIZE };
+    fn purse(held: &Arc<MemoryGauge>, last: u8) -> MemoryBudget {
+        let bounds = MemoryBounds { most: 3 * SIZE, share: 2 * SIZE };
         held.purse(Party::behind([10, 0, 0, last].into()), bounds)
     }
 
     #[test]
     fn equal_manifests_are_one_memory_and_count_once_in_all_and_once_for_each_party() {
-        let (held, shared) = (Arc::new(Held::default()), Shared::default());
+        let (held, shared) = (Arc::new(MemoryGauge::default()), SharedManifests::default());
         let (one, other) = (purse(&held, 1), purse(&held, 2));
         let answers: Vec<_> =
             (0..100).map(|_| shared.share(&one, manifest(1)).unwrap().bytes).collect();
@@ -128,19 +132,19 @@ mod tests {
 
     #[test]
     fn different_ones_find_room_in_the_share_and_in_all_or_are_refused() {
-        let (held, shared) = (Arc::new(Held::default()), Shared::default());
+        let (held, shared) = (Arc::new(MemoryGauge::default()), SharedManifests::default());
         let share = |last, seed| shared.share(&purse(&held, last), manifest(seed));
         let _kept = (share(1, 1).unwrap(), share(1, 2).unwrap());
-        assert!(matches!(share(1, 3), Err(Error::TooManyBytes(BytesOf::Party))));
+        assert!(matches!(share(1, 3), Err(Error::TooManyBytes(MemoryOwner::Party))));
         let _more = share(2, 3).unwrap();
-        assert!(matches!(share(2, 4), Err(Error::TooManyBytes(BytesOf::All))));
+        assert!(matches!(share(2, 4), Err(Error::TooManyBytes(MemoryOwner::All))));
         assert!(share(2, 1).is_ok(), "what is in memory takes no more of it");
         assert_eq!(shared.lock().len(), 3, "nothing is kept of what was refused");
     }
 
     #[test]
     fn a_small_one_is_left_to_its_answer() {
-        let (held, shared) = (Arc::new(Held::default()), Shared::default());
+        let (held, shared) = (Arc::new(MemoryGauge::default()), SharedManifests::default());
         let small = ServedManifest { bytes: Bytes::from_static(b"{}"), ..manifest(1) };
         assert!(!shared.share(&purse(&held, 1), small).unwrap().is_counted);
         assert!(shared.lock().is_empty());

@@ -26,7 +26,7 @@ pub(crate) struct StoredBlob {
 }
 
 /// What the store has for a repository.
-pub(super) enum Found {
+pub(super) enum StoredLookup {
     Stored(StoredBlob),
     /// No byte of the range exists.
     Outside {
@@ -47,19 +47,19 @@ impl Cache {
         repo: Option<&RepoName>,
         digest: &Digest,
         range: Option<ByteRange>,
-    ) -> Result<Found, Error> {
+    ) -> Result<StoredLookup, Error> {
         let (store, repo, wanted) = (Arc::clone(&self.store), repo.cloned(), *digest);
         let batch = Batch::begin(&self.bridge);
         let found = self.bridge.run(move || {
             if let Some(repo) = repo
                 && !store.has_blob(&repo, &wanted)?
             {
-                return Ok(Found::Foreign);
+                return Ok(StoredLookup::Foreign);
             }
             match open(&*store, &wanted, range, &batch) {
                 Err(error @ StoreError::Corrupt { .. }) => {
                     tracing::error!(digest = %wanted, %error, "a blob is corrupt and not served");
-                    Ok(Found::Corrupt)
+                    Ok(StoredLookup::Corrupt)
                 }
                 opened => opened,
             }
@@ -73,19 +73,19 @@ fn open(
     digest: &Digest,
     range: Option<ByteRange>,
     batch: &Batch,
-) -> Result<Found, StoreError> {
+) -> Result<StoredLookup, StoreError> {
     let Some(mut reader) = store.open(digest)? else {
-        return Ok(Found::Absent);
+        return Ok(StoredLookup::Absent);
     };
     let size_bytes = reader.info().size_bytes;
     let mut part = None;
     if let Some(range) = range {
         let Some(span) = range.resolve(size_bytes) else {
-            return Ok(Found::Outside { size_bytes });
+            return Ok(StoredLookup::Outside { size_bytes });
         };
         part = Some(ContentRange { span, size_bytes });
         reader = reader.narrow(span);
     }
     let (rest, first) = read_batch(reader, batch);
-    Ok(Found::Stored(StoredBlob { part, first: first?, rest }))
+    Ok(StoredLookup::Stored(StoredBlob { part, first: first?, rest }))
 }

@@ -10,16 +10,16 @@ use std::time::Duration;
 use wharf_oci::{Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
-use super::manifests::{Asking, fetch, usable};
+use super::manifests::{ManifestRequest, fetch, usable};
 use super::served_manifest::ServedManifest;
 use super::{Absent, Cache};
 use crate::Error;
-use crate::client::{Accept, Haste};
+use crate::client::{Accept, Urgency};
 use crate::limits::{READ_STALE_TIME, STALE_TIME};
 use crate::observe::outcome::Outcome;
-use crate::registries::Remote;
+use crate::registries::UpstreamRepo;
 use crate::runtime::clock::now_ms;
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::memory_gauge::MemoryBudget;
 
 /// A manifest with how it was found.
 pub(super) type Resolved = (ServedManifest, Outcome);
@@ -27,7 +27,7 @@ pub(super) type Resolved = (ServedManifest, Outcome);
 /// A tag of a repository, and who asks for it.
 #[derive(Clone)]
 struct Asked {
-    asking: Asking,
+    asking: ManifestRequest,
     tag: Tag,
 }
 
@@ -36,12 +36,12 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
-        remote: &Remote,
-        purse: &Purse,
+        remote: &UpstreamRepo,
+        purse: &MemoryBudget,
     ) -> Result<(ServedManifest, Outcome), Error> {
         // Before the store is looked into: what changes after that is newer than any answer.
         let (remote, purse) = (remote.clone(), purse.clone());
-        let asking = Asking { keeper: self.keeper(repo), remote, purse };
+        let asking = ManifestRequest { keeper: self.keeper(repo), remote, purse };
         if tag.is_read_modify_write() {
             return self.current_of_tag(asking, tag).await;
         }
@@ -89,12 +89,12 @@ impl Cache {
 
     /// What a tag is at this moment. Nobody joins the question of somebody else: its answer may be older
     /// than what a client wrote at the upstream since.
-    async fn current_of_tag(&self, asking: Asking, tag: &Tag) -> Result<Resolved, Error> {
+    async fn current_of_tag(&self, asking: ManifestRequest, tag: &Tag) -> Result<Resolved, Error> {
         let repo = asking.keeper.repo.clone();
         let Some((old, _)) = usable(self.tagged(&repo, tag, &asking.purse).await)? else {
             let name = Some(name_of(tag, &asking.remote));
             let reference = Reference::Tag(tag.clone());
-            let fetched = fetch(&asking, &reference, name, Haste::Patient).await?;
+            let fetched = fetch(&asking, &reference, name, Urgency::Patient).await?;
             return Ok((fetched, Outcome::Fill));
         };
         let (key, epoch) = ((repo.clone(), tag.clone()), self.read_stale.epoch());
@@ -116,14 +116,14 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
-        remote: &Remote,
-        purse: &Purse,
+        remote: &UpstreamRepo,
+        purse: &MemoryBudget,
     ) -> Result<(), Error> {
         if !self.read_stale.holds(&(repo.clone(), tag.clone())) {
             return Ok(());
         }
         let reference = Reference::Tag(tag.clone());
-        let there = remote.upstream.manifest(&remote.repo, &reference, Haste::Long, purse);
+        let there = remote.upstream.manifest(&remote.repo, &reference, Urgency::Long, purse);
         let there = there.await?;
         // Whoever read it since has seen what it is: that is here.
         let here = usable(self.tagged(repo, tag, purse).await)?;
@@ -136,7 +136,7 @@ impl Cache {
     /// A tag of which nothing is known here.
     async fn first_of_tag(
         &self,
-        asking: Asking,
+        asking: ManifestRequest,
         tag: &Tag,
     ) -> Result<(ServedManifest, Outcome), Error> {
         let (repo, remote) = (&asking.keeper.repo.clone(), &asking.remote.clone());
@@ -152,7 +152,7 @@ impl Cache {
             async move {
                 let name = Some(name_of(&wanted, &asking.remote));
                 let reference = Reference::Tag(wanted);
-                let fetched = fetch(&asking, &reference, name, Haste::Patient).await;
+                let fetched = fetch(&asking, &reference, name, Urgency::Patient).await;
                 promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
             }
         });
@@ -163,7 +163,7 @@ impl Cache {
 }
 
 /// A tag that is asked for by a client that accepts so much.
-fn name_of(tag: &Tag, remote: &Remote) -> (Tag, Accept) {
+fn name_of(tag: &Tag, remote: &UpstreamRepo) -> (Tag, Accept) {
     (tag.clone(), remote.upstream.accept().clone())
 }
 
@@ -174,7 +174,7 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
     // What is here is still there for whoever does not name its type.
     let accept = asking.remote.upstream.accept().with(&old.media_type);
     let remote = asking.remote.accepting(accept);
-    let asking = &Asking { remote, ..asking.clone() };
+    let asking = &ManifestRequest { remote, ..asking.clone() };
     let remote = &asking.remote;
     let reference = Reference::Tag(tag.clone());
     let digest = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
@@ -183,7 +183,7 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
         return Ok((old, Outcome::Hit));
     }
     // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
-    match fetch(asking, &reference, Some(name), Haste::Brief).await {
+    match fetch(asking, &reference, Some(name), Urgency::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {
             keeper.unpoint(tag).await?;

@@ -17,25 +17,25 @@ use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::Error;
 use crate::limits::{PARTY_TURNS_MAX, TURN_AHEAD_MAX, TURN_WAIT_MAX, TURNS_MAX};
-use crate::registries::Site;
+use crate::registries::Target;
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 /// A repository where it lives: at which registry, and its name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct RepoLocation {
     /// The address of the upstream; empty for a registry of its own.
     registry: String,
     /// The name there.
     pub(crate) repo: RepoName,
 }
 
-impl Place {
+impl RepoLocation {
     /// Where what is called `repo` here lives.
-    pub(crate) fn of(site: &Site, repo: &RepoName) -> Self {
+    pub(crate) fn of(site: &Target, repo: &RepoName) -> Self {
         match site {
-            Site::Local => Self { registry: String::new(), repo: repo.clone() },
-            Site::Remote(remote) => {
+            Target::Local => Self { registry: String::new(), repo: repo.clone() },
+            Target::Upstream(remote) => {
                 Self { registry: remote.upstream.address().to_owned(), repo: remote.repo.clone() }
             }
         }
@@ -43,7 +43,7 @@ impl Place {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum What {
+enum LockScope {
     /// What a repository is made of, where some tags are write-once.
     Content,
     Tag(Tag),
@@ -53,32 +53,32 @@ enum What {
 
 /// Without a place for what all repositories share. With a party it is the door of that party, behind
 /// which those wait who are not in line yet.
-type Key = (Option<Place>, What, Option<Party>);
+type Key = (Option<RepoLocation>, LockScope, Option<Party>);
 type Open = Arc<Mutex<HashMap<Key, Arc<RwLock<()>>>>>;
 
 /// All turns that are held or waited for.
 #[derive(Default)]
-pub(crate) struct Turns {
+pub(crate) struct ChangeLocks {
     open: Open,
     shares: Shares,
 }
 
 /// What a change needs for itself.
-pub(crate) struct Wanted {
-    place: Option<Place>,
+pub(crate) struct LockSet {
+    place: Option<RepoLocation>,
     /// Whether alone.
-    keys: BTreeMap<What, bool>,
+    keys: BTreeMap<LockScope, bool>,
 }
 
-impl Wanted {
+impl LockSet {
     /// To put this manifest under these tags. Many may put the same manifest at once.
     pub(crate) fn to_put<'a>(
-        place: &Place,
+        place: &RepoLocation,
         digest: Digest,
         tags: impl Iterator<Item = &'a Tag>,
     ) -> Self {
-        let tags = tags.map(|tag| (What::Tag(tag.clone()), true));
-        let keys = tags.chain([(What::Manifest(digest), false)]).collect();
+        let tags = tags.map(|tag| (LockScope::Tag(tag.clone()), true));
+        let keys = tags.chain([(LockScope::Manifest(digest), false)]).collect();
         Self { place: Some(place.clone()), keys }
     }
 
@@ -89,50 +89,50 @@ impl Wanted {
     }
 
     /// To delete a tag.
-    pub(crate) fn to_untag(place: &Place, tag: &Tag) -> Self {
-        Self { place: Some(place.clone()), keys: [(What::Tag(tag.clone()), true)].into() }
+    pub(crate) fn to_untag(place: &RepoLocation, tag: &Tag) -> Self {
+        Self { place: Some(place.clone()), keys: [(LockScope::Tag(tag.clone()), true)].into() }
     }
 
     /// To make a blob this repository's. Many may at once.
-    pub(crate) fn to_link(site: &Site, repo: &RepoName, digest: Digest) -> Self {
+    pub(crate) fn to_link(site: &Target, repo: &RepoName, digest: Digest) -> Self {
         Self::about_blob(site, repo, digest, false)
     }
 
     /// To take a blob from a repository.
-    pub(crate) fn to_unlink(site: &Site, repo: &RepoName, digest: Digest) -> Self {
+    pub(crate) fn to_unlink(site: &Target, repo: &RepoName, digest: Digest) -> Self {
         Self::about_blob(site, repo, digest, true)
     }
 
     /// Without an upstream the bytes go with the last repository that has them, so that it matters to
     /// every other one.
-    fn about_blob(site: &Site, repo: &RepoName, digest: Digest, alone: bool) -> Self {
+    fn about_blob(site: &Target, repo: &RepoName, digest: Digest, alone: bool) -> Self {
         let place = match site {
-            Site::Local => None,
-            Site::Remote(_) => Some(Place::of(site, repo)),
+            Target::Local => None,
+            Target::Upstream(_) => Some(RepoLocation::of(site, repo)),
         };
-        Self { place, keys: [(What::Blob(digest), alone)].into() }
+        Self { place, keys: [(LockScope::Blob(digest), alone)].into() }
     }
 
     /// To put what a write-once tag will keep: nothing of the repository is deleted meanwhile. Like
     /// [`Self::to_delete`], taken before every other turn of the change.
-    pub(crate) fn to_keep(place: &Place) -> Self {
-        Self { place: Some(place.clone()), keys: [(What::Content, false)].into() }
+    pub(crate) fn to_keep(place: &RepoLocation) -> Self {
+        Self { place: Some(place.clone()), keys: [(LockScope::Content, false)].into() }
     }
 
     /// To delete what a write-once tag may keep.
-    pub(crate) fn to_delete(place: &Place) -> Self {
-        Self { place: Some(place.clone()), keys: [(What::Content, true)].into() }
+    pub(crate) fn to_delete(place: &RepoLocation) -> Self {
+        Self { place: Some(place.clone()), keys: [(LockScope::Content, true)].into() }
     }
 
     /// To delete a manifest.
-    pub(crate) fn to_remove(place: &Place, digest: Digest) -> Self {
-        Self { place: Some(place.clone()), keys: [(What::Manifest(digest), true)].into() }
+    pub(crate) fn to_remove(place: &RepoLocation, digest: Digest) -> Self {
+        Self { place: Some(place.clone()), keys: [(LockScope::Manifest(digest), true)].into() }
     }
 }
 
 /// The turn of a change; over when dropped.
 #[cfg_attr(test, derive(Default))]
-pub(crate) struct Turn {
+pub(crate) struct ChangeGuard {
     _held: Vec<Held>,
 }
 
@@ -166,15 +166,15 @@ impl Drop for Claim {
     }
 }
 
-impl Turns {
+impl ChangeLocks {
     /// Waits for the turn of this change, which somebody of this party makes.
-    pub(crate) async fn take(&self, party: &Party, wanted: Wanted) -> Result<Turn, Error> {
+    pub(crate) async fn take(&self, party: &Party, wanted: LockSet) -> Result<ChangeGuard, Error> {
         let waiting = async {
             let mut held = Vec::new();
             for (what, alone) in wanted.keys {
                 held.push(self.hold(party, (wanted.place.clone(), what), alone).await?);
             }
-            Ok(Turn { _held: held })
+            Ok(ChangeGuard { _held: held })
         };
         timeout(TURN_WAIT_MAX, waiting)
             .await
@@ -194,13 +194,13 @@ impl Turns {
     async fn hold(
         &self,
         party: &Party,
-        (place, what): (Option<Place>, What),
+        (place, what): (Option<RepoLocation>, LockScope),
         alone: bool,
     ) -> Result<Held, Error> {
         let share = self.share(party)?;
         let (claim, lock) = self.claim((place.clone(), what.clone(), None));
         // Nobody shares a tag: there the line keeps its order.
-        let is_shared = !matches!(what, What::Tag(_));
+        let is_shared = !matches!(what, LockScope::Tag(_));
         let lock = if alone {
             let (_at_door, door) = self.claim((place, what, Some(party.clone())));
             let _through = door.write_owned().await;
@@ -254,22 +254,22 @@ mod tests {
         Party::Caller("alice".into())
     }
 
-    fn place() -> Place {
-        Place { registry: String::new(), repo: "a/b".parse().unwrap() }
+    fn place() -> RepoLocation {
+        RepoLocation { registry: String::new(), repo: "a/b".parse().unwrap() }
     }
 
     fn digest(content: &[u8]) -> Digest {
         Digester::digest(Algorithm::Sha256, content)
     }
 
-    fn put(content: &[u8], tags: &[&str]) -> Wanted {
+    fn put(content: &[u8], tags: &[&str]) -> LockSet {
         let tags: Vec<Tag> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
-        Wanted::to_put(&place(), digest(content), tags.iter())
+        LockSet::to_put(&place(), digest(content), tags.iter())
     }
 
     #[tokio::test]
     async fn one_changes_a_tag_at_a_time_and_nothing_is_left_over() {
-        let turns = Arc::new(Turns::default());
+        let turns = Arc::new(ChangeLocks::default());
         let inside = Arc::new(AtomicUsize::new(0));
         let changes: Vec<_> = (0..40_u8)
             .map(|number| {
@@ -292,28 +292,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_manifest_is_put_by_many_and_deleted_by_one_and_waiting_has_an_end() {
-        let turns = Turns::default();
+        let turns = ChangeLocks::default();
         let first = turns.take(&alice(), put(b"m", &["a"])).await.unwrap();
         let second = turns.take(&alice(), put(b"m", &["b"])).await.unwrap();
-        let removal = Wanted::to_remove(&place(), digest(b"m"));
+        let removal = LockSet::to_remove(&place(), digest(b"m"));
         assert!(matches!(turns.take(&alice(), removal).await, Err(Error::TooMany(_))));
         drop((first, second));
         let removal =
-            turns.take(&alice(), Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
+            turns.take(&alice(), LockSet::to_remove(&place(), digest(b"m"))).await.unwrap();
         assert!(matches!(turns.take(&alice(), put(b"m", &[])).await, Err(Error::TooMany(_))));
         // Another manifest, and a tag, are other turns.
         turns.take(&alice(), put(b"n", &["a"])).await.unwrap();
-        turns.take(&alice(), Wanted::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
+        turns.take(&alice(), LockSet::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
         drop(removal);
         assert!(lock(&turns.open).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_blob_is_linked_by_many_and_unlinked_by_one() {
-        let turns = Turns::default();
+        let turns = ChangeLocks::default();
         // Alone it matters to every repository.
-        let link = || Wanted::to_link(&Site::Local, &"a/b".parse().unwrap(), digest(b"b"));
-        let unlink = || Wanted::to_unlink(&Site::Local, &"c/d".parse().unwrap(), digest(b"b"));
+        let link = || LockSet::to_link(&Target::Local, &"a/b".parse().unwrap(), digest(b"b"));
+        let unlink = || LockSet::to_unlink(&Target::Local, &"c/d".parse().unwrap(), digest(b"b"));
         let pushes = (
             turns.take(&alice(), link()).await.unwrap(),
             turns.take(&alice(), link()).await.unwrap(),
@@ -328,26 +328,26 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_put_what_is_kept_and_nothing_is_deleted_meanwhile() {
-        let turns = Turns::default();
+        let turns = ChangeLocks::default();
         let puts = (
-            turns.take(&alice(), Wanted::to_keep(&place())).await.unwrap(),
-            turns.take(&alice(), Wanted::to_keep(&place())).await.unwrap(),
+            turns.take(&alice(), LockSet::to_keep(&place())).await.unwrap(),
+            turns.take(&alice(), LockSet::to_keep(&place())).await.unwrap(),
         );
-        let delete = || Wanted::to_delete(&place());
+        let delete = || LockSet::to_delete(&place());
         assert!(matches!(turns.take(&alice(), delete()).await, Err(Error::TooMany(_))));
         drop(puts);
         let deletion = turns.take(&alice(), delete()).await.unwrap();
-        let put = turns.take(&alice(), Wanted::to_keep(&place())).await;
+        let put = turns.take(&alice(), LockSet::to_keep(&place())).await;
         assert!(matches!(put, Err(Error::TooMany(_))));
         // The turns of the manifests and blobs themselves are others.
-        turns.take(&alice(), Wanted::to_remove(&place(), digest(b"m"))).await.unwrap();
+        turns.take(&alice(), LockSet::to_remove(&place(), digest(b"m"))).await.unwrap();
         drop(deletion);
         assert!(lock(&turns.open).is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_deletion_that_waits_lets_puts_of_others_before_and_comes_when_they_are_over() {
-        let turns = Arc::new(Turns::default());
+        let turns = Arc::new(ChangeLocks::default());
         let [mallory, oscar, alice] =
             ["mallory", "oscar", "alice"].map(|n| Party::Caller(n.into()));
         // It hangs at the upstream.
@@ -356,7 +356,7 @@ mod tests {
         for party in [&mallory, &oscar, &mallory, &oscar] {
             let (turns, party) = (Arc::clone(&turns), party.clone());
             deletions.push(tokio::spawn(async move {
-                turns.take(&party, Wanted::to_remove(&place(), digest(b"m"))).await.map(drop)
+                turns.take(&party, LockSet::to_remove(&place(), digest(b"m"))).await.map(drop)
             }));
             tokio::task::yield_now().await;
         }
@@ -374,7 +374,7 @@ mod tests {
     }
 
     /// Takes all that this party gets.
-    async fn flood(turns: &Turns, party: &Party) -> Vec<Turn> {
+    async fn flood(turns: &ChangeLocks, party: &Party) -> Vec<ChangeGuard> {
         let mut held = Vec::new();
         loop {
             let tag = format!("{party}-{}", held.len()).replace(':', "-");
@@ -390,7 +390,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_party_has_its_share_and_a_third_always_gets_in() {
-        let turns = Turns::default();
+        let turns = ChangeLocks::default();
         let [two, three, third] = [2, 3, 4].map(|n| Party::behind([127, 0, 0, n].into()));
         let mut hostile = vec![flood(&turns, &two).await, flood(&turns, &three).await];
         assert_eq!(hostile[0].len(), PARTY_TURNS_MAX / 2, "each has a tag and a manifest");
@@ -405,7 +405,7 @@ mod tests {
 
     #[tokio::test]
     async fn past_the_bound_of_all_a_change_is_turned_away() {
-        let turns = Turns::default();
+        let turns = ChangeLocks::default();
         let parties: Vec<_> = (0..4).map(|n| Party::behind([127, 0, 0, n].into())).collect();
         let mut held = Vec::new();
         for party in &parties {
@@ -419,7 +419,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn those_who_want_one_tag_get_it_in_rounds_between_parties() {
-        let turns = Arc::new(Turns::default());
+        let turns = Arc::new(ChangeLocks::default());
         let [two, three, third] = [2, 3, 4].map(|n| Party::behind([127, 0, 0, n].into()));
         let order = Arc::new(Mutex::new(Vec::new()));
         let first = turns.take(&two, put(b"0", &["latest"])).await.unwrap();

@@ -23,29 +23,29 @@ use wharf_store::{Destination, Errand, ReadyBlob, StoreError};
 
 use crate::Error;
 use crate::limits::PENDING_BYTES_MAX;
-use crate::push::transfer::Senders;
-use crate::registries::{Remote, Upstreams};
-use crate::runtime::blocking::Bridge;
+use crate::push::transfer::Transfers;
+use crate::registries::{UpstreamRepo, Upstreams};
+use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock::now_ms;
 use crate::runtime::party;
 use crate::runtime::party::Party;
 use crate::runtime::shares::Shares;
 use crate::runtime::store::Store;
 
-use table::Table;
+use table::OutboxTable;
 
 /// Everything that is owed to upstreams, and those who deliver it.
 #[derive(Clone)]
-pub(crate) struct Deliveries {
-    bridge: Bridge,
+pub(crate) struct Outbox {
+    bridge: BlockingPool,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
-    senders: Arc<Senders>,
+    senders: Arc<Transfers>,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    table: Mutex<Table>,
+    table: Mutex<OutboxTable>,
     /// Raised by every change of the table, and by bytes that were sent.
     changed: watch::Sender<u64>,
     /// True once the server stops.
@@ -59,7 +59,7 @@ struct Shared {
 
 /// For metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct DeliveryState {
+pub(crate) struct OutboxState {
     /// Blobs that are owed, once for each repository.
     pub blobs: u64,
     /// The sum of their sizes.
@@ -74,17 +74,17 @@ pub(crate) struct DeliveryState {
     pub failures: u64,
 }
 
-impl Deliveries {
-    /// With what the store says is owed; nothing is sent before [`Deliveries::start`]. Blocks.
+impl Outbox {
+    /// With what the store says is owed; nothing is sent before [`Outbox::start`]. Blocks.
     pub(crate) fn load(
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
-        senders: Arc<Senders>,
+        senders: Arc<Transfers>,
         store_limit: Option<u64>,
     ) -> Result<Self, StoreError> {
         // Half of a limited store stays free for what is cached.
         let bytes_max = store_limit.map_or(PENDING_BYTES_MAX, |l| PENDING_BYTES_MAX.min(l / 2));
-        let mut table = Table::new(bytes_max);
+        let mut table = OutboxTable::new(bytes_max);
         for delivery in store.deliveries()? {
             table.restore(delivery);
         }
@@ -132,8 +132,8 @@ impl Deliveries {
         &self,
         ready: ReadyBlob,
         repo: &RepoName,
-        remote: &Remote,
-        reserved: Reserved<'_>,
+        remote: &UpstreamRepo,
+        reserved: OutboxReservation<'_>,
     ) -> Result<(), Error> {
         let party = reserved.party.clone();
         let errand = errand(repo, remote, None)?;
@@ -149,7 +149,7 @@ impl Deliveries {
     pub(crate) async fn mount(
         &self,
         (repo, party): (&RepoName, Party),
-        remote: &Remote,
+        remote: &UpstreamRepo,
         digest: Digest,
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
@@ -166,7 +166,7 @@ impl Deliveries {
     async fn try_mount(
         &self,
         (repo, party): (&RepoName, Party),
-        remote: &Remote,
+        remote: &UpstreamRepo,
         digest: Digest,
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
@@ -205,9 +205,9 @@ impl Deliveries {
     }
 
     /// What there is to say in numbers.
-    pub(crate) fn state(&self) -> DeliveryState {
+    pub(crate) fn state(&self) -> OutboxState {
         let state = self.table().state(now_ms());
-        DeliveryState {
+        OutboxState {
             delivered: self.shared.delivered.load(Ordering::Relaxed),
             failures: self.shared.failures.load(Ordering::Relaxed),
             ..state
@@ -227,11 +227,15 @@ impl Deliveries {
     }
 
     /// Room for one more. Blobs that were refused long ago give way.
-    pub(crate) async fn reserve(&self, party: Party, bytes: u64) -> Result<Reserved<'_>, Error> {
+    pub(crate) async fn reserve(
+        &self,
+        party: Party,
+        bytes: u64,
+    ) -> Result<OutboxReservation<'_>, Error> {
         loop {
             let in_the_way = self.table().reserve(&party, bytes, now_ms())?;
             let Some(delivery) = in_the_way else {
-                return Ok(Reserved { deliveries: self, party, bytes });
+                return Ok(OutboxReservation { deliveries: self, party, bytes });
             };
             if self.forget(&delivery.errand.repo, &delivery.digest).await? {
                 report::note_given_up(&delivery, "a blob that was refused made room for others");
@@ -239,7 +243,7 @@ impl Deliveries {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, OutboxTable> {
         self.shared.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -255,19 +259,19 @@ impl Deliveries {
 }
 
 /// Room for a blob that is about to be owed; given back when dropped.
-pub(crate) struct Reserved<'a> {
-    deliveries: &'a Deliveries,
+pub(crate) struct OutboxReservation<'a> {
+    deliveries: &'a Outbox,
     party: Party,
     bytes: u64,
 }
 
-impl Drop for Reserved<'_> {
+impl Drop for OutboxReservation<'_> {
     fn drop(&mut self) {
         self.deliveries.table().release(&self.party, self.bytes);
     }
 }
 
-fn errand(repo: &RepoName, remote: &Remote, from: Option<RepoName>) -> Result<Errand, Error> {
+fn errand(repo: &RepoName, remote: &UpstreamRepo, from: Option<RepoName>) -> Result<Errand, Error> {
     let mut id = [0_u8; 8];
     getrandom::fill(&mut id).map_err(|_| Error::TooMany("random numbers"))?;
     let to = Destination {

@@ -18,34 +18,34 @@ use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_store::BlobReader;
 
 use crate::Error;
-use crate::client::{Arrival, Push};
+use crate::client::{Arrival, UploadSession};
 use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, SENDING_PATIENCE};
-use crate::registries::{Remote, Upstreams};
-use crate::runtime::blocking::Bridge;
+use crate::registries::{UpstreamRepo, Upstreams};
+use crate::runtime::blocking::BlockingPool;
 use crate::runtime::party;
 use crate::runtime::spans;
 use crate::runtime::store::Store;
 
-use coalesce::{Joint, Lead};
-pub(crate) use content::Content;
-use retry::{Next, Patience};
+use coalesce::{Coalescing, LeadGuard};
+pub(crate) use content::TransferContent;
+use retry::{RetryStep, TransferRetry};
 
 /// What all uploads to upstreams share.
-pub(crate) struct Senders {
-    bridge: Bridge,
+pub(crate) struct Transfers {
+    bridge: BlockingPool,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
-    joint: Arc<Joint>,
+    joint: Arc<Coalescing>,
 }
 
 /// An upload that is going through.
-pub(crate) struct Sending {
+pub(crate) struct Transfer {
     known: watch::Sender<Known>,
     work: JoinHandle<Result<(), Error>>,
 }
 
 /// A blob of the store that is to be at an upstream.
-pub(crate) struct Parcel {
+pub(crate) struct StoredUpload {
     pub(crate) blob: BlobReader,
     /// A repository of the same upstream that is said to have it.
     pub(crate) source: Option<RepoName>,
@@ -73,14 +73,14 @@ impl Known {
 }
 
 struct Sender {
-    senders: Arc<Senders>,
-    remote: Remote,
-    content: Content,
+    senders: Arc<Transfers>,
+    remote: UpstreamRepo,
+    content: TransferContent,
     known: watch::Receiver<Known>,
     session: Session,
-    patience: Patience,
+    patience: TransferRetry,
     /// While others may wait for this one.
-    lead: Option<Lead>,
+    lead: Option<LeadGuard>,
     /// A repository there that is said to have it.
     source: Option<RepoName>,
     /// Told of every chunk that the upstream took.
@@ -94,9 +94,9 @@ enum Session {
     /// There is none.
     None,
     /// It goes on at a known offset.
-    Open(Push),
+    Open(UploadSession),
     /// What the upstream has of it must be asked; whether its end was sent.
-    Lost(Push, bool),
+    Lost(UploadSession, bool),
 }
 
 /// Why sending stopped.
@@ -112,21 +112,25 @@ impl From<Error> for Stop {
     }
 }
 
-impl Senders {
-    pub(crate) fn new(bridge: Bridge, store: Arc<dyn Store>, upstreams: Arc<Upstreams>) -> Self {
+impl Transfers {
+    pub(crate) fn new(
+        bridge: BlockingPool,
+        store: Arc<dyn Store>,
+        upstreams: Arc<Upstreams>,
+    ) -> Self {
         Self { bridge, store, upstreams, joint: Arc::default() }
     }
 
     /// Starts to send what arrives, into the session that is open if there is one.
     pub(crate) fn start(
         self: &Arc<Self>,
-        remote: Remote,
-        content: Content,
-        open: Option<Push>,
-    ) -> Sending {
+        remote: UpstreamRepo,
+        content: TransferContent,
+        open: Option<UploadSession>,
+    ) -> Transfer {
         let (known, told) = watch::channel(Known::Nothing);
         let sender = self.sender(remote, content, told, open);
-        Sending {
+        Transfer {
             known,
             work: tokio::spawn(party::hand_on(spans::branch().carry("send", sender.run()))),
         }
@@ -137,14 +141,14 @@ impl Senders {
     /// blob there is under way. That is waited for, so that nothing lands after a deletion.
     pub(crate) async fn deliver(
         self: &Arc<Self>,
-        remote: Remote,
-        parcel: Parcel,
+        remote: UpstreamRepo,
+        parcel: StoredUpload,
         unwanted: impl Future<Output = ()>,
     ) -> Option<Result<(), Error>> {
-        let Parcel { blob, source, moved } = parcel;
+        let StoredUpload { blob, source, moved } = parcel;
         let (_known, told) = watch::channel(Known::Proven(blob.info().digest));
-        let mut sender = self.sender(remote, Content::Stored(blob), told, None);
-        sender.patience = Patience::of_delivery();
+        let mut sender = self.sender(remote, TransferContent::Stored(blob), told, None);
+        sender.patience = TransferRetry::of_delivery();
         (sender.source, sender.moved) = (source, Some(moved));
         let mut landing = sender.landing.subscribe();
         let mut run = pin!(sender.run());
@@ -162,16 +166,16 @@ impl Senders {
     }
 
     /// Where its jobs run.
-    pub(crate) const fn bridge(&self) -> &Bridge {
+    pub(crate) const fn bridge(&self) -> &BlockingPool {
         &self.bridge
     }
 
     fn sender(
         self: &Arc<Self>,
-        remote: Remote,
-        content: Content,
+        remote: UpstreamRepo,
+        content: TransferContent,
         known: watch::Receiver<Known>,
-        open: Option<Push>,
+        open: Option<UploadSession>,
     ) -> Sender {
         Sender {
             senders: Arc::clone(self),
@@ -179,7 +183,7 @@ impl Senders {
             content,
             known,
             session: open.map_or(Session::None, Session::Open),
-            patience: Patience::new(SENDING_PATIENCE),
+            patience: TransferRetry::new(SENDING_PATIENCE),
             lead: None,
             source: None,
             moved: None,
@@ -188,7 +192,7 @@ impl Senders {
     }
 }
 
-impl Sending {
+impl Transfer {
     /// The client says which digest it will be.
     pub(crate) fn expect(&self, digest: Digest) {
         self.known.send_replace(Known::Expected(digest));
@@ -379,13 +383,13 @@ impl Sender {
                 self.patience.restarts()?;
             }
         }
-        let (Remote { upstream, repo }, algorithm) =
+        let (UpstreamRepo { upstream, repo }, algorithm) =
             (&self.remote, self.known.borrow().algorithm());
         let push = upstream.open_upload(repo, algorithm, self.haste()).await?;
         Ok(Some(self.open_at(push)))
     }
 
-    fn open_at(&mut self, push: Push) -> u64 {
+    fn open_at(&mut self, push: UploadSession) -> u64 {
         let sent_bytes = push.sent_bytes();
         self.session = Session::Open(push);
         sent_bytes
@@ -393,7 +397,7 @@ impl Sender {
 
     /// Waits before the next try, or gives up with the error.
     async fn recover(&mut self, error: Error) -> Result<(), Stop> {
-        let Next { wait, anew } = self.patience.after(error)?;
+        let RetryStep { wait, anew } = self.patience.after(error)?;
         self.remote.upstream.mended();
         tokio::time::sleep(wait).await;
         // Nobody waits for what was given up meanwhile.
@@ -409,7 +413,7 @@ impl Sender {
 }
 
 impl Session {
-    fn take(&mut self) -> Option<Push> {
+    fn take(&mut self) -> Option<UploadSession> {
         match std::mem::replace(self, Self::None) {
             Self::None => None,
             Self::Open(push) | Self::Lost(push, _) => Some(push),

@@ -22,34 +22,34 @@ use wharf_store::{BlobInfo, BlobWriter, NewUpload, ReadyBlob, Retention, StoreEr
 
 use crate::Error;
 use crate::access::Caller;
-use crate::client::{Haste, Push};
-use crate::push::change_locks::Turn;
-use crate::push::outbox::Deliveries;
-use crate::push::transfer::Senders;
-use crate::registries::{Remote, Site, Upstreams};
-use crate::runtime::blocking::{Bridge, Pump};
-use crate::runtime::detached::Finishing;
+use crate::client::{UploadSession, Urgency};
+use crate::push::change_locks::ChangeGuard;
+use crate::push::outbox::Outbox;
+use crate::push::transfer::Transfers;
+use crate::registries::{Target, UpstreamRepo, Upstreams};
+use crate::runtime::blocking::{BlobFeed, BlockingPool};
+use crate::runtime::detached::DetachedTasks;
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::runtime::spans;
 use crate::runtime::store::Store;
 
 use commits::{Commits, Committing};
-use session::Held;
 pub(crate) use session::Session;
-pub(crate) use session_permit::Full;
-use suspended::Resting;
-use upstream_side::Leg;
+use session::SessionBytes;
+pub(crate) use session_permit::NoSessionPermit;
+use suspended::SuspendedSession;
+use upstream_side::UpstreamSide;
 
 /// All sessions, open and at rest.
 #[derive(Clone)]
 pub(crate) struct Uploads {
-    bridge: Bridge,
+    bridge: BlockingPool,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
-    senders: Arc<Senders>,
-    deliveries: Deliveries,
-    finishing: Finishing,
+    senders: Arc<Transfers>,
+    deliveries: Outbox,
+    finishing: DetachedTasks,
     sessions: Arc<Sessions>,
 }
 
@@ -70,7 +70,7 @@ struct Sessions {
 #[derive(Default)]
 struct Table {
     open: HashMap<UploadId, Slot>,
-    resting: HashMap<UploadId, Resting>,
+    resting: HashMap<UploadId, SuspendedSession>,
 }
 
 struct Slot {
@@ -85,28 +85,28 @@ struct Slot {
 }
 
 /// Where an upload goes on to.
-pub(crate) struct Beyond {
-    pub(crate) remote: Remote,
+pub(crate) struct UploadDestination {
+    pub(crate) remote: UpstreamRepo,
     /// A session there, when it is opened already.
-    pub(crate) open: Option<Push>,
+    pub(crate) open: Option<UploadSession>,
     /// What the client says it will be.
     pub(crate) expected: Option<Digest>,
 }
 
 /// A session in the hands of one request; goes back when dropped.
-pub(crate) struct Checkout {
+pub(crate) struct SessionGuard {
     id: UploadId,
     sessions: Arc<Sessions>,
     session: Option<Session>,
 }
 
 /// Content that is all here. Its name, when it has one, belongs to it until this is dropped.
-pub(crate) struct Ending {
+pub(crate) struct CompletedUpload {
     session: Session,
-    name: Option<Checkout>,
+    name: Option<SessionGuard>,
 }
 
-impl From<Session> for Ending {
+impl From<Session> for CompletedUpload {
     fn from(session: Session) -> Self {
         Self { session, name: None }
     }
@@ -117,9 +117,9 @@ impl Uploads {
     pub(crate) fn load(
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
-        senders: Arc<Senders>,
-        deliveries: Deliveries,
-        finishing: Finishing,
+        senders: Arc<Transfers>,
+        deliveries: Outbox,
+        finishing: DetachedTasks,
     ) -> Result<Self, StoreError> {
         let (shares, bridge) = (Shares::default(), senders.bridge().clone());
         let resting = suspended::load(&*store, &shares)?;
@@ -135,23 +135,23 @@ impl Uploads {
         repo: &RepoName,
         algorithm: Option<Algorithm>,
         caller: &Caller,
-    ) -> Result<Option<Beyond>, Error> {
+    ) -> Result<Option<UploadDestination>, Error> {
         let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
-        let Site::Remote(remote) = site else { return Ok(None) };
+        let Target::Upstream(remote) = site else { return Ok(None) };
         if remote.is_staged() {
             self.deliveries.room(&caller.party())?;
             return Ok(None);
         }
-        let push = remote.upstream.open_upload(&remote.repo, algorithm, Haste::Long).await?;
-        Ok(Some(Beyond { remote, open: Some(push), expected: None }))
+        let push = remote.upstream.open_upload(&remote.repo, algorithm, Urgency::Long).await?;
+        Ok(Some(UploadDestination { remote, open: Some(push), expected: None }))
     }
 
     /// The way of content that is here already: a session is opened there with the first bytes that are
     /// sent. `None` as with [`Uploads::open_upstream`].
-    fn onward(&self, repo: &RepoName, caller: &Caller) -> Result<Option<Beyond>, Error> {
+    fn onward(&self, repo: &RepoName, caller: &Caller) -> Result<Option<UploadDestination>, Error> {
         let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
-        let Site::Remote(remote) = site else { return Ok(None) };
-        let beyond = Beyond { remote, open: None, expected: None };
+        let Target::Upstream(remote) = site else { return Ok(None) };
+        let beyond = UploadDestination { remote, open: None, expected: None };
         Ok((!beyond.remote.is_staged()).then_some(beyond))
     }
 
@@ -162,14 +162,14 @@ impl Uploads {
         repo: &RepoName,
         digest: Digest,
         caller: &Caller,
-    ) -> Result<Option<Beyond>, Error> {
+    ) -> Result<Option<UploadDestination>, Error> {
         let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
-        let Site::Remote(remote) = site else { return Ok(None) };
+        let Target::Upstream(remote) = site else { return Ok(None) };
         if remote.is_staged() {
             self.deliveries.room(&caller.party())?;
             return Ok(None);
         }
-        Ok(Some(Beyond { remote, open: None, expected: Some(digest) }))
+        Ok(Some(UploadDestination { remote, open: None, expected: Some(digest) }))
     }
 
     /// A session that nobody can name; for content that comes in one request.
@@ -177,7 +177,7 @@ impl Uploads {
         &self,
         room: Share,
         algorithm: Algorithm,
-        beyond: Option<Beyond>,
+        beyond: Option<UploadDestination>,
     ) -> Result<Session, Error> {
         let store = Arc::clone(&self.store);
         let writer = self.bridge.run(move || store.begin()).await?;
@@ -190,7 +190,7 @@ impl Uploads {
         room: Share,
         (repo, owner): (&RepoName, Option<String>),
         algorithm: Option<Algorithm>,
-        beyond: Option<Beyond>,
+        beyond: Option<UploadDestination>,
     ) -> Result<UploadId, Error> {
         let id = new_id()?;
         let upload = NewUpload { id, repo: repo.clone(), owner: owner.clone() };
@@ -210,23 +210,28 @@ impl Uploads {
 
     /// Where a session ends: one that has begun at an upstream goes on there, whatever is configured
     /// meanwhile.
-    pub(crate) fn site_of(&self, session: &Session, repo: &RepoName) -> Result<Site, Error> {
+    pub(crate) fn site_of(&self, session: &Session, repo: &RepoName) -> Result<Target, Error> {
         match &session.leg {
-            Some(leg) => Ok(Site::Remote(leg.remote().clone())),
+            Some(leg) => Ok(Target::Upstream(leg.remote().clone())),
             None => self.upstreams.site(repo),
         }
     }
 
-    fn session(&self, writer: BlobWriter, beyond: Option<Beyond>, room: Share) -> Session {
+    fn session(
+        &self,
+        writer: BlobWriter,
+        beyond: Option<UploadDestination>,
+        room: Share,
+    ) -> Session {
         let blob = writer.in_flight();
-        let leg = beyond.map(|Beyond { remote, open, expected }| {
-            let mut leg = Leg::start(&self.senders, remote, blob, open);
+        let leg = beyond.map(|UploadDestination { remote, open, expected }| {
+            let mut leg = UpstreamSide::start(&self.senders, remote, blob, open);
             if let Some(digest) = expected {
                 leg.expect(digest);
             }
             leg
         });
-        Session::new(Pump::new(self.bridge.clone(), writer), leg, room)
+        Session::new(BlobFeed::new(self.bridge.clone(), writer), leg, room)
     }
 
     /// Who alone may go on with a session, if anybody.
@@ -269,7 +274,7 @@ impl Uploads {
         repo: &RepoName,
         id: UploadId,
         caller: &Caller,
-    ) -> Result<Checkout, Error> {
+    ) -> Result<SessionGuard, Error> {
         let mut checkout = match self.rouse(repo, id) {
             Some(resting) => self.resume(id, resting, caller.clone()).await?,
             None => self.take_open(repo, id)?,
@@ -278,13 +283,13 @@ impl Uploads {
         Ok(checkout)
     }
 
-    fn take_open(&self, repo: &RepoName, id: UploadId) -> Result<Checkout, Error> {
+    fn take_open(&self, repo: &RepoName, id: UploadId) -> Result<SessionGuard, Error> {
         let mut table = self.sessions.lock();
         let slot = table.open.get_mut(&id).filter(|slot| slot.repo == *repo);
         let slot = slot.ok_or_else(|| self.unknown())?;
         let session = slot.session.take().ok_or(Error::UploadBusy)?;
         slot.touched = Instant::now();
-        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
+        Ok(SessionGuard { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
     /// Gives a session up; its bytes here and its session at the upstream go.
@@ -311,14 +316,14 @@ impl Uploads {
     pub(crate) async fn finish(
         &self,
         repo: &RepoName,
-        ending: Ending,
+        ending: CompletedUpload,
         digest: Digest,
-        turn: Turn,
+        turn: ChangeGuard,
     ) -> Result<(), Error> {
         let site = self.site_of(&ending.session, repo)?;
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
-            let Ending { session, mut name } = ending;
+            let CompletedUpload { session, mut name } = ending;
             let commit = name.as_ref().map(|name| name.commit(digest));
             let done = uploads.end(&repo, site, (session, digest), &mut name).await;
             if let Some(commit) = commit {
@@ -333,14 +338,16 @@ impl Uploads {
     async fn end(
         &self,
         repo: &RepoName,
-        site: Site,
+        site: Target,
         (session, digest): (Session, Digest),
-        name: &mut Option<Checkout>,
+        name: &mut Option<SessionGuard>,
     ) -> Result<(), Error> {
         let Session { held, mut leg, room } = session;
         let ready = match held {
-            Held::Arriving(pump) => pump.verify(digest).await?.map_err(Error::DigestMismatch)?,
-            Held::Proven(ready, _) => *ready,
+            SessionBytes::Arriving(pump) => {
+                pump.verify(digest).await?.map_err(Error::DigestMismatch)?
+            }
+            SessionBytes::Proven(ready, _) => *ready,
         };
         if let Err(mismatch) = is(&ready, digest) {
             self.keep(name, ready, (leg, room)).await;
@@ -349,7 +356,7 @@ impl Uploads {
         let of = repo.clone();
         let Some(way) = &mut leg else {
             return match site {
-                Site::Remote(remote) => {
+                Target::Upstream(remote) => {
                     let party = room.as_ref().map_or(Party::Ourselves, |room| room.owner().clone());
                     let reserved = self.deliveries.reserve(party, ready.info().size_bytes).await;
                     match reserved {
@@ -363,7 +370,7 @@ impl Uploads {
                     }
                 }
                 // What is only here is never evicted.
-                Site::Local => {
+                Target::Local => {
                     let publish = move || ready.publish_into(Retention::Kept, &of);
                     self.bridge.run(publish).instrument(spans::step("publish")).await?;
                     Ok(())
@@ -404,15 +411,15 @@ impl Uploads {
     /// forgotten: nobody can come back for it.
     async fn keep(
         &self,
-        name: &mut Option<Checkout>,
+        name: &mut Option<SessionGuard>,
         mut ready: ReadyBlob,
-        (leg, room): (Option<Leg>, Option<Share>),
+        (leg, room): (Option<UpstreamSide>, Option<Share>),
     ) {
         let Some(name) = name else { return };
         let settled = self.bridge.run(move || ready.settle().map(|()| ready)).await;
         match settled {
             Ok(ready) => {
-                let held = Held::Proven(Box::new(ready), self.bridge.clone());
+                let held = SessionBytes::Proven(Box::new(ready), self.bridge.clone());
                 name.session = Some(Session { held, leg, room });
             }
             Err(error) => {
@@ -434,7 +441,7 @@ impl Sessions {
     }
 }
 
-impl Checkout {
+impl SessionGuard {
     /// The session.
     pub(crate) fn session(&mut self) -> &mut Session {
         self.session.as_mut().expect("only `take`, which consumes this, leaves it empty")
@@ -450,14 +457,14 @@ impl Checkout {
     }
 
     /// Takes it to end it; until that is over nobody else has its name.
-    pub(crate) fn end(mut self) -> Ending {
+    pub(crate) fn end(mut self) -> CompletedUpload {
         let session = self.session.take();
         let session =
             session.expect("only this call and `take`, which consume this, leave it empty");
         if let Some(slot) = self.sessions.lock().open.get_mut(&self.id) {
             slot.offset = session.offset();
         }
-        Ending { session, name: Some(self) }
+        CompletedUpload { session, name: Some(self) }
     }
 
     /// Takes it for good: the name is free of it.
@@ -466,7 +473,7 @@ impl Checkout {
     }
 }
 
-impl Drop for Checkout {
+impl Drop for SessionGuard {
     fn drop(&mut self) {
         let mut table = self.sessions.lock();
         match self.session.take() {

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::limits::{ALLOWANCE_TIME_MAX, ALLOWANCES_MAX};
-use crate::push::change_locks::Place;
-use crate::registries::{Site, Upstreams};
+use crate::push::change_locks::RepoLocation;
+use crate::registries::{Target, Upstreams};
 use crate::settings::patterns::TagRule;
 
 /// Which tags are write-once, and what is allowed all the same.
@@ -24,12 +24,12 @@ pub(crate) struct WriteOnce {
     upstreams: Arc<Upstreams>,
     /// Of a registry of its own.
     here: ArcSwap<Vec<TagRule>>,
-    allowed: Mutex<HashMap<(Place, Tag), Allowance>>,
+    allowed: Mutex<HashMap<(RepoLocation, Tag), Override>>,
 }
 
 /// One change of one tag.
 #[derive(Debug, Clone)]
-pub(crate) struct Allowance {
+pub(crate) struct Override {
     /// Why, in the words of who allowed it.
     pub(crate) reason: String,
     until: Instant,
@@ -45,20 +45,20 @@ impl WriteOnce {
         self.here.store(Arc::new(here));
     }
 
-    fn any(&self, site: &Site, fits: impl Fn(&TagRule) -> bool) -> bool {
+    fn any(&self, site: &Target, fits: impl Fn(&TagRule) -> bool) -> bool {
         match site {
-            Site::Local => self.here.load().iter().any(fits),
-            Site::Remote(remote) => remote.upstream.config().write_once_tags().iter().any(fits),
+            Target::Local => self.here.load().iter().any(fits),
+            Target::Upstream(remote) => remote.upstream.config().write_once_tags().iter().any(fits),
         }
     }
 
     /// Whether a tag is write-once.
-    pub(crate) fn covers(&self, site: &Site, place: &Place, tag: &Tag) -> bool {
+    pub(crate) fn covers(&self, site: &Target, place: &RepoLocation, tag: &Tag) -> bool {
         self.any(site, |rule| rule.fits(&place.repo, tag))
     }
 
     /// Whether a repository can have such tags.
-    pub(crate) fn concerns(&self, site: &Site, place: &Place) -> bool {
+    pub(crate) fn concerns(&self, site: &Target, place: &RepoLocation) -> bool {
         self.any(site, |rule| rule.fits_repo(&place.repo))
     }
 
@@ -73,7 +73,7 @@ impl WriteOnce {
         let named = self.upstreams.without_namespace(repo);
         let named = named.map_err(|error| error.to_string())?;
         let site = self.upstreams.site(&named).map_err(|error| error.to_string())?;
-        let place = Place::of(&site, &named);
+        let place = RepoLocation::of(&site, &named);
         if !self.covers(&site, &place, tag) {
             return Err(format!("{repo}:{tag} is not write-once: it can be changed anyway"));
         }
@@ -89,7 +89,7 @@ impl WriteOnce {
         if allowed.len() >= ALLOWANCES_MAX && !allowed.contains_key(&key) {
             return Err("too many changes are allowed and not made yet".to_owned());
         }
-        allowed.insert(key, Allowance { reason: reason.to_owned(), until: now + time });
+        allowed.insert(key, Override { reason: reason.to_owned(), until: now + time });
         drop(allowed);
         let seconds = time.as_secs();
         tracing::warn!(target: "audit", audit = "granted", %repo, %tag, reason, seconds,
@@ -98,18 +98,18 @@ impl WriteOnce {
     }
 
     /// Takes what is allowed for a tag, so that nobody else uses it.
-    pub(crate) fn spend(&self, place: &Place, tag: &Tag) -> Option<Allowance> {
+    pub(crate) fn spend(&self, place: &RepoLocation, tag: &Tag) -> Option<Override> {
         let allowance = self.allowed().remove(&(place.clone(), tag.clone()))?;
         (Instant::now() < allowance.until).then_some(allowance)
     }
 
     /// Gives back what was spent on a change that was certainly not made.
-    pub(crate) fn give_back(&self, place: &Place, tag: &Tag, allowance: Allowance) {
+    pub(crate) fn give_back(&self, place: &RepoLocation, tag: &Tag, allowance: Override) {
         self.allowed().entry((place.clone(), tag.clone())).or_insert(allowance);
     }
 
     /// Nothing panics half-way through a change.
-    fn allowed(&self) -> MutexGuard<'_, HashMap<(Place, Tag), Allowance>> {
+    fn allowed(&self) -> MutexGuard<'_, HashMap<(RepoLocation, Tag), Override>> {
         self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,7 +129,7 @@ pub(crate) fn audit_used(
 
 /// What became of a change that was allowed and not carried out as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Undone {
+pub(crate) enum UnusedOverride {
     /// The tag is what it was.
     NotMade,
     /// It was made all the same.
@@ -138,7 +138,7 @@ pub(crate) enum Undone {
     Unknown,
 }
 
-impl Undone {
+impl UnusedOverride {
     const fn as_str(self) -> &'static str {
         match self {
             Self::NotMade => "not made",
@@ -153,7 +153,7 @@ pub(crate) fn audit_undone(
     repo: &RepoName,
     tag: &Tag,
     from: Digest,
-    undone: Undone,
+    undone: UnusedOverride,
     client: IpAddr,
 ) {
     let outcome = undone.as_str();
@@ -177,10 +177,10 @@ pub(crate) fn audit_refused(
 mod tests {
     use super::*;
 
-    fn write_once() -> (WriteOnce, Place) {
+    fn write_once() -> (WriteOnce, RepoLocation) {
         let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
         let rule = TagRule::try_from("v*".to_owned()).unwrap();
-        let place = Place::of(&Site::Local, &"a/b".parse().unwrap());
+        let place = RepoLocation::of(&Target::Local, &"a/b".parse().unwrap());
         (WriteOnce::new(upstreams, vec![rule]), place)
     }
 

@@ -17,14 +17,14 @@ type Key = (usize, Fingerprint);
 
 /// All views.
 #[derive(Default)]
-pub(super) struct Views(Mutex<HashMap<Key, View>>);
+pub(super) struct CallerClients(Mutex<HashMap<Key, View>>);
 
 struct View {
     upstream: Arc<Upstream>,
     used: Instant,
 }
 
-impl Views {
+impl CallerClients {
     /// The view of a caller, made when there is none.
     pub(super) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
         let key = (upstream.identity(), login.fingerprint());
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_login_finds_its_own_view_and_no_other() {
-        let (views, prints) = (Views::default(), Fingerprints::new());
+        let (views, prints) = (CallerClients::default(), Fingerprints::new());
         let (one, two) = (upstream(), upstream());
         let alice = views.view(&one, &prints.login("alice", "a"));
         assert!(Arc::ptr_eq(&alice, &views.view(&one, &prints.login("alice", "a"))));
@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn past_the_bound_whoever_was_not_seen_for_longest_goes() {
-        let (views, prints, upstream) = (Views::default(), Fingerprints::new(), upstream());
+        let (views, prints, upstream) = (CallerClients::default(), Fingerprints::new(), upstream());
         let (alice, bob) = (prints.login("alice", "a"), prints.login("bob", "b"));
         let [first, second] = [&alice, &bob].map(|login| views.view(&upstream, login));
         for number in 2..CALLERS_MAX {
@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_is_not_seen_for_long_is_forgotten() {
-        let (views, prints, upstream) = (Views::default(), Fingerprints::new(), upstream());
+        let (views, prints, upstream) = (CallerClients::default(), Fingerprints::new(), upstream());
         let alice = views.view(&upstream, &prints.login("alice", "a"));
         tokio::time::advance(CALLER_IDLE_MAX / 2).await;
         views.view(&upstream, &prints.login("bob", "b"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use wharf_oci::RepoName;
 
-use super::{Remote, Site, UpstreamSet};
+use super::{Target, UpstreamRepo, UpstreamSet};
 use crate::Error;
 use crate::client::{CallerLogin, Upstream};
 #[cfg(test)]
@@ -77,12 +77,12 @@ impl Upstreams {
     }
 
     /// See [`UpstreamSet::site`].
-    pub(crate) fn site(&self, repo: &RepoName) -> Result<Site, Error> {
+    pub(crate) fn site(&self, repo: &RepoName) -> Result<Target, Error> {
         self.seen().site(repo)
     }
 
     /// See [`UpstreamSet::names_of`].
-    pub(crate) fn names_of(&self, remote: &Remote) -> Vec<RepoName> {
+    pub(crate) fn names_of(&self, remote: &UpstreamRepo) -> Vec<RepoName> {
         self.seen().names_of(remote)
     }
 
@@ -91,7 +91,7 @@ impl Upstreams {
         &self,
         repo: &RepoName,
         login: Option<&CallerLogin>,
-    ) -> Result<Site, Error> {
+    ) -> Result<Target, Error> {
         self.seen().site_for(repo, login)
     }
 
@@ -102,9 +102,11 @@ impl Upstreams {
 
     /// The repository's name at the same upstream as `remote`; `None` when it lives elsewhere.
     #[must_use]
-    pub(crate) fn beside(&self, remote: &Remote, repo: &RepoName) -> Option<RepoName> {
+    pub(crate) fn beside(&self, remote: &UpstreamRepo, repo: &RepoName) -> Option<RepoName> {
         match self.site(repo) {
-            Ok(Site::Remote(other)) if other.upstream.identity() == remote.upstream.identity() => {
+            Ok(Target::Upstream(other))
+                if other.upstream.identity() == remote.upstream.identity() =>
+            {
                 Some(other.repo)
             }
             _ => None,

@@ -13,7 +13,7 @@ fn from_toml(text: &str) -> Upstreams {
 
 fn there(upstreams: &Upstreams, name: &str) -> Option<(String, String)> {
     match upstreams.site(&name.parse().unwrap()) {
-        Ok(Site::Remote(remote)) => {
+        Ok(Target::Upstream(remote)) => {
             Some((remote.upstream.address().to_owned(), remote.repo.to_string()))
         }
         _ => None,
@@ -41,7 +41,7 @@ fn the_longest_prefix_wins_and_is_taken_off() {
 
 #[test]
 fn without_upstreams_all_is_local_and_with_some_nothing_is() {
-    assert!(matches!(upstreams(&[]).site(&"a/b".parse().unwrap()), Ok(Site::Local)));
+    assert!(matches!(upstreams(&[]).site(&"a/b".parse().unwrap()), Ok(Target::Local)));
     let one = upstreams(&["a=http://a"]);
     assert!(matches!(one.site(&"b".parse().unwrap()), Err(Error::NameUnserved(_))));
 }
@@ -154,7 +154,7 @@ fn what_is_configured_as_before_keeps_its_client() {
     };
     let first = UpstreamSet::new(&of_toml(&text("")), None).unwrap();
     let site = |set: &UpstreamSet, name: &str| match set.site(&name.parse().unwrap()) {
-        Ok(Site::Remote(remote)) => remote.upstream,
+        Ok(Target::Upstream(remote)) => remote.upstream,
         _ => panic!("{name} is not served"),
     };
     let second = UpstreamSet::new(&of_toml(&text("tag_ttl_seconds = 1\n")), Some(&first)).unwrap();

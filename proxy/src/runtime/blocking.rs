@@ -17,23 +17,23 @@ use crate::limits::{
     BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, MANIFEST_READS_MAX, PARTY_BLOCKING_JOBS_MAX,
     READ_HERE_BYTES, WRITERS_MAX,
 };
-use crate::runtime::memory_gauge::{Held, Reading};
+use crate::runtime::memory_gauge::{MemoryGauge, ReadReservation};
 use crate::runtime::party;
 use crate::runtime::party::Party;
 
-pub(crate) use blob_feed::Pump;
-use job_queue::{Line, Room};
-use write_slots::Places;
-pub(crate) use write_slots::{ForWhom, PlacesState};
+pub(crate) use blob_feed::BlobFeed;
+use job_queue::{JobPermit, JobQueue};
+use write_slots::WriteSlots;
+pub(crate) use write_slots::{WriteOwner, WriteSlotsState};
 
 /// Runs store calls off the async threads.
 #[derive(Clone)]
-pub(crate) struct Bridge {
-    jobs: Arc<Line>,
+pub(crate) struct BlockingPool {
+    jobs: Arc<JobQueue>,
     ahead: Arc<Semaphore>,
-    places: Arc<Places>,
-    held: Arc<Held>,
-    manifests: Arc<Line>,
+    places: Arc<WriteSlots>,
+    held: Arc<MemoryGauge>,
+    manifests: Arc<JobQueue>,
     /// For whom it is used; none for whoever is at work where it is used.
     whom: Option<Party>,
 }
@@ -50,25 +50,25 @@ pub(crate) struct JobsState {
 }
 
 /// Room for a job whose result nobody waits for yet, and for that result.
-pub(crate) struct RoomAhead {
-    job: Room,
+pub(crate) struct ReadAheadPermit {
+    job: JobPermit,
     result: OwnedSemaphorePermit,
 }
 
-impl Default for Bridge {
+impl Default for BlockingPool {
     fn default() -> Self {
         Self {
-            jobs: Arc::new(Line::new(BLOCKING_JOBS_MAX, PARTY_BLOCKING_JOBS_MAX)),
+            jobs: Arc::new(JobQueue::new(BLOCKING_JOBS_MAX, PARTY_BLOCKING_JOBS_MAX)),
             ahead: Arc::new(Semaphore::new(BATCHES_AHEAD_MAX)),
-            places: Arc::new(Places::new(WRITERS_MAX)),
+            places: Arc::new(WriteSlots::new(WRITERS_MAX)),
             held: Arc::default(),
-            manifests: Arc::new(Line::new(MANIFEST_READS_MAX, MANIFEST_READS_MAX)),
+            manifests: Arc::new(JobQueue::new(MANIFEST_READS_MAX, MANIFEST_READS_MAX)),
             whom: None,
         }
     }
 }
 
-impl Bridge {
+impl BlockingPool {
     /// The same for whoever is at work here, also where it is used by others.
     #[must_use]
     pub(crate) fn for_whom_asks(self) -> Self {
@@ -102,18 +102,18 @@ impl Bridge {
     }
 
     /// Room for a job ahead of its need; `None` when there is none at this moment.
-    pub(crate) fn room_ahead(&self) -> Option<RoomAhead> {
+    pub(crate) fn room_ahead(&self) -> Option<ReadAheadPermit> {
         let result = Arc::clone(&self.ahead).try_acquire_owned().ok()?;
         let job = self.jobs.try_take(&self.whom())?;
-        Some(RoomAhead { job, result })
+        Some(ReadAheadPermit { job, result })
     }
 
     /// Starts a job; its room is free again when the result is taken, or nobody can take it.
     pub(crate) fn begin<T: Send + 'static>(
-        room: RoomAhead,
+        room: ReadAheadPermit,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send {
-        let RoomAhead { job: permit, result } = room;
+        let ReadAheadPermit { job: permit, result } = room;
         let running = spawn(permit, job);
         async move {
             let value = unwind(running.await);
@@ -123,22 +123,22 @@ impl Bridge {
     }
 
     /// Who writes content, and who waits for that.
-    pub(crate) fn places(&self) -> PlacesState {
+    pub(crate) fn places(&self) -> WriteSlotsState {
         self.places.state()
     }
 
     /// What waits in memory for clients.
-    pub(crate) fn held(&self) -> Arc<Held> {
+    pub(crate) fn held(&self) -> Arc<MemoryGauge> {
         Arc::clone(&self.held)
     }
 
     /// So many bytes will be read: to be kept until they are.
-    pub(crate) fn reading(&self, bytes: usize) -> Reading {
+    pub(crate) fn reading(&self, bytes: usize) -> ReadReservation {
         self.held.reading(bytes)
     }
 
     /// The turn to read a manifest, whose size is not known before: to be kept until it is counted.
-    pub(crate) async fn manifest_turn(&self) -> Room {
+    pub(crate) async fn manifest_turn(&self) -> JobPermit {
         self.manifests.take(&self.whom()).await
     }
 
@@ -157,7 +157,7 @@ impl Bridge {
     }
 
     /// Room for one job, kept until it is used.
-    async fn room(&self) -> Room {
+    async fn room(&self) -> JobPermit {
         self.jobs.take(&self.whom()).await
     }
 
@@ -166,7 +166,10 @@ impl Bridge {
     }
 }
 
-fn spawn<T: Send + 'static>(room: Room, job: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+fn spawn<T: Send + 'static>(
+    room: JobPermit,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> JoinHandle<T> {
     #[expect(clippy::disallowed_methods, reason = "this is the bridge")]
     tokio::task::spawn_blocking(move || {
         let _room = room;

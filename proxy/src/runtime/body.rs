@@ -23,14 +23,14 @@ use wharf_store::{BlobReader, InFlight, StoreError};
 
 use crate::Error;
 use crate::limits::SMALL_BODY_BYTES;
-use crate::runtime::blocking::Bridge;
-use crate::runtime::memory_gauge::{Hold, Purse, cover};
-use crate::runtime::subscribers::Seat;
+use crate::runtime::blocking::BlockingPool;
+use crate::runtime::memory_gauge::{MemoryBudget, Reservation, cover};
+use crate::runtime::subscribers::Subscription;
 
-pub(crate) use in_flight::Ending;
+pub(crate) use in_flight::Completion;
 use in_flight::InFlightBody;
-pub(crate) use payload::{Outgoing, Payload, Sent};
-pub(crate) use relayed::Piece;
+pub(crate) use payload::{Outgoing, Payload, SentBytes};
+pub(crate) use relayed::RelayFrame;
 use relayed::RelayedBody;
 use stored::StoredBody;
 pub(crate) use stored::{Batch, read_batch};
@@ -99,7 +99,7 @@ impl Body {
     }
 
     /// Counts what is held whole, from now until the last of it has left, or says that there is no room.
-    pub(crate) fn count(&mut self, purse: &Purse) -> Result<(), Error> {
+    pub(crate) fn count(&mut self, purse: &MemoryBudget) -> Result<(), Error> {
         if let Some(bytes) = self.uncounted_bytes() {
             self.cover(purse.take(bytes)?);
         }
@@ -107,7 +107,7 @@ impl Body {
     }
 
     /// The same for what has to be said in any case.
-    pub(crate) fn count_anyway(&mut self, purse: &Purse) {
+    pub(crate) fn count_anyway(&mut self, purse: &MemoryBudget) {
         if let Some(bytes) = self.uncounted_bytes() {
             self.cover(purse.note(bytes));
         }
@@ -122,7 +122,7 @@ impl Body {
         }
     }
 
-    fn cover(&mut self, hold: Hold) {
+    fn cover(&mut self, hold: Reservation) {
         let Self::Ready { parts, is_counted, .. } = self else { return };
         let hold = Arc::new(hold);
         for part in parts {
@@ -133,23 +133,23 @@ impl Body {
 
     /// Bytes that were read already, then what the reader has left.
     #[must_use]
-    pub(crate) fn stored(bridge: Bridge, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
+    pub(crate) fn stored(bridge: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
         Self::Stored(StoredBody::new(bridge.for_whom_asks(), first, rest))
     }
 
     /// What arrives, from the first byte; `size_bytes` when the sender announced it.
     #[must_use]
-    pub(crate) fn in_flight(bridge: Bridge, blob: InFlight, size_bytes: Option<u64>) -> Self {
+    pub(crate) fn in_flight(bridge: BlockingPool, blob: InFlight, size_bytes: Option<u64>) -> Self {
         Self::InFlight(InFlightBody::new(bridge.for_whom_asks(), blob, 0, size_bytes))
     }
 
     /// The part of what arrives.
     #[must_use]
     pub(crate) fn in_flight_part(
-        bridge: Bridge,
+        bridge: BlockingPool,
         blob: InFlight,
         span: Span,
-        ending: Ending,
+        ending: Completion,
     ) -> Self {
         let bridge = bridge.for_whom_asks();
         let body = InFlightBody::new(bridge, blob, span.start(), Some(span.end()));
@@ -158,7 +158,7 @@ impl Body {
 
     /// The same for somebody who is one of those that want it, as long as this lasts.
     #[must_use]
-    pub(crate) fn seated(self, seat: Seat) -> Self {
+    pub(crate) fn seated(self, seat: Subscription) -> Self {
         match self {
             Self::InFlight(body) => Self::InFlight(body.seated(seat)),
             other => other,
@@ -178,7 +178,7 @@ impl Body {
 
     /// What a relay hands on; so many bytes, when they were announced.
     #[must_use]
-    pub(crate) fn relayed(pieces: mpsc::Receiver<Piece>, left_bytes: Option<u64>) -> Self {
+    pub(crate) fn relayed(pieces: mpsc::Receiver<RelayFrame>, left_bytes: Option<u64>) -> Self {
         Self::Relayed(RelayedBody::new(pieces, left_bytes))
     }
 }
@@ -229,18 +229,18 @@ impl HttpBody for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::BytesOf;
-    use crate::runtime::memory_gauge::{Bounds, Held};
+    use crate::error::MemoryOwner;
+    use crate::runtime::memory_gauge::{MemoryBounds, MemoryGauge};
     use crate::runtime::party::Party;
     use http_body_util::BodyExt as _;
 
-    fn purse(held: &Arc<Held>) -> Purse {
-        held.purse(Party::Ourselves, Bounds { most: 10_000, share: 8_000 })
+    fn purse(held: &Arc<MemoryGauge>) -> MemoryBudget {
+        held.purse(Party::Ourselves, MemoryBounds { most: 10_000, share: 8_000 })
     }
 
     #[tokio::test]
     async fn what_is_whole_is_held_from_the_moment_it_is_counted_until_its_last_byte_has_left() {
-        let held = Arc::new(Held::default());
+        let held = Arc::new(MemoryGauge::default());
         let mut body = Body::parts(vec![vec![7; 3_000].into(), vec![8; 1_000].into()]);
         body.count(&purse(&held)).unwrap();
         body.count(&purse(&held)).unwrap();
@@ -257,11 +257,11 @@ mod tests {
 
     #[test]
     fn what_finds_no_room_is_refused_and_what_is_small_is_not() {
-        let held = Arc::new(Held::default());
+        let held = Arc::new(MemoryGauge::default());
         let _others = purse(&held).note(10_000);
         let mut body = Body::full(vec![7; 2_000]);
         let refused = body.count(&purse(&held)).unwrap_err();
-        assert!(matches!(refused, Error::TooManyBytes(BytesOf::Party)));
+        assert!(matches!(refused, Error::TooManyBytes(MemoryOwner::Party)));
         Body::full("{}").count(&purse(&held)).unwrap();
         body.count_anyway(&purse(&held));
         assert_eq!(held.bytes(), 12_000);

@@ -13,14 +13,14 @@ use crate::runtime::party;
 
 /// Everything that is being finished.
 #[derive(Clone, Default)]
-pub(crate) struct Finishing {
+pub(crate) struct DetachedTasks {
     count: Arc<watch::Sender<usize>>,
 }
 
 /// One piece of work; over when dropped.
-struct Piece(Arc<watch::Sender<usize>>);
+struct DetachedTask(Arc<watch::Sender<usize>>);
 
-impl Finishing {
+impl DetachedTasks {
     /// Runs work to its end and waits for it. When the caller goes away the work goes on; a panic in
     /// it goes on in the caller.
     pub(crate) async fn run<T: Send + 'static>(
@@ -28,7 +28,7 @@ impl Finishing {
         work: impl Future<Output = T> + Send + 'static,
     ) -> T {
         self.count.send_modify(|count| *count += 1);
-        let piece = Piece(Arc::clone(&self.count));
+        let piece = DetachedTask(Arc::clone(&self.count));
         let work = tokio::spawn(party::hand_on(async move {
             let _piece = piece;
             work.await
@@ -48,7 +48,7 @@ impl Finishing {
     }
 }
 
-impl Drop for Piece {
+impl Drop for DetachedTask {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
@@ -61,7 +61,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_waits_for_is_waited_for_at_the_end() {
-        let finishing = Finishing::default();
+        let finishing = DetachedTasks::default();
         assert_eq!(finishing.settled(Duration::ZERO).await, 0);
         assert_eq!(finishing.run(async { 5 }).await, 5);
         let (go_on, told) = oneshot::channel::<()>();

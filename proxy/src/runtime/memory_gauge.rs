@@ -18,12 +18,12 @@ use bytes::Bytes;
 use crate::limits::BYTES_IN_FLIGHT_SHORT;
 use crate::runtime::party::Party;
 
-pub(crate) use budget::{Hold, Pieces, Purse};
-pub(crate) use collected::Collected;
+pub(crate) use budget::{MemoryBudget, Reservation, StreamReservation};
+pub(crate) use collected::CollectedBytes;
 
 /// What all hold together.
 #[derive(Default)]
-pub(crate) struct Held {
+pub(crate) struct MemoryGauge {
     /// Whole bodies, and pieces that pass by.
     bytes: AtomicU64,
     /// Segments of the store that nobody has any more but readers.
@@ -34,14 +34,14 @@ pub(crate) struct Held {
 }
 
 /// What is being read.
-pub(crate) struct Reading {
-    held: Arc<Held>,
+pub(crate) struct ReadReservation {
+    held: Arc<MemoryGauge>,
     bytes: u64,
 }
 
 /// What one party holds.
 struct Part {
-    held: Arc<Held>,
+    held: Arc<MemoryGauge>,
     party: Party,
     /// Whole bodies.
     whole: AtomicU64,
@@ -51,14 +51,14 @@ struct Part {
 
 /// How much there may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
+pub(crate) struct MemoryBounds {
     /// In all.
     pub(crate) most: u64,
     /// Of one party.
     pub(crate) share: u64,
 }
 
-impl Bounds {
+impl MemoryBounds {
     /// For what is counted, and refused elsewhere.
     pub(crate) const NONE: Self = Self { most: u64::MAX, share: u64::MAX };
 }
@@ -81,7 +81,7 @@ pub(crate) fn cover<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
     Bytes::from_owner(Covered { bytes, _hold: hold })
 }
 
-impl Held {
+impl MemoryGauge {
     /// All of it.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
@@ -96,10 +96,10 @@ impl Held {
 
     /// So many bytes will be read: those who begin at the same time see each other.
     #[must_use]
-    pub(crate) fn reading(self: &Arc<Self>, bytes: usize) -> Reading {
+    pub(crate) fn reading(self: &Arc<Self>, bytes: usize) -> ReadReservation {
         let bytes = bytes as u64;
         self.reading.fetch_add(bytes, Ordering::Relaxed);
-        Reading { held: Arc::clone(self), bytes }
+        ReadReservation { held: Arc::clone(self), bytes }
     }
 
     /// Who says how much of the store's segments only readers have.
@@ -109,7 +109,7 @@ impl Held {
 
     /// What this party holds, and may hold.
     #[must_use]
-    pub(crate) fn purse(self: &Arc<Self>, party: Party, bounds: Bounds) -> Purse {
+    pub(crate) fn purse(self: &Arc<Self>, party: Party, bounds: MemoryBounds) -> MemoryBudget {
         let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
         let known = parties.get(&party).and_then(Weak::upgrade);
         let part = known.unwrap_or_else(|| {
@@ -120,7 +120,7 @@ impl Held {
             part
         });
         drop(parties);
-        Purse::new(part, bounds)
+        MemoryBudget::new(part, bounds)
     }
 
     /// The most whole bytes that one party has.
@@ -137,7 +137,7 @@ impl Held {
     }
 }
 
-impl Drop for Reading {
+impl Drop for ReadReservation {
     fn drop(&mut self) {
         self.held.reading.fetch_sub(self.bytes, Ordering::Relaxed);
     }

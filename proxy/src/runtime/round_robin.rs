@@ -10,7 +10,7 @@ use std::hash::Hash;
 use crate::runtime::party::Party;
 
 /// All that waits in one line.
-pub(crate) struct Rounds<K> {
+pub(crate) struct RoundRobin<K> {
     queues: HashMap<Party, VecDeque<K>>,
     /// Whose turn it is.
     round: VecDeque<Party>,
@@ -18,7 +18,7 @@ pub(crate) struct Rounds<K> {
     queued: HashMap<K, Party>,
 }
 
-impl<K> Default for Rounds<K> {
+impl<K> Default for RoundRobin<K> {
     fn default() -> Self {
         Self { queues: HashMap::new(), round: VecDeque::new(), queued: HashMap::new() }
     }
@@ -26,7 +26,7 @@ impl<K> Default for Rounds<K> {
 
 /// How it stands with a key that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stand {
+pub(crate) enum Eligibility {
     /// It may go.
     Free,
     /// It stays, and somebody else comes first.
@@ -35,7 +35,7 @@ pub(crate) enum Stand {
     Gone,
 }
 
-impl<K: Clone + Eq + Hash> Rounds<K> {
+impl<K: Clone + Eq + Hash> RoundRobin<K> {
     /// Puts a key at the end of a party's queue, unless it waits already.
     pub(crate) fn push(&mut self, party: &Party, key: K) {
         if self.queued.contains_key(&key) {
@@ -65,7 +65,7 @@ impl<K: Clone + Eq + Hash> Rounds<K> {
     pub(crate) fn pop(
         &mut self,
         may: impl Fn(&Party) -> bool,
-        stand: impl Fn(&K) -> Stand,
+        stand: impl Fn(&K) -> Eligibility,
     ) -> Option<(Party, K)> {
         for _ in 0..self.round.len() {
             let party = self.round.pop_front()?;
@@ -80,15 +80,15 @@ impl<K: Clone + Eq + Hash> Rounds<K> {
         None
     }
 
-    fn pop_of(&mut self, party: &Party, stand: impl Fn(&K) -> Stand) -> Option<K> {
+    fn pop_of(&mut self, party: &Party, stand: impl Fn(&K) -> Eligibility) -> Option<K> {
         let queue = self.queues.get_mut(party)?;
         let mut found = None;
         for _ in 0..queue.len() {
             let key = queue.pop_front()?;
             match stand(&key) {
-                Stand::Busy => queue.push_back(key),
-                Stand::Gone => drop(self.queued.remove(&key)),
-                Stand::Free => {
+                Eligibility::Busy => queue.push_back(key),
+                Eligibility::Gone => drop(self.queued.remove(&key)),
+                Eligibility::Free => {
                     self.queued.remove(&key);
                     found = Some(key);
                     break;
@@ -132,14 +132,14 @@ mod tests {
 
     #[test]
     fn each_party_has_its_turn_and_in_it_what_came_first() {
-        let mut rounds = Rounds::default();
+        let mut rounds = RoundRobin::default();
         for seed in 0..100 {
             rounds.push(&party(2 + seed % 2), seed);
         }
         rounds.push(&party(4), 200);
         rounds.push(&party(2), 200);
         let mut order = Vec::new();
-        while let Some((party, key)) = rounds.pop(|_| true, |_| Stand::Free) {
+        while let Some((party, key)) = rounds.pop(|_| true, |_| Eligibility::Free) {
             order.push((party, key));
         }
         assert_eq!(order[..3], [(party(2), 0), (party(3), 1), (party(4), 200)]);
@@ -150,14 +150,14 @@ mod tests {
 
     #[test]
     fn who_may_not_and_what_is_busy_is_passed_over_and_what_is_gone_goes() {
-        let mut rounds = Rounds::default();
+        let mut rounds = RoundRobin::default();
         for (of, seed) in [(2, 1), (2, 2), (3, 3), (4, 4)] {
             rounds.push(&party(of), seed);
         }
         let stand = |key: &u8| match key {
-            1 => Stand::Busy,
-            4 => Stand::Gone,
-            _ => Stand::Free,
+            1 => Eligibility::Busy,
+            4 => Eligibility::Gone,
+            _ => Eligibility::Free,
         };
         assert_eq!(rounds.pop(|of| *of != party(3), stand), Some((party(2), 2)));
         assert_eq!(rounds.pop(|of| *of != party(3), stand), None);

@@ -21,28 +21,28 @@ use crate::limits::{JOINS_MAX, SHARES};
 use crate::runtime::party;
 use crate::runtime::party::Party;
 use crate::runtime::spans;
-use crate::runtime::subscribers::{Seat, Seats};
-use runs::{Bounds, Run, Runs};
+use crate::runtime::subscribers::{Subscribers, Subscription};
+use runs::{FlightBounds, Run, Runs};
 
 type Answer<V> = Option<Result<V, Error>>;
 type Running<K, V> = Arc<Mutex<Runs<K, V>>>;
 
 /// For whom work is done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Whose {
+pub(crate) struct OnBehalfOf {
     /// With whose login; none for this proxy's own.
     pub(crate) login: Option<Fingerprint>,
     /// For which repository, where what fails for one says nothing of another.
     pub(crate) repo: Option<RepoName>,
 }
 
-impl From<Option<Fingerprint>> for Whose {
+impl From<Option<Fingerprint>> for OnBehalfOf {
     fn from(login: Option<Fingerprint>) -> Self {
         Self { login, repo: None }
     }
 }
 
-impl Whose {
+impl OnBehalfOf {
     /// Whether a failure of what was done for `theirs` says nothing of what is asked for here.
     fn is_not_told_by(&self, theirs: &Self, error: &Error) -> bool {
         theirs.repo != self.repo
@@ -52,36 +52,36 @@ impl Whose {
 }
 
 /// How an asker came to an answer.
-enum Part {
+enum Role {
     Began,
-    Joined(Whose),
+    Joined(OnBehalfOf),
 }
 
 /// An answer, and the seat of whoever asked: while it is kept, the work is wanted.
-pub(crate) struct Asked<V> {
+pub(crate) struct FlightAnswer<V> {
     pub(crate) value: V,
     /// Whether it was going on.
     pub(crate) joined: bool,
-    pub(crate) seat: Seat,
+    pub(crate) seat: Subscription,
 }
 
 /// One who waits for an answer.
 struct Entered<V> {
     answer: watch::Receiver<Answer<V>>,
-    part: Part,
-    seat: Seat,
+    part: Role,
+    seat: Subscription,
 }
 
 /// What is found at a key.
 enum Place<K: Clone + Eq + Hash, V> {
     Here(Entered<V>),
-    Free(Promise<K, V>, Entered<V>),
+    Free(Leader<K, V>, Entered<V>),
     /// Work that was told to end, and is not over.
     Ending(watch::Receiver<Answer<V>>),
 }
 
 /// Work that is going on, by key.
-pub(crate) struct Flights<K, V> {
+pub(crate) struct SingleFlight<K, V> {
     running: Running<K, V>,
     limit: usize,
     share: AtomicUsize,
@@ -94,15 +94,15 @@ pub(crate) struct Flights<K, V> {
 
 /// The work's side: gives the answer, perhaps long before the work is over. While it exists, those
 /// who ask join; dropping it ends the work.
-pub(crate) struct Promise<K: Clone + Eq + Hash, V> {
+pub(crate) struct Leader<K: Clone + Eq + Hash, V> {
     key: K,
     running: Running<K, V>,
     answer: watch::Sender<Answer<V>>,
     end: watch::Receiver<bool>,
-    seats: Seats,
+    seats: Subscribers,
 }
 
-impl<K, V> Flights<K, V>
+impl<K, V> SingleFlight<K, V>
 where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
@@ -116,7 +116,7 @@ where
         Self { running, limit, share, kept_for_known: 0, cuts: true, name }
     }
 
-    /// The same for work that looks at [`Promise::told_to_end`] itself.
+    /// The same for work that looks at [`Leader::told_to_end`] itself.
     #[must_use]
     pub(crate) fn ending_themselves(self) -> Self {
         Self { cuts: false, ..self }
@@ -139,14 +139,14 @@ where
         &self,
         party: &Party,
         key: K,
-        work: impl FnOnce(Promise<K, V>) -> W + Send,
+        work: impl FnOnce(Leader<K, V>) -> W + Send,
     ) -> Result<(V, bool), Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let entered = self.enter(party, &Whose::default(), &key, work).await?;
+        let entered = self.enter(party, &OnBehalfOf::default(), &key, work).await?;
         let value = wait(entered.answer).await?;
-        Ok((value, matches!(entered.part, Part::Joined(_))))
+        Ok((value, matches!(entered.part, Role::Joined(_))))
     }
 
     /// The same for work that is done for somebody: whoever joined somebody else's asks anew when it
@@ -154,9 +154,9 @@ where
     pub(crate) async fn ask_as<W>(
         &self,
         party: &Party,
-        whose: impl Into<Whose>,
+        whose: impl Into<OnBehalfOf>,
         key: K,
-        work: impl Fn(Promise<K, V>) -> W + Send + Sync,
+        work: impl Fn(Leader<K, V>) -> W + Send + Sync,
     ) -> Result<(V, bool), Error>
     where
         W: Future<Output = ()> + Send + 'static,
@@ -169,10 +169,10 @@ where
     pub(crate) async fn ask_to_stay<W>(
         &self,
         party: &Party,
-        whose: impl Into<Whose>,
+        whose: impl Into<OnBehalfOf>,
         key: K,
-        work: impl Fn(Promise<K, V>) -> W + Send + Sync,
-    ) -> Result<Asked<V>, Error>
+        work: impl Fn(Leader<K, V>) -> W + Send + Sync,
+    ) -> Result<FlightAnswer<V>, Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
@@ -181,9 +181,13 @@ where
             let Entered { answer, part, seat } = self.enter(party, &whose, &key, &work).await?;
             match (wait(answer).await, part) {
                 (Ok(value), part) => {
-                    return Ok(Asked { value, joined: matches!(part, Part::Joined(_)), seat });
+                    return Ok(FlightAnswer {
+                        value,
+                        joined: matches!(part, Role::Joined(_)),
+                        seat,
+                    });
                 }
-                (Err(error), Part::Joined(theirs)) if whose.is_not_told_by(&theirs, &error) => {
+                (Err(error), Role::Joined(theirs)) if whose.is_not_told_by(&theirs, &error) => {
                     joins += 1;
                     if joins > JOINS_MAX {
                         return Err(Error::TooMany(self.name));
@@ -198,9 +202,9 @@ where
     pub(crate) fn begin<W>(
         &self,
         party: &Party,
-        whose: impl Into<Whose>,
+        whose: impl Into<OnBehalfOf>,
         key: &K,
-        work: impl FnOnce(Promise<K, V>) -> W,
+        work: impl FnOnce(Leader<K, V>) -> W,
     ) where
         W: Future<Output = ()> + Send + 'static,
     {
@@ -215,9 +219,9 @@ where
     async fn enter<W>(
         &self,
         party: &Party,
-        whose: &Whose,
+        whose: &OnBehalfOf,
         key: &K,
-        work: impl FnOnce(Promise<K, V>) -> W + Send,
+        work: impl FnOnce(Leader<K, V>) -> W + Send,
     ) -> Result<Entered<V>, Error>
     where
         W: Future<Output = ()> + Send + 'static,
@@ -235,32 +239,32 @@ where
         }
     }
 
-    fn place(&self, party: &Party, whose: &Whose, key: &K) -> Result<Place<K, V>, Error> {
+    fn place(&self, party: &Party, whose: &OnBehalfOf, key: &K) -> Result<Place<K, V>, Error> {
         let mut running = lock(&self.running);
         if let Some(run) = running.get(key) {
             let answer = run.answer.clone();
             if run.is_ending() {
                 return Ok(Place::Ending(answer));
             }
-            let part = Part::Joined(run.whose.clone());
+            let part = Role::Joined(run.whose.clone());
             return Ok(Place::Here(Entered { answer, part, seat: run.seats.take() }));
         }
         let (all, kept_for_known) = (self.limit, self.kept_for_known);
-        let bounds = Bounds { all, each: self.share.load(Ordering::Relaxed), kept_for_known };
+        let bounds = FlightBounds { all, each: self.share.load(Ordering::Relaxed), kept_for_known };
         if !running.make_room(party, bounds) {
             return Err(Error::TooMany(self.name));
         }
         let (sender, answer) = watch::channel(None);
         let (end, ended) = watch::channel(false);
-        let (seats, party, whose) = (Seats::new(), party.clone(), whose.clone());
-        let entered = Entered { answer: answer.clone(), part: Part::Began, seat: seats.take() };
+        let (seats, party, whose) = (Subscribers::new(), party.clone(), whose.clone());
+        let entered = Entered { answer: answer.clone(), part: Role::Began, seat: seats.take() };
         running.insert(key.clone(), Run { answer, whose, party, seats: seats.clone(), end });
         drop(running);
         let (key, running) = (key.clone(), Arc::clone(&self.running));
-        Ok(Place::Free(Promise { key, running, answer: sender, end: ended, seats }, entered))
+        Ok(Place::Free(Leader { key, running, answer: sender, end: ended, seats }, entered))
     }
 
-    fn start<W>(&self, promise: Promise<K, V>, work: impl FnOnce(Promise<K, V>) -> W)
+    fn start<W>(&self, promise: Leader<K, V>, work: impl FnOnce(Leader<K, V>) -> W)
     where
         W: Future<Output = ()> + Send + 'static,
     {
@@ -298,7 +302,7 @@ where
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Promise<K, V> {
+impl<K: Clone + Eq + Hash, V> Leader<K, V> {
     /// Answers everyone who asked and who will ask while the work goes on.
     pub(crate) fn keep(&self, result: Result<V, Error>) {
         // An error is not for those who ask later: they start anew.
@@ -319,7 +323,7 @@ impl<K: Clone + Eq + Hash, V> Promise<K, V> {
     }
 
     /// Who wants the result.
-    pub(crate) fn seats(&self) -> Seats {
+    pub(crate) fn seats(&self) -> Subscribers {
         self.seats.clone()
     }
 
@@ -330,7 +334,7 @@ impl<K: Clone + Eq + Hash, V> Promise<K, V> {
     }
 }
 
-impl<K: Clone + Eq + Hash, V> Drop for Promise<K, V> {
+impl<K: Clone + Eq + Hash, V> Drop for Leader<K, V> {
     fn drop(&mut self) {
         self.leave();
     }

@@ -130,15 +130,15 @@ pub(crate) fn propagate(span: &Span, headers: &mut HeaderMap) {
 
 /// A place in a trace, for work that may outlive whoever began it: a span of such work is a child of
 /// that place without keeping its span open.
-pub(crate) struct Branch(Option<Context>);
+pub(crate) struct SpanParent(Option<Context>);
 
 /// Where we are.
-pub(crate) fn branch() -> Branch {
+pub(crate) fn branch() -> SpanParent {
     let here = Span::current();
-    Branch((!here.is_disabled()).then(|| here.context()))
+    SpanParent((!here.is_disabled()).then(|| here.context()))
 }
 
-impl Branch {
+impl SpanParent {
     /// Does the work in a span of its own.
     pub(crate) fn carry<W: Future>(self, what: &'static str, work: W) -> Instrumented<W> {
         let span = match self.0 {

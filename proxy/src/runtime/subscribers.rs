@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// The seats at one thing. A clone is the same seats.
 #[derive(Clone)]
-pub(crate) struct Seats(Arc<State>);
+pub(crate) struct Subscribers(Arc<State>);
 
 struct State {
     taken: AtomicUsize,
@@ -18,9 +18,9 @@ struct State {
 }
 
 /// A seat; empty again when it is dropped.
-pub(crate) struct Seat(Arc<State>);
+pub(crate) struct Subscription(Arc<State>);
 
-impl Seats {
+impl Subscribers {
     /// All empty from now on.
     #[must_use]
     pub(crate) fn new() -> Self {
@@ -29,9 +29,9 @@ impl Seats {
     }
 
     /// One more.
-    pub(crate) fn take(&self) -> Seat {
+    pub(crate) fn take(&self) -> Subscription {
         self.0.taken.fetch_add(1, Ordering::AcqRel);
-        Seat(Arc::clone(&self.0))
+        Subscription(Arc::clone(&self.0))
     }
 
     /// Whether somebody sits here.
@@ -50,7 +50,7 @@ impl Seats {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Subscription {
     fn drop(&mut self) {
         // Before it is empty: else it would seem so since the one before.
         *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
@@ -64,7 +64,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn seats_are_empty_since_the_last_one_left() {
-        let (seats, second) = (Seats::new(), Duration::from_secs(1));
+        let (seats, second) = (Subscribers::new(), Duration::from_secs(1));
         tokio::time::advance(second).await;
         assert_eq!(seats.empty_for(), Some(second));
         let (one, two) = (seats.take(), seats.take());

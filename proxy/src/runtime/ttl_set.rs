@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Keys with the time until which they count.
-pub(crate) struct Lately<K> {
+pub(crate) struct TtlSet<K> {
     limit: usize,
     state: Mutex<State<K>>,
 }
@@ -28,7 +28,7 @@ struct State<K> {
 #[derive(Clone, Copy)]
 pub(crate) struct Epoch(u64);
 
-impl<K: Eq + Hash> Lately<K> {
+impl<K: Eq + Hash> TtlSet<K> {
     pub(crate) fn new(limit: usize) -> Self {
         let state = State { until: HashMap::new(), epoch: 0, swept: Instant::now() };
         Self { limit, state: Mutex::new(state) }
@@ -84,7 +84,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_note_holds_for_its_time_and_not_past_a_forget() {
-        let lately = Lately::new(2);
+        let lately = TtlSet::new(2);
         lately.note(1, WHILE, lately.epoch());
         assert!(lately.holds(&1) && !lately.holds(&2));
         assert_eq!((lately.left(&1), lately.left(&2)), (Some(WHILE), None));
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_does_not_fit_is_not_remembered_until_there_is_room() {
-        let lately = Lately::new(2);
+        let lately = TtlSet::new(2);
         for key in 0..3 {
             lately.note(key, WHILE, lately.epoch());
         }

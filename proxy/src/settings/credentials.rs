@@ -1,7 +1,7 @@
 //! How the proxy logs in to one upstream: the keys of the TOML table as types, so that what cannot
 //! be used is refused when it is read.
 //!
-//! Invariant: nothing here holds a secret but what `Source` was resolved to, and that shows none.
+//! Invariant: nothing here holds a secret but what `CredentialSource` was resolved to, and that shows none.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ const SCOPE: &str = "https://containerregistry.azure.net/.default";
 
 /// Where the secret of a login comes from; nothing is read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum CredentialSource {
     /// No login.
     Anonymous,
     /// A user and a password that stay the same.
@@ -129,7 +129,7 @@ fn shown_variable(name: &str) -> &str {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entra {
     /// Who.
-    pub(crate) identity: Identity,
+    pub(crate) identity: EntraIdentity,
     /// The tenant, told to the registry when it is known.
     pub(crate) tenant: Option<String>,
     /// What the Entra token is for.
@@ -138,7 +138,7 @@ pub(crate) struct Entra {
 
 /// An identity, and how it proves itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Identity {
+pub(crate) enum EntraIdentity {
     /// An application with a secret.
     ClientSecret {
         /// The application, and where it logs in.
@@ -309,7 +309,10 @@ impl EntraTable {
                 let place = place.ok_or(
                     "kind = \"client-secret\" needs client_secret_env or client_secret_file",
                 )?;
-                Identity::ClientSecret { application: keys.application()?, secret: place.read()? }
+                EntraIdentity::ClientSecret {
+                    application: keys.application()?,
+                    secret: place.read()?,
+                }
             }
             Kind::WorkloadIdentity => {
                 let given = keys.token_file.as_ref().map(|path| path.display().to_string());
@@ -317,16 +320,15 @@ impl EntraTable {
                 let token_file =
                     PathBuf::from(EntraKeys::or_variable(given.as_ref(), "token_file", variable)?);
                 SecretPlace::File(token_file.clone()).read()?;
-                Identity::Workload { application: keys.application()?, token_file }
+                EntraIdentity::Workload { application: keys.application()?, token_file }
             }
-            Kind::ManagedIdentity => Identity::Managed { client_id: keys.client_id.clone() },
-            Kind::AzureCli => Identity::AzureCli,
+            Kind::ManagedIdentity => EntraIdentity::Managed { client_id: keys.client_id.clone() },
+            Kind::AzureCli => EntraIdentity::AzureCli,
         };
         let of_application = match &identity {
-            Identity::ClientSecret { application, .. } | Identity::Workload { application, .. } => {
-                Some(application.tenant.clone())
-            }
-            Identity::Managed { .. } | Identity::AzureCli => None,
+            EntraIdentity::ClientSecret { application, .. }
+            | EntraIdentity::Workload { application, .. } => Some(application.tenant.clone()),
+            EntraIdentity::Managed { .. } | EntraIdentity::AzureCli => None,
         };
         let tenant = of_application.or_else(|| keys.tenant.clone());
         let scope = keys.scope.clone().unwrap_or_else(|| SCOPE.to_owned());

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::units::Size;
+use super::units::ByteSize;
 
 /// Why a configuration cannot be run.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +56,9 @@ pub enum ConfigError {
     #[error("store_limit {given} is too small; give it at least {least}")]
     StoreLimit {
         /// As given.
-        given: Size,
+        given: ByteSize,
         /// The least that works.
-        least: Size,
+        least: ByteSize,
     },
     /// Something about access that cannot be right.
     #[error("{place}: {reason}")]

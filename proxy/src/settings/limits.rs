@@ -9,10 +9,10 @@ use serde::Deserialize;
 use wharf_oci::MANIFEST_SIZE_BYTES_MAX;
 
 use crate::limits;
-use crate::runtime::memory_gauge::Bounds;
+use crate::runtime::memory_gauge::MemoryBounds;
 use crate::runtime::min_rate::MinRate;
 use crate::settings::error::ConfigError;
-use crate::settings::units::Size;
+use crate::settings::units::ByteSize;
 
 /// The bounds of the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) struct Limits {
     /// Blobs that are fetched for one caller at once.
     pub(crate) fills_per_user: usize,
     /// Bytes in memory on their way in or out, in all and of one caller.
-    pub(crate) bytes: Bounds,
+    pub(crate) bytes: MemoryBounds,
     /// Requests of one caller.
     pub(crate) user_requests: Rate,
     /// Requests from one address.
@@ -77,23 +77,23 @@ pub(crate) struct LimitsFile {
     connections: Option<usize>,
     connections_per_address: Option<usize>,
     http2_streams: Option<u32>,
-    header_bytes: Option<Size>,
+    header_bytes: Option<ByteSize>,
     headers: Option<usize>,
-    url_bytes: Option<Size>,
+    url_bytes: Option<ByteSize>,
     handshake_timeout_seconds: Option<u64>,
     headers_timeout_seconds: Option<u64>,
     idle_timeout_seconds: Option<u64>,
     hold_seconds: Option<u64>,
-    min_bytes_per_second: Option<Size>,
+    min_bytes_per_second: Option<ByteSize>,
     slow_timeout_seconds: Option<u64>,
-    manifest_bytes: Option<Size>,
-    blob_bytes: Option<Size>,
-    form_bytes: Option<Size>,
+    manifest_bytes: Option<ByteSize>,
+    blob_bytes: Option<ByteSize>,
+    form_bytes: Option<ByteSize>,
     uploads: Option<usize>,
     uploads_per_user: Option<usize>,
     fills_per_user: Option<usize>,
-    bytes_in_flight: Option<Size>,
-    bytes_in_flight_per_user: Option<Size>,
+    bytes_in_flight: Option<ByteSize>,
+    bytes_in_flight_per_user: Option<ByteSize>,
     requests_per_second: Option<u32>,
     requests_burst: Option<u32>,
     address_requests_per_second: Option<u32>,
@@ -136,8 +136,9 @@ impl LimitsFile {
     }
 
     fn sizes(&self, limits: &mut Limits) -> Result<(), ConfigError> {
-        let size = |given: Option<Size>| given.map(|size| size.0);
-        let short = |given: Option<Size>| given.map(|size| usize::try_from(size.0).unwrap_or(0));
+        let size = |given: Option<ByteSize>| given.map(|size| size.0);
+        let short =
+            |given: Option<ByteSize>| given.map(|size| usize::try_from(size.0).unwrap_or(0));
         let manifest_range = 1_024..=MANIFEST_SIZE_BYTES_MAX;
         set(
             &mut limits.manifest_bytes,
@@ -211,7 +212,7 @@ impl Default for Limits {
             uploads: limits::UPLOADS_MAX,
             uploads_per_user: share(limits::UPLOADS_MAX),
             fills_per_user: share(limits::FILLS_MAX),
-            bytes: Bounds {
+            bytes: MemoryBounds {
                 most: limits::BYTES_IN_FLIGHT_MAX,
                 share: limits::BYTES_IN_FLIGHT_MAX / limits::SHARES as u64,
             },
@@ -281,9 +282,9 @@ mod tests {
         let given = read("uploads = 5\nuploads_per_user = 5\nconnections_per_address = 9").unwrap();
         assert_eq!((given.uploads_per_user, given.connections_per_address), (5, 9));
         let bytes = read("bytes_in_flight = \"2MiB\"").unwrap().bytes;
-        assert_eq!(bytes, Bounds { most: 2 << 20, share: 1 << 19 });
+        assert_eq!(bytes, MemoryBounds { most: 2 << 20, share: 1 << 19 });
         let bytes = read("bytes_in_flight_per_user = \"2MiB\"").unwrap().bytes;
-        assert_eq!(bytes, Bounds { share: 2 << 20, ..Limits::default().bytes });
+        assert_eq!(bytes, MemoryBounds { share: 2 << 20, ..Limits::default().bytes });
         assert_eq!((limits.min_rate.window.as_secs(), limits.min_rate.bytes_per_second), (1, 1024));
         assert_eq!(
             (limits.hold.as_secs(), read("hold_seconds = 0").unwrap().hold.as_secs()),

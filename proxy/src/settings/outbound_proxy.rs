@@ -28,7 +28,7 @@ const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 
 /// How connections leave this machine.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Egress {
+pub(crate) struct OutboundProxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
     exceptions: Exceptions,
@@ -45,7 +45,7 @@ pub(crate) struct Proxy {
     authorization: Option<HeaderValue>,
 }
 
-impl Egress {
+impl OutboundProxies {
     /// As the environment says.
     pub(crate) fn of_environment() -> Result<Arc<Self>, ConfigError> {
         Self::of(|name| std::env::var(name).ok()).map(Arc::new)

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::address::{Address, AddressError};
-use super::outbound_proxy::Egress;
+use super::outbound_proxy::OutboundProxies;
 use crate::settings::error::ConfigError;
 
 /// Where traces go when only a base address is given.
@@ -27,7 +27,7 @@ pub struct TelemetryConfig {
     propagate: bool,
     /// Which proxy leads there; of the environment.
     #[serde(skip)]
-    egress: Arc<Egress>,
+    egress: Arc<OutboundProxies>,
 }
 
 impl TelemetryConfig {
@@ -72,12 +72,12 @@ impl TelemetryConfig {
     }
 
     /// Which proxy leads there.
-    pub(crate) const fn egress(&self) -> &Arc<Egress> {
+    pub(crate) const fn egress(&self) -> &Arc<OutboundProxies> {
         &self.egress
     }
 
     /// It is reached as the environment says.
-    pub(crate) fn through(self, egress: &Arc<Egress>) -> Self {
+    pub(crate) fn through(self, egress: &Arc<OutboundProxies>) -> Self {
         Self { egress: Arc::clone(egress), ..self }
     }
 

@@ -11,11 +11,11 @@ use serde::{Deserialize, Deserializer, de};
 
 /// A number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
+pub struct ByteSize(pub u64);
 
 /// A length of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub Duration);
+pub struct Period(pub Duration);
 
 /// A text that is neither.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,7 +28,7 @@ pub struct QuantityError {
 const SIZES: &str = "a size: write bytes, or a number with KiB, MiB, GiB, TiB, kB, MB, GB or TB";
 const SPANS: &str = "a length of time: write a number with s, m, h, d or w";
 
-impl FromStr for Size {
+impl FromStr for ByteSize {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
@@ -49,7 +49,7 @@ impl FromStr for Size {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for Period {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
@@ -73,7 +73,7 @@ fn counted(text: &str, unit: impl Fn(&str) -> Option<u64>) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(unit(rest.trim_start_matches(' '))?)
 }
 
-impl fmt::Display for Size {
+impl fmt::Display for ByteSize {
     /// In binary units, with one digit after the point: `1.5 GiB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
@@ -87,26 +87,26 @@ impl fmt::Display for Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
+impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct Visitor;
         impl de::Visitor<'_> for Visitor {
-            type Value = Size;
+            type Value = ByteSize;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("bytes, or a size such as \"50GiB\"")
             }
 
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Size, E> {
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<ByteSize, E> {
                 let bytes = u64::try_from(value).ok();
-                bytes.map(Size).ok_or_else(|| E::custom("a size is not negative"))
+                bytes.map(ByteSize).ok_or_else(|| E::custom("a size is not negative"))
             }
 
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Size, E> {
-                Ok(Size(value))
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize(value))
             }
 
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Size, E> {
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<ByteSize, E> {
                 value.parse().map_err(E::custom)
             }
         }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn sizes_are_read_and_written() {
-        let size = |text: &str| text.parse::<Size>().ok().map(|size| size.0);
+        let size = |text: &str| text.parse::<ByteSize>().ok().map(|size| size.0);
         assert_eq!(size("0"), Some(0));
         assert_eq!(size("1234"), Some(1_234));
         assert_eq!(size("50GiB"), Some(50 << 30));
@@ -131,13 +131,13 @@ mod tests {
         let shown =
             [(0, "0 B"), (1_023, "1023 B"), (1_536, "1.5 KiB"), (u64::MAX, "16777215.9 TiB")];
         for (bytes, text) in shown {
-            assert_eq!(Size(bytes).to_string(), text);
+            assert_eq!(ByteSize(bytes).to_string(), text);
         }
     }
 
     #[test]
     fn spans_are_read() {
-        let seconds = |text: &str| text.parse::<Span>().ok().map(|span| span.0.as_secs());
+        let seconds = |text: &str| text.parse::<Period>().ok().map(|span| span.0.as_secs());
         assert_eq!(seconds("90s"), Some(90));
         assert_eq!(seconds("2w"), Some(14 * 86_400));
         for wrong in ["", "90", "d", "1y", "99999999999999999999d"] {

@@ -14,8 +14,10 @@ use url::{Position, Url};
 use wharf_oci::{Algorithm, Digest, Digester, Login, RepoName, Tag};
 
 use super::address::{self, Address, AddressError};
-use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, Source, has_docker_login};
-use super::outbound_proxy::Egress;
+use super::credentials::{
+    CredentialSource, DockerConfigKey, EntraTable, SecretPlace, has_docker_login,
+};
+use super::outbound_proxy::OutboundProxies;
 use super::patterns::{HostPattern, TagPattern, TagRule};
 use crate::limits::{
     ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, SILENCE_TIMEOUT,
@@ -111,7 +113,7 @@ pub struct UpstreamConfig {
     is_of_caller: bool,
     /// Which proxy leads there; of the environment.
     #[serde(skip)]
-    egress: Arc<Egress>,
+    egress: Arc<OutboundProxies>,
 }
 
 /// How pushes get to an upstream.
@@ -135,7 +137,7 @@ struct TagTtl {
 
 /// How patient the proxy is with one upstream, and how much it asks at once.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct UpstreamTimeouts {
     /// For a connection.
     pub connect: Duration,
     /// For the beginning of an answer.
@@ -240,12 +242,12 @@ impl UpstreamConfig {
     }
 
     /// Which proxy leads there.
-    pub(crate) const fn egress(&self) -> &Arc<Egress> {
+    pub(crate) const fn egress(&self) -> &Arc<OutboundProxies> {
         &self.egress
     }
 
     /// It is reached as the environment says.
-    pub(crate) fn through(&mut self, egress: &Arc<Egress>) {
+    pub(crate) fn through(&mut self, egress: &Arc<OutboundProxies>) {
         self.egress = Arc::clone(egress);
     }
 
@@ -255,13 +257,13 @@ impl UpstreamConfig {
         self.negative_ttl_seconds.map_or(NEGATIVE_TTL, Duration::from_secs)
     }
 
-    pub(crate) fn patience(&self) -> Patience {
+    pub(crate) fn patience(&self) -> UpstreamTimeouts {
         let seconds = |given: Option<u64>, default| {
             given.map_or(default, |seconds| Duration::from_secs(seconds.max(1)))
         };
         // Who says how slow a body may be has said how long it may be silent.
         let silence = self.silence_timeout_seconds.or(self.stall_timeout_seconds);
-        Patience {
+        UpstreamTimeouts {
             connect: seconds(self.connect_timeout_seconds, CONNECT_TIMEOUT),
             answer: seconds(self.answer_timeout_seconds, ANSWER_TIMEOUT),
             min_rate: MinRate {
@@ -394,7 +396,7 @@ impl UpstreamConfig {
     }
 
     /// How to log in, with every secret that stays the same fetched from where it is.
-    pub(crate) fn credentials(&self) -> Result<Source, ConfigError> {
+    pub(crate) fn credentials(&self) -> Result<CredentialSource, ConfigError> {
         let refuse = |reason: String| ConfigError::Secret { url: self.url.to_string(), reason };
         let place = SecretPlace::from_keys(
             "password",
@@ -414,21 +416,23 @@ impl UpstreamConfig {
         let docker = self.docker_config.as_ref().map(DockerConfigKey::path);
         let docker = docker.transpose().map_err(refuse)?.flatten();
         match (password, docker, &self.entra) {
-            (None, None, None) => Ok(Source::Anonymous),
-            (Some(login), None, None) => Ok(Source::Password(login)),
+            (None, None, None) => Ok(CredentialSource::Anonymous),
+            (Some(login), None, None) => Ok(CredentialSource::Password(login)),
             (None, Some(path), None) => {
                 let host = self.login_host();
                 if has_docker_login(&path, &host).map_err(refuse)? {
-                    return Ok(Source::Docker { path, host });
+                    return Ok(CredentialSource::Docker { path, host });
                 }
                 // Of the hosts that a pattern stands for, some have a login; the others have none.
                 if self.namespaces.iter().any(HostPattern::is_pattern) {
-                    return Ok(Source::Anonymous);
+                    return Ok(CredentialSource::Anonymous);
                 }
                 let reason = format!("it has no login for {host}; run docker login {host}");
                 Err(refuse(format!("docker_config {}: {reason}", path.display())))
             }
-            (None, None, Some(entra)) => entra.resolve().map(Source::Entra).map_err(refuse),
+            (None, None, Some(entra)) => {
+                entra.resolve().map(CredentialSource::Entra).map_err(refuse)
+            }
             _ => Err(refuse(
                 "more than one login; give username, docker_config or [upstream.entra]".into(),
             )),

@@ -4,18 +4,18 @@ use super::*;
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
-fn failures() -> Arc<Failures> {
-    Arc::new(Failures::new().unwrap())
+fn failures() -> Arc<LoginThrottle> {
+    Arc::new(LoginThrottle::new().unwrap())
 }
 
-fn login(failures: &Failures, name: &str, secret: &str, client: IpAddr) -> Login {
+fn login(failures: &LoginThrottle, name: &str, secret: &str, client: IpAddr) -> TriedLogin {
     let mark = failures.marks.from(client, &[name.as_bytes(), secret.as_bytes()]);
-    Login { name: name.to_owned(), client, mark }
+    TriedLogin { name: name.to_owned(), client, mark }
 }
 
 /// What may be tried at once, without waiting.
 fn begin(
-    failures: &Arc<Failures>,
+    failures: &Arc<LoginThrottle>,
     name: &str,
     secret: &str,
     client: IpAddr,
@@ -24,7 +24,7 @@ fn begin(
     begun.map(|begun| begun.expect("nothing is under way"))
 }
 
-fn is_held_back(failures: &Arc<Failures>, name: &str, client: IpAddr) -> bool {
+fn is_held_back(failures: &Arc<LoginThrottle>, name: &str, client: IpAddr) -> bool {
     match begin(failures, name, "wrong", client) {
         Ok(attempt) => {
             attempt.failed();
@@ -34,12 +34,12 @@ fn is_held_back(failures: &Arc<Failures>, name: &str, client: IpAddr) -> bool {
     }
 }
 
-fn succeed(failures: &Arc<Failures>, name: &str) {
+fn succeed(failures: &Arc<LoginThrottle>, name: &str) {
     begin(failures, name, "right", CLIENT).ok().unwrap().succeeded();
 }
 
 /// Wrong passwords of many names, until the address is held back.
-fn fill_address(failures: &Arc<Failures>) {
+fn fill_address(failures: &Arc<LoginThrottle>) {
     for n in 0..LOGIN_FAILURES_BURST_ADDRESS {
         assert!(!is_held_back(failures, &format!("user-{n}"), CLIENT));
     }
@@ -183,7 +183,7 @@ async fn what_nobody_answered_counts_for_the_address_and_for_no_name() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_held_back_again_and_again_is_one_line_a_minute_for_each_network_and_word() {
-    let failures = Failures::new().unwrap();
+    let failures = LoginThrottle::new().unwrap();
     let [one, beside, other] =
         ["2001:db8::1", "2001:db8::2", "192.0.2.1"].map(|a| a.parse().unwrap());
     assert!(failures.tells_of(one, "held back"));

@@ -19,13 +19,13 @@ use crate::access::options::{IssuerConfig, is_safe_to_ask};
 use crate::error::chain;
 use crate::limits::{CONNECT_TIMEOUT, KEYS_BYTES_MAX, KEYS_FETCH_TIMEOUT};
 use crate::outbound;
+use crate::outbound::OutboundPath;
 use crate::outbound::USER_AGENT;
-use crate::outbound::Way;
 use crate::settings::address::Address;
 use crate::settings::error::ConfigError;
 
 /// The way to one issuer.
-pub(super) struct Fetch {
+pub(super) struct IssuerClient {
     client: outbound::Client<HttpConnector, Empty<Bytes>>,
     name: String,
     issuer: String,
@@ -38,10 +38,10 @@ struct Discovered {
     jwks_uri: Url,
 }
 
-impl Fetch {
+impl IssuerClient {
     pub(super) fn new(config: &IssuerConfig) -> Result<Self, ConfigError> {
         let connect_timeout = CONNECT_TIMEOUT;
-        let way = Way {
+        let way = OutboundPath {
             egress: Arc::clone(&config.egress),
             dial: outbound::dial(connect_timeout),
             tls: config.tls()?,

@@ -10,22 +10,22 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::fetch::Fetch;
+use super::fetch::IssuerClient;
 use crate::Error;
 use crate::access::options::IssuerConfig;
 use crate::limits::{ISSUER_KEYS_MAX, KEYS_AGE_MAX, KEYS_FETCH_PAUSE, KEYS_YOUNG};
 use crate::runtime::party::Party;
-use crate::runtime::single_flight::{Flights, Whose};
+use crate::runtime::single_flight::{OnBehalfOf, SingleFlight};
 use crate::settings::error::ConfigError;
 
 /// What is known of an issuer's keys.
-pub(super) struct Keys {
+pub(super) struct IssuerKeys {
     shared: Arc<Shared>,
-    flights: Flights<(), Arc<KeySet>>,
+    flights: SingleFlight<(), Arc<KeySet>>,
 }
 
 struct Shared {
-    fetch: Fetch,
+    fetch: IssuerClient,
     state: Mutex<State>,
 }
 
@@ -52,10 +52,10 @@ struct Key {
     verifying: DecodingKey,
 }
 
-impl Keys {
+impl IssuerKeys {
     pub(super) fn new(config: &IssuerConfig) -> Result<Self, ConfigError> {
-        let shared = Shared { fetch: Fetch::new(config)?, state: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared), flights: Flights::new(1, "keys") })
+        let shared = Shared { fetch: IssuerClient::new(config)?, state: Mutex::default() };
+        Ok(Self { shared: Arc::new(shared), flights: SingleFlight::new(1, "keys") })
     }
 
     /// The keys that may have signed a token with this header.
@@ -67,7 +67,7 @@ impl Keys {
                     let shared = Arc::clone(&self.shared);
                     self.flights.begin(
                         &Party::Ourselves,
-                        Whose::default(),
+                        OnBehalfOf::default(),
                         &(),
                         |promise| async move {
                             promise.keep(shared.renew().await);

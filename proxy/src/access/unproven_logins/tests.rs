@@ -10,15 +10,15 @@ use crate::limits::{LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS};
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 struct Scene {
-    strangers: Arc<Strangers>,
+    strangers: Arc<UnprovenLogins>,
     upstream: Arc<Upstream>,
     prints: Fingerprints,
 }
 
 impl Scene {
     fn at(url: &str) -> Self {
-        let failures = Arc::new(Failures::new().unwrap());
-        let strangers = Arc::new(Strangers::new(url, failures));
+        let failures = Arc::new(LoginThrottle::new().unwrap());
+        let strangers = Arc::new(UnprovenLogins::new(url, failures));
         let upstream = Arc::new(Upstream::new(&url.parse().unwrap()).unwrap());
         Self { strangers, upstream, prints: Fingerprints::new() }
     }
@@ -154,7 +154,7 @@ async fn addresses_without_end_leave_a_place_to_who_comes_from_where_somebody_lo
     let refused = scene.ask_from([10, 0, 1, 1].into(), "mallory", "x").await;
     assert!(matches!(refused, Err(Error::TooMany(_))));
     // Somebody else logged in from there.
-    let login = Login {
+    let login = TriedLogin {
         name: "alice".to_owned(),
         client: CLIENT,
         mark: scene.strangers.failures.marks.of(&[b"alice"]),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::access::{Actions, Grants, Rule};
+use crate::access::{AccessRule, Actions, Grants};
 
 const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
@@ -11,15 +11,15 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const ALICE: &str = "alice:$2y$05$abcdefghijklmnopqrstuuZ8x5zyHk/OWcnyt5S3g.ULVoOjZZfR.";
 
 fn config(passwords: &str, actions: &[Action]) -> UsersConfig {
-    let rule = Rule {
+    let rule = AccessRule {
         who: vec!["alice".to_owned().try_into().unwrap()],
         repositories: vec!["a/*".to_owned().try_into().unwrap()],
         actions: actions.iter().fold(Actions::default(), |all, action| all.with(*action)),
     };
     UsersConfig {
         passwords: Arc::new(Passwords::parse(passwords).unwrap()),
-        tokens: Tokens::default(),
-        rules: Rules(vec![rule]),
+        tokens: ApiTokens::default(),
+        rules: AccessRules(vec![rule]),
         issuers: Vec::new(),
         public_url: None,
         token_key: None,
@@ -29,16 +29,16 @@ fn config(passwords: &str, actions: &[Action]) -> UsersConfig {
 
 fn users(passwords: &str, actions: &[Action], before: Option<&Users>) -> Users {
     let failures = before.map(|before| Arc::clone(before.failures()));
-    let failures = failures.unwrap_or_else(|| Arc::new(Failures::new().unwrap()));
+    let failures = failures.unwrap_or_else(|| Arc::new(LoginThrottle::new().unwrap()));
     Users::new(&config(passwords, actions), KEY, failures, before).unwrap()
 }
 
-fn basic(user: &str, password: &str) -> Shown {
-    Shown::Basic(user.to_owned(), Secret::new(password))
+fn basic(user: &str, password: &str) -> Credentials {
+    Credentials::Basic(user.to_owned(), Secret::new(password))
 }
 
-fn need(action: Action) -> Need {
-    Need::of_one("a/b".parse().unwrap(), action)
+fn need(action: Action) -> Permission {
+    Permission::of_one("a/b".parse().unwrap(), action)
 }
 
 async fn given(users: &Users, scope: &str) -> String {
@@ -115,7 +115,7 @@ async fn two_addresses_that_guess_without_end_keep_no_third_one_out() {
 #[tokio::test]
 async fn a_rule_that_is_taken_away_counts_at_once_also_for_tokens_that_were_given() {
     let before = users(ALICE, &[Action::Pull, Action::Push], None);
-    let token = Shown::Bearer(Secret::new(given(&before, "repository:a/b:pull,push").await));
+    let token = Credentials::Bearer(Secret::new(given(&before, "repository:a/b:pull,push").await));
     let holder = before.authenticate(&token, CLIENT).await.unwrap();
     before.authorize(&holder, &need(Action::Push)).unwrap();
 
@@ -135,7 +135,8 @@ async fn a_rule_that_is_added_does_not_widen_a_token() {
     let before = users(ALICE, &[Action::Pull], None);
     let token = given(&before, "repository:a/b:pull,push").await;
     let after = users(ALICE, &[Action::Pull, Action::Push], Some(&before));
-    let holder = after.authenticate(&Shown::Bearer(Secret::new(token)), CLIENT).await.unwrap();
+    let holder =
+        after.authenticate(&Credentials::Bearer(Secret::new(token)), CLIENT).await.unwrap();
     after.authorize(&holder, &need(Action::Pull)).unwrap();
     assert!(after.authorize(&holder, &need(Action::Push)).is_err());
     let alice = after.authenticate(&basic("alice", "alice-password"), CLIENT).await.unwrap();
@@ -157,9 +158,9 @@ async fn who_guessed_before_a_reload_still_waits_after_it() {
 #[tokio::test]
 async fn a_mount_wants_a_token_for_its_source_when_one_can_be_had() {
     let users = users(ALICE, &[Action::Pull, Action::Push], None);
-    let mount = |source: &str| Need { source: source.parse().ok(), ..need(Action::Push) };
+    let mount = |source: &str| Permission { source: source.parse().ok(), ..need(Action::Push) };
     let holder = async |scope: &str| {
-        let token = Shown::Bearer(Secret::new(given(&users, scope).await));
+        let token = Credentials::Bearer(Secret::new(given(&users, scope).await));
         users.authenticate(&token, CLIENT).await.unwrap()
     };
     let target = holder("repository:a/b:pull,push").await;

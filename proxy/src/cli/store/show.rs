@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use wharf_proxy::Size;
+use wharf_proxy::ByteSize;
 use wharf_store::Progress;
 
 /// How often the line of progress is drawn.
@@ -105,8 +105,10 @@ fn value(value: &Value, kind: Kind) -> String {
     let number = value.as_u64();
     match kind {
         Kind::Count => number.map_or_else(|| "-".to_owned(), |count| count.to_string()),
-        Kind::Bytes => number.map_or_else(|| "-".to_owned(), |bytes| Size(bytes).to_string()),
-        Kind::Limit => number.map_or_else(|| "none".to_owned(), |bytes| Size(bytes).to_string()),
+        Kind::Bytes => number.map_or_else(|| "-".to_owned(), |bytes| ByteSize(bytes).to_string()),
+        Kind::Limit => {
+            number.map_or_else(|| "none".to_owned(), |bytes| ByteSize(bytes).to_string())
+        }
         Kind::Yes => if value.as_bool() == Some(true) { "yes" } else { "no" }.to_owned(),
         Kind::Path => value.as_str().unwrap_or("-").to_owned(),
     }
@@ -153,7 +155,7 @@ fn owing(result: &Value) -> String {
             word(&of, "upstream").trim_end_matches('/'),
             word(&of, "there"),
             number(&of, "blobs"),
-            Size(number(&of, "bytes")),
+            ByteSize(number(&of, "bytes")),
             number(&of, "sending"),
             number(&of, "refused"),
             number(&of, "oldest_seconds"),
@@ -190,7 +192,7 @@ pub(super) async fn progress(name: &'static str, mut told: watch::Receiver<Progr
 
 fn progress_line(name: &str, progress: &Progress) -> String {
     let Progress { done, total, done_bytes, total_bytes } = *progress;
-    let (done_size, total_size) = (Size(done_bytes), Size(total_bytes));
+    let (done_size, total_size) = (ByteSize(done_bytes), ByteSize(total_bytes));
     format!("{name}: {done} of {total}, {done_size} of {total_size}")
 }
 

@@ -2,11 +2,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
-use crate::client::scope::Access;
+use crate::client::scope::ScopeAction;
 use crate::settings::upstream::UpstreamConfig;
 
 fn scope() -> Scope {
-    Scope::repo(&"a/b".parse().unwrap(), Access::Push)
+    Scope::repo(&"a/b".parse().unwrap(), ScopeAction::Push)
 }
 
 fn bearer(realm: &str) -> Challenge {
@@ -15,14 +15,14 @@ fn bearer(realm: &str) -> Challenge {
 
 fn auth() -> Auth {
     let config: UpstreamConfig = "http://r.example".parse().unwrap();
-    Auth::new(Credentials::new(&config).unwrap())
+    Auth::new(UpstreamCredentials::new(&config).unwrap())
 }
 
-fn basic() -> Proof {
-    Proof::Basic(sensitive("Basic dTpw").unwrap())
+fn basic() -> LoginProof {
+    LoginProof::Basic(sensitive("Basic dTpw").unwrap())
 }
 
-fn ask(base: &str, realm: &str, proof: &Proof) -> Result<TokenAsk, Error> {
+fn ask(base: &str, realm: &str, proof: &LoginProof) -> Result<ScopedTokenRequest, Error> {
     Auth::token_ask(&Url::parse(base).unwrap(), &bearer(realm), &scope(), proof)
 }
 
@@ -75,7 +75,7 @@ async fn who_uses_a_token_in_its_last_part_is_told_once_where_to_renew_it() {
 #[test]
 fn credentials_never_leave_an_encrypted_upstream_unencrypted() {
     let secure = "https://r.example";
-    for proof in [basic(), Proof::Refresh(Secret::new("t")), Proof::Nothing] {
+    for proof in [basic(), LoginProof::Refresh(Secret::new("t")), LoginProof::Nothing] {
         assert!(ask(secure, "http://r.example/token", &proof).is_err());
         assert!(ask(secure, "ftp://r.example/token", &proof).is_err());
     }
@@ -91,13 +91,13 @@ fn a_password_goes_unencrypted_to_the_upstreams_own_host_only() {
     let plain = "http://127.0.0.1:5000";
     assert!(ask(plain, "http://127.0.0.1:5001/token", &basic()).is_ok());
     assert!(ask(plain, "http://t.example/token", &basic()).is_err());
-    assert!(ask(plain, "http://t.example/token", &Proof::Nothing).is_ok());
+    assert!(ask(plain, "http://t.example/token", &LoginProof::Nothing).is_ok());
     assert!(ask(plain, "https://t.example/token", &basic()).is_ok());
 }
 
 #[test]
 fn a_refresh_token_goes_to_the_upstreams_own_address_only() {
-    let proof = Proof::Refresh(Secret::new("hunter2"));
+    let proof = LoginProof::Refresh(Secret::new("hunter2"));
     let own = ask("https://r.example", "https://r.example/oauth2/token", &proof).unwrap();
     assert!(!format!("{own:?}").contains("hunter2"));
     let form = String::from_utf8(own.form.unwrap().finish().to_vec()).unwrap();
@@ -113,7 +113,7 @@ fn a_refresh_token_goes_to_the_upstreams_own_address_only() {
 fn a_mount_asks_for_both_repositories() {
     let scope = Scope::mount(&"a/b".parse().unwrap(), &"c/d".parse().unwrap());
     let base = Url::parse("https://r.example").unwrap();
-    let proof = Proof::Refresh(Secret::new("t"));
+    let proof = LoginProof::Refresh(Secret::new("t"));
     let ask = Auth::token_ask(&base, &bearer("/oauth2/token"), &scope, &proof).unwrap();
     let form = String::from_utf8(ask.form.unwrap().finish().to_vec()).unwrap();
     assert_eq!(form.matches("&scope=").count(), 2, "{form}");

@@ -4,30 +4,30 @@ const SECOND: Duration = Duration::from_secs(1);
 
 const PARTY: Party = Party::Ourselves;
 
-fn broken(path: &str) -> Failure<'_> {
-    Failure { path, repo: Some("acme/web"), party: &PARTY, kind: FailureKind::Broken }
+fn broken(path: &str) -> FailedTry<'_> {
+    FailedTry { path, repo: Some("acme/web"), party: &PARTY, kind: FailureKind::Broken }
 }
 
-fn fail<'a>(breaker: &'a Breaker, failure: &Failure<'_>) -> Option<Suspicion<'a>> {
+fn fail<'a>(breaker: &'a Breaker, failure: &FailedTry<'_>) -> Option<ProbeDuty<'a>> {
     admit(breaker).unwrap().failed(failure)
 }
 
 /// Leave to ask, when it is no time for the probe.
-fn admit(breaker: &Breaker) -> Option<Try<'_>> {
+fn admit(breaker: &Breaker) -> Option<TryPermit<'_>> {
     admit_for(breaker, &PARTY)
 }
 
-fn admit_for<'a>(breaker: &'a Breaker, party: &Party) -> Option<Try<'a>> {
+fn admit_for<'a>(breaker: &'a Breaker, party: &Party) -> Option<TryPermit<'a>> {
     match breaker.admit(party).ok()? {
-        Leave::Try(leave) => Some(leave),
-        Leave::Trial(_) => None,
+        BreakerAnswer::Try(leave) => Some(leave),
+        BreakerAnswer::Probe(_) => None,
     }
 }
 
-fn trial(breaker: &Breaker) -> Trial<'_> {
+fn trial(breaker: &Breaker) -> HalfOpenProbe<'_> {
     match breaker.admit(&PARTY).unwrap() {
-        Leave::Try(_) => panic!("it is no time for the probe"),
-        Leave::Trial(trial) => trial,
+        BreakerAnswer::Try(_) => panic!("it is no time for the probe"),
+        BreakerAnswer::Probe(trial) => trial,
     }
 }
 
@@ -36,13 +36,13 @@ fn trial(breaker: &Breaker) -> Trial<'_> {
 fn hang(breaker: &Breaker, party: &Party, number: usize) -> bool {
     let (path, repo) = (format!("/{number}"), format!("acme/{number}"));
     let kind = FailureKind::Late;
-    let failure = Failure { path: &path, repo: Some(&repo), party, kind };
+    let failure = FailedTry { path: &path, repo: Some(&repo), party, kind };
     let leave = admit_for(breaker, party);
-    leave.and_then(|leave| leave.failed(&failure)).is_some_and(Suspicion::refuted)
+    leave.and_then(|leave| leave.failed(&failure)).is_some_and(ProbeDuty::refuted)
 }
 
 /// What many failures come to, at many paths.
-fn suspect(breaker: &Breaker) -> Suspicion<'_> {
+fn suspect(breaker: &Breaker) -> ProbeDuty<'_> {
     let paths = ["/a", "/b", "/c"];
     let mut raised = paths.iter().cycle().take(10).find_map(|path| fail(breaker, &broken(path)));
     raised.take().expect("failures in a row raise a suspicion")
@@ -96,7 +96,7 @@ async fn a_path_that_fails_for_itself_does_not_count_for_a_while() {
 #[tokio::test(start_paused = true)]
 async fn one_wait_in_vain_is_suspicion_enough() {
     let breaker = Breaker::default();
-    let late = Failure { kind: FailureKind::Late, ..broken("/slow") };
+    let late = FailedTry { kind: FailureKind::Late, ..broken("/slow") };
     assert!(fail(&breaker, &late).unwrap().confirmed());
     assert_eq!(breaker.known(), BreakerState::Open);
 }
@@ -107,9 +107,9 @@ async fn repositories_without_an_answer_open_it_although_a_gateway_answers_the_p
         let (breaker, mut opened) = (Breaker::default(), false);
         for number in 0..40 {
             let (path, repo) = (format!("/{number}"), format!("acme/{}", number % repos));
-            let failure = Failure { path: &path, repo: Some(&repo), party: &PARTY, kind };
+            let failure = FailedTry { path: &path, repo: Some(&repo), party: &PARTY, kind };
             let raised = admit(&breaker).and_then(|leave| leave.failed(&failure));
-            opened |= raised.is_some_and(Suspicion::refuted);
+            opened |= raised.is_some_and(ProbeDuty::refuted);
             tokio::time::advance(SECOND / 2).await;
         }
         opened
@@ -186,7 +186,7 @@ async fn who_lets_repositories_hang_is_turned_away_and_nobody_else() {
     let asks = admit_for(&breaker, &alice).expect("nothing of hers failed");
     // While the probe is under way, too.
     tokio::time::advance(BREAKER_PAUSE).await;
-    let Ok(Leave::Trial(found)) = breaker.admit(&mallory) else { panic!("it is time") };
+    let Ok(BreakerAnswer::Probe(found)) = breaker.admit(&mallory) else { panic!("it is time") };
     assert!(admit_for(&breaker, &alice).is_some());
     found.answered();
     asks.answered();
@@ -217,10 +217,10 @@ async fn a_gateway_before_nothing_is_found_out_again_at_once_until_something_is_
     let unanswered = async |number: usize| {
         let (path, repo) = (format!("/{number}"), format!("acme/{}", number % 5));
         let kind = FailureKind::Unanswered;
-        let failure = Failure { path: &path, repo: Some(&repo), party: &PARTY, kind };
+        let failure = FailedTry { path: &path, repo: Some(&repo), party: &PARTY, kind };
         let raised = admit(&breaker).and_then(|leave| leave.failed(&failure));
         tokio::time::advance(SECOND / 2).await;
-        raised.is_some_and(Suspicion::refuted)
+        raised.is_some_and(ProbeDuty::refuted)
     };
     let mut after = Vec::new();
     for round in 0..3 {

@@ -10,47 +10,47 @@ fn party(last: u8) -> Party {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_asks_before_the_time_that_the_upstream_named() {
-    let quota = Quota::new(8, 8);
-    let pass = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
+    let quota = ConcurrencyLimit::new(8, 8);
+    let pass = quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap();
     pass.throttled(Some(Duration::from_secs(7)));
     drop(pass);
     let began = Instant::now();
-    drop(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
+    drop(quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap());
     assert!(began.elapsed() >= Duration::from_secs(7));
     // Writes are another quota.
-    let pass = quota.enter(Class::Write, Duration::ZERO, &party(1)).await.unwrap();
+    let pass = quota.enter(RequestClass::Write, Duration::ZERO, &party(1)).await.unwrap();
     pass.throttled(Some(Duration::from_secs(30)));
-    let busy = quota.enter(Class::Write, LONG, &party(1)).await;
+    let busy = quota.enter(RequestClass::Write, LONG, &party(1)).await;
     assert!(matches!(busy, Err(Error::UpstreamBusy { retry_after_seconds: 30 })));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_window_halves_once_for_a_storm_and_grows_back_slowly() {
-    let quota = Quota::of_one(16, 1);
+    let quota = ConcurrencyLimit::of_one(16, 1);
     let mut passes = Vec::new();
     for _ in 0..16 {
-        passes.push(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
+        passes.push(quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap());
     }
     for pass in &passes {
         pass.throttled(None);
     }
     assert_eq!((quota.states()[0].window, quota.states()[0].throttled), (8, 16));
-    let none = quota.enter(Class::Read, Duration::from_millis(1), &party(1)).await;
+    let none = quota.enter(RequestClass::Read, Duration::from_millis(1), &party(1)).await;
     assert!(matches!(none, Err(Error::UpstreamBusy { .. })));
     passes.truncate(7);
     for _ in 0..9 {
-        quota.enter(Class::Read, LONG, &party(1)).await.unwrap().answered();
+        quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap().answered();
     }
     assert_eq!(quota.states()[0].window, 9);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_refuses_a_few_and_says_for_how_long_keeps_its_window() {
-    let quota = Quota::new(16, 1);
+    let quota = ConcurrencyLimit::new(16, 1);
     let window = || quota.states()[0].window;
     let second = Some(Duration::from_secs(1));
     for number in 0..100 {
-        let pass = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
+        let pass = quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap();
         if number % 5 == 4 {
             pass.throttled(second);
         } else {
@@ -60,32 +60,34 @@ async fn an_upstream_that_refuses_a_few_and_says_for_how_long_keeps_its_window()
     assert_eq!(window(), 16);
     // One that refuses all does not, and neither does one that does not say for how long.
     for _ in 0..20 {
-        quota.enter(Class::Read, LONG, &party(1)).await.unwrap().throttled(second);
+        quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap().throttled(second);
     }
     let cut = window();
     assert!(cut < 16, "{cut}");
-    let quota = Quota::new(16, 1);
+    let quota = ConcurrencyLimit::new(16, 1);
     for _ in 0..10 {
-        quota.enter(Class::Read, LONG, &party(1)).await.unwrap().answered();
+        quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap().answered();
     }
-    quota.enter(Class::Read, LONG, &party(1)).await.unwrap().throttled(None);
+    quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap().throttled(None);
     assert!(quota.states()[0].window < 16);
 }
 
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_are_let_in_as_the_window_grows() {
-    let quota = Arc::new(Quota::of_one(16, 1));
-    let first = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
+    let quota = Arc::new(ConcurrencyLimit::of_one(16, 1));
+    let first = quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap();
     first.throttled(None);
     assert_eq!(quota.states()[0].window, WINDOW_MIN);
     let mut passes = vec![first];
     for _ in 1..WINDOW_MIN {
-        passes.push(quota.enter(Class::Read, LONG, &party(1)).await.unwrap());
+        passes.push(quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap());
     }
     let waiters: Vec<_> = (0..8)
         .map(|_| {
             let quota = Arc::clone(&quota);
-            tokio::spawn(async move { quota.enter(Class::Read, LONG, &party(1)).await.unwrap() })
+            tokio::spawn(
+                async move { quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap() },
+            )
         })
         .collect();
     tokio::task::yield_now().await;
@@ -106,13 +108,13 @@ async fn those_who_wait_are_let_in_as_the_window_grows() {
 
 #[tokio::test(start_paused = true)]
 async fn two_who_ask_all_they_can_leave_room_in_the_line_for_a_third_and_go_in_rounds_with_it() {
-    let quota = Arc::new(Quota::new(1, 1));
-    let first = quota.enter(Class::Read, LONG, &party(2)).await.unwrap();
+    let quota = Arc::new(ConcurrencyLimit::new(1, 1));
+    let first = quota.enter(RequestClass::Read, LONG, &party(2)).await.unwrap();
     let order = Arc::new(Mutex::new(Vec::new()));
     let ask = |last: u8| {
         let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
         tokio::spawn(async move {
-            let pass = quota.enter(Class::Read, LONG, &party(last)).await;
+            let pass = quota.enter(RequestClass::Read, LONG, &party(last)).await;
             order.lock().unwrap().push(last);
             tokio::time::sleep(Duration::from_millis(100)).await;
             pass.map(drop)
@@ -146,16 +148,18 @@ async fn two_who_ask_all_they_can_leave_room_in_the_line_for_a_third_and_go_in_r
 
 #[tokio::test(start_paused = true)]
 async fn who_comes_does_not_go_before_those_who_wait() {
-    let quota = Arc::new(Quota::new(1, 1));
-    let pass = quota.enter(Class::Read, LONG, &party(2)).await.unwrap();
+    let quota = Arc::new(ConcurrencyLimit::new(1, 1));
+    let pass = quota.enter(RequestClass::Read, LONG, &party(2)).await.unwrap();
     let other = Arc::clone(&quota);
     let waiting =
-        tokio::spawn(async move { other.enter(Class::Read, LONG, &party(3)).await.map(drop) });
+        tokio::spawn(
+            async move { other.enter(RequestClass::Read, LONG, &party(3)).await.map(drop) },
+        );
     tokio::task::yield_now().await;
     drop(pass);
     // It has not run since it was told; its turn is its own all the same.
     let own = party(2);
-    let mut late = std::pin::pin!(quota.enter(Class::Read, LONG, &own));
+    let mut late = std::pin::pin!(quota.enter(RequestClass::Read, LONG, &own));
     tokio::select! {
         biased;
         _ = &mut late => panic!("it went before the one that waits"),
@@ -178,11 +182,11 @@ fn what_is_left_is_read_as_registries_say_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_ends_lets_the_next_one_in() {
-    let quota = Arc::new(Quota::new(1, 1));
-    let first = quota.enter(Class::Read, LONG, &party(1)).await.unwrap();
+    let quota = Arc::new(ConcurrencyLimit::new(1, 1));
+    let first = quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap();
     let waiter = {
         let quota = Arc::clone(&quota);
-        tokio::spawn(async move { quota.enter(Class::Read, LONG, &party(1)).await.is_ok() })
+        tokio::spawn(async move { quota.enter(RequestClass::Read, LONG, &party(1)).await.is_ok() })
     };
     tokio::task::yield_now().await;
     drop(first);
@@ -191,13 +195,13 @@ async fn a_request_that_ends_lets_the_next_one_in() {
 
 #[tokio::test(start_paused = true)]
 async fn two_whose_questions_hang_leave_a_third_its_part_of_the_window() {
-    let quota = Arc::new(Quota::new(16, 1));
+    let quota = Arc::new(ConcurrencyLimit::new(16, 1));
     let mut hanging = Vec::new();
     for last in [2, 3] {
         for _ in 0..40 {
             let quota = Arc::clone(&quota);
             hanging.push(tokio::spawn(async move {
-                let pass = quota.enter(Class::Read, LONG, &party(last)).await;
+                let pass = quota.enter(RequestClass::Read, LONG, &party(last)).await;
                 std::future::pending::<()>().await;
                 drop(pass);
             }));
@@ -211,7 +215,7 @@ async fn two_whose_questions_hang_leave_a_third_its_part_of_the_window() {
     let began = Instant::now();
     let third: Vec<_> = passes_of(&quota, 4).await;
     assert_eq!((third.len(), began.elapsed()), (4, Duration::ZERO));
-    let ours = quota.enter(Class::Read, Duration::ZERO, &Party::Ourselves).await;
+    let ours = quota.enter(RequestClass::Read, Duration::ZERO, &Party::Ourselves).await;
     assert!(ours.is_err(), "the window itself holds for everybody");
     drop(third);
     hanging.iter().for_each(tokio::task::JoinHandle::abort);
@@ -223,10 +227,10 @@ async fn two_whose_questions_hang_leave_a_third_its_part_of_the_window() {
 }
 
 /// So many passes of another party, one after the other.
-async fn passes_of(quota: &Quota, count: usize) -> Vec<Pass> {
+async fn passes_of(quota: &ConcurrencyLimit, count: usize) -> Vec<ConcurrencyPermit> {
     let mut passes = Vec::new();
     for _ in 0..count {
-        passes.push(quota.enter(Class::Read, LONG, &party(4)).await.unwrap());
+        passes.push(quota.enter(RequestClass::Read, LONG, &party(4)).await.unwrap());
     }
     passes
 }

@@ -38,13 +38,13 @@ use wharf_oci::Secret;
 use super::programs;
 use crate::Error;
 use crate::client::retry;
-use crate::client::retry::Verdict;
+use crate::client::retry::RetryDecision;
 use crate::error::chain;
 use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, ENTRA_TIMEOUT, TRIES_MAX};
 use crate::outbound;
-use crate::outbound::Way;
-use crate::settings::credentials::{Application, Entra, Identity};
-use crate::settings::outbound_proxy::Egress;
+use crate::outbound::OutboundPath;
+use crate::settings::credentials::{Application, Entra, EntraIdentity};
+use crate::settings::outbound_proxy::OutboundProxies;
 
 /// An Entra identity that can log in.
 pub(in crate::client) struct EntraLogin {
@@ -58,11 +58,11 @@ impl EntraLogin {
     pub(super) fn new(
         entra: Entra,
         tls: rustls::ClientConfig,
-        egress: &Arc<Egress>,
+        egress: &Arc<OutboundProxies>,
     ) -> Result<Self, String> {
         // The identity endpoint knows a machine by its connection: no proxy can ask there for it.
         let egress = match entra.identity {
-            Identity::Managed { .. } => Arc::default(),
+            EntraIdentity::Managed { .. } => Arc::default(),
             _ => Arc::clone(egress),
         };
         let http = Arc::new(Http::new(tls, egress));
@@ -103,19 +103,19 @@ impl EntraLogin {
 }
 
 fn credential(
-    identity: Identity,
+    identity: EntraIdentity,
     tenant: Option<&String>,
     http: Arc<Http>,
 ) -> azure_core::Result<Arc<dyn TokenCredential>> {
     Ok(match identity {
-        Identity::ClientSecret { application, secret } => {
+        EntraIdentity::ClientSecret { application, secret } => {
             let client_options = client_options(http, Some(&application));
             let secret = AzureSecret::new(secret.expose().to_owned());
             let Application { tenant, client_id, .. } = application;
             let options = ClientSecretCredentialOptions { client_options };
             ClientSecretCredential::new(&tenant, client_id, secret, Some(options))?
         }
-        Identity::Workload { application, token_file } => {
+        EntraIdentity::Workload { application, token_file } => {
             let client_options = client_options(http, Some(&application));
             WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
                 credential_options: ClientAssertionCredentialOptions { client_options },
@@ -124,13 +124,13 @@ fn credential(
                 token_file_path: Some(token_file),
             }))?
         }
-        Identity::Managed { client_id } => {
+        EntraIdentity::Managed { client_id } => {
             ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
                 user_assigned_id: client_id.map(UserAssignedId::ClientId),
                 client_options: client_options(http, None),
             }))?
         }
-        Identity::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
+        EntraIdentity::AzureCli => AzureCliCredential::new(Some(AzureCliCredentialOptions {
             tenant_id: tenant.cloned(),
             executor: Some(Arc::new(Programs)),
             ..AzureCliCredentialOptions::default()
@@ -210,10 +210,10 @@ struct Http(outbound::Client<HttpConnector, Full<Bytes>>);
 
 impl Http {
     /// Not encrypted, and never through a proxy, only to the identity endpoint of this machine.
-    fn new(tls: rustls::ClientConfig, egress: Arc<Egress>) -> Self {
+    fn new(tls: rustls::ClientConfig, egress: Arc<OutboundProxies>) -> Self {
         let connect_timeout = CONNECT_TIMEOUT;
         let dial = outbound::dial(connect_timeout);
-        let way = Way { egress, dial, tls, connect_timeout, http2: false };
+        let way = OutboundPath { egress, dial, tls, connect_timeout, http2: false };
         let mut pool = Client::builder(TokioExecutor::new());
         Self(way.client(pool.pool_timer(TokioTimer::new())))
     }
@@ -247,11 +247,11 @@ impl HttpClient for Http {
         loop {
             let wait = match self.once(request).await {
                 Ok((status, headers, body)) => match retry::judge(status, &headers, tries) {
-                    Verdict::Again(wait) => wait,
-                    Verdict::Busy { retry_after_seconds } => {
+                    RetryDecision::Again(wait) => wait,
+                    RetryDecision::Busy { retry_after_seconds } => {
                         return Err(Trouble::Busy { retry_after_seconds }.into());
                     }
-                    Verdict::Stands => return stands(status, &headers, body),
+                    RetryDecision::Stands => return stands(status, &headers, body),
                 },
                 Err(_) if tries < TRIES_MAX => retry::pause(tries),
                 Err(reason) => return Err(Trouble::Unreachable(reason).into()),

@@ -12,14 +12,14 @@ use tokio::process::{Child, Command};
 use crate::limits::{PROGRAM_OUTPUT_BYTES_MAX, PROGRAM_TIMEOUT};
 
 /// How a program ended.
-pub(super) struct Ended {
+pub(super) struct ExitedProgram {
     pub(super) status: ExitStatus,
     pub(super) stdout: Vec<u8>,
 }
 
 /// Runs a program to its end with this on its standard input. What it says on standard error is
 /// lost: it may hold the secret.
-pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<Ended, String> {
+pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<ExitedProgram, String> {
     let child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -32,7 +32,7 @@ pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<Ended, St
     ended.map_err(|_| format!("did not end within {} s", PROGRAM_TIMEOUT.as_secs()))?
 }
 
-async fn converse(child: &mut Child, input: &[u8]) -> Result<Ended, String> {
+async fn converse(child: &mut Child, input: &[u8]) -> Result<ExitedProgram, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     if let Some(mut stdin) = child.stdin.take() {
         // A program that does not read its input says so with its exit code.
@@ -47,7 +47,7 @@ async fn converse(child: &mut Child, input: &[u8]) -> Result<Ended, String> {
         return Err(format!("printed more than {PROGRAM_OUTPUT_BYTES_MAX} bytes"));
     }
     let status = child.wait().await.map_err(unreadable)?;
-    Ok(Ended { status, stdout })
+    Ok(ExitedProgram { status, stdout })
 }
 
 /// A program with all that it started: a shell does not take its children along when it is killed.

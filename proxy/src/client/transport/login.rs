@@ -4,19 +4,22 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Wire;
+use super::Transport;
 use crate::Error;
-use crate::client::credentials::{Held, Origin, Proof};
+use crate::client::credentials::{LoginProof, NumberedProof, Origin};
 use crate::client::scope::lifetime;
 use crate::limits::{LOGIN_LIFETIME, REFRESH_LIFETIME, RENEW_PAUSE, TOKEN_MARGIN};
 use crate::runtime::party::Party;
 
-impl Wire {
+impl Transport {
     /// What to show; after a refusal, what there is instead, which may be the same.
-    pub(in crate::client) async fn proof(&self, refused: Option<&Held>) -> Result<Held, Error> {
+    pub(in crate::client) async fn proof(
+        &self,
+        refused: Option<&NumberedProof>,
+    ) -> Result<NumberedProof, Error> {
         if let Origin::Fixed(proof) = &self.auth.credentials.origin {
             let proof = proof.clone();
-            return Ok(Held { proof, number: 1, until: None, renewed: None });
+            return Ok(NumberedProof { proof, number: 1, until: None, renewed: None });
         }
         let number = refused.map_or(0, |held| held.number);
         let wire = self.clone();
@@ -28,7 +31,7 @@ impl Wire {
     }
 
     /// What is held while it is good and not the refused one; else a new one.
-    async fn held_after(&self, refused: u64) -> Result<Held, Error> {
+    async fn held_after(&self, refused: u64) -> Result<NumberedProof, Error> {
         let mut slot = self.auth.credentials.held.lock().await;
         let mut number = 1;
         let mut renewed = None;
@@ -48,25 +51,25 @@ impl Wire {
             number = held.number;
         }
         let until = Some(Instant::now() + life);
-        let held = Held { proof, number, until, renewed };
+        let held = NumberedProof { proof, number, until, renewed };
         *slot = Some(held.clone());
         Ok(held)
     }
 
     /// A proof from its origin, and for how long it is good.
-    async fn look_up(&self) -> Result<(Proof, Duration), Error> {
+    async fn look_up(&self) -> Result<(LoginProof, Duration), Error> {
         match &self.auth.credentials.origin {
             Origin::Fixed(proof) => Ok((proof.clone(), LOGIN_LIFETIME)),
             Origin::Docker(logins) => {
                 tracing::debug!(upstream = self.address(), "looking up the login");
-                Ok((Proof::of(logins.look_up().await?), LOGIN_LIFETIME))
+                Ok((LoginProof::of(logins.look_up().await?), LOGIN_LIFETIME))
             }
             Origin::Entra(login) => {
                 tracing::debug!(upstream = self.address(), "exchanging an Entra token");
                 let token = login.token().await?;
                 let refresh = self.exchange(&token, login.tenant()).await?;
                 let life = lifetime(refresh.expose()).unwrap_or(REFRESH_LIFETIME);
-                Ok((Proof::Refresh(refresh), life.saturating_sub(TOKEN_MARGIN)))
+                Ok((LoginProof::Refresh(refresh), life.saturating_sub(TOKEN_MARGIN)))
             }
         }
     }

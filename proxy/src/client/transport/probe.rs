@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use http::Method;
 
-use super::{Ask, Effort, Wire};
+use super::{RetryEffort, Transport, UpstreamRequest};
 use crate::Error;
-use crate::client::breaker::{Failure, FailureKind, Leave, Try};
-use crate::client::concurrency::Class;
+use crate::client::breaker::{BreakerAnswer, FailedTry, FailureKind, TryPermit};
+use crate::client::concurrency::RequestClass;
 use crate::client::retry;
 use crate::client::scope::Scope;
 use crate::limits::{PROBE_TIMEOUT, RETRY_AFTER_SECONDS};
@@ -29,9 +29,9 @@ pub(super) fn failure(error: &Error) -> Option<FailureKind> {
     }
 }
 
-impl Wire {
+impl Transport {
     /// Counts a failure; when it is one of a row, asks whether the upstream is there.
-    pub(super) async fn doubt(&self, leave: Try<'_>, failure: &Failure<'_>) {
+    pub(super) async fn doubt(&self, leave: TryPermit<'_>, failure: &FailedTry<'_>) {
         let Some(suspicion) = leave.failed(failure) else { return };
         let is_left_alone = match self.is_there().await {
             Some(true) => suspicion.refuted(),
@@ -45,11 +45,11 @@ impl Wire {
 
     /// Leave to ask, or an error while the upstream is down. When it is time to see whether it is back,
     /// that is asked first, and never by what somebody wants: it could hang for itself.
-    pub(super) async fn leave(&self) -> Result<Try<'_>, Error> {
+    pub(super) async fn leave(&self) -> Result<TryPermit<'_>, Error> {
         let down = || Error::UpstreamDown { retry_after_seconds: RETRY_AFTER_SECONDS };
         let trial = match self.breaker().admit(&self.party)? {
-            Leave::Try(leave) => return Ok(leave),
-            Leave::Trial(trial) => trial,
+            BreakerAnswer::Try(leave) => return Ok(leave),
+            BreakerAnswer::Probe(trial) => trial,
         };
         if !self.answers_a_probe().await {
             trial.failed();
@@ -57,8 +57,8 @@ impl Wire {
         }
         trial.answered();
         match self.breaker().admit(&self.party)? {
-            Leave::Try(leave) => Ok(leave),
-            Leave::Trial(_) => Err(down()),
+            BreakerAnswer::Try(leave) => Ok(leave),
+            BreakerAnswer::Probe(_) => Err(down()),
         }
     }
 
@@ -70,15 +70,15 @@ impl Wire {
     /// Whether it is there; `None` when it may not be asked.
     async fn is_there(&self) -> Option<bool> {
         let _pass =
-            self.quota().enter(Class::Read, Duration::ZERO, &Party::Ourselves).await.ok()?;
+            self.quota().enter(RequestClass::Read, Duration::ZERO, &Party::Ourselves).await.ok()?;
         Some(self.answers_a_probe().await)
     }
 
     /// Any answer below 500 says that it does. What comes of a caller's login says nothing of the upstream,
     /// and none is shown.
     async fn answers_a_probe(&self) -> bool {
-        let mut ask = Ask::new(Method::GET, self.url("/v2/"), Scope::nothing());
-        ask.effort = Effort::Brief;
+        let mut ask = UpstreamRequest::new(Method::GET, self.url("/v2/"), Scope::nothing());
+        ask.effort = RetryEffort::Brief;
         let asking = async {
             if self.is_aside || self.is_of_caller() {
                 self.once(&ask, None, PROBING).await

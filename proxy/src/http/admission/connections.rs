@@ -54,7 +54,7 @@ struct Taken {
 }
 
 /// One connection; it is over when this is dropped.
-pub(crate) struct Seat {
+pub(crate) struct ConnectionPermit {
     connections: Connections,
     kind: Kind,
 }
@@ -73,7 +73,7 @@ impl Connections {
         party: Party,
         (most, most_each): (usize, Option<usize>),
         occupant: Arc<dyn Occupant>,
-    ) -> Result<Seat, Limit> {
+    ) -> Result<ConnectionPermit, Limit> {
         let mut table = self.lock();
         let party = most_each.map(|_| party);
         let has = party.as_ref().map_or(0, |party| table.of(party));
@@ -84,18 +84,18 @@ impl Connections {
             return Err(Limit::Connections);
         }
         let number = table.sit(Taken { party, occupant });
-        Ok(Seat { connections: self.clone(), kind: Kind::Taken(number) })
+        Ok(ConnectionPermit { connections: self.clone(), kind: Kind::Taken(number) })
     }
 
     /// For telling somebody that there is no room; `None` when too many are told that already.
-    pub(crate) fn refuse(&self, party: Party) -> Option<Seat> {
+    pub(crate) fn refuse(&self, party: Party) -> Option<ConnectionPermit> {
         // The lock makes one of looking and taking.
         let _table = self.lock();
         if self.0.refused.total() >= REFUSALS_MAX {
             return None;
         }
         let share = self.0.refused.take(party, PARTY_REFUSALS_MAX)?;
-        Some(Seat { connections: self.clone(), kind: Kind::Refused { _share: share } })
+        Some(ConnectionPermit { connections: self.clone(), kind: Kind::Refused { _share: share } })
     }
 
     /// How many there are, and the most of one party.
@@ -177,7 +177,7 @@ impl Table {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         match std::mem::replace(&mut self.kind, Kind::Over) {
             Kind::Taken(number) => {

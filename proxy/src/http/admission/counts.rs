@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wharf_oci::ParseError;
 
 use crate::Error;
-use crate::error::BytesOf;
+use crate::error::MemoryOwner;
 
 /// A bound at which clients end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,9 +116,9 @@ impl Limit {
             Error::BlobTooLarge { .. } | Error::Parse(ParseError::ManifestTooLarge { .. }) => {
                 Some(Self::BodySize)
             }
-            Error::TooManyBytes(BytesOf::All) => Some(Self::BytesInFlight),
-            Error::TooManyBytes(BytesOf::Party) => Some(Self::UserBytesInFlight),
-            Error::TooManyBytes(BytesOf::Connection) => Some(Self::ConnectionBytesInFlight),
+            Error::TooManyBytes(MemoryOwner::All) => Some(Self::BytesInFlight),
+            Error::TooManyBytes(MemoryOwner::Party) => Some(Self::UserBytesInFlight),
+            Error::TooManyBytes(MemoryOwner::Connection) => Some(Self::ConnectionBytesInFlight),
             Error::TooManyLogins { .. } => Some(Self::Logins),
             // Of a request that is held, each try finds no room, and only the last one is told so.
             Error::TooMany(UPLOADS) => Some(Self::Uploads),

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::http::user_agent::Agent;
+use crate::http::user_agent::UserAgent;
 use crate::limits::{HELD_MAX, PARTY_HELD_MAX};
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
@@ -32,20 +32,20 @@ const WORDS: [&str; 5] = ["answered", "expired", "left", "drained", "crowded"];
 #[derive(Default)]
 pub(crate) struct Holds {
     shares: Shares,
-    counts: [[AtomicU64; WORDS.len()]; Agent::COUNT],
+    counts: [[AtomicU64; WORDS.len()]; UserAgent::COUNT],
 }
 
 /// One held request.
 pub(crate) struct HeldRequest<'a> {
     holds: &'a Holds,
-    agent: Agent,
+    agent: UserAgent,
     outcome: HoldOutcome,
     _share: Share,
 }
 
 impl Holds {
     /// Room for one more of a party; `None` when there is none.
-    pub(crate) fn begin(&self, party: Party, agent: Agent) -> Option<HeldRequest<'_>> {
+    pub(crate) fn begin(&self, party: Party, agent: UserAgent) -> Option<HeldRequest<'_>> {
         let share = self.shares.take_within(party, PARTY_HELD_MAX, HELD_MAX);
         let Some(share) = share else {
             self.count(agent, HoldOutcome::Crowded);
@@ -65,11 +65,11 @@ impl Holds {
             let counts: Vec<_> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
             WORDS.into_iter().zip(counts).map(move |(word, count)| (agent, word, count))
         };
-        let rows: Vec<_> = Agent::words().zip(&self.counts).flat_map(of_agent).collect();
+        let rows: Vec<_> = UserAgent::words().zip(&self.counts).flat_map(of_agent).collect();
         rows.into_iter()
     }
 
-    fn count(&self, agent: Agent, outcome: HoldOutcome) {
+    fn count(&self, agent: UserAgent, outcome: HoldOutcome) {
         let of_agent = self.counts.get(agent as usize);
         if let Some(count) = of_agent.and_then(|counts| counts.get(outcome as usize)) {
             count.fetch_add(1, Ordering::Relaxed);
@@ -98,9 +98,10 @@ mod tests {
     fn a_party_is_held_in_its_share_and_each_outcome_is_counted_once() {
         let holds = Holds::default();
         let party = |name: &str| Party::Caller(name.into());
-        let held: Vec<_> = std::iter::from_fn(|| holds.begin(party("a"), Agent::Docker)).collect();
+        let held: Vec<_> =
+            std::iter::from_fn(|| holds.begin(party("a"), UserAgent::Docker)).collect();
         assert_eq!((held.len(), holds.held()), (PARTY_HELD_MAX, PARTY_HELD_MAX));
-        holds.begin(party("b"), Agent::Jib).unwrap().ended(HoldOutcome::Answered);
+        holds.begin(party("b"), UserAgent::Jib).unwrap().ended(HoldOutcome::Answered);
         drop(held);
         let rows: Vec<_> = holds.rows().filter(|(_, _, count)| *count > 0).collect();
         let most = PARTY_HELD_MAX as u64;

@@ -25,7 +25,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// Whose bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Who {
+pub(super) enum RateKey {
     /// A caller's, for questions.
     User(Party),
     /// A caller's, for blobs.
@@ -36,7 +36,7 @@ pub(super) enum Who {
     Others,
 }
 
-impl Who {
+impl RateKey {
     /// Whose place it takes while it waits.
     fn party(&self) -> Party {
         match self {
@@ -48,7 +48,7 @@ impl Who {
 
 /// Why somebody has no turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum RateRefusal {
     /// It would come after the last moment: so long from now.
     TooLate(Duration),
     /// Too many wait already.
@@ -65,7 +65,7 @@ pub(super) struct Rates {
 
 #[derive(Default)]
 struct Table {
-    buckets: HashMap<Who, Bucket>,
+    buckets: HashMap<RateKey, Bucket>,
     swept: Option<Instant>,
     /// The number of the next one that waits.
     next: u64,
@@ -107,7 +107,7 @@ impl Bucket {
 /// A place in a line; given up when dropped.
 struct Waiting<'a> {
     rates: &'a Rates,
-    who: Who,
+    who: RateKey,
     rate: Rate,
     number: u64,
     moved: Arc<Notify>,
@@ -125,10 +125,10 @@ impl Rates {
     /// error at once when it is known to come later.
     pub(super) async fn turn(
         &self,
-        who: Who,
+        who: RateKey,
         rate: Rate,
         latest: Option<Instant>,
-    ) -> Result<Duration, Refused> {
+    ) -> Result<Duration, RateRefusal> {
         let came = Instant::now();
         let Came::Waits(waiting) = self.come(who, rate, came, latest)? else {
             return Ok(Duration::ZERO);
@@ -155,11 +155,11 @@ impl Rates {
     /// Takes one, or a place in the line.
     fn come(
         &self,
-        who: Who,
+        who: RateKey,
         rate: Rate,
         now: Instant,
         latest: Option<Instant>,
-    ) -> Result<Came<'_>, Refused> {
+    ) -> Result<Came<'_>, RateRefusal> {
         let party = who.party();
         let mut table = self.table();
         let who = table.admit(who, rate, now);
@@ -172,10 +172,10 @@ impl Rates {
         }
         let wait = bucket.wait(rate, bucket.line.len());
         if latest.is_some_and(|latest| now + wait > latest) {
-            return Err(Refused::TooLate(wait));
+            return Err(RateRefusal::TooLate(wait));
         }
         let place = self.waiting.take_within(party, PARTY_RATE_WAITING_MAX, RATE_WAITING_MAX);
-        let place = place.ok_or(Refused::Full)?;
+        let place = place.ok_or(RateRefusal::Full)?;
         bucket.line.push_back(number);
         let moved = Arc::clone(&bucket.moved);
         table.next += 1;
@@ -217,7 +217,7 @@ impl Drop for Waiting<'_> {
 
 impl Table {
     /// The bucket to look into. A bucket that is full again says nothing and goes when room is needed.
-    fn admit(&mut self, who: Who, rate: Rate, now: Instant) -> Who {
+    fn admit(&mut self, who: RateKey, rate: Rate, now: Instant) -> RateKey {
         if self.buckets.len() < RATES_MAX || self.buckets.contains_key(&who) {
             return who;
         }
@@ -229,7 +229,7 @@ impl Table {
             };
             self.buckets.retain(|_, bucket| says_something(bucket));
         }
-        if self.buckets.len() < RATES_MAX { who } else { Who::Others }
+        if self.buckets.len() < RATES_MAX { who } else { RateKey::Others }
     }
 }
 

@@ -9,7 +9,7 @@ use wharf_store::limits::DELIVERIES_MAX;
 use super::App;
 use super::listings::plain;
 use crate::client::Upstream;
-use crate::http::metrics_page::{self, Admitted, Bound, Gauges, ProcessState};
+use crate::http::metrics_page::{self, AdmissionGauges, BoundUsage, Gauges, ProcessState};
 use crate::http::response::Answer;
 use crate::limits::{
     FILLS_MAX, PARTY_TURNS_MAX, PUTS_MAX, QUESTIONS_MAX, RELAYS_MAX, SHARES, TURNS_MAX, UPLOADS_MAX,
@@ -45,21 +45,25 @@ async fn gauges(app: &App) -> Gauges {
     let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
     let of_access = app.live.rules().access.state().into_iter();
     let of_access = of_access.chain([app.admission.waiting()]);
-    let of_access = of_access.map(|(name, used, most)| Bound::new(name, used, most));
+    let of_access = of_access.map(|(name, used, most)| BoundUsage::new(name, used, most));
     let limits = Arc::clone(&app.live.rules().limits);
     let (fills_of_one, fills_ended) = app.cache.fills_shared();
     let bounds = vec![
-        Bound::new("downloads", app.cache.fills(), FILLS_MAX),
-        Bound::new("downloads of one party", fills_of_one, limits.fills_per_user),
-        Bound::new("relayed downloads", app.cache.relays(), RELAYS_MAX),
-        Bound::new("manifest requests", manifests, QUESTIONS_MAX),
-        Bound::new("tag requests", tags, QUESTIONS_MAX),
-        Bound::new("puts of manifests", app.puts.count(), PUTS_MAX),
-        Bound::new("uploads", app.uploads.taken().0, UPLOADS_MAX),
-        Bound::new("changes of tags and blobs", app.turns.count(), TURNS_MAX),
-        Bound::new("changes of tags and blobs of one party", app.turns.largest(), PARTY_TURNS_MAX),
-        Bound::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
-        Bound::new(
+        BoundUsage::new("downloads", app.cache.fills(), FILLS_MAX),
+        BoundUsage::new("downloads of one party", fills_of_one, limits.fills_per_user),
+        BoundUsage::new("relayed downloads", app.cache.relays(), RELAYS_MAX),
+        BoundUsage::new("manifest requests", manifests, QUESTIONS_MAX),
+        BoundUsage::new("tag requests", tags, QUESTIONS_MAX),
+        BoundUsage::new("puts of manifests", app.puts.count(), PUTS_MAX),
+        BoundUsage::new("uploads", app.uploads.taken().0, UPLOADS_MAX),
+        BoundUsage::new("changes of tags and blobs", app.turns.count(), TURNS_MAX),
+        BoundUsage::new(
+            "changes of tags and blobs of one party",
+            app.turns.largest(),
+            PARTY_TURNS_MAX,
+        ),
+        BoundUsage::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
+        BoundUsage::new(
             "blobs of one party that wait for the upstream",
             app.deliveries.largest(),
             DELIVERIES_MAX / SHARES,
@@ -85,9 +89,9 @@ async fn gauges(app: &App) -> Gauges {
 }
 
 /// What is used of the bounds on clients, and who ended at one.
-fn admitted(app: &App) -> Admitted {
+fn admitted(app: &App) -> AdmissionGauges {
     let limits = &app.live.rules().limits;
-    Admitted {
+    AdmissionGauges {
         uses: app.admission.state(limits, &app.cache.bridge.held(), app.uploads.taken()),
         refusals: app.admission.counts.rows().collect(),
         held: app.admission.holds.held() as u64,

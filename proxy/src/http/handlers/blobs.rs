@@ -12,9 +12,9 @@ use crate::access::Caller;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::limits::ARRIVAL_WAIT;
-use crate::pull::{Arriving, Relayed, ServedBlob, StoredBlob};
+use crate::pull::{ArrivingBlob, Bypassed, ServedBlob, StoredBlob};
 use crate::runtime::body::Body;
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::memory_gauge::MemoryBudget;
 
 pub(super) async fn head(
     app: &App,
@@ -37,7 +37,7 @@ pub(super) async fn get(
     repo: &RepoName,
     digest: &Digest,
     headers: &HeaderMap,
-    (caller, purse): (&Caller, &Purse),
+    (caller, purse): (&Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // Whoever has it needs no download, only to hear that the repository has it.
@@ -58,7 +58,7 @@ pub(super) async fn get(
             purse.may_begin()?;
             response::blob(digest, part, told, Body::stored(bridge, first, rest))
         }
-        ServedBlob::Arriving(Arriving { blob, seat, size_bytes, part, ending }) => {
+        ServedBlob::Arriving(ArrivingBlob { blob, seat, size_bytes, part, ending }) => {
             arrived(&blob, part.map(|part| part.span)).await?;
             let body = match part {
                 Some(part) => Body::in_flight_part(bridge, blob, part.span, ending),
@@ -66,7 +66,7 @@ pub(super) async fn get(
             };
             response::blob(digest, part, told, body.seated(seat))
         }
-        ServedBlob::Relayed(Relayed { size_bytes, pieces }, part) => {
+        ServedBlob::Bypassed(Bypassed { size_bytes, pieces }, part) => {
             let bytes = part.map(|part| part.span.end() - part.span.start()).or(size_bytes);
             let bytes = bytes.or(known_bytes);
             response::blob(digest, part, told, Body::relayed(pieces, bytes))

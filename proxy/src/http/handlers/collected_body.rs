@@ -4,16 +4,16 @@
 
 use http::{HeaderMap, header};
 
-use super::rated_body::Arriving;
+use super::rated_body::IncomingBody;
 use super::request_body::{RequestBody, WholeBody};
 use crate::Error;
-use crate::runtime::memory_gauge::{Collected, Purse};
+use crate::runtime::memory_gauge::{CollectedBytes, MemoryBudget};
 use crate::runtime::min_rate::MinRate;
 
 /// How much of a body is taken, and how.
 pub(super) struct Taking<'a, F> {
     /// Whose it is.
-    pub(super) purse: &'a Purse,
+    pub(super) purse: &'a MemoryBudget,
     /// The most bytes.
     pub(super) limit_bytes: u64,
     /// The least rate.
@@ -38,9 +38,9 @@ pub(super) async fn collect(
         return Err(too_large(size));
     }
     let mut hold = purse.take(announced.unwrap_or(0))?;
-    let mut collected = Collected::with_room(announced.unwrap_or(0));
+    let mut collected = CollectedBytes::with_room(announced.unwrap_or(0));
     let most = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
-    let mut arriving = Arriving::new(body.pieces(), min_rate);
+    let mut arriving = IncomingBody::new(body.pieces(), min_rate);
     while let Some(bytes) = arriving.next().await? {
         let size = collected.len() + bytes.len();
         if size > most {

@@ -9,18 +9,18 @@ use wharf_store::StoreError;
 use super::App;
 use super::reachability::names;
 use crate::Error;
-use crate::client::{Haste, There};
-use crate::registries::{Remote, Site};
-use crate::runtime::memory_gauge::Purse;
+use crate::client::{TagState, Urgency};
+use crate::registries::{Target, UpstreamRepo};
+use crate::runtime::memory_gauge::MemoryBudget;
 
 /// The digest of the manifest that a name stands for; none when there is none.
 pub(super) async fn current(
     app: &App,
-    site: &Site,
+    site: &Target,
     repo: &RepoName,
     reference: &Reference,
 ) -> Result<Option<Digest>, Error> {
-    let Site::Remote(remote) = site else {
+    let Target::Upstream(remote) = site else {
         let (store, repo, reference) =
             (Arc::clone(&app.cache.store), repo.clone(), reference.clone());
         let look = move || match reference {
@@ -36,14 +36,14 @@ pub(super) async fn current(
 
 /// The digest of a name at the upstream. One that does not say it sends the manifest.
 pub(super) async fn digest_there(
-    remote: &Remote,
+    remote: &UpstreamRepo,
     reference: &Reference,
-    purse: &Purse,
+    purse: &MemoryBudget,
 ) -> Result<Option<Digest>, Error> {
     match remote.upstream.manifest_there(&remote.repo, reference).await? {
-        There::Absent => Ok(None),
-        There::Is(digest) => Ok(Some(digest)),
-        There::Unsaid => {
+        TagState::Absent => Ok(None),
+        TagState::Is(digest) => Ok(Some(digest)),
+        TagState::Unsaid => {
             let names = names_there(remote, reference, purse).await?;
             Ok(names.map(|[sha256, _]| sha256))
         }
@@ -52,11 +52,11 @@ pub(super) async fn digest_there(
 
 /// All digests of the manifest that it has under a name: SHA-256 first.
 pub(super) async fn names_there(
-    remote: &Remote,
+    remote: &UpstreamRepo,
     reference: &Reference,
-    purse: &Purse,
+    purse: &MemoryBudget,
 ) -> Result<Option<[Digest; 2]>, Error> {
-    let fetched = remote.upstream.manifest(&remote.repo, reference, Haste::Long, purse).await?;
+    let fetched = remote.upstream.manifest(&remote.repo, reference, Urgency::Long, purse).await?;
     let names = fetched.map(|fetched| {
         Manifest::read_outline(fetched.bytes, fetched.media_type.as_ref())
             .map(|there| names(&there))

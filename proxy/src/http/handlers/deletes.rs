@@ -13,15 +13,15 @@ use tracing::Instrument as _;
 use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 
 use super::App;
-use super::write_once_check::{Decided, Kind, Scene};
+use super::write_once_check::{ChangeContext, Kind, TagDecision};
 use crate::Error;
 use crate::access::Caller;
-use crate::http::audit::Act;
+use crate::http::audit::AuditedChange;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::pull::Change;
-use crate::push::change_locks::{Place, Turn, Wanted};
-use crate::registries::Site;
+use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
+use crate::registries::Target;
 use crate::runtime::body::Body;
 use crate::runtime::party::Party;
 use crate::runtime::store::Store;
@@ -32,17 +32,17 @@ pub(super) async fn manifest(
     app: &Arc<App>,
     (repo, reference): (RepoName, Reference),
     (caller, client): (&Caller, IpAddr),
-    act: Act,
+    act: AuditedChange,
 ) -> Result<Answer, Error> {
     let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
         Ok(site) => site.for_party(caller.party()),
         Err(error) => return act.ended(Err(error)),
     };
-    let place = Place::of(&site, &repo);
+    let place = RepoLocation::of(&site, &repo);
     let turns = match &reference {
-        Reference::Tag(tag) => (None, Wanted::to_untag(&place, tag)),
+        Reference::Tag(tag) => (None, LockSet::to_untag(&place, tag)),
         Reference::Digest(digest) => {
-            (deleting(app, &site, &place), Wanted::to_remove(&place, *digest))
+            (deleting(app, &site, &place), LockSet::to_remove(&place, *digest))
         }
     };
     let turns = match taken(app, &caller.party(), turns).await {
@@ -51,7 +51,7 @@ pub(super) async fn manifest(
     };
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
     let work = async move {
-        let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
+        let scene = ChangeContext { app: &app, site: &site, place: &place, repo: &repo, client };
         let removed = act.ended(remove(&scene, &reference).await);
         drop(turns);
         removed
@@ -60,16 +60,16 @@ pub(super) async fn manifest(
 }
 
 /// Where tags are write-once, nothing is deleted while something is put that they keep.
-fn deleting(app: &App, site: &Site, place: &Place) -> Option<Wanted> {
-    app.write_once.concerns(site, place).then(|| Wanted::to_delete(place))
+fn deleting(app: &App, site: &Target, place: &RepoLocation) -> Option<LockSet> {
+    app.write_once.concerns(site, place).then(|| LockSet::to_delete(place))
 }
 
 /// The turns of a deletion, that of its repository first.
 async fn taken(
     app: &App,
     party: &Party,
-    (first, second): (Option<Wanted>, Wanted),
-) -> Result<(Option<Turn>, Turn), Error> {
+    (first, second): (Option<LockSet>, LockSet),
+) -> Result<(Option<ChangeGuard>, ChangeGuard), Error> {
     let first = match first {
         Some(wanted) => Some(app.turns.take(party, wanted).await?),
         None => None,
@@ -77,16 +77,16 @@ async fn taken(
     Ok((first, app.turns.take(party, second).await?))
 }
 
-async fn remove(scene: &Scene<'_>, reference: &Reference) -> Result<Answer, Error> {
+async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answer, Error> {
     let decided = match reference {
         Reference::Tag(tag) => scene.decide_untag(tag).await?,
         Reference::Digest(digest) => {
             scene.decide_removal(digest, Kind::Manifest).await?;
-            Decided::default()
+            TagDecision::default()
         }
     };
     let mut known = false;
-    if let Site::Remote(remote) = scene.site {
+    if let Target::Upstream(remote) = scene.site {
         let endpoint =
             Endpoint::Manifest { repo: remote.repo.clone(), reference: reference.clone() };
         match remote.upstream.delete(&endpoint).await {
@@ -118,7 +118,7 @@ pub(super) async fn blob(
     app: &Arc<App>,
     (repo, digest): (RepoName, Digest),
     (caller, client): (Caller, IpAddr),
-    act: Act,
+    act: AuditedChange,
 ) -> Result<Answer, Error> {
     let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
         Ok(site) => site.for_party(caller.party()),
@@ -126,23 +126,27 @@ pub(super) async fn blob(
     };
     let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
     let work = async move {
-        let place = Place::of(&site, &repo);
-        let scene = Scene { app: &app, site: &site, place: &place, repo: &repo, client };
+        let place = RepoLocation::of(&site, &repo);
+        let scene = ChangeContext { app: &app, site: &site, place: &place, repo: &repo, client };
         act.ended(remove_blob(&scene, &caller.party(), &digest).await)
     };
     finishing.run(work.in_current_span()).await
 }
 
-async fn remove_blob(scene: &Scene<'_>, party: &Party, digest: &Digest) -> Result<Answer, Error> {
-    let Scene { app, site, place, repo, .. } = scene;
-    let turns = (deleting(app, site, place), Wanted::to_unlink(site, repo, *digest));
+async fn remove_blob(
+    scene: &ChangeContext<'_>,
+    party: &Party,
+    digest: &Digest,
+) -> Result<Answer, Error> {
+    let ChangeContext { app, site, place, repo, .. } = scene;
+    let turns = (deleting(app, site, place), LockSet::to_unlink(site, repo, *digest));
     let _turns = taken(app, party, turns).await?;
     scene.decide_removal(digest, Kind::Blob).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
     // as before.
     let held = app.deliveries.hold(repo, digest).await;
     let mut known = held.is_some();
-    if let Site::Remote(remote) = *site {
+    if let Target::Upstream(remote) = *site {
         let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
         known |= remote.upstream.delete(&endpoint).await?;
     }

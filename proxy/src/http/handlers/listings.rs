@@ -11,15 +11,15 @@ use wharf_store::{Page, StoreError};
 use super::App;
 use crate::Error;
 use crate::access::Caller;
-use crate::config::active::Rules;
+use crate::config::active::RuntimeConfig;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::http::route::{Cursor, Route, render};
 use crate::limits::{CATALOG_SCANNED_MAX, PAGE_ENTRIES_MAX};
 use crate::observe::outcome::Outcome;
-use crate::registries::{Remote, Site};
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::body::Body;
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::store::Store;
 
 #[derive(Serialize, Deserialize)]
@@ -39,10 +39,10 @@ pub(super) async fn tags(
     repo: &RepoName,
     name: &RepoName,
     cursor: Cursor,
-    (caller, purse): (&Caller, &Purse),
+    (caller, purse): (&Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
     let site = app.cache.upstreams.site_for(repo, caller.login())?;
-    if let Site::Remote(remote) = site.for_party(caller.party()) {
+    if let Target::Upstream(remote) = site.for_party(caller.party()) {
         app.metrics.outcome(Outcome::Bypass);
         let answer = remote_tags((repo, name), &remote, &cursor, purse).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));
@@ -60,9 +60,9 @@ pub(super) async fn tags(
 /// The upstream's page, under our name and with our link.
 async fn remote_tags(
     (repo, name): (&RepoName, &RepoName),
-    remote: &Remote,
+    remote: &UpstreamRepo,
     cursor: &Cursor,
-    purse: &Purse,
+    purse: &MemoryBudget,
 ) -> Result<Answer, Error> {
     let endpoint = Endpoint::Tags { repo: remote.repo.clone() };
     let listing = remote.upstream.list(&endpoint, &cursor.render(), purse).await?;
@@ -88,7 +88,7 @@ pub(super) async fn catalog(
     app: &App,
     cursor: Cursor,
     caller: Caller,
-    rules: Arc<Rules>,
+    rules: Arc<RuntimeConfig>,
 ) -> Result<Answer, Error> {
     let (store, limit, last) = (Arc::clone(&app.cache.store), cursor.limit, cursor.last);
     let page = app.cache.bridge.run(move || {

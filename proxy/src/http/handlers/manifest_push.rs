@@ -10,25 +10,25 @@ use wharf_oci::{Digest, Manifest, PageQuery, Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
 use super::current_digest::current;
-use super::put_request::Put;
+use super::put_request::ManifestPut;
 use super::redelivery::Redelivery;
 use super::request_body::WholeBody;
-use super::write_once_check::{Decided, Scene};
+use super::write_once_check::{ChangeContext, TagDecision};
 use super::{App, references};
 use crate::Error;
-use crate::client::{Accepted, Conditions, Reader, There};
+use crate::client::{AcceptedManifest, Conditions, ReferrersReader, TagState};
 use crate::pull::Change;
-use crate::push::change_locks::Place;
-use crate::registries::{Remote, Site};
+use crate::push::change_locks::RepoLocation;
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::clock::now_ms;
 use crate::runtime::store::Store;
 
 /// A push of a manifest.
-pub(super) struct Push {
+pub(super) struct ManifestPush {
     pub(super) app: Arc<App>,
-    pub(super) site: Site,
-    pub(super) place: Place,
-    pub(super) put: Put,
+    pub(super) site: Target,
+    pub(super) place: RepoLocation,
+    pub(super) put: ManifestPut,
     pub(super) manifest: Arc<Manifest>,
     pub(super) digest: Digest,
     /// What its reference has to be at this moment; further tags have no conditions.
@@ -47,16 +47,16 @@ struct Sent {
     failed: Option<(Reference, Error)>,
 }
 
-impl Push {
+impl ManifestPush {
     /// Whether referrers are kept where it is now.
     pub(super) async fn run(self) -> Result<bool, Error> {
-        if let Site::Remote(remote) = &self.site {
+        if let Target::Upstream(remote) = &self.site {
             for tag in self.put.named_tags() {
                 self.app.cache.not_read_stale(&self.put.repo, tag, remote, &self.put.purse).await?;
             }
         }
         self.check_conditions().await?;
-        let scene = Scene {
+        let scene = ChangeContext {
             app: &self.app,
             site: &self.site,
             place: &self.place,
@@ -65,17 +65,17 @@ impl Push {
         };
         let decided = scene.decide_put(self.put.named_tags(), &self.manifest).await?;
         let mut sent = match &self.site {
-            Site::Local => {
+            Target::Local => {
                 Sent { keeps_referrers: true, done: self.names().collect(), failed: None }
             }
-            Site::Remote(remote) => self.forward(remote, &decided).await,
+            Target::Upstream(remote) => self.forward(remote, &decided).await,
         };
         let failed = sent.failed.take();
         if sent.done.is_empty()
             && let Some((name, error)) = failed
         {
             scene.undo(decided, &[], (!error.is_refusal()).then_some(&name)).await;
-            let Site::Remote(remote) = &self.site else { return Err(error) };
+            let Target::Upstream(remote) = &self.site else { return Err(error) };
             let repo = &self.put.repo;
             let (asked, manifest) = ((&*self.app, &self.put.caller.party()), &self.manifest);
             return Err(references::after_refusal(asked, repo, remote, manifest, error).await);
@@ -102,7 +102,7 @@ impl Push {
         if self.conditions.is_empty() {
             return Ok(());
         }
-        let Put { repo, reference, .. } = &self.put;
+        let ManifestPut { repo, reference, .. } = &self.put;
         let there = current(&self.app, &self.site, repo, reference).await?;
         if self.conditions.hold(there.as_ref()) {
             return Ok(());
@@ -118,7 +118,7 @@ impl Push {
 
     /// Gives the upstream the same bytes under every name, until one is refused. A write-once tag
     /// that is this manifest already is not put again: locked, it would be refused.
-    async fn forward(&self, remote: &Remote, decided: &Decided) -> Sent {
+    async fn forward(&self, remote: &UpstreamRepo, decided: &TagDecision) -> Sent {
         let mut sent = Sent::default();
         let mut told = false;
         for name in self.names() {
@@ -139,14 +139,18 @@ impl Push {
             sent.done.push(name);
         }
         if let (false, Some(subject)) = (told, self.manifest.subject()) {
-            let reader = Reader { purse: &self.put.purse, bridge: &self.app.cache.bridge };
+            let reader = ReferrersReader { purse: &self.put.purse, bridge: &self.app.cache.bridge };
             sent.keeps_referrers = keeps_referrers(remote, &subject.digest, reader).await;
         }
         sent
     }
 
     /// Puts it under one name; once more when the upstream missed what is here, after that was delivered.
-    async fn give(&self, remote: &Remote, name: &Reference) -> Result<Accepted, Error> {
+    async fn give(
+        &self,
+        remote: &UpstreamRepo,
+        name: &Reference,
+    ) -> Result<AcceptedManifest, Error> {
         let conditions = self.conditions_of(name);
         let put = || {
             let (media_type, bytes) = (self.manifest.media_type(), self.manifest.bytes().clone());
@@ -184,18 +188,22 @@ impl Push {
 }
 
 /// Whether a manifest was refused by digest because it is there and locked, as ACR does.
-async fn is_locked_there(remote: &Remote, name: &Reference, error: &Error) -> bool {
+async fn is_locked_there(remote: &UpstreamRepo, name: &Reference, error: &Error) -> bool {
     let refused = matches!(error, Error::UpstreamRefused { status, .. } if status.as_u16() == 405);
     let Reference::Digest(_) = name else { return false };
     if !refused || !remote.upstream.config().locks_tags() {
         return false;
     }
     let there = remote.upstream.manifest_there(&remote.repo, name).await;
-    matches!(there, Ok(There::Is(_) | There::Unsaid))
+    matches!(there, Ok(TagState::Is(_) | TagState::Unsaid))
 }
 
 /// Whether the upstream lists referrers, when it was not told of this one just now.
-async fn keeps_referrers(remote: &Remote, subject: &Digest, reader: Reader<'_>) -> bool {
+async fn keeps_referrers(
+    remote: &UpstreamRepo,
+    subject: &Digest,
+    reader: ReferrersReader<'_>,
+) -> bool {
     let first = PageQuery::default();
     let page = remote.upstream.referrers_page(&remote.repo, subject, &first, reader).await;
     matches!(page, Ok(Some(_)))

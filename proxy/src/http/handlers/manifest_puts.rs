@@ -9,29 +9,29 @@ use tracing::Instrument as _;
 use wharf_oci::{Digest, Manifest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
 
-use super::manifest_push::Push;
-use super::put_request::{Proven, Put};
+use super::manifest_push::ManifestPush;
+use super::put_request::{ManifestPut, ProvenManifest};
 use super::{App, references};
 use crate::Error;
-use crate::http::audit::Act;
+use crate::http::audit::AuditedChange;
 use crate::limits::{PUTS_MAX, UNHEARD_MAX, UNHEARD_TIME};
-use crate::push::change_locks::{Place, Turn, Wanted};
-use crate::registries::Site;
+use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
+use crate::registries::Target;
 use crate::runtime::party::Party;
-use crate::runtime::single_flight::Flights;
-use crate::runtime::ttl_set::Lately;
+use crate::runtime::single_flight::SingleFlight;
+use crate::runtime::ttl_set::TtlSet;
 
 /// All of them.
-pub(crate) struct Puts {
-    running: Flights<PutKey, bool>,
+pub(crate) struct ManifestPuts {
+    running: SingleFlight<PutKey, bool>,
     /// Puts that are done and that no client has heard of, with whether referrers are kept there.
-    unheard: Lately<(PutKey, bool)>,
+    unheard: TtlSet<(PutKey, bool)>,
 }
 
 /// Two puts with the same key are one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct PutKey {
-    place: Place,
+    place: RepoLocation,
     reference: Reference,
     tags: Vec<Tag>,
     digest: Digest,
@@ -41,14 +41,14 @@ struct PutKey {
 /// A repository and tags, as they are called here.
 type Names = (RepoName, Vec<Tag>);
 
-impl Default for Puts {
+impl Default for ManifestPuts {
     fn default() -> Self {
-        let running = Flights::new(PUTS_MAX, "puts of manifests").ending_themselves();
-        Self { running, unheard: Lately::new(UNHEARD_MAX) }
+        let running = SingleFlight::new(PUTS_MAX, "puts of manifests").ending_themselves();
+        Self { running, unheard: TtlSet::new(UNHEARD_MAX) }
     }
 }
 
-impl Puts {
+impl ManifestPuts {
     /// How many are under way.
     pub(crate) fn count(&self) -> usize {
         self.running.count()
@@ -56,7 +56,11 @@ impl Puts {
 }
 
 /// Puts it, or waits for the same put that goes on; whether referrers are kept.
-pub(super) async fn put(app: &Arc<App>, proven: Proven, act: &Act) -> Result<bool, Error> {
+pub(super) async fn put(
+    app: &Arc<App>,
+    proven: ProvenManifest,
+    act: &AuditedChange,
+) -> Result<bool, Error> {
     let key = PutKey {
         place: proven.place.clone(),
         reference: proven.put.reference.clone(),
@@ -121,39 +125,39 @@ async fn found(app: &App, key: &PutKey, (repo, tags): &Names) -> Result<Option<b
 }
 
 /// Waits until what it names is there.
-async fn ready(app: &App, proven: &Proven) -> Result<(), Error> {
-    let Proven { put, site, manifest, .. } = proven;
+async fn ready(app: &App, proven: &ProvenManifest) -> Result<(), Error> {
+    let ProvenManifest { put, site, manifest, .. } = proven;
     references::require(app, &put.repo, site, manifest).await?;
-    if let Site::Remote(_) = site {
+    if let Target::Upstream(_) = site {
         app.deliveries.settle((&put.repo, &put.caller.party()), manifest).await?;
     }
     Ok(())
 }
 
 /// Puts it when it is its turn; whether referrers are kept.
-async fn in_turn(app: &Arc<App>, proven: Proven) -> Result<bool, Error> {
-    let Proven { put, site, place, conditions, manifest, digest, body } = proven;
+async fn in_turn(app: &Arc<App>, proven: ProvenManifest) -> Result<bool, Error> {
+    let ProvenManifest { put, site, place, conditions, manifest, digest, body } = proven;
     let _keeping = keep(app, (&site, &place), &put, &manifest).await?;
-    let wanted = Wanted::to_put(&place, digest, put.named_tags());
+    let wanted = LockSet::to_put(&place, digest, put.named_tags());
     // What is put on a condition is not there at the same time by somebody else's hand.
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let _turn = app.turns.take(&put.caller.party(), wanted).await?;
     let app = Arc::clone(app);
-    Push { app, site, place, put, manifest, digest, conditions, _body: body }.run().await
+    ManifestPush { app, site, place, put, manifest, digest, conditions, _body: body }.run().await
 }
 
 /// For a write-once tag: from now on nothing of the repository is deleted until it is put. What was there
 /// before may have gone while this waited.
 async fn keep(
     app: &App,
-    (site, place): (&Site, &Place),
-    put: &Put,
+    (site, place): (&Target, &RepoLocation),
+    put: &ManifestPut,
     manifest: &Manifest,
-) -> Result<Option<Turn>, Error> {
+) -> Result<Option<ChangeGuard>, Error> {
     if !put.named_tags().any(|tag| app.write_once.covers(site, place, tag)) {
         return Ok(None);
     }
-    let turn = app.turns.take(&put.caller.party(), Wanted::to_keep(place)).await?;
+    let turn = app.turns.take(&put.caller.party(), LockSet::to_keep(place)).await?;
     references::require(app, &put.repo, site, manifest).await?;
     Ok(Some(turn))
 }

@@ -8,19 +8,19 @@ use wharf_oci::{Digest, Endpoint, Manifest, MediaType, ParseError, Reference, Re
 
 use super::collected_body;
 use super::collected_body::Taking;
-use super::put_request::{Proven, Put};
+use super::put_request::{ManifestPut, ProvenManifest};
 use super::request_body::{RequestBody, WholeBody};
 use super::{App, manifest_puts};
 use crate::Error;
 use crate::access::Caller;
 use crate::client::{Accept, Conditions};
-use crate::http::audit::Act;
+use crate::http::audit::AuditedChange;
 use crate::http::response;
 use crate::http::response::{Answer, OCI_SUBJECT, OCI_TAG};
 use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
-use crate::push::change_locks::Place;
-use crate::registries::Site;
-use crate::runtime::memory_gauge::Purse;
+use crate::push::change_locks::RepoLocation;
+use crate::registries::Target;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::settings::limits::Limits;
 
 pub(super) async fn get(
@@ -28,7 +28,7 @@ pub(super) async fn get(
     repo: &RepoName,
     reference: &Reference,
     head: bool,
-    (headers, caller, purse): (&HeaderMap, &Caller, &Purse),
+    (headers, caller, purse): (&HeaderMap, &Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
     let asked = (caller, Accept::of(headers), purse);
     let (manifest, outcome) = app.cache.manifest(repo, reference, asked).await?;
@@ -45,7 +45,7 @@ pub(super) async fn get(
 /// upstream may have done its part.
 pub(super) async fn put(
     app: &Arc<App>,
-    (put, act): (Put, &Act),
+    (put, act): (ManifestPut, &AuditedChange),
     headers: &HeaderMap,
     body: (&mut RequestBody, &Limits),
 ) -> Result<Answer, Error> {
@@ -65,10 +65,10 @@ pub(super) async fn put(
 /// A manifest whose bytes are all here.
 async fn prove_body(
     app: &Arc<App>,
-    put: Put,
+    put: ManifestPut,
     headers: &HeaderMap,
     (body, limits): (&mut RequestBody, &Limits),
-) -> Result<Proven, Error> {
+) -> Result<ProvenManifest, Error> {
     let site =
         app.cache.upstreams.site_for(&put.repo, put.caller.login())?.for_party(put.caller.party());
     let conditions = Conditions::of(headers)?;
@@ -81,7 +81,7 @@ async fn prove_body(
         app.cache.bridge.read(length, move || Manifest::outline_bytes(&counted)).await;
     let most = length as u64 * MANIFEST_COUNTED_LENGTHS_MAX;
     whole.grow_to((length as u64 + outline_bytes).min(most))?;
-    let (is_local, reference) = (matches!(site, Site::Local), put.reference.clone());
+    let (is_local, reference) = (matches!(site, Target::Local), put.reference.clone());
     let read = move || {
         let manifest = if is_local {
             Manifest::accept(bytes, declared.as_ref())?
@@ -93,8 +93,16 @@ async fn prove_body(
         Ok::<_, Error>((manifest, digest))
     };
     let (manifest, digest) = app.cache.bridge.read(length, read).await?;
-    let place = Place::of(&site, &put.repo);
-    Ok(Proven { put, site, place, conditions, manifest: Arc::new(manifest), digest, body: whole })
+    let place = RepoLocation::of(&site, &put.repo);
+    Ok(ProvenManifest {
+        put,
+        site,
+        place,
+        conditions,
+        manifest: Arc::new(manifest),
+        digest,
+        body: whole,
+    })
 }
 
 /// What a client is told of its put.
@@ -106,7 +114,7 @@ struct Receipt {
 }
 
 impl Receipt {
-    fn of(proven: &Proven) -> Self {
+    fn of(proven: &ProvenManifest) -> Self {
         let subject = proven.manifest.subject().map(|subject| subject.digest);
         let (repo, tags) = (proven.put.repo.clone(), proven.put.tags.clone());
         Self { digest: proven.digest, repo, subject, tags }
@@ -129,12 +137,12 @@ impl Receipt {
 }
 
 /// What a manifest is sent as. What is no media type is refused where nobody else is asked.
-fn declared(headers: &HeaderMap, site: &Site) -> Result<Option<MediaType>, Error> {
+fn declared(headers: &HeaderMap, site: &Target) -> Result<Option<MediaType>, Error> {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match (text.map(str::parse).transpose(), site) {
         (Ok(declared), _) => Ok(declared),
-        (Err(error), Site::Local) => Err(Error::Parse(error)),
-        (Err(_), Site::Remote(_)) => Ok(None),
+        (Err(error), Target::Local) => Err(Error::Parse(error)),
+        (Err(_), Target::Upstream(_)) => Ok(None),
     }
 }
 
@@ -151,7 +159,7 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
 async fn collect(
     headers: &HeaderMap,
     body: &mut RequestBody,
-    purse: &Purse,
+    purse: &MemoryBudget,
     limits: &Limits,
 ) -> Result<WholeBody, Error> {
     let limit_bytes = limits.manifest_bytes;

@@ -2,12 +2,12 @@
 //!
 //! Invariant: no route is without a line here, because the match has no wildcard.
 
-use crate::access::{Action, Door, Need};
+use crate::access::{Action, Permission, RegistryScope};
 use crate::http::route::{Route, UploadStart};
 
 /// What a request must be allowed to do. The base and the catalog name no repository.
 #[must_use]
-pub(crate) fn need(route: &Route) -> Option<Need> {
+pub(crate) fn need(route: &Route) -> Option<Permission> {
     let (repo, action) = match route {
         Route::Base | Route::Catalog(_) => return None,
         Route::Blob { repo, .. }
@@ -31,14 +31,14 @@ pub(crate) fn need(route: &Route) -> Option<Need> {
         }
         _ => None,
     };
-    Some(Need { repo: repo.clone(), action, source })
+    Some(Permission { repo: repo.clone(), action, source })
 }
 
 /// What is wanted of the registry as a whole.
 #[must_use]
-pub(crate) const fn door(route: &Route) -> Door {
+pub(crate) const fn door(route: &Route) -> RegistryScope {
     match route {
-        Route::Catalog(_) => Door::Catalog,
-        _ => Door::Base,
+        Route::Catalog(_) => RegistryScope::Catalog,
+        _ => RegistryScope::Base,
     }
 }

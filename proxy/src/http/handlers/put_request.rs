@@ -8,12 +8,12 @@ use wharf_oci::{Digest, Manifest, Reference, RepoName, Tag};
 use super::request_body::WholeBody;
 use crate::access::Caller;
 use crate::client::Conditions;
-use crate::push::change_locks::Place;
-use crate::registries::Site;
-use crate::runtime::memory_gauge::Purse;
+use crate::push::change_locks::RepoLocation;
+use crate::registries::Target;
+use crate::runtime::memory_gauge::MemoryBudget;
 
 /// Which manifest is put where.
-pub(super) struct Put {
+pub(super) struct ManifestPut {
     pub(super) repo: RepoName,
     pub(super) reference: Reference,
     pub(super) tags: Vec<Tag>,
@@ -21,10 +21,10 @@ pub(super) struct Put {
     pub(super) caller: Caller,
     pub(super) client: IpAddr,
     /// What they hold in memory, and may hold.
-    pub(super) purse: Purse,
+    pub(super) purse: MemoryBudget,
 }
 
-impl Put {
+impl ManifestPut {
     /// Every tag that it sets.
     pub(super) fn named_tags(&self) -> impl Iterator<Item = &Tag> {
         let named = match &self.reference {
@@ -36,10 +36,10 @@ impl Put {
 }
 
 /// A manifest that is what it says that it is, and where it goes.
-pub(super) struct Proven {
-    pub(super) put: Put,
-    pub(super) site: Site,
-    pub(super) place: Place,
+pub(super) struct ProvenManifest {
+    pub(super) put: ManifestPut,
+    pub(super) site: Target,
+    pub(super) place: RepoLocation,
     pub(super) conditions: Conditions,
     pub(super) manifest: Arc<Manifest>,
     pub(super) digest: Digest,

@@ -10,9 +10,9 @@ use crate::Error;
 use crate::runtime::min_rate::{MinRate, RateError, RatedBody};
 
 /// A body on its way in.
-pub(super) struct Arriving<'a>(RatedBody<&'a mut Incoming>);
+pub(super) struct IncomingBody<'a>(RatedBody<&'a mut Incoming>);
 
-impl<'a> Arriving<'a> {
+impl<'a> IncomingBody<'a> {
     pub(super) const fn new(body: &'a mut Incoming, min_rate: MinRate) -> Self {
         Self(RatedBody::new(body, min_rate))
     }
@@ -51,7 +51,7 @@ mod tests {
             let told = told.clone();
             async move {
                 let mut body = request.into_body();
-                let mut arriving = Arriving::new(&mut body, RATE);
+                let mut arriving = IncomingBody::new(&mut body, RATE);
                 let mut bytes = 0;
                 let ended = loop {
                     match arriving.next().await {

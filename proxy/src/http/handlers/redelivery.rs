@@ -17,14 +17,14 @@ use wharf_store::{StoreError, StoredManifest};
 
 use super::App;
 use super::references;
-use super::references::Piece;
+use super::references::RequiredPart;
 use crate::Error;
 use crate::client::Conditions;
 use crate::limits::{
     REDELIVERED_MAX, REDELIVERIES_AT_ONCE, REDELIVERY_DEPTH_MAX, REDELIVERY_TIME_MAX,
 };
-use crate::push::change_locks::{Place, Wanted};
-use crate::registries::{Remote, Site};
+use crate::push::change_locks::{LockSet, RepoLocation};
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::party::Party;
 
 /// The redelivery of one push.
@@ -33,7 +33,7 @@ pub(super) struct Redelivery<'a> {
     /// Who pushes.
     party: Party,
     repo: &'a RepoName,
-    remote: &'a Remote,
+    remote: &'a UpstreamRepo,
     /// How many more pieces may be looked for.
     left: AtomicUsize,
     until: Instant,
@@ -45,15 +45,15 @@ enum Came {
     Nothing,
     Delivered,
     /// Neither the upstream nor the store has these.
-    Lacking(Vec<Piece>),
+    Lacking(Vec<RequiredPart>),
 }
 
 /// Pieces that the upstream does not have, by what is here of them.
 #[derive(Default)]
 struct Sorted {
     blobs: Vec<Digest>,
-    manifests: Vec<(Piece, StoredManifest)>,
-    lacking: Vec<Piece>,
+    manifests: Vec<(RequiredPart, StoredManifest)>,
+    lacking: Vec<RequiredPart>,
 }
 
 impl<'a> Redelivery<'a> {
@@ -61,7 +61,7 @@ impl<'a> Redelivery<'a> {
         app: &'a Arc<App>,
         party: Party,
         repo: &'a RepoName,
-        remote: &'a Remote,
+        remote: &'a UpstreamRepo,
     ) -> Self {
         let until = Instant::now() + REDELIVERY_TIME_MAX;
         Self { app, party, repo, remote, left: AtomicUsize::new(REDELIVERED_MAX), until }
@@ -111,14 +111,14 @@ impl<'a> Redelivery<'a> {
         })
     }
 
-    async fn sort(&self, missing: Vec<Piece>) -> Result<Sorted, Error> {
+    async fn sort(&self, missing: Vec<RequiredPart>) -> Result<Sorted, Error> {
         let (store, repo) = (Arc::clone(&self.app.cache.store), self.repo.clone());
         let sort = move || {
             let mut sorted = Sorted::default();
             for piece in missing {
                 let digest = piece.digest();
                 let has_blob = store.has_blob(&repo, &digest)? && store.stat(&digest)?.is_some();
-                let is_blob = matches!(piece, Piece::Blob(_)) && has_blob;
+                let is_blob = matches!(piece, RequiredPart::Blob(_)) && has_blob;
                 let stored = if is_blob { None } else { store.manifest(&repo, &digest)? };
                 match stored {
                     Some(stored) => sorted.manifests.push((piece, stored)),
@@ -132,7 +132,7 @@ impl<'a> Redelivery<'a> {
     }
 
     /// Those that are not here any more: somebody deleted them meanwhile.
-    async fn blobs(&self, digests: Vec<Digest>) -> Result<Vec<Piece>, Error> {
+    async fn blobs(&self, digests: Vec<Digest>) -> Result<Vec<RequiredPart>, Error> {
         let (mut digests, mut sending) = (digests.into_iter(), JoinSet::new());
         let mut gone = Vec::new();
         loop {
@@ -147,7 +147,9 @@ impl<'a> Redelivery<'a> {
             }
             match sending.join_next().await {
                 None => return Ok(gone),
-                Some(Ok(Err(Error::BlobUnknown { digest, .. }))) => gone.push(Piece::Blob(digest)),
+                Some(Ok(Err(Error::BlobUnknown { digest, .. }))) => {
+                    gone.push(RequiredPart::Blob(digest));
+                }
                 Some(Ok(sent)) => sent?,
                 Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
             }
@@ -168,8 +170,8 @@ impl<'a> Redelivery<'a> {
             return Ok(false);
         }
         let (repo, remote) = (self.repo, self.remote);
-        let place = Place::of(&Site::Remote(remote.clone()), repo);
-        let wanted = Wanted::to_put(&place, digest, std::iter::empty());
+        let place = RepoLocation::of(&Target::Upstream(remote.clone()), repo);
+        let wanted = LockSet::to_put(&place, digest, std::iter::empty());
         let _turn = self.app.turns.take(&self.party, wanted).await?;
         let (reference, conditions) = (Reference::Digest(digest), Conditions::default());
         let (name, media_type) = ((&remote.repo, &reference), &stored.media_type);
@@ -182,11 +184,11 @@ impl<'a> Redelivery<'a> {
 async fn blob(
     (app, party): (&App, &Party),
     repo: &RepoName,
-    remote: Remote,
+    remote: UpstreamRepo,
     digest: Digest,
     until: Instant,
 ) -> Result<(), Error> {
-    let wanted = Wanted::to_link(&Site::Remote(remote.clone()), repo, digest);
+    let wanted = LockSet::to_link(&Target::Upstream(remote.clone()), repo, digest);
     let _turn = app.turns.take(party, wanted).await?;
     app.deliveries.redeliver(repo, remote, digest, until).await?;
     tracing::info!(%repo, %digest, "a blob was gone from the upstream and was delivered again");

@@ -15,17 +15,17 @@ use wharf_store::StoreError;
 
 use super::App;
 use crate::Error;
-use crate::client::{BlobThere, Haste, There};
+use crate::client::{BlobState, TagState, Urgency};
 use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
 use crate::pull::Change;
-use crate::push::change_locks::Wanted;
-use crate::registries::{Remote, Site};
+use crate::push::change_locks::LockSet;
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::party::Party;
 use crate::runtime::store::Store;
 
 /// Something that a manifest names and that must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Piece {
+pub(super) enum RequiredPart {
     Blob(Digest),
     Manifest(Digest),
     /// One of the two: its media type does not say which.
@@ -37,10 +37,10 @@ pub(super) enum Piece {
 pub(super) async fn require(
     app: &App,
     repo: &RepoName,
-    site: &Site,
+    site: &Target,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let is_kept_here = matches!(site, Site::Local);
+    let is_kept_here = matches!(site, Target::Local);
     let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), pieces(manifest));
     let look = move || {
         let mut missing = Vec::new();
@@ -53,8 +53,8 @@ pub(super) async fn require(
     };
     let missing = app.cache.bridge.run(look).await?;
     let missing = match site {
-        Site::Local => missing,
-        Site::Remote(remote) => not_there(remote, missing, MISSING_NAMED_MAX).await?,
+        Target::Local => missing,
+        Target::Upstream(remote) => not_there(remote, missing, MISSING_NAMED_MAX).await?,
     };
     if missing.is_empty() { Ok(()) } else { Err(unknown(repo, &missing)) }
 }
@@ -65,7 +65,7 @@ pub(super) async fn require(
 pub(super) async fn after_refusal(
     (app, party): (&App, &Party),
     repo: &RepoName,
-    remote: &Remote,
+    remote: &UpstreamRepo,
     manifest: &Manifest,
     refusal: Error,
 ) -> Error {
@@ -87,15 +87,15 @@ pub(super) async fn after_refusal(
 
 /// What the upstream does not have of a manifest, also of what is linked here; at most so many.
 pub(super) async fn missing_there(
-    remote: &Remote,
+    remote: &UpstreamRepo,
     manifest: &Manifest,
     most: usize,
-) -> Result<Vec<Piece>, Error> {
+) -> Result<Vec<RequiredPart>, Error> {
     not_there(remote, pieces(manifest), most).await
 }
 
-pub(super) fn unknown(repo: &RepoName, missing: &[Piece]) -> Error {
-    let missing = missing.iter().take(MISSING_NAMED_MAX).map(Piece::digest).collect();
+pub(super) fn unknown(repo: &RepoName, missing: &[RequiredPart]) -> Error {
+    let missing = missing.iter().take(MISSING_NAMED_MAX).map(RequiredPart::digest).collect();
     Error::ManifestBlobUnknown { repo: repo.clone(), missing }
 }
 
@@ -117,17 +117,21 @@ pub(super) fn is_about_content(refusal: &Error) -> bool {
 
 /// What must exist, each once, in the order of the manifest. Layers that registries need not hold
 /// are no part of it.
-fn pieces(manifest: &Manifest) -> Vec<Piece> {
+fn pieces(manifest: &Manifest) -> Vec<RequiredPart> {
     let required = manifest.blobs().filter(|blob| !blob.may_be_elsewhere());
-    let blobs = required.map(|blob| Piece::Blob(blob.digest));
-    let children = manifest.children().iter().map(Piece::listed);
+    let blobs = required.map(|blob| RequiredPart::Blob(blob.digest));
+    let children = manifest.children().iter().map(RequiredPart::listed);
     let mut seen = HashSet::new();
     blobs.chain(children).filter(|piece| seen.insert(*piece)).collect()
 }
 
 /// Those that the upstream does not have, in their order; about the rest it is not asked once they are
 /// so many.
-async fn not_there(remote: &Remote, wanted: Vec<Piece>, most: usize) -> Result<Vec<Piece>, Error> {
+async fn not_there(
+    remote: &UpstreamRepo,
+    wanted: Vec<RequiredPart>,
+    most: usize,
+) -> Result<Vec<RequiredPart>, Error> {
     let (mut wanted, mut asked) = (wanted.into_iter().enumerate(), JoinSet::new());
     let mut missing = Vec::new();
     loop {
@@ -148,7 +152,7 @@ async fn not_there(remote: &Remote, wanted: Vec<Piece>, most: usize) -> Result<V
     Ok(missing.into_iter().map(|(_, piece)| piece).collect())
 }
 
-impl Piece {
+impl RequiredPart {
     /// An entry of an index: mostly a manifest. `BuildKit` lists the layers of its cache in one.
     fn listed(entry: &Descriptor) -> Self {
         match &entry.media_type {
@@ -189,12 +193,12 @@ impl Piece {
         self,
         (app, party): (&App, &Party),
         repo: &RepoName,
-        remote: &Remote,
+        remote: &UpstreamRepo,
     ) -> Result<(), Error> {
         let _turn = match self {
             Self::Blob(digest) | Self::Either(digest) => {
-                let site = Site::Remote(remote.clone());
-                Some(app.turns.take(party, Wanted::to_unlink(&site, repo, digest)).await?)
+                let site = Target::Upstream(remote.clone());
+                Some(app.turns.take(party, LockSet::to_unlink(&site, repo, digest)).await?)
             }
             Self::Manifest(_) => None,
         };
@@ -211,16 +215,17 @@ impl Piece {
         app.cache.change(repo, Change::Removal, forget).await.map(|_| ())
     }
 
-    async fn is_there(self, remote: &Remote) -> Result<bool, Error> {
+    async fn is_there(self, remote: &UpstreamRepo) -> Result<bool, Error> {
         match self {
             Self::Blob(digest) => {
-                let there = remote.upstream.blob_there(&remote.repo, &digest, Haste::Long).await?;
-                Ok(there != BlobThere::Absent)
+                let there =
+                    remote.upstream.blob_there(&remote.repo, &digest, Urgency::Long).await?;
+                Ok(there != BlobState::Absent)
             }
             Self::Manifest(digest) => {
                 let reference = Reference::Digest(digest);
                 let there = remote.upstream.manifest_there(&remote.repo, &reference).await?;
-                Ok(there != There::Absent)
+                Ok(there != TagState::Absent)
             }
             // As a blob first: some registries fail when they are asked for one as for a manifest.
             Self::Either(digest) => Ok(Box::pin(Self::Blob(digest).is_there(remote)).await?
@@ -258,11 +263,14 @@ mod tests {
             "schemaVersion": 2, "config": descriptor("application/x", b"config"), "layers": layers,
         });
         let image = Manifest::parse(image.to_string().into(), None).unwrap();
-        assert_eq!(pieces(&image), [Piece::Blob(digest(b"config")), Piece::Blob(digest(b"layer"))]);
+        assert_eq!(
+            pieces(&image),
+            [RequiredPart::Blob(digest(b"config")), RequiredPart::Blob(digest(b"layer"))]
+        );
         let child = descriptor("application/vnd.oci.image.manifest.v1+json", b"child");
         let index = json!({ "schemaVersion": 2, "manifests": [child] });
         let index = Manifest::parse(index.to_string().into(), None).unwrap();
-        assert_eq!(pieces(&index), [Piece::Manifest(digest(b"child"))]);
+        assert_eq!(pieces(&index), [RequiredPart::Manifest(digest(b"child"))]);
     }
 
     #[test]
@@ -280,11 +288,11 @@ mod tests {
         assert_eq!(
             pieces,
             [
-                Piece::Manifest(digest(b"manifest")),
-                Piece::Blob(digest(b"layer")),
-                Piece::Blob(digest(b"config")),
-                Piece::Either(digest(b"cache")),
-                Piece::Either(digest(b"untold")),
+                RequiredPart::Manifest(digest(b"manifest")),
+                RequiredPart::Blob(digest(b"layer")),
+                RequiredPart::Blob(digest(b"config")),
+                RequiredPart::Either(digest(b"cache")),
+                RequiredPart::Either(digest(b"untold")),
             ]
         );
     }

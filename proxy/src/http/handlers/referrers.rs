@@ -21,21 +21,21 @@ use wharf_store::Page;
 use super::App;
 use crate::Error;
 use crate::access::Caller;
-use crate::client::{Reader, ReferrersApi};
+use crate::client::{ReferrersApi, ReferrersReader};
 use crate::http::response;
 use crate::http::response::{Answer, OCI_FILTERS_APPLIED};
 use crate::http::route::{ReferrersCursor, Route, render};
 use crate::limits::{REFERRERS_ASKED_MAX, REFERRERS_INDEX_BYTES, REFERRERS_PAGE_BYTES_MAX};
 use crate::observe::outcome::Outcome;
-use crate::registries::{Remote, Site};
-use crate::runtime::memory_gauge::{Hold, Purse};
+use crate::registries::{Target, UpstreamRepo};
+use crate::runtime::memory_gauge::{MemoryBudget, Reservation};
 
 /// Whose referrers are asked for, which of them, and by whom.
-pub(super) struct Asked {
+pub(super) struct ReferrersQuery {
     pub(super) repo: RepoName,
     pub(super) subject: Digest,
     pub(super) artifact_type: Option<String>,
-    pub(super) purse: Purse,
+    pub(super) purse: MemoryBudget,
 }
 
 /// A page on its way: what fits into it, and where the list goes on.
@@ -45,19 +45,19 @@ struct Draft {
     bytes: usize,
     next: Option<ReferrersCursor>,
     /// What it was made of.
-    holds: Vec<Hold>,
+    holds: Vec<Reservation>,
 }
 
 pub(super) async fn referrers(
     app: &App,
-    asked: Asked,
+    asked: ReferrersQuery,
     cursor: ReferrersCursor,
     caller: &Caller,
 ) -> Result<Answer, Error> {
     let site = app.cache.upstreams.site_for(&asked.repo, caller.login())?;
     let (draft, outcome) = match site.for_party(caller.party()) {
-        Site::Local => (local(app, &asked, &cursor).await?, Outcome::Hit),
-        Site::Remote(remote) => {
+        Target::Local => (local(app, &asked, &cursor).await?, Outcome::Hit),
+        Target::Upstream(remote) => {
             let there = There { app, asked: &asked, remote: &remote };
             match there.page(&cursor).await {
                 Ok(draft) => (draft, Outcome::Bypass),
@@ -72,9 +72,9 @@ pub(super) async fn referrers(
     Ok(answer(draft, asked, outcome))
 }
 
-fn answer(draft: Draft, asked: Asked, outcome: Outcome) -> Answer {
+fn answer(draft: Draft, asked: ReferrersQuery, outcome: Outcome) -> Answer {
     let filtered = asked.artifact_type.is_some();
-    let Asked { repo, subject: digest, artifact_type, .. } = asked;
+    let ReferrersQuery { repo, subject: digest, artifact_type, .. } = asked;
     let next = draft.next.map(|cursor| Route::Referrers { repo, digest, artifact_type, cursor });
     let mut answer = response::json(&draft.list, next.map(|route| render(&route).1));
     let media_type = HeaderValue::from_static("application/vnd.oci.image.index.v1+json");
@@ -86,7 +86,7 @@ fn answer(draft: Draft, asked: Asked, outcome: Outcome) -> Answer {
     response::with_outcome(answer, outcome)
 }
 
-impl Asked {
+impl ReferrersQuery {
     fn wants(&self, entry: &Referrer) -> bool {
         self.artifact_type.is_none() || self.artifact_type.as_deref() == entry.artifact_type()
     }
@@ -114,10 +114,10 @@ impl Draft {
 /// are read at once.
 async fn here(
     app: &App,
-    asked: &Asked,
+    asked: &ReferrersQuery,
     after: Option<Digest>,
     room: usize,
-) -> Result<(Page<Referrer>, Hold), Error> {
+) -> Result<(Page<Referrer>, Reservation), Error> {
     let (store, repo, subject) = (Arc::clone(&app.cache.store), asked.repo.clone(), asked.subject);
     let page = move || store.referrers(&repo, &subject, after.as_ref(), room);
     let _turn = app.cache.bridge.manifest_turn().await;
@@ -132,7 +132,11 @@ fn digest_of(entry: &Referrer) -> Option<Digest> {
 }
 
 /// A page of a registry of its own.
-async fn local(app: &App, asked: &Asked, cursor: &ReferrersCursor) -> Result<Draft, Error> {
+async fn local(
+    app: &App,
+    asked: &ReferrersQuery,
+    cursor: &ReferrersCursor,
+) -> Result<Draft, Error> {
     let after = match cursor {
         ReferrersCursor::Start => None,
         ReferrersCursor::Here(after) => *after,
@@ -147,9 +151,9 @@ async fn local(app: &App, asked: &Asked, cursor: &ReferrersCursor) -> Result<Dra
 /// with them only.
 async fn stale(
     app: &App,
-    asked: &Asked,
+    asked: &ReferrersQuery,
     cursor: &ReferrersCursor,
-    (remote, error): (&Remote, Error),
+    (remote, error): (&UpstreamRepo, Error),
 ) -> Result<Draft, Error> {
     let after = match cursor {
         ReferrersCursor::Start => None,
@@ -169,14 +173,14 @@ async fn stale(
     all_here(app, asked, after, ReferrersCursor::Stale).await
 }
 
-async fn is_any_here(app: &App, asked: &Asked) -> Result<bool, Error> {
+async fn is_any_here(app: &App, asked: &ReferrersQuery) -> Result<bool, Error> {
     // Nothing fits into no room, so it is only said whether there is more.
     Ok(here(app, asked, None, 0).await?.0.more)
 }
 
 async fn all_here(
     app: &App,
-    asked: &Asked,
+    asked: &ReferrersQuery,
     after: Option<Digest>,
     goes_on: impl FnOnce(Digest) -> ReferrersCursor,
 ) -> Result<Draft, Error> {
@@ -194,8 +198,8 @@ async fn all_here(
 /// The list of a repository with an upstream.
 struct There<'a> {
     app: &'a App,
-    asked: &'a Asked,
-    remote: &'a Remote,
+    asked: &'a ReferrersQuery,
+    remote: &'a UpstreamRepo,
 }
 
 /// Which of what is here belongs into a page.
@@ -208,8 +212,8 @@ enum Kept {
 }
 
 impl There<'_> {
-    fn reader(&self) -> Reader<'_> {
-        Reader { purse: &self.asked.purse, bridge: &self.app.cache.bridge }
+    fn reader(&self) -> ReferrersReader<'_> {
+        ReferrersReader { purse: &self.asked.purse, bridge: &self.app.cache.bridge }
     }
 
     async fn page(&self, cursor: &ReferrersCursor) -> Result<Draft, Error> {
@@ -224,7 +228,7 @@ impl There<'_> {
     /// The upstream's page from an entry on. A list that is one page of it has in the same page what is
     /// here.
     async fn theirs(&self, query: &PageQuery, at: usize) -> Result<Draft, Error> {
-        let Asked { repo, subject, .. } = self.asked;
+        let ReferrersQuery { repo, subject, .. } = self.asked;
         let (upstream, there) = (&self.remote.upstream, &self.remote.repo);
         let page = upstream.referrers_page(there, subject, query, self.reader()).await?;
         let page = page.ok_or_else(|| Error::ReferrersUnsupported(repo.clone()))?;

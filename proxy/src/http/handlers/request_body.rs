@@ -10,7 +10,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::runtime::memory_gauge::Hold;
+use crate::runtime::memory_gauge::Reservation;
 
 /// A body, and what is known of it.
 pub(crate) struct RequestBody {
@@ -26,7 +26,7 @@ pub(crate) struct RequestBody {
 pub(crate) struct WholeBody {
     /// What came.
     pub(crate) bytes: Bytes,
-    hold: Arc<Mutex<Hold>>,
+    hold: Arc<Mutex<Reservation>>,
 }
 
 impl WholeBody {
@@ -63,7 +63,7 @@ impl RequestBody {
     }
 
     /// That is all of it.
-    pub(super) fn keep(&mut self, bytes: Bytes, hold: Hold) -> WholeBody {
+    pub(super) fn keep(&mut self, bytes: Bytes, hold: Reservation) -> WholeBody {
         let whole = WholeBody { bytes, hold: Arc::new(Mutex::new(hold)) };
         self.whole = Some(whole.clone());
         self.is_begun = false;

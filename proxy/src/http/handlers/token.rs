@@ -16,23 +16,23 @@ use super::App;
 use super::collected_body::{Taking, collect};
 use super::request_body::{RequestBody, WholeBody};
 use crate::Error;
-use crate::access::{Grants, Shown, TokenRequest};
-use crate::config::active::Rules;
-use crate::http::access_log::Notes;
+use crate::access::{Credentials, Grants, TokenRequest};
+use crate::config::active::RuntimeConfig;
+use crate::http::access_log::RequestFacts;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::limits::STALL_TIMEOUT;
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::party::Party;
 use crate::settings::limits::Limits;
 
 /// Answers a request for a token.
 pub(crate) async fn token(
     app: &App,
-    rules: &Rules,
+    rules: &RuntimeConfig,
     (parts, body): (&Parts, &mut RequestBody),
     client: IpAddr,
-    notes: &mut Notes,
+    notes: &mut RequestFacts,
 ) -> Result<Answer, Error> {
     // Until it is over, what was sent is in memory.
     let (fields, _form) = match parts.method {
@@ -48,15 +48,15 @@ pub(crate) async fn token(
     let (shown, refresh) = match fields.one("grant_type") {
         Some("refresh_token") => {
             let refresh = fields.one("refresh_token").ok_or_else(login_needed)?;
-            (Shown::Nothing, Some(refresh.to_owned()))
+            (Credentials::Nothing, Some(refresh.to_owned()))
         }
         Some("password") => {
             let (user, password) = (fields.one("username"), fields.one("password"));
             let (user, password) = user.zip(password).ok_or_else(login_needed)?;
-            (Shown::Basic(user.to_owned(), Secret::new(password)), None)
+            (Credentials::Basic(user.to_owned(), Secret::new(password)), None)
         }
         Some(_) => return Err(Error::Parameter("`grant_type` is password or refresh_token")),
-        None => (Shown::of(&parts.headers)?, None),
+        None => (Credentials::of(&parts.headers)?, None),
     };
     let upstreams = &app.cache.upstreams;
     let grants = Grants::asked(fields.scopes.iter().map(String::as_str));
@@ -104,7 +104,7 @@ impl Fields {
 async fn form(
     parts: &Parts,
     body: &mut RequestBody,
-    purse: &Purse,
+    purse: &MemoryBudget,
     limits: &Limits,
 ) -> Result<WholeBody, Error> {
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());

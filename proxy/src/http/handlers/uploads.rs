@@ -9,21 +9,21 @@ use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
-use super::rated_body::Arriving;
+use super::rated_body::IncomingBody;
 use super::request_body::RequestBody;
 use super::{App, Call};
 use crate::Error;
-use crate::access::{Caller, Need};
-use crate::client::{Arrival, Haste, Push, Started, Upstream};
-use crate::config::active::Rules;
+use crate::access::{Caller, Permission};
+use crate::client::{Arrival, StartedUpload, UploadSession, Upstream, Urgency};
+use crate::config::active::RuntimeConfig;
 use crate::http::admission::{Limit, UPLOADS, USER_UPLOADS};
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::http::route::{UploadStart, upload_path};
 use crate::limits::MOUNT_SOURCES_MAX;
-use crate::push::change_locks::{Turn, Wanted};
-use crate::push::uploads::{Beyond, Full, Session};
-use crate::registries::{Remote, Site};
+use crate::push::change_locks::{ChangeGuard, LockSet};
+use crate::push::uploads::{NoSessionPermit, Session, UploadDestination};
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::body::Body;
 use crate::runtime::party;
 use crate::runtime::shares::Share;
@@ -31,14 +31,14 @@ use crate::settings::limits::Limits;
 
 /// Who opens an upload where.
 #[derive(Clone, Copy)]
-pub(super) struct Opening<'a> {
+pub(super) struct UploadOpening<'a> {
     pub(super) repo: &'a RepoName,
     pub(super) caller: &'a Caller,
-    pub(super) rules: &'a Rules,
+    pub(super) rules: &'a RuntimeConfig,
 }
 
 /// Which upload ends as what.
-pub(super) struct End {
+pub(super) struct UploadEnd {
     pub(super) repo: RepoName,
     pub(super) id: UploadId,
     pub(super) digest: Digest,
@@ -46,7 +46,7 @@ pub(super) struct End {
 
 pub(super) async fn start(
     app: &App,
-    opening: Opening<'_>,
+    opening: UploadOpening<'_>,
     (start, room): (UploadStart, Share),
     (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
@@ -82,8 +82,8 @@ pub(super) async fn room(app: &App, caller: &Caller, limits: &Limits) -> Result<
             }
             Ok(room)
         }
-        Err(Full::Whole) => Err(Error::TooMany(UPLOADS)),
-        Err(Full::Share) => Err(Error::TooMany(USER_UPLOADS)),
+        Err(NoSessionPermit::Whole) => Err(Error::TooMany(UPLOADS)),
+        Err(NoSessionPermit::Share) => Err(Error::TooMany(USER_UPLOADS)),
     }
 }
 
@@ -91,15 +91,15 @@ pub(super) async fn room(app: &App, caller: &Caller, limits: &Limits) -> Result<
 async fn linking(
     app: &App,
     caller: &Caller,
-    site: &Site,
+    site: &Target,
     (repo, digest): (&RepoName, Digest),
-) -> Result<Turn, Error> {
-    app.turns.take(&caller.party(), Wanted::to_link(site, repo, digest)).await
+) -> Result<ChangeGuard, Error> {
+    app.turns.take(&caller.party(), LockSet::to_link(site, repo, digest)).await
 }
 
 async fn session(
     app: &App,
-    opening: Opening<'_>,
+    opening: UploadOpening<'_>,
     algorithm: Option<Algorithm>,
     room: Share,
 ) -> Result<Answer, Error> {
@@ -127,9 +127,9 @@ async fn keeping<T: Send + 'static>(
 
 async fn open(
     app: &App,
-    Opening { repo, caller, .. }: Opening<'_>,
+    UploadOpening { repo, caller, .. }: UploadOpening<'_>,
     room: Share,
-    (algorithm, beyond): (Option<Algorithm>, Option<Beyond>),
+    (algorithm, beyond): (Option<Algorithm>, Option<UploadDestination>),
 ) -> Result<Answer, Error> {
     let owner = caller.somebody().map(str::to_owned);
     let id = app.uploads.open(room, (repo, owner), algorithm, beyond).await?;
@@ -155,19 +155,20 @@ pub(super) fn require_own(
 /// pull it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
 async fn source(
     app: &App,
-    Opening { repo, caller, rules }: Opening<'_>,
+    UploadOpening { repo, caller, rules }: UploadOpening<'_>,
     digest: &Digest,
     from: Option<RepoName>,
 ) -> Result<Option<Option<RepoName>>, Error> {
     if rules.access.is_open() {
         return Ok(Some(from));
     }
-    let may_pull =
-        async |repo: &RepoName| rules.access.authorize(caller, &Need::pull(repo)).await.is_ok();
+    let may_pull = async |repo: &RepoName| {
+        rules.access.authorize(caller, &Permission::pull(repo)).await.is_ok()
+    };
     if let Some(from) = from {
         return Ok(may_pull(&from).await.then_some(Some(from)));
     }
-    if let Site::Remote(_) = app.cache.upstreams.site(repo)? {
+    if let Target::Upstream(_) = app.cache.upstreams.site(repo)? {
         // Without a source, upstreams are asked about the repository itself.
         return Ok(may_pull(repo).await.then_some(None));
     }
@@ -184,7 +185,7 @@ async fn source(
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
 async fn mount(
     app: &App,
-    opening: Opening<'_>,
+    opening: UploadOpening<'_>,
     (digest, from): (Digest, Option<RepoName>),
     mut room: Share,
 ) -> Result<Answer, Error> {
@@ -196,13 +197,13 @@ async fn mount(
         .for_party(opening.caller.party());
     let _turn = linking(app, opening.caller, &site, (repo, digest)).await?;
     let beyond = match site {
-        Site::Local => {
+        Target::Local => {
             if lend(app, repo, &digest, from.as_ref()).await? {
                 return Ok(created(repo, &digest));
             }
             None
         }
-        Site::Remote(remote) if remote.is_staged() => {
+        Target::Upstream(remote) if remote.is_staged() => {
             let party = opening.caller.party();
             app.deliveries.room(&party)?;
             if app.deliveries.mount((repo, party), &remote, digest, from).await? {
@@ -210,7 +211,7 @@ async fn mount(
             }
             None
         }
-        Site::Remote(remote) => {
+        Target::Upstream(remote) => {
             let from = from.filter(|_| Upstream::mounts(&digest));
             let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
             let there = remote.clone();
@@ -221,7 +222,7 @@ async fn mount(
                 app.cache.link(repo, &digest).await?;
                 return Ok(created(repo, &digest));
             }
-            Some(Beyond { remote, open: push, expected: Some(digest) })
+            Some(UploadDestination { remote, open: push, expected: Some(digest) })
         }
     };
     open(app, opening, room, (Some(digest.algorithm()), beyond)).await
@@ -231,11 +232,11 @@ async fn mount(
 /// Without a source it is asked only whether the repository has the blob: that somebody names a
 /// digest does not mean that they may have it. A login that may not read there can still push.
 async fn mount_beyond(
-    remote: &Remote,
+    remote: &UpstreamRepo,
     digest: &Digest,
     from: Option<&RepoName>,
-) -> Result<Option<Push>, Error> {
-    let Remote { upstream, repo } = remote;
+) -> Result<Option<UploadSession>, Error> {
+    let UpstreamRepo { upstream, repo } = remote;
     if from.is_none() && !upstream.lately_missed(repo, digest) {
         match upstream.blob_size(repo, digest).await {
             Ok(Some(_)) => return Ok(None),
@@ -244,16 +245,16 @@ async fn mount_beyond(
         }
     }
     if let Some(from) = from {
-        match upstream.mount(repo, digest, from, Haste::Long).await {
-            Ok(Started::Mounted) => {
+        match upstream.mount(repo, digest, from, Urgency::Long).await {
+            Ok(StartedUpload::Mounted) => {
                 upstream.arrived(repo, digest, Arrival::Mounted);
                 return Ok(None);
             }
-            Ok(Started::Session(push)) => return Ok(Some(push)),
+            Ok(StartedUpload::Session(push)) => return Ok(Some(push)),
             Err(error) => not_so(upstream.address(), error)?,
         }
     }
-    upstream.open_upload(repo, Some(digest.algorithm()), Haste::Long).await.map(Some)
+    upstream.open_upload(repo, Some(digest.algorithm()), Urgency::Long).await.map(Some)
 }
 
 /// A refusal to spare the bytes only means that they are sent; trouble stays trouble.
@@ -293,7 +294,7 @@ pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer,
 pub(super) async fn patch(
     app: &App,
     (repo, id): (&RepoName, UploadId),
-    (caller, rules): (&Caller, &Rules),
+    (caller, rules): (&Caller, &RuntimeConfig),
     (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
     let mut checkout = app.uploads.check_out(repo, id, caller).await?;
@@ -316,11 +317,11 @@ pub(super) async fn patch(
 
 pub(super) async fn finish(
     app: &App,
-    end: End,
-    (caller, rules): (&Caller, &Rules),
+    end: UploadEnd,
+    (caller, rules): (&Caller, &RuntimeConfig),
     (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
-    let End { repo, id, digest } = end;
+    let UploadEnd { repo, id, digest } = end;
     if app.uploads.has_ended(&repo, id, &digest).await? {
         return Ok(created(&repo, &digest));
     }
@@ -377,7 +378,7 @@ async fn receive(
         return Err(Error::BlobTooLarge { limit_bytes });
     }
     let mut closing = pin!(app.uploads.closing());
-    let mut arriving = Arriving::new(body, limits.min_rate);
+    let mut arriving = IncomingBody::new(body, limits.min_rate);
     loop {
         let next = tokio::select! {
             next = arriving.next() => next?,

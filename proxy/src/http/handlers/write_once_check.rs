@@ -20,15 +20,15 @@ use crate::Error;
 use crate::limits::{
     CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
-use crate::push::change_locks::Place;
-use crate::push::write_once::{Allowance, Undone, audit_refused, audit_undone, audit_used};
-use crate::registries::{Remote, Site};
+use crate::push::change_locks::RepoLocation;
+use crate::push::write_once::{Override, UnusedOverride, audit_refused, audit_undone, audit_used};
+use crate::registries::{Target, UpstreamRepo};
 
 /// A repository, and who asks for a change of it.
-pub(super) struct Scene<'a> {
+pub(super) struct ChangeContext<'a> {
     pub(super) app: &'a App,
-    pub(super) site: &'a Site,
-    pub(super) place: &'a Place,
+    pub(super) site: &'a Target,
+    pub(super) place: &'a RepoLocation,
     /// As it is called here.
     pub(super) repo: &'a RepoName,
     pub(super) client: IpAddr,
@@ -43,33 +43,33 @@ pub(super) enum Kind {
 
 /// What was found out about the write-once tags of one change that may be made.
 #[derive(Default)]
-pub(super) struct Decided {
+pub(super) struct TagDecision {
     /// All of them.
     pub(super) tags: Vec<Tag>,
     /// Those that are what they shall be.
     pub(super) settled: Vec<Tag>,
     /// Changes that were allowed.
-    spent: Vec<Spent>,
+    spent: Vec<UsedOverride>,
 }
 
 /// A change that was allowed, of a tag that may have been unlocked for it.
-struct Spent {
+struct UsedOverride {
     tag: Tag,
     /// What it was before.
     there: Digest,
-    allowance: Allowance,
+    allowance: Override,
     /// Whether it was unlocked, or may have been.
     is_unlocked: bool,
 }
 
-impl Scene<'_> {
+impl ChangeContext<'_> {
     /// Whether a manifest may be put under these tags; all of them, or none is touched.
     pub(super) async fn decide_put(
         &self,
         tags: impl Iterator<Item = &Tag>,
         manifest: &Manifest,
-    ) -> Result<Decided, Error> {
-        let (mut decided, mut moved) = (Decided::default(), Vec::new());
+    ) -> Result<TagDecision, Error> {
+        let (mut decided, mut moved) = (TagDecision::default(), Vec::new());
         for tag in tags.filter(|tag| self.app.write_once.covers(self.site, self.place, tag)) {
             decided.tags.push(tag.clone());
             match self.current(tag).await? {
@@ -84,8 +84,8 @@ impl Scene<'_> {
     }
 
     /// Whether a tag may be deleted.
-    pub(super) async fn decide_untag(&self, tag: &Tag) -> Result<Decided, Error> {
-        let decided = Decided::default();
+    pub(super) async fn decide_untag(&self, tag: &Tag) -> Result<TagDecision, Error> {
+        let decided = TagDecision::default();
         if !self.app.write_once.covers(self.site, self.place, tag) {
             return Ok(decided);
         }
@@ -100,7 +100,7 @@ impl Scene<'_> {
             return Ok(());
         }
         let mut names = HashSet::from([self.repo.clone()]);
-        if let Site::Remote(remote) = self.site {
+        if let Target::Upstream(remote) = self.site {
             // What was pushed under another name of the same repository keeps its content too.
             names.extend(self.app.cache.upstreams.names_of(remote));
         }
@@ -118,8 +118,8 @@ impl Scene<'_> {
             return Ok(());
         }
         let pointing = match self.site {
-            Site::Local => self.tag_of_here(manifests).await?,
-            Site::Remote(remote) => {
+            Target::Local => self.tag_of_here(manifests).await?,
+            Target::Upstream(remote) => {
                 self.tag_of_there(remote, &manifests).await.map_err(undecided)?
             }
         };
@@ -144,7 +144,7 @@ impl Scene<'_> {
         if kind == Kind::Manifest {
             found.insert(*digest);
         }
-        let (Site::Remote(remote), reference) = (self.site, Reference::Digest(*digest)) else {
+        let (Target::Upstream(remote), reference) = (self.site, Reference::Digest(*digest)) else {
             return Ok(found);
         };
         // Whether a blob is a manifest too is only known of what is here: registries answer such a question
@@ -159,10 +159,10 @@ impl Scene<'_> {
     /// Takes what was allowed for these tags, all or none, and unlocks them where they are locked.
     async fn spend(
         &self,
-        mut decided: Decided,
+        mut decided: TagDecision,
         moved: Vec<(&Tag, Digest)>,
         to: Option<Digest>,
-    ) -> Result<Decided, Error> {
+    ) -> Result<TagDecision, Error> {
         for (tag, there) in &moved {
             let Some(allowance) = self.app.write_once.spend(self.place, tag) else {
                 decided.spent.into_iter().for_each(|spent| self.give_back(spent));
@@ -171,9 +171,9 @@ impl Scene<'_> {
                 return Err(Error::TagWriteOnce { repo, tag, there: *there });
             };
             let (tag, there) = ((*tag).clone(), *there);
-            decided.spent.push(Spent { tag, there, allowance, is_unlocked: false });
+            decided.spent.push(UsedOverride { tag, there, allowance, is_unlocked: false });
         }
-        for Spent { tag, there, allowance, .. } in &decided.spent {
+        for UsedOverride { tag, there, allowance, .. } in &decided.spent {
             audit_used(self.repo, tag, (*there, to), &allowance.reason, self.client);
         }
         if let Err(error) = self.unlock(&mut decided).await {
@@ -183,7 +183,7 @@ impl Scene<'_> {
         Ok(decided)
     }
 
-    async fn unlock(&self, decided: &mut Decided) -> Result<(), Error> {
+    async fn unlock(&self, decided: &mut TagDecision) -> Result<(), Error> {
         let Some(remote) = self.locking() else { return Ok(()) };
         for spent in &mut decided.spent {
             let reference = Reference::Tag(spent.tag.clone());
@@ -200,7 +200,7 @@ impl Scene<'_> {
     /// knows, so the upstream is asked.
     pub(super) async fn undo(
         &self,
-        decided: Decided,
+        decided: TagDecision,
         done: &[Reference],
         unsure: Option<&Reference>,
     ) {
@@ -215,21 +215,21 @@ impl Scene<'_> {
             }
             let undone = if unsure == Some(&reference) {
                 match self.current(&spent.tag).await {
-                    Ok(Some(there)) if there == spent.there => Undone::NotMade,
-                    Ok(_) => Undone::Made,
-                    Err(_) => Undone::Unknown,
+                    Ok(Some(there)) if there == spent.there => UnusedOverride::NotMade,
+                    Ok(_) => UnusedOverride::Made,
+                    Err(_) => UnusedOverride::Unknown,
                 }
             } else {
-                Undone::NotMade
+                UnusedOverride::NotMade
             };
             audit_undone(self.repo, &spent.tag, spent.there, undone, self.client);
-            if undone == Undone::NotMade {
+            if undone == UnusedOverride::NotMade {
                 self.give_back(spent);
             }
         }
     }
 
-    fn give_back(&self, Spent { tag, allowance, .. }: Spent) {
+    fn give_back(&self, UsedOverride { tag, allowance, .. }: UsedOverride) {
         self.app.write_once.give_back(self.place, &tag, allowance);
     }
 
@@ -260,9 +260,9 @@ impl Scene<'_> {
     }
 
     /// The upstream, where write-once tags are locked too.
-    fn locking(&self) -> Option<&Remote> {
+    fn locking(&self) -> Option<&UpstreamRepo> {
         match self.site {
-            Site::Remote(remote) if remote.upstream.config().locks_tags() => Some(remote),
+            Target::Upstream(remote) if remote.upstream.config().locks_tags() => Some(remote),
             _ => None,
         }
     }
@@ -271,8 +271,8 @@ impl Scene<'_> {
     async fn current(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         let there = current(self.app, self.site, self.repo, &Reference::Tag(tag.clone())).await;
         match self.site {
-            Site::Local => there,
-            Site::Remote(_) => there.map_err(|error| self.undecided(tag.to_string(), error)),
+            Target::Local => there,
+            Target::Upstream(_) => there.map_err(|error| self.undecided(tag.to_string(), error)),
         }
     }
 
@@ -329,7 +329,7 @@ impl Scene<'_> {
     /// is asked for, because no API of registries says it.
     async fn tag_of_there(
         &self,
-        remote: &Remote,
+        remote: &UpstreamRepo,
         manifests: &HashSet<Digest>,
     ) -> Result<Option<(Tag, Digest)>, Error> {
         let tags = self.covered_there(remote).await?;
@@ -357,7 +357,7 @@ impl Scene<'_> {
     }
 
     /// The write-once tags that the upstream lists.
-    async fn covered_there(&self, remote: &Remote) -> Result<Vec<Tag>, Error> {
+    async fn covered_there(&self, remote: &UpstreamRepo) -> Result<Vec<Tag>, Error> {
         #[derive(serde::Deserialize)]
         struct List {
             tags: Option<Vec<String>>,

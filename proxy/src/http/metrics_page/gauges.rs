@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use wharf_store::Usage;
 
-use super::limits::Admitted;
+use super::limits::AdmissionGauges;
 use super::process::ProcessState;
 use crate::client::UpstreamState;
 use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
 use crate::maintenance::scrubbing::ScrubState;
 use crate::observe::metrics::page::{Kind, Page};
-use crate::push::outbox::DeliveryState;
-use crate::runtime::blocking::{JobsState, PlacesState};
+use crate::push::outbox::OutboxState;
+use crate::runtime::blocking::{JobsState, WriteSlotsState};
 
 /// What is read at the moment of asking.
 pub(crate) struct Gauges {
@@ -28,13 +28,13 @@ pub(crate) struct Gauges {
     /// Upload sessions that rest in the store.
     pub(crate) uploads_resting: usize,
     /// What is owed to upstreams.
-    pub(crate) deliveries: DeliveryState,
+    pub(crate) deliveries: OutboxState,
     /// Who writes content, and who waits for that.
-    pub(crate) places: PlacesState,
+    pub(crate) places: WriteSlotsState,
     /// Work off the async threads.
     pub(crate) jobs: JobsState,
     /// Bounds that turn requests away, besides.
-    pub(crate) bounds: Vec<Bound>,
+    pub(crate) bounds: Vec<BoundUsage>,
     /// The scrub in the background.
     pub(crate) scrub: ScrubState,
     /// The store, when it could be asked.
@@ -42,11 +42,11 @@ pub(crate) struct Gauges {
     /// Each upstream under its label.
     pub(crate) upstreams: Vec<(std::sync::Arc<str>, UpstreamState)>,
     /// Who was let in, and who was not.
-    pub(crate) admitted: Admitted,
+    pub(crate) admitted: AdmissionGauges,
 }
 
 /// How much of a bound is used.
-pub(crate) struct Bound {
+pub(crate) struct BoundUsage {
     /// What is bounded; the word that [`crate::Error::TooMany`] has for it.
     pub(crate) name: &'static str,
     /// How many there are.
@@ -55,7 +55,7 @@ pub(crate) struct Bound {
     pub(crate) max: u64,
 }
 
-impl Bound {
+impl BoundUsage {
     pub(crate) const fn new(name: &'static str, used: usize, max: usize) -> Self {
         Self { name, used: used as u64, max: max as u64 }
     }
@@ -100,9 +100,9 @@ pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'stat
 /// How much of each bound is used, and how often one was in the way.
 fn of_bounds(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, u64>) {
     let of_ours = [
-        Bound::new("writers", gauges.places.taken, WRITERS_MAX),
-        Bound::new("blocking jobs", gauges.jobs.running, BLOCKING_JOBS_MAX),
-        Bound::new("batches ahead", gauges.jobs.ahead, BATCHES_AHEAD_MAX),
+        BoundUsage::new("writers", gauges.places.taken, WRITERS_MAX),
+        BoundUsage::new("blocking jobs", gauges.jobs.running, BLOCKING_JOBS_MAX),
+        BoundUsage::new("batches ahead", gauges.jobs.ahead, BATCHES_AHEAD_MAX),
     ];
     let all = || of_ours.iter().chain(&gauges.bounds);
     page.family("wharfd_bound_used", Kind::Gauge, "How much of a bound is used.");
@@ -126,8 +126,8 @@ fn of_bounds(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, 
 }
 
 /// What there is to say of content that arrives.
-fn of_places(places: PlacesState) -> [Single; 3] {
-    let PlacesState { taken, waiting, handed_on } = places;
+fn of_places(places: WriteSlotsState) -> [Single; 3] {
+    let WriteSlotsState { taken, waiting, handed_on } = places;
     [
         ("wharfd_writers", Kind::Gauge, "Blobs that arrive and may take memory.", taken as u64),
         ("wharfd_writers_waiting", Kind::Gauge, "Blobs that wait for that.", waiting as u64),
@@ -141,7 +141,7 @@ fn of_places(places: PlacesState) -> [Single; 3] {
 }
 
 /// What there is to say of staged blobs.
-fn of_deliveries(state: &DeliveryState) -> [Single; 6] {
+fn of_deliveries(state: &OutboxState) -> [Single; 6] {
     [
         ("wharfd_pending_blobs", Kind::Gauge, "Blobs that wait for their upstream.", state.blobs),
         ("wharfd_pending_bytes", Kind::Gauge, "Sum of their sizes.", state.bytes),

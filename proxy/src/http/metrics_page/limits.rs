@@ -1,14 +1,14 @@
 //! What there is to say of bounds and of TLS towards clients.
 
-use crate::http::admission::Use;
+use crate::http::admission::LimitUsage;
 use crate::http::tls::TlsState;
 use crate::observe::metrics::page::{Kind, Page};
 
 /// Who was let in, and who was not.
 #[derive(Debug, Default)]
-pub(crate) struct Admitted {
+pub(crate) struct AdmissionGauges {
     /// What is used of each bound.
-    pub uses: Vec<Use>,
+    pub uses: Vec<LimitUsage>,
     /// Who ended at each.
     pub refusals: Vec<(&'static str, u64)>,
     /// Requests that are held.
@@ -23,7 +23,7 @@ pub(crate) struct Admitted {
     pub tls: Option<TlsState>,
 }
 
-pub(super) fn render(page: &mut Page, admitted: &Admitted) {
+pub(super) fn render(page: &mut Page, admitted: &AdmissionGauges) {
     page.family("wharfd_limit_used", Kind::Gauge, "What is used of a bound on clients.");
     for row in &admitted.uses {
         page.row(&[("limit", row.limit.as_str())], row.used);
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn each_bound_has_a_row_in_each_family() {
         let tls = TlsState { valid_until: 7, taken: 1, refused: 2, handshakes: 3, failed: 4 };
-        let admitted = Admitted {
-            uses: vec![Use { limit: Limit::Connections, used: 5, most: 6 }],
+        let admitted = AdmissionGauges {
+            uses: vec![LimitUsage { limit: Limit::Connections, used: 5, most: 6 }],
             refusals: vec![("connections", 8)],
             held: 9,
             holds: vec![("docker", "expired", 10)],

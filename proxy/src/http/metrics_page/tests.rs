@@ -9,13 +9,13 @@ use http::StatusCode;
 use super::*;
 use crate::client::UpstreamState;
 use crate::error::Fault;
-use crate::http::admission::{Limit, Use};
+use crate::http::admission::{Limit, LimitUsage};
 use crate::http::tls::TlsState;
 use crate::maintenance::scrubbing::ScrubState;
-use crate::observe::metrics::{Over, RouteClass};
+use crate::observe::metrics::{FinishedRequest, RouteClass};
 use crate::observe::outcome::Outcome;
-use crate::push::outbox::DeliveryState;
-use crate::runtime::blocking::{JobsState, PlacesState};
+use crate::push::outbox::OutboxState;
+use crate::runtime::blocking::{JobsState, WriteSlotsState};
 use wharf_store::Usage;
 
 fn gauges(upstreams: &[&str]) -> Gauges {
@@ -27,7 +27,7 @@ fn gauges(upstreams: &[&str]) -> Gauges {
         fills_ended: 30,
         uploads: 3,
         uploads_resting: 4,
-        deliveries: DeliveryState {
+        deliveries: OutboxState {
             blobs: 11,
             bytes: 12,
             oldest_seconds: 13,
@@ -35,14 +35,14 @@ fn gauges(upstreams: &[&str]) -> Gauges {
             delivered: 15,
             failures: 16,
         },
-        places: PlacesState { taken: 17, waiting: 18, handed_on: 19 },
+        places: WriteSlotsState { taken: 17, waiting: 18, handed_on: 19 },
         jobs: JobsState { running: 20, waiting: 21, ahead: 22 },
-        bounds: vec![Bound::new("downloads", 2, 256)],
+        bounds: vec![BoundUsage::new("downloads", 2, 256)],
         scrub: ScrubState { rate: 23, blobs: 24, left_bytes: 25, ..ScrubState::default() },
         usage: Some(usage()),
         upstreams: upstreams.iter().map(|label| (Arc::from(*label), state)).collect(),
-        admitted: Admitted {
-            uses: vec![Use { limit: Limit::Connections, used: 26, most: 27 }],
+        admitted: AdmissionGauges {
+            uses: vec![LimitUsage { limit: Limit::Connections, used: 26, most: 27 }],
             refusals: vec![("connections", 28)],
             held: 30,
             holds: vec![("docker", "left", 31)],
@@ -88,7 +88,7 @@ fn full_page() -> String {
     for status in [StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY] {
         metrics.answer(status);
         metrics.began();
-        metrics.over(&Over {
+        metrics.over(&FinishedRequest {
             route: RouteClass::Manifest,
             status: Some(status),
             first_byte: Duration::from_millis(3),

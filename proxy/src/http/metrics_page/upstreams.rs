@@ -7,14 +7,18 @@ use std::sync::Arc;
 use crate::client::{Arrival, BreakerState, TokenResult, UpstreamState};
 use crate::observe::metrics::page::{Kind, Page};
 use crate::observe::outcome::Outcome;
-use crate::observe::outcome::Reads;
+use crate::observe::outcome::OutcomeCounts;
 
 /// The label of what lives here.
 const LOCAL: &str = "local";
 
 type States = BTreeMap<Arc<str>, UpstreamState>;
 
-pub(super) fn render(page: &mut Page, local: &Reads, upstreams: &[(Arc<str>, UpstreamState)]) {
+pub(super) fn render(
+    page: &mut Page,
+    local: &OutcomeCounts,
+    upstreams: &[(Arc<str>, UpstreamState)],
+) {
     let mut states = States::new();
     for (label, state) in upstreams {
         states.entry(Arc::clone(label)).and_modify(|known| known.add(state)).or_insert(*state);

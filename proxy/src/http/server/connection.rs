@@ -18,11 +18,11 @@ use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::stream::{ClientStream, Observed};
-use super::timeouts::{Over, Watch};
+use super::stream::{ClientStream, StreamActivity};
+use super::timeouts::{ConnectionTimeouts, TimedOut};
 use super::{Connection, Purpose, framing};
 use crate::error::chain;
-use crate::http::admission::{Limit, Seat};
+use crate::http::admission::{ConnectionPermit, Limit};
 use crate::http::response;
 use crate::http::tls;
 use crate::limits::{
@@ -48,11 +48,11 @@ impl Connection {
         mut self,
         stream: TcpStream,
         limits: Arc<Limits>,
-        watch: Arc<Watch>,
-        _seat: Seat,
+        watch: Arc<ConnectionTimeouts>,
+        _seat: ConnectionPermit,
     ) {
         let counts = Arc::clone(&self.app.admission.counts);
-        let observed = Observed::new(stream, self.peer, Arc::clone(&watch));
+        let observed = StreamActivity::new(stream, self.peer, Arc::clone(&watch));
         let mut stop = self.stop.clone();
         let begun = tokio::select! {
             begun = self.begin(observed, &limits) => begun,
@@ -73,11 +73,11 @@ impl Connection {
         mut self,
         stream: TcpStream,
         limits: Arc<Limits>,
-        watch: Arc<Watch>,
-        _seat: Seat,
+        watch: Arc<ConnectionTimeouts>,
+        _seat: ConnectionPermit,
     ) {
         let told = async {
-            let observed = Observed::new(stream, self.peer, Arc::clone(&watch));
+            let observed = StreamActivity::new(stream, self.peer, Arc::clone(&watch));
             let Some((stream, agreed)) = self.begin(observed, &limits).await else { return };
             let service = service_fn(|request: Request<Incoming>| {
                 if !request.body().is_end_stream() {
@@ -98,7 +98,11 @@ impl Connection {
     }
 
     /// TLS, where it is spoken.
-    async fn begin(&mut self, stream: Observed, limits: &Limits) -> Option<(ClientStream, Agreed)> {
+    async fn begin(
+        &mut self,
+        stream: StreamActivity,
+        limits: &Limits,
+    ) -> Option<(ClientStream, Agreed)> {
         let Some(tls) = self.app.tls.as_ref().filter(|_| self.purpose == Purpose::Registry) else {
             return Some((ClientStream::Plain(stream), Agreed::Open));
         };
@@ -129,7 +133,7 @@ async fn drive(
     connection: Connection,
     stream: ClientStream,
     builder: Builder,
-    watch: &Arc<Watch>,
+    watch: &Arc<ConnectionTimeouts>,
     mut stop: watch::Receiver<bool>,
 ) -> Option<Limit> {
     let peer = connection.peer;
@@ -145,7 +149,7 @@ async fn drive(
                 return ended.err().and_then(|error| ended_early(peer, &*error));
             }
             _ = stop.wait_for(|stop| *stop), if !goodbye => {}
-            Over(limit) = watch.over() => {
+            TimedOut(limit) = watch.over() => {
                 if goodbye || !matches!(limit, Limit::IdleTime | Limit::Displaced) {
                     tracing::debug!(%peer, limit = limit.as_str(), "a connection was cut off");
                     return None;

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::Error;
 use crate::http::admission::Demand;
 use crate::http::response::Answer;
-use crate::http::user_agent::Agent;
+use crate::http::user_agent::UserAgent;
 use crate::limits::{
     HOLD_DRAIN_FIRST_TIME, HOLD_DRAIN_TIME, HOLD_PAUSE, HOLD_PAUSE_MAX, HOLD_RETRY_SECONDS,
     HOLD_UPLOAD_MAX,
@@ -63,8 +63,8 @@ fn has_condition(parts: &Parts) -> bool {
 }
 
 /// How long a request may take until its answer begins.
-pub(super) struct Deadline {
-    agent: Agent,
+pub(super) struct HoldPolicy {
+    agent: UserAgent,
     deed: Deed,
     /// Nothing is held when it is zero.
     time: Duration,
@@ -74,7 +74,7 @@ pub(super) struct Deadline {
 }
 
 /// What follows from an error.
-pub(super) enum After {
+pub(super) enum NextTry {
     /// Another try would not mend it.
     Stands,
     /// There is no time for another one.
@@ -85,15 +85,15 @@ pub(super) enum After {
 
 /// What a client is told at the end.
 #[derive(Clone, Copy)]
-pub(super) struct Told {
-    agent: Agent,
+pub(super) struct HoldRefusal {
+    agent: UserAgent,
     deed: Deed,
     is_held: bool,
 }
 
-impl Deadline {
+impl HoldPolicy {
     pub(super) fn new(parts: &Parts, limits: &Limits, came: BodyCame) -> Self {
-        let (agent, deed) = (Agent::of(&parts.headers), Deed::of(parts));
+        let (agent, deed) = (UserAgent::of(&parts.headers), Deed::of(parts));
         let time = match deed {
             Deed::Upload if !limits.hold.is_zero() => HOLD_UPLOAD_MAX,
             _ => agent.holds_for(limits.hold),
@@ -113,13 +113,13 @@ impl Deadline {
         self.at
     }
 
-    pub(super) const fn agent(&self) -> Agent {
+    pub(super) const fn agent(&self) -> UserAgent {
         self.agent
     }
 
     /// What its client is told at the end.
-    pub(super) fn told(&self) -> Told {
-        Told { agent: self.agent, deed: self.deed, is_held: !self.time.is_zero() }
+    pub(super) fn told(&self) -> HoldRefusal {
+        HoldRefusal { agent: self.agent, deed: self.deed, is_held: !self.time.is_zero() }
     }
 
     /// One try, for as long as there is time. What brings bytes has all the time that it needs: its client
@@ -151,25 +151,25 @@ impl Deadline {
     }
 
     /// What follows from an error of a try; whether its body is still whole.
-    pub(super) fn after(&mut self, error: &Error, can_come_again: bool) -> After {
+    pub(super) fn after(&mut self, error: &Error, can_come_again: bool) -> NextTry {
         let is_safe = match self.deed {
             Deed::Repeatable | Deed::BlobRead | Deed::Upload => true,
             Deed::Single => error.is_held_back(),
         };
         if !error.passes() || !can_come_again || !is_safe || self.time.is_zero() {
-            return After::Stands;
+            return NextTry::Stands;
         }
         if self.is_over() {
-            return After::Expired;
+            return NextTry::Expired;
         }
         let known = error.retry_after_seconds().map(Duration::from_secs);
         let wait = known.unwrap_or(self.pause);
         self.pause = (self.pause * 2).min(HOLD_PAUSE_MAX);
-        After::Again((Instant::now() + wait).min(self.at))
+        NextTry::Again((Instant::now() + wait).min(self.at))
     }
 }
 
-impl Told {
+impl HoldRefusal {
     /// Makes an answer fit its client. After a hold every error that passes is 429 with a short wait, because
     /// it is held again; for blobs docker is better off with 503, after which it asks for half a minute. Who
     /// brings bytes would begin again after either, so there it is 502, which most ask again after.
@@ -179,7 +179,7 @@ impl Told {
         }
         let status = match self.deed {
             Deed::Upload if self.is_held => StatusCode::BAD_GATEWAY,
-            Deed::BlobRead if self.agent == Agent::Docker => StatusCode::SERVICE_UNAVAILABLE,
+            Deed::BlobRead if self.agent == UserAgent::Docker => StatusCode::SERVICE_UNAVAILABLE,
             _ if was_held => StatusCode::TOO_MANY_REQUESTS,
             _ => answer.status(),
         };
@@ -201,10 +201,10 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn deadline(method: &str, path: &str, agent: &str) -> Deadline {
+    fn deadline(method: &str, path: &str, agent: &str) -> HoldPolicy {
         let came = BodyCame::default();
         came.get_or_init(Instant::now);
-        Deadline::new(&parts(method, path, agent), &Limits::default(), came)
+        HoldPolicy::new(&parts(method, path, agent), &Limits::default(), came)
     }
 
     const BLOB: &str =
@@ -238,12 +238,12 @@ mod tests {
         let busy = Error::UpstreamBusy { retry_after_seconds: 10 };
         let (mut deadline, began) = (deadline("GET", BLOB, "containerd/2"), Instant::now());
         let mut tries = Vec::new();
-        while let After::Again(at) = deadline.after(&busy, true) {
+        while let NextTry::Again(at) = deadline.after(&busy, true) {
             tokio::time::sleep_until(at).await;
             tries.push(began.elapsed().as_secs());
         }
         assert_eq!(tries, [10, 20, 25], "the last one at its end");
-        assert!(matches!(deadline.after(&busy, true), After::Expired));
+        assert!(matches!(deadline.after(&busy, true), NextTry::Expired));
     }
 
     #[tokio::test(start_paused = true)]
@@ -261,18 +261,18 @@ mod tests {
         ];
         for (method, path, error, can_come_again, is_tried) in rows {
             let after = deadline(method, path, "docker/20").after(&error, can_come_again);
-            assert_eq!(matches!(after, After::Again(_)), is_tried, "{method} {path} {error}");
+            assert_eq!(matches!(after, NextTry::Again(_)), is_tried, "{method} {path} {error}");
         }
         let mut none = deadline("GET", BLOB, "docker/20");
         none.time = Duration::ZERO;
-        assert!(matches!(none.after(&busy(), true), After::Stands));
+        assert!(matches!(none.after(&busy(), true), NextTry::Stands));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_try_ends_with_the_time_which_begins_when_all_of_the_body_is_here() {
         let came = BodyCame::default();
         let put = parts("PUT", "/v2/a/manifests/v1", "curl/8");
-        let mut deadline = Deadline::new(&put, &Limits::default(), Arc::clone(&came));
+        let mut deadline = HoldPolicy::new(&put, &Limits::default(), Arc::clone(&came));
         let (_go_on, mut stop) = watch::channel(false);
         let began = Instant::now();
         let slow = async {

@@ -11,18 +11,18 @@ use tokio::time::Instant;
 
 use crate::limits::HTTP2_PIECE_BYTES;
 use crate::runtime::body::{Body, BodyError};
-use crate::runtime::memory_gauge::{Pieces, Purse};
+use crate::runtime::memory_gauge::{MemoryBudget, StreamReservation};
 use crate::runtime::min_rate::{MinRate, RateDebt};
 
 /// A body whose bytes in memory are counted.
 pub(super) struct Counted {
     pub(super) body: Body,
     /// None of one that counts itself.
-    pieces: Option<Pieces>,
+    pieces: Option<StreamReservation>,
 }
 
 /// A body that is given piece by piece.
-pub(super) struct Given {
+pub(super) struct Http2Body {
     body: Option<Counted>,
     /// What was taken from the body and not given yet.
     rest: Bytes,
@@ -33,7 +33,7 @@ pub(super) struct Given {
 
 impl Counted {
     /// Counted from now on, not only once it is asked for.
-    pub(super) fn new(body: Body, purse: &Purse) -> Self {
+    pub(super) fn new(body: Body, purse: &MemoryBudget) -> Self {
         let pieces = body.ready_bytes().map(|ready| {
             let mut pieces = purse.pieces();
             pieces.set(ready, false);
@@ -56,7 +56,7 @@ impl Counted {
     }
 }
 
-impl Given {
+impl Http2Body {
     pub(super) fn new(counted: Counted, min_rate: MinRate) -> Self {
         Self { body: Some(counted), rest: Bytes::new(), debt: RateDebt::new(min_rate), since: None }
     }

@@ -27,7 +27,7 @@ pub(super) struct Linger {
 
 /// How that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(super) enum LingerEnd {
     /// The client closed, or has nothing more to send.
     Quietly,
     /// It went on sending.
@@ -48,7 +48,7 @@ impl Linger {
         &mut self,
         mut stream: Pin<&mut impl AsyncRead>,
         context: &mut Context<'_>,
-    ) -> Poll<Ended> {
+    ) -> Poll<LingerEnd> {
         loop {
             let mut space = [MaybeUninit::uninit(); PIECE_BYTES];
             let mut piece = ReadBuf::uninit(&mut space);
@@ -56,7 +56,7 @@ impl Linger {
                 Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
                     let read = piece.filled().len() as u64;
                     if read > self.left_bytes || self.until.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(Ended::AtTheBound);
+                        return Poll::Ready(LingerEnd::AtTheBound);
                     }
                     self.left_bytes -= read;
                     self.expects_more = true;
@@ -64,13 +64,13 @@ impl Linger {
                 }
                 Poll::Pending if self.expects_more => {
                     if self.until.as_mut().poll(context).is_ready() {
-                        return Poll::Ready(Ended::AtTheBound);
+                        return Poll::Ready(LingerEnd::AtTheBound);
                     }
                     ready!(self.quiet.as_mut().poll(context));
-                    return Poll::Ready(Ended::Quietly);
+                    return Poll::Ready(LingerEnd::Quietly);
                 }
                 // Closed, reset, or nothing here of who is not expected to send.
-                Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ended::Quietly),
+                Poll::Ready(_) | Poll::Pending => return Poll::Ready(LingerEnd::Quietly),
             }
         }
     }
@@ -88,7 +88,7 @@ mod tests {
     async fn ended(
         expects_more: bool,
         client: impl AsyncFnOnce(tokio::io::DuplexStream),
-    ) -> (Ended, u64) {
+    ) -> (LingerEnd, u64) {
         let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
         let (began, mut linger) = (Instant::now(), Linger::new(expects_more));
         let lingered = async {
@@ -109,21 +109,21 @@ mod tests {
                 sleep(Duration::from_millis(100)).await;
             }
         });
-        assert_eq!(told.await, (Ended::Quietly, 5));
+        assert_eq!(told.await, (LingerEnd::Quietly, 5));
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_says_nothing_more_is_waited_for_a_moment_and_not_at_all_when_not_expected_to() {
         let silent = async |_client| sleep(Duration::from_hours(1)).await;
-        assert_eq!(ended(true, silent).await, (Ended::Quietly, LINGER_QUIET_TIME.as_secs()));
-        assert_eq!(ended(false, silent).await, (Ended::Quietly, 0));
+        assert_eq!(ended(true, silent).await, (LingerEnd::Quietly, LINGER_QUIET_TIME.as_secs()));
+        assert_eq!(ended(false, silent).await, (LingerEnd::Quietly, 0));
         let late = ended(false, async |mut client| {
             client.write_all(b"the rest of a head").await.unwrap();
             sleep(Duration::from_secs(2)).await;
         });
         // What is here when it begins makes it wait for the rest.
         let (end, seconds) = late.await;
-        assert!(end == Ended::Quietly && seconds <= 2, "{seconds}");
+        assert!(end == LingerEnd::Quietly && seconds <= 2, "{seconds}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -133,11 +133,11 @@ mod tests {
                 sleep(Duration::from_secs(1)).await;
             }
         });
-        assert_eq!(dripping.await, (Ended::AtTheBound, LINGER_TIME.as_secs()));
+        assert_eq!(dripping.await, (LingerEnd::AtTheBound, LINGER_TIME.as_secs()));
         let flooding = ended(true, async |mut client| {
             let piece = vec![7; 64 * 1024];
             while client.write_all(&piece).await.is_ok() {}
         });
-        assert_eq!(flooding.await, (Ended::AtTheBound, 0));
+        assert_eq!(flooding.await, (LingerEnd::AtTheBound, 0));
     }
 }

@@ -23,7 +23,7 @@ use crate::settings::hosts::Hosts;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where a request comes in.
-pub(super) struct Door<'a> {
+pub(super) struct OriginPolicy<'a> {
     /// Whether nobody has to log in.
     pub(super) is_public: bool,
     /// Whether clients come encrypted, as far as is known.
@@ -35,7 +35,7 @@ pub(super) struct Door<'a> {
 }
 
 /// Refuses what a page of another site could have sent, as far as it could gain by that.
-pub(super) fn check(parts: &Parts, door: &Door<'_>) -> Result<(), Error> {
+pub(super) fn check(parts: &Parts, door: &OriginPolicy<'_>) -> Result<(), Error> {
     let host = host(parts);
     if door.is_public {
         // Without a host it is HTTP/1.0, which no browser speaks.
@@ -61,7 +61,7 @@ fn host(parts: &Parts) -> Option<Authority> {
 }
 
 /// A page that was led here by a name of its own is refused by that name.
-fn listed(host: &str, door: &Door<'_>) -> Result<(), Error> {
+fn listed(host: &str, door: &OriginPolicy<'_>) -> Result<(), Error> {
     let is_of_certificate = || door.tls.is_some_and(|tls| tls.is_for(host));
     if door.hosts.have(host) || is_of_certificate() {
         return Ok(());
@@ -124,7 +124,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        check(&parts, &Door { is_public, is_encrypted, hosts: &hosts, tls: None })
+        check(&parts, &OriginPolicy { is_public, is_encrypted, hosts: &hosts, tls: None })
     }
 
     /// To an open registry, by this host.

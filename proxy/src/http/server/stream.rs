@@ -16,26 +16,26 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::linger::{Ended, Linger};
-use super::timeouts::Watch;
+use super::linger::{Linger, LingerEnd};
+use super::timeouts::ConnectionTimeouts;
 use crate::limits::{LOOPBACK_SEND_BYTES, UNSENT_BYTES_MAX};
 
 /// A TCP connection that is watched.
-pub(super) struct Observed {
+pub(super) struct StreamActivity {
     stream: TcpStream,
-    watch: Arc<Watch>,
+    watch: Arc<ConnectionTimeouts>,
     /// Once our side is shut.
     linger: Option<Linger>,
 }
 
 /// What HTTP is spoken over.
 pub(super) enum ClientStream {
-    Plain(Observed),
-    Encrypted(Box<TlsStream<Observed>>),
+    Plain(StreamActivity),
+    Encrypted(Box<TlsStream<StreamActivity>>),
 }
 
-impl Observed {
-    pub(super) fn new(stream: TcpStream, peer: SocketAddr, watch: Arc<Watch>) -> Self {
+impl StreamActivity {
+    pub(super) fn new(stream: TcpStream, peer: SocketAddr, watch: Arc<ConnectionTimeouts>) -> Self {
         let _ = stream.set_nodelay(true);
         if peer.ip().is_loopback() {
             let _ = set_socket_send_buffer_size(&stream, LOOPBACK_SEND_BYTES);
@@ -54,7 +54,7 @@ impl Observed {
     }
 }
 
-impl AsyncRead for Observed {
+impl AsyncRead for StreamActivity {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -69,7 +69,7 @@ impl AsyncRead for Observed {
     }
 }
 
-impl AsyncWrite for Observed {
+impl AsyncWrite for StreamActivity {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -102,7 +102,7 @@ impl AsyncWrite for Observed {
             ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
         }
         let linger = linger.get_or_insert_with(|| watch.linger());
-        if ready!(linger.poll_end(Pin::new(stream), context)) == Ended::AtTheBound {
+        if ready!(linger.poll_end(Pin::new(stream), context)) == LingerEnd::AtTheBound {
             watch.lingered();
         }
         Poll::Ready(Ok(()))

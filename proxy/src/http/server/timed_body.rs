@@ -12,15 +12,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::http2_body::{Counted, Given};
-use super::timeouts::{Open, Watch};
+use super::http2_body::{Counted, Http2Body};
+use super::timeouts::{ConnectionTimeouts, RequestGuard};
 use crate::runtime::body::{Body, BodyError};
-use crate::runtime::memory_gauge::Purse;
+use crate::runtime::memory_gauge::MemoryBudget;
 
 /// A body, and the request that it answers.
-pub(super) struct Watched {
+pub(super) struct TimedBody {
     kind: Kind,
-    _open: Open,
+    _open: RequestGuard,
 }
 
 #[expect(clippy::large_enum_variant, reason = "a box would cost most answers an allocation")]
@@ -28,21 +28,21 @@ enum Kind {
     /// Over HTTP/1.1, where the connection is watched.
     Whole(Counted),
     /// Over HTTP/2.
-    Stream(Arc<Mutex<Given>>),
+    Stream(Arc<Mutex<Http2Body>>),
 }
 
-impl Watched {
+impl TimedBody {
     /// The body of an answer to this request.
     pub(super) fn new(
         body: Body,
-        open: Open,
-        watch: &Watch,
+        open: RequestGuard,
+        watch: &ConnectionTimeouts,
         is_http2: bool,
-        purse: &Purse,
+        purse: &MemoryBudget,
     ) -> Self {
         let counted = Counted::new(body, purse);
         let kind = if is_http2 {
-            let given = Arc::new(Mutex::new(Given::new(counted, watch.min_rate())));
+            let given = Arc::new(Mutex::new(Http2Body::new(counted, watch.min_rate())));
             watch.follow(&given);
             Kind::Stream(given)
         } else {
@@ -52,7 +52,7 @@ impl Watched {
     }
 }
 
-impl HttpBody for Watched {
+impl HttpBody for TimedBody {
     type Data = Bytes;
     type Error = BodyError;
 

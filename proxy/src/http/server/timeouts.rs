@@ -12,7 +12,7 @@ use http::Version;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::http2_body::Given;
+use super::http2_body::Http2Body;
 use super::linger::Linger;
 use crate::http::admission::{Limit, LimitCounts, Occupant};
 use crate::limits::GOODBYE_TIMEOUT;
@@ -20,7 +20,7 @@ use crate::runtime::min_rate::{MinRate, RateDebt};
 use crate::settings::limits::Limits;
 
 /// One connection.
-pub(super) struct Watch {
+pub(super) struct ConnectionTimeouts {
     state: Mutex<State>,
     /// It was told to leave.
     told: Notify,
@@ -46,7 +46,7 @@ struct State {
     stuck_since: Option<Instant>,
     sending: RateDebt,
     /// Bodies whose client says stream by stream how much it takes.
-    streams: Vec<Weak<Mutex<Given>>>,
+    streams: Vec<Weak<Mutex<Http2Body>>>,
     /// Since when there are only such that were given up.
     given_up_since: Option<Instant>,
     /// Whether the client may still be sending what nobody reads.
@@ -57,19 +57,19 @@ struct State {
 
 /// Why a connection is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Over(pub(super) Limit);
+pub(super) struct TimedOut(pub(super) Limit);
 
 /// What a look finds.
-enum Look {
-    Over(Over),
+enum Check {
+    TimedOut(TimedOut),
     /// Nothing before this.
     Until(Instant),
 }
 
 /// A request that is being answered, until its answer is sent or given up.
-pub(super) struct Open(Arc<Watch>);
+pub(super) struct RequestGuard(Arc<ConnectionTimeouts>);
 
-impl Drop for Open {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.open -= 1;
@@ -78,7 +78,7 @@ impl Drop for Open {
     }
 }
 
-impl Watch {
+impl ConnectionTimeouts {
     /// A connection that begins now.
     pub(super) fn new(limits: &Limits, counts: Arc<LimitCounts>) -> Arc<Self> {
         let state = State {
@@ -117,13 +117,13 @@ impl Watch {
     }
 
     /// A request came.
-    pub(super) fn open(self: &Arc<Self>, version: Version) -> Open {
+    pub(super) fn open(self: &Arc<Self>, version: Version) -> RequestGuard {
         let mut state = self.lock();
         state.open += 1;
         state.given_up_since = None;
         state.asked_by = Some(version);
         drop(state);
-        Open(Arc::clone(self))
+        RequestGuard(Arc::clone(self))
     }
 
     /// The client was told that no further request is wanted: it has little time to take note.
@@ -174,7 +174,7 @@ impl Watch {
     }
 
     /// A body that is given stream by stream.
-    pub(super) fn follow(&self, given: &Arc<Mutex<Given>>) {
+    pub(super) fn follow(&self, given: &Arc<Mutex<Http2Body>>) {
         let mut state = self.lock();
         state.streams.retain(|stream| stream.strong_count() > 0);
         state.streams.push(Arc::downgrade(given));
@@ -186,11 +186,11 @@ impl Watch {
     }
 
     /// Resolves when the connection is to end.
-    pub(super) async fn over(&self) -> Over {
+    pub(super) async fn over(&self) -> TimedOut {
         loop {
             match self.look(Instant::now()) {
-                Look::Over(over) => return over,
-                Look::Until(time) => tokio::select! {
+                Check::TimedOut(over) => return over,
+                Check::Until(time) => tokio::select! {
                     () = tokio::time::sleep_until(time) => {}
                     () = self.told.notified() => {}
                 },
@@ -207,10 +207,10 @@ impl Watch {
 
     /// What goes on too long now, or when something might. What begins after this look cannot be over
     /// before the shortest of all times has passed.
-    fn look(&self, now: Instant) -> Look {
+    fn look(&self, now: Instant) -> Check {
         let mut state = self.lock();
         if std::mem::take(&mut state.is_displaced) {
-            return Look::Over(Over(Limit::Displaced));
+            return Check::TimedOut(TimedOut(Limit::Displaced));
         }
         let shortest = self.headers_time.min(state.idle_time).min(self.min_rate.window);
         let mut next = now + shortest;
@@ -223,15 +223,15 @@ impl Watch {
             let Some(end) = since.zip(time).map(|(since, time)| since + time) else { continue };
             if end <= now {
                 self.counts.refuse(limit);
-                return Look::Over(Over(limit));
+                return Check::TimedOut(TimedOut(limit));
             }
             next = next.min(end);
         }
         let next = next.min(state.look_at_streams(now, &self.counts).unwrap_or(next));
         // Somebody who takes nothing of anything may still ask for something else.
         match state.given_up_since.map(|since| since + self.min_rate.window) {
-            Some(end) if end <= now => Look::Over(Over(Limit::SlowReceiver)),
-            end => Look::Until(end.map_or(next, |end| next.min(end))),
+            Some(end) if end <= now => Check::TimedOut(TimedOut(Limit::SlowReceiver)),
+            end => Check::Until(end.map_or(next, |end| next.min(end))),
         }
     }
 
@@ -240,7 +240,7 @@ impl Watch {
     }
 }
 
-impl Occupant for Watch {
+impl Occupant for ConnectionTimeouts {
     fn idle_since(&self) -> Option<Instant> {
         self.lock().quiet_since()
     }
@@ -297,7 +297,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn watch() -> Arc<Watch> {
+    fn watch() -> Arc<ConnectionTimeouts> {
         let min_rate = MinRate { window: 3 * SECOND, bytes_per_second: 1_000, silence: None };
         let limits = Limits {
             headers_timeout: 2 * SECOND,
@@ -305,13 +305,13 @@ mod tests {
             min_rate,
             ..Limits::default()
         };
-        Watch::new(&limits, Arc::default())
+        ConnectionTimeouts::new(&limits, Arc::default())
     }
 
     /// After how many seconds it is over, and why.
-    async fn over(watch: &Watch) -> (u64, Limit) {
+    async fn over(watch: &ConnectionTimeouts) -> (u64, Limit) {
         let began = Instant::now();
-        let Over(limit) = watch.over().await;
+        let TimedOut(limit) = watch.over().await;
         (began.elapsed().as_secs(), limit)
     }
 
@@ -383,7 +383,7 @@ mod tests {
                 }
             };
             let found = tokio::select! {
-                Over(limit) = watch.over() => Some(limit),
+                TimedOut(limit) = watch.over() => Some(limit),
                 () = client => None,
             };
             assert_eq!(found, expected);

@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
-use super::linger::Ended;
+use super::linger::LingerEnd;
 use crate::Error;
 use crate::limits::{
     LINGER_BYTES_MAX, LINGER_QUIET_TIME, LINGER_TIME, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
@@ -21,14 +21,14 @@ use crate::limits::{
 
 /// What is left of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leftover {
+pub(super) enum UnreadBody {
     /// Nothing: the next request can come.
     Nothing,
     /// The client may still be sending.
     Unread,
 }
 
-impl Leftover {
+impl UnreadBody {
     /// Reads a little. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
     /// Over HTTP/2 there is nothing to wait for: other requests are streams of their own.
     pub(super) async fn of(parts: &Parts, body: &mut Incoming, refusal: Option<&Error>) -> Self {
@@ -47,24 +47,24 @@ impl Leftover {
 }
 
 /// Reads what is left, up to a bound in bytes and time.
-async fn read_away(body: &mut Incoming) -> Leftover {
+async fn read_away(body: &mut Incoming) -> UnreadBody {
     let whole = async {
         let mut bytes = 0;
         while let Some(frame) = body.frame().await {
-            let Ok(frame) = frame else { return Leftover::Unread };
+            let Ok(frame) = frame else { return UnreadBody::Unread };
             bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
             if bytes > REFUSED_BODY_BYTES_MAX {
-                return Leftover::Unread;
+                return UnreadBody::Unread;
             }
         }
-        Leftover::Nothing
+        UnreadBody::Nothing
     };
-    timeout(REFUSED_BODY_TIMEOUT, whole).await.unwrap_or(Leftover::Unread)
+    timeout(REFUSED_BODY_TIMEOUT, whole).await.unwrap_or(UnreadBody::Unread)
 }
 
 /// Reads on after the answer, as the last stage of a connection does, and throws it away: the client
 /// comes to the end of what it sends, or breaks off by itself.
-pub(super) async fn linger<B>(mut body: B) -> Ended
+pub(super) async fn linger<B>(mut body: B) -> LingerEnd
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -73,12 +73,12 @@ where
         while let Ok(Some(Ok(frame))) = timeout(LINGER_QUIET_TIME, body.frame()).await {
             bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
             if bytes > LINGER_BYTES_MAX {
-                return Ended::AtTheBound;
+                return LingerEnd::AtTheBound;
             }
         }
-        Ended::Quietly
+        LingerEnd::Quietly
     };
-    timeout(LINGER_TIME, to_its_end).await.unwrap_or(Ended::AtTheBound)
+    timeout(LINGER_TIME, to_its_end).await.unwrap_or(LingerEnd::AtTheBound)
 }
 
 #[cfg(test)]
@@ -120,7 +120,7 @@ mod tests {
     }
 
     /// How it ends, and after how many seconds.
-    async fn ended(left: usize, bytes: usize, pause: Duration) -> (Ended, u64) {
+    async fn ended(left: usize, bytes: usize, pause: Duration) -> (LingerEnd, u64) {
         let (began, piece) = (Instant::now(), Bytes::from(vec![7; bytes]));
         let body = Paced { left, piece, pause, sleep: Box::pin(sleep(pause)) };
         (linger(body).await, began.elapsed().as_secs())
@@ -129,10 +129,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_comes_after_the_answer_is_read_within_time_bytes_and_silence() {
         let (second, at_once) = (Duration::from_secs(1), Duration::ZERO);
-        assert_eq!(ended(10, 40_000_000, second).await, (Ended::Quietly, 10));
+        assert_eq!(ended(10, 40_000_000, second).await, (LingerEnd::Quietly, 10));
         let silent = Duration::from_hours(1);
-        assert_eq!(ended(1, 1, silent).await, (Ended::Quietly, LINGER_QUIET_TIME.as_secs()));
-        assert_eq!(ended(usize::MAX, 1, second).await, (Ended::AtTheBound, LINGER_TIME.as_secs()));
-        assert_eq!(ended(usize::MAX, 1 << 24, at_once).await, (Ended::AtTheBound, 0));
+        assert_eq!(ended(1, 1, silent).await, (LingerEnd::Quietly, LINGER_QUIET_TIME.as_secs()));
+        assert_eq!(
+            ended(usize::MAX, 1, second).await,
+            (LingerEnd::AtTheBound, LINGER_TIME.as_secs())
+        );
+        assert_eq!(ended(usize::MAX, 1 << 24, at_once).await, (LingerEnd::AtTheBound, 0));
     }
 }

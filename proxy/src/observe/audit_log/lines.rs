@@ -21,7 +21,7 @@ pub(crate) struct AuditLines;
 
 /// Keeps such events from the ordinary log while there is a file.
 #[derive(Debug, Default)]
-pub(crate) struct Elsewhere;
+pub(crate) struct ExceptAudit;
 
 /// Whether it is an event for the audit log.
 fn is_audit(about: &Metadata<'_>) -> bool {
@@ -47,7 +47,7 @@ impl<S> Filter<S> for AuditLines {
     }
 }
 
-impl<S> Filter<S> for Elsewhere {
+impl<S> Filter<S> for ExceptAudit {
     fn enabled(&self, about: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         !is_audit(about) || !has_file()
     }

@@ -24,9 +24,9 @@ use crate::limits::{
     COLLECTOR_ANSWER_BYTES_MAX, COLLECTOR_PAUSE, COLLECTOR_TIMEOUT, SPANS_PER_BATCH, SPANS_PERIOD,
 };
 use crate::outbound;
-use crate::outbound::Way;
+use crate::outbound::OutboundPath;
 use crate::settings::error::ConfigError;
-use crate::settings::outbound_proxy::Egress;
+use crate::settings::outbound_proxy::OutboundProxies;
 
 /// Sends spans until it is told to stop.
 pub struct Collector {
@@ -39,7 +39,7 @@ pub struct Collector {
 
 impl Collector {
     pub(super) fn new(
-        (endpoint, egress): (&Url, &Arc<Egress>),
+        (endpoint, egress): (&Url, &Arc<OutboundProxies>),
         resource: &Resource,
         spans: mpsc::Receiver<SpanData>,
     ) -> Result<Self, ConfigError> {
@@ -125,7 +125,7 @@ impl Collector {
 struct Http(outbound::Client<HttpConnector, Full<Bytes>>);
 
 impl Http {
-    fn new(egress: Arc<Egress>) -> Result<Self, rustls::Error> {
+    fn new(egress: Arc<OutboundProxies>) -> Result<Self, rustls::Error> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let provider = rustls::crypto::ring::default_provider();
@@ -135,7 +135,7 @@ impl Http {
             .with_no_client_auth();
         let connect_timeout = COLLECTOR_TIMEOUT;
         let dial = outbound::dial(connect_timeout);
-        let way = Way { egress, dial, tls, connect_timeout, http2: false };
+        let way = OutboundPath { egress, dial, tls, connect_timeout, http2: false };
         Ok(Self(way.client(&Client::builder(TokioExecutor::new()))))
     }
 }

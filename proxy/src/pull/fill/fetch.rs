@@ -12,36 +12,36 @@ use tracing::Instrument as _;
 use wharf_oci::{ByteRange, Digest, RepoName};
 use wharf_store::{BlobWriter, PartKey, Retention, TakenUp};
 
-use super::Filling;
+use super::RunningFill;
 use crate::Error;
 use crate::client::Download;
 use crate::limits::{BLOB_BYTES_MAX, SHOW_PERIOD, UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME};
 use crate::pull::generations::{Generation, Generations};
 use crate::pull::{link_unless_removed, unknown};
-use crate::registries::Remote;
-use crate::runtime::blocking::{Bridge, ForWhom, Pump};
+use crate::registries::UpstreamRepo;
+use crate::runtime::blocking::{BlobFeed, BlockingPool, WriteOwner};
 use crate::runtime::party::Party;
-use crate::runtime::single_flight::Promise;
+use crate::runtime::single_flight::Leader;
 use crate::runtime::spans;
 use crate::runtime::store::Store;
-use crate::runtime::ttl_set::Lately;
+use crate::runtime::ttl_set::TtlSet;
 
 /// Everything that the download needs once nobody waits for it.
 #[derive(Clone)]
 pub(super) struct Fill {
-    pub(super) bridge: Bridge,
+    pub(super) bridge: BlockingPool,
     pub(super) store: Arc<dyn Store>,
-    pub(super) remote: Remote,
+    pub(super) remote: UpstreamRepo,
     pub(super) repo: RepoName,
     pub(super) digest: Digest,
-    pub(super) unstorable: Arc<Lately<Digest>>,
+    pub(super) unstorable: Arc<TtlSet<Digest>>,
     pub(super) generations: Arc<Generations>,
     pub(super) since: Generation,
 }
 
 impl Fill {
-    pub(super) async fn run(self, promise: Promise<(usize, Digest), Filling>, party: Party) {
-        let for_whom = ForWhom::those_at(promise.seats(), party);
+    pub(super) async fn run(self, promise: Leader<(usize, Digest), RunningFill>, party: Party) {
+        let for_whom = WriteOwner::those_at(promise.seats(), party);
         let started = tokio::select! {
             biased;
             started = self.start() => started,
@@ -86,7 +86,7 @@ impl Fill {
         drop(promise);
     }
 
-    async fn start(&self) -> Result<(Download, Pump, Filling), Error> {
+    async fn start(&self) -> Result<(Download, BlobFeed, RunningFill), Error> {
         let (store, key) = (Arc::clone(&self.store), self.part_key());
         let part = self.bridge.run(move || store.take_up(&key)).await?;
         let (download, writer) = match part {
@@ -97,14 +97,14 @@ impl Fill {
         if let Some(size_bytes) = download.size_bytes() {
             blob.expect(size_bytes);
         }
-        let filling = Filling {
+        let filling = RunningFill {
             blob,
             size_bytes: download.size_bytes(),
             repo: self.repo.clone(),
             since: self.since,
             relayed_bytes: Arc::default(),
         };
-        Ok((download, Pump::new(self.bridge.clone(), writer), filling))
+        Ok((download, BlobFeed::new(self.bridge.clone(), writer), filling))
     }
 
     async fn begin(&self) -> Result<(Download, BlobWriter), Error> {
@@ -143,7 +143,7 @@ impl Fill {
     }
 
     /// Hands on everything that comes. What comes slowly is shown as it comes.
-    async fn pump(&self, download: &mut Download, pump: &mut Pump) -> Result<(), Error> {
+    async fn pump(&self, download: &mut Download, pump: &mut BlobFeed) -> Result<(), Error> {
         let sized = download.size_bytes().is_some();
         let limit_bytes = if sized { BLOB_BYTES_MAX } else { UNSIZED_BLOB_BYTES_MAX };
         let mut look = pin!(tokio::time::sleep(SHOW_PERIOD));
@@ -172,7 +172,7 @@ impl Fill {
         }
     }
 
-    async fn finish(&self, pump: Pump) -> Result<(), Error> {
+    async fn finish(&self, pump: BlobFeed) -> Result<(), Error> {
         let ready = pump.verify(self.digest).await?.map_err(Error::UpstreamLied)?;
         let (store, repo, digest) = (Arc::clone(&self.store), self.repo.clone(), self.digest);
         let (generations, since) = (Arc::clone(&self.generations), self.since);
@@ -184,7 +184,7 @@ impl Fill {
     }
 
     /// Nobody wants it, and somebody else needs the place: what is here waits for the next one.
-    async fn lay_down(&self, pump: Pump, size_bytes: Option<u64>) {
+    async fn lay_down(&self, pump: BlobFeed, size_bytes: Option<u64>) {
         let at = pump.taken_bytes();
         tracing::info!(digest = %self.digest, at, "a download that nobody waits for makes room");
         let Some(size_bytes) = size_bytes else { return };

@@ -7,8 +7,8 @@
 use tokio::time::{Instant, sleep_until};
 use wharf_oci::{Manifest, RepoName};
 
-use super::Deliveries;
-use super::table::Standing;
+use super::Outbox;
+use super::table::DeliveryStanding;
 use crate::Error;
 use crate::limits::{
     BARRIER_HASTE, BARRIER_OUTAGE_MAX, BARRIER_RETRY_SECONDS, BARRIER_STALL_MAX, BARRIER_WAIT_MAX,
@@ -18,7 +18,7 @@ use crate::runtime::clock::now_ms;
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
-impl Deliveries {
+impl Outbox {
     /// Waits until the upstream has every blob of the manifest that this repository owes. The refusal
     /// of one is the answer; a client that comes again gets another try.
     pub(crate) async fn settle(
@@ -38,12 +38,12 @@ impl Deliveries {
             changed.borrow_and_update();
             let standing = self.table().standing(repo, &digests, now_ms());
             let (count, progress, failing) = match standing {
-                Standing::Settled => return Ok(()),
-                Standing::Refused(digest, error) => {
+                DeliveryStanding::Settled => return Ok(()),
+                DeliveryStanding::Refused(digest, error) => {
                     tracing::warn!(%repo, %digest, "a manifest names a blob that was refused");
                     return Err(error);
                 }
-                Standing::Owed { count, progress, failing } => (count, progress, failing),
+                DeliveryStanding::Owed { count, progress, failing } => (count, progress, failing),
             };
             if waits.is_none() {
                 waits = Some(wait(&self.shared.waiting, party)?);

@@ -8,24 +8,24 @@ use std::sync::Arc;
 
 use wharf_oci::{Digest, RepoName};
 
-use super::Deliveries;
+use super::Outbox;
 use super::table::Key;
 use crate::Error;
 
 /// A blob that is owed and that nobody sends; let go when dropped.
-pub(crate) struct Held {
-    deliveries: Deliveries,
+pub(crate) struct HeldBlob {
+    deliveries: Outbox,
     key: Key,
     upstream: String,
 }
 
-impl Deliveries {
+impl Outbox {
     /// Keeps everybody from sending a blob that is owed, and waits until nobody does; `None` when it is
     /// not owed.
-    pub(crate) async fn hold(&self, repo: &RepoName, digest: &Digest) -> Option<Held> {
+    pub(crate) async fn hold(&self, repo: &RepoName, digest: &Digest) -> Option<HeldBlob> {
         let key: Key = (repo.clone(), *digest);
         let upstream = self.table().hold(&key)?;
-        let held = Held { deliveries: self.clone(), key, upstream };
+        let held = HeldBlob { deliveries: self.clone(), key, upstream };
         let mut changed = self.shared.changed.subscribe();
         self.shared.changed.send_modify(|count| *count += 1);
         // The sender is ours, so this ends when nobody sends.
@@ -43,7 +43,7 @@ impl Deliveries {
     }
 }
 
-impl Held {
+impl HeldBlob {
     /// Takes the blob from its repository, with what is owed; `false` when it has arrived meanwhile.
     pub(crate) async fn forget(self) -> Result<bool, Error> {
         let deliveries = &self.deliveries;
@@ -57,7 +57,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldBlob {
     fn drop(&mut self) {
         self.deliveries.table().let_go(&self.key);
         self.deliveries.changed(&self.upstream);

@@ -19,7 +19,7 @@ pub(super) struct Amount {
 }
 
 /// What is taken of all that may be owed.
-pub(super) struct Pool {
+pub(super) struct OutboxPool {
     most: Amount,
     all: Amount,
     parties: HashMap<Party, Amount>,
@@ -27,7 +27,7 @@ pub(super) struct Pool {
 
 /// Why no more can be owed.
 #[derive(Debug)]
-pub(super) struct Full {
+pub(super) struct OutboxFull {
     /// Whether it is only one party that has enough.
     pub(super) is_share: bool,
     pub(super) error: Error,
@@ -53,13 +53,13 @@ impl Amount {
     }
 }
 
-impl Pool {
+impl OutboxPool {
     pub(super) fn new(most: Amount) -> Self {
         Self { most, all: Amount::default(), parties: HashMap::new() }
     }
 
     /// An error when a blob of so many bytes is one too many for this party.
-    pub(super) fn room(&self, party: &Party, bytes: u64) -> Result<(), Full> {
+    pub(super) fn room(&self, party: &Party, bytes: u64) -> Result<(), OutboxFull> {
         let more = Amount { blobs: 1, bytes };
         let (all, theirs) = (self.all.and(more), self.of(party).and(more));
         if !all.fits(self.most) {
@@ -107,14 +107,14 @@ impl Pool {
     }
 }
 
-fn full(by_number: bool, limit_bytes: u64, is_share: bool) -> Full {
+fn full(by_number: bool, limit_bytes: u64, is_share: bool) -> OutboxFull {
     let error = match (by_number, is_share) {
         (true, false) => Error::TooMany("blobs that wait for the upstream"),
         (true, true) => Error::TooMany("blobs of one party that wait for the upstream"),
         (false, false) => Error::PendingFull { limit_bytes, whose: "of all" },
         (false, true) => Error::PendingFull { limit_bytes, whose: "of one party" },
     };
-    Full { is_share, error }
+    OutboxFull { is_share, error }
 }
 
 #[cfg(test)]
@@ -125,12 +125,12 @@ mod tests {
         Party::behind([127, 0, 0, last].into())
     }
 
-    fn pool() -> Pool {
-        Pool::new(Amount { blobs: 100, bytes: 1_000 })
+    fn pool() -> OutboxPool {
+        OutboxPool::new(Amount { blobs: 100, bytes: 1_000 })
     }
 
     /// Takes all that this party gets, in blobs of so many bytes.
-    fn flood(pool: &mut Pool, party: &Party, bytes: u64) -> Full {
+    fn flood(pool: &mut OutboxPool, party: &Party, bytes: u64) -> OutboxFull {
         loop {
             match pool.room(party, bytes) {
                 Ok(()) => pool.take(party, bytes),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use wharf_oci::{Digest, RepoName};
 use wharf_store::{Delivery, DeliveryStore, StoreError};
 
-use super::Deliveries;
+use super::Outbox;
 use crate::Error;
 use crate::limits::REFUSALS_SHOWN_MAX;
 use crate::runtime::clock::now_ms;
@@ -60,7 +60,7 @@ struct Refusal {
 
 /// What is to be given up.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Unwanted<'a> {
+pub(crate) struct DropSelection<'a> {
     /// Only of this repository.
     pub(crate) repository: Option<&'a RepoName>,
     /// Only this blob.
@@ -71,20 +71,23 @@ pub(crate) struct Unwanted<'a> {
 
 /// What was given up.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct GivenUp {
+pub(crate) struct DroppedDeliveries {
     blobs: u64,
     bytes: u64,
 }
 
-impl Deliveries {
+impl Outbox {
     /// What is owed at this moment.
     pub(crate) fn status(&self) -> PushStatus {
         status(self.table().all(), now_ms())
     }
 
     /// Gives up what fits, and stops sending it.
-    pub(crate) async fn give_up(&self, unwanted: Unwanted<'_>) -> Result<GivenUp, Error> {
-        let mut given_up = GivenUp::default();
+    pub(crate) async fn give_up(
+        &self,
+        unwanted: DropSelection<'_>,
+    ) -> Result<DroppedDeliveries, Error> {
+        let mut given_up = DroppedDeliveries::default();
         let all = self.table().all();
         for delivery in all.iter().map(|(delivery, _)| delivery).filter(|d| unwanted.fits(d)) {
             if self.forget(&delivery.errand.repo, &delivery.digest).await? {
@@ -104,9 +107,9 @@ pub(crate) fn status_of(store: &impl DeliveryStore) -> Result<PushStatus, StoreE
 /// Gives up what fits, in a store that nobody serves from. Blocks.
 pub(crate) fn give_up_in(
     store: &impl DeliveryStore,
-    unwanted: Unwanted<'_>,
-) -> Result<GivenUp, StoreError> {
-    let mut given_up = GivenUp::default();
+    unwanted: DropSelection<'_>,
+) -> Result<DroppedDeliveries, StoreError> {
+    let mut given_up = DroppedDeliveries::default();
     for delivery in store.deliveries()?.iter().filter(|delivery| unwanted.fits(delivery)) {
         if store.unlink_blob(&delivery.errand.repo, &delivery.digest)? {
             given_up.note(delivery);
@@ -122,7 +125,7 @@ impl PushStatus {
     }
 }
 
-impl Unwanted<'_> {
+impl DropSelection<'_> {
     fn fits(&self, delivery: &Delivery) -> bool {
         let refused = delivery.trouble.as_ref().is_some_and(|trouble| trouble.refused.is_some());
         self.repository.is_none_or(|repo| *repo == delivery.errand.repo)
@@ -131,7 +134,7 @@ impl Unwanted<'_> {
     }
 }
 
-impl GivenUp {
+impl DroppedDeliveries {
     fn note(&mut self, delivery: &Delivery) {
         self.blobs += 1;
         self.bytes += delivery.size_bytes;

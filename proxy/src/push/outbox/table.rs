@@ -14,20 +14,20 @@ use wharf_oci::{Digest, ErrorCode, RepoName};
 use wharf_store::limits::DELIVERIES_MAX;
 use wharf_store::{Delivery, Refused};
 
-use super::DeliveryState;
-use super::pool::{Amount, Full, Pool};
+use super::OutboxState;
+use super::pool::{Amount, OutboxFull, OutboxPool};
 use crate::Error;
 use crate::limits::{
     DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX, DELIVERY_WORKERS_SPARE,
     QUOTA_WAIT_MAX, REFUSED_TIME, REFUSED_TOLD_TIME,
 };
 use crate::runtime::party::Party;
-use crate::runtime::round_robin::{Rounds, Stand};
+use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
 /// A blob of a repository here.
 pub(super) type Key = (RepoName, Digest);
 
-pub(super) struct Table {
+pub(super) struct OutboxTable {
     owed: HashMap<Key, Owed>,
     /// What is being sent, and for whom.
     sending: HashMap<Key, Party>,
@@ -35,7 +35,7 @@ pub(super) struct Table {
     held: HashMap<Key, usize>,
     lanes: HashMap<String, Lane>,
     /// What is owed, and what is about to be.
-    pool: Pool,
+    pool: OutboxPool,
 }
 
 struct Owed {
@@ -52,7 +52,7 @@ struct Owed {
 
 #[derive(Default)]
 struct Lane {
-    queue: Rounds<Key>,
+    queue: RoundRobin<Key>,
     working: usize,
     /// How much of each party is being sent.
     sending: HashMap<Party, usize>,
@@ -69,7 +69,7 @@ struct Lane {
 }
 
 /// What a worker, or nobody, is to do next for a lane.
-pub(super) enum Next {
+pub(super) enum NextDelivery {
     /// Start this many workers.
     Work(usize),
     /// Set a timer that wakes the lane at this moment.
@@ -78,7 +78,7 @@ pub(super) enum Next {
 }
 
 /// How the blobs of a manifest stand.
-pub(super) enum Standing {
+pub(super) enum DeliveryStanding {
     /// All are at the upstream.
     Settled,
     /// The upstream does not want this one.
@@ -93,14 +93,14 @@ pub(super) enum Standing {
     },
 }
 
-impl Table {
+impl OutboxTable {
     pub(super) fn new(bytes_max: u64) -> Self {
         Self {
             owed: HashMap::new(),
             sending: HashMap::new(),
             held: HashMap::new(),
             lanes: HashMap::new(),
-            pool: Pool::new(Amount { blobs: DELIVERIES_MAX, bytes: bytes_max }),
+            pool: OutboxPool::new(Amount { blobs: DELIVERIES_MAX, bytes: bytes_max }),
         }
     }
 
@@ -148,7 +148,7 @@ impl Table {
 
     /// What was refused and has had its time: of this party when it has its share, else of whoever has
     /// most, and there the first.
-    fn outdated(&self, party: &Party, full: &Full, now_ms: u64) -> Option<&Delivery> {
+    fn outdated(&self, party: &Party, full: &OutboxFull, now_ms: u64) -> Option<&Delivery> {
         let due = self.owed.values().filter(|owed| owed.refused.is_some() && owed.due_ms <= now_ms);
         let fits = due.filter(|owed| !full.is_share || owed.party == *party);
         let first = fits.max_by_key(|owed| (self.pool.of(&owed.party).bytes, Reverse(owed.due_ms)));
@@ -231,25 +231,25 @@ impl Table {
         each.map(|(key, owed)| (owed.delivery.clone(), self.sending.contains_key(key))).collect()
     }
 
-    pub(super) fn state(&self, now_ms: u64) -> DeliveryState {
+    pub(super) fn state(&self, now_ms: u64) -> OutboxState {
         let since = self.owed.values().map(|owed| owed.delivery.errand.since_ms).min();
-        DeliveryState {
+        OutboxState {
             blobs: self.owed.len() as u64,
             bytes: self.owed.values().map(|owed| owed.delivery.size_bytes).sum(),
             oldest_seconds: since.map_or(0, |since| now_ms.saturating_sub(since) / 1000),
             refused: self.owed.values().filter(|owed| owed.refused.is_some()).count() as u64,
-            ..DeliveryState::default()
+            ..OutboxState::default()
         }
     }
 
     /// What there is to be done for a lane; the workers that are to start count already.
-    pub(super) fn next(&mut self, upstream: &str, now: Instant) -> Next {
+    pub(super) fn next(&mut self, upstream: &str, now: Instant) -> NextDelivery {
         let Some(lane) = self.lanes.get_mut(upstream) else {
-            return Next::Nothing;
+            return NextDelivery::Nothing;
         };
         if let Some(until) = lane.until.filter(|until| now < *until) {
             let is_set = lane.queue.is_empty() || lane.timer.replace(until) == Some(until);
-            return if is_set { Next::Nothing } else { Next::Later(until) };
+            return if is_set { NextDelivery::Nothing } else { NextDelivery::Later(until) };
         }
         // What is being sent and was pushed again waits for its sender, not for another worker.
         let is_free =
@@ -265,7 +265,7 @@ impl Table {
         let wanted = more + parties.saturating_sub(more).min(spare);
         let more = (sending + wanted).saturating_sub(lane.working);
         lane.working += more;
-        if more > 0 { Next::Work(more) } else { Next::Nothing }
+        if more > 0 { NextDelivery::Work(more) } else { NextDelivery::Nothing }
     }
 
     /// The next delivery for a worker, in rounds between parties, those first of whom nothing is being
@@ -277,9 +277,9 @@ impl Table {
                 Some(owed) if owed.refused.is_none() => {
                     // Pushed again while it is sent, or held: its turn comes after.
                     let is_busy = self.sending.contains_key(key) || self.held.contains_key(key);
-                    if is_busy { Stand::Busy } else { Stand::Free }
+                    if is_busy { Eligibility::Busy } else { Eligibility::Free }
                 }
-                Some(_) | None => Stand::Gone,
+                Some(_) | None => Eligibility::Gone,
             };
             let sending: usize = lane.sending.values().sum();
             let is_new = |party: &Party| !lane.sending.contains_key(party);
@@ -419,23 +419,25 @@ impl Table {
         repo: &RepoName,
         digests: &[Digest],
         now_ms: u64,
-    ) -> Standing {
+    ) -> DeliveryStanding {
         let (mut count, mut lane) = (0, None);
         for digest in digests {
             let Some(owed) = self.owed.get_mut(&(repo.clone(), *digest)) else { continue };
             if let Some(error) = owed.refused.clone() {
                 owed.told = true;
                 owed.due_ms = owed.due_ms.min(after(now_ms, REFUSED_TOLD_TIME));
-                return Standing::Refused(*digest, error);
+                return DeliveryStanding::Refused(*digest, error);
             }
             count += 1;
             lane = self.lanes.get(&owed.delivery.errand.to.upstream);
         }
         match lane {
-            Some(lane) => {
-                Standing::Owed { count, progress: lane.progress, failing: lane.failing.clone() }
-            }
-            None => Standing::Settled,
+            Some(lane) => DeliveryStanding::Owed {
+                count,
+                progress: lane.progress,
+                failing: lane.failing.clone(),
+            },
+            None => DeliveryStanding::Settled,
         }
     }
 }

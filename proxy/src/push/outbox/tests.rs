@@ -1,6 +1,6 @@
 //! The table of what is owed: lanes, pauses, refusals, bounds.
 
-use super::table::{Next, Standing, Table};
+use super::table::{DeliveryStanding, NextDelivery, OutboxTable};
 use super::*;
 use crate::limits::{DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX};
 use tokio::time::Instant;
@@ -23,10 +23,10 @@ fn alice() -> Party {
     Party::Caller("alice".into())
 }
 
-fn workers(table: &mut Table, now: Instant) -> usize {
+fn workers(table: &mut OutboxTable, now: Instant) -> usize {
     match table.next(UPSTREAM, now) {
-        Next::Work(workers) => workers,
-        Next::Later(_) | Next::Nothing => 0,
+        NextDelivery::Work(workers) => workers,
+        NextDelivery::Later(_) | NextDelivery::Nothing => 0,
     }
 }
 
@@ -41,7 +41,7 @@ fn troubled(delivery: &Delivery, refused: Option<Refused>) -> Delivery {
 
 #[test]
 fn a_lane_has_a_few_workers_and_each_key_one_of_them() {
-    let (mut table, now) = (Table::new(1000), Instant::now());
+    let (mut table, now) = (OutboxTable::new(1000), Instant::now());
     for seed in 0..10 {
         table.add(delivery(seed, 1), alice());
     }
@@ -65,7 +65,7 @@ fn a_lane_has_a_few_workers_and_each_key_one_of_them() {
 
 #[test]
 fn a_lane_that_fails_goes_on_soon_while_a_manifest_waits_for_it() {
-    let (mut table, mut now) = (Table::new(1000), Instant::now());
+    let (mut table, mut now) = (OutboxTable::new(1000), Instant::now());
     let owed = delivery(1, 1);
     table.add(owed.clone(), alice());
     let soon = DELIVERY_PAUSE * 2;
@@ -76,8 +76,8 @@ fn a_lane_that_fails_goes_on_soon_while_a_manifest_waits_for_it() {
         assert!(table.take(UPSTREAM, now).is_none());
         table.hasten(&repo(), &[owed.digest], now + soon);
         match table.next(UPSTREAM, now) {
-            Next::Later(until) => assert!(until <= now + soon),
-            Next::Work(_) | Next::Nothing => panic!("no timer"),
+            NextDelivery::Later(until) => assert!(until <= now + soon),
+            NextDelivery::Work(_) | NextDelivery::Nothing => panic!("no timer"),
         }
         now += soon;
     }
@@ -87,7 +87,7 @@ fn a_lane_that_fails_goes_on_soon_while_a_manifest_waits_for_it() {
 
 #[test]
 fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_that() {
-    let (mut table, mut now) = (Table::new(1000), Instant::now());
+    let (mut table, mut now) = (OutboxTable::new(1000), Instant::now());
     let owed = [delivery(1, 1), delivery(2, 1)];
     for delivery in &owed {
         table.add(delivery.clone(), alice());
@@ -102,22 +102,24 @@ fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_th
         }
         assert!(table.take(UPSTREAM, now).is_none() && table.take(UPSTREAM, now).is_none());
         match table.next(UPSTREAM, now) {
-            Next::Later(until) => assert_eq!(until, now + pause),
-            Next::Work(_) | Next::Nothing => panic!("no timer"),
+            NextDelivery::Later(until) => assert_eq!(until, now + pause),
+            NextDelivery::Work(_) | NextDelivery::Nothing => panic!("no timer"),
         }
-        assert!(matches!(table.next(UPSTREAM, now), Next::Nothing), "one timer is enough");
+        assert!(matches!(table.next(UPSTREAM, now), NextDelivery::Nothing), "one timer is enough");
         now += pause;
         pause = (pause * 2).min(DELIVERY_PAUSE_MAX);
         assert_eq!(workers(&mut table, now), 2);
     }
     let digests = owed.each_ref().map(|delivery| delivery.digest);
-    let Standing::Owed { count: 2, failing: Some(_), .. } = table.standing(&repo(), &digests, 0)
+    let DeliveryStanding::Owed { count: 2, failing: Some(_), .. } =
+        table.standing(&repo(), &digests, 0)
     else {
         panic!("it fails");
     };
     let taken = table.take(UPSTREAM, now).unwrap();
     table.settle(&taken);
-    let Standing::Owed { count: 1, failing: None, .. } = table.standing(&repo(), &digests, 0)
+    let DeliveryStanding::Owed { count: 1, failing: None, .. } =
+        table.standing(&repo(), &digests, 0)
     else {
         panic!("it is back");
     };
@@ -129,7 +131,7 @@ fn failures_pause_a_lane_for_longer_and_longer_and_anything_that_arrives_ends_th
 
 #[test]
 fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
-    let (mut table, now) = (Table::new(1000), Instant::now());
+    let (mut table, now) = (OutboxTable::new(1000), Instant::now());
     let owed = delivery(1, 1);
     table.add(owed.clone(), alice());
     assert_eq!(workers(&mut table, now), 1);
@@ -143,14 +145,14 @@ fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
         assert_eq!(table.state(0).refused, 1);
         table.urge(&repo(), &digests);
         assert!(table.take(UPSTREAM, now).is_none(), "nobody was told");
-        let Standing::Refused(digest, error) = table.standing(&repo(), &digests, 0) else {
+        let DeliveryStanding::Refused(digest, error) = table.standing(&repo(), &digests, 0) else {
             panic!("it was refused");
         };
         assert_eq!((digest, error.shown().status.as_u16()), (owed.digest, 400));
         assert!(error.message().contains(&owed.digest.to_string()), "{error}");
     }
     // As an earlier process left it: whoever asks gets a try.
-    let mut table = Table::new(1000);
+    let mut table = OutboxTable::new(1000);
     table.restore(troubled(&owed, Some(refused)));
     assert!(table.take(UPSTREAM, now).is_none());
     table.urge(&repo(), &digests);
@@ -159,7 +161,7 @@ fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
 
 #[test]
 fn what_is_held_is_nobodys_turn_until_everybody_let_go_of_it() {
-    let (mut table, now) = (Table::new(1000), Instant::now());
+    let (mut table, now) = (OutboxTable::new(1000), Instant::now());
     let owed = delivery(1, 1);
     let key = (repo(), owed.digest);
     assert_eq!(table.hold(&key), None);
@@ -181,9 +183,9 @@ fn what_is_held_is_nobodys_turn_until_everybody_let_go_of_it() {
 
 #[test]
 fn bytes_and_numbers_have_a_bound_and_what_goes_makes_room() {
-    let mut table = Table::new(100);
+    let mut table = OutboxTable::new(100);
     let nobody = Party::Ourselves;
-    let reserve = |table: &mut Table, bytes| table.reserve(&nobody, bytes, 0);
+    let reserve = |table: &mut OutboxTable, bytes| table.reserve(&nobody, bytes, 0);
     assert!(reserve(&mut table, 60).unwrap().is_none());
     let full = reserve(&mut table, 60);
     assert!(matches!(full, Err(Error::PendingFull { limit_bytes: 100, .. })));
@@ -203,7 +205,7 @@ fn bytes_and_numbers_have_a_bound_and_what_goes_makes_room() {
 }
 
 /// Has a blob be refused at this time.
-fn refuse(table: &mut Table, owed: &Delivery, at_ms: u64) {
+fn refuse(table: &mut OutboxTable, owed: &Delivery, at_ms: u64) {
     let refused = Refused { status: 400, code: "SIZE_INVALID".to_owned() };
     let mut owed = troubled(owed, Some(refused));
     owed.trouble.as_mut().unwrap().at_ms = at_ms;
@@ -216,7 +218,7 @@ fn minutes(count: u64) -> u64 {
 
 #[test]
 fn a_refused_blob_makes_room_a_quarter_of_an_hour_after_it_was_told_or_an_hour_after_the_refusal() {
-    let (mut table, bob) = (Table::new(100), Party::Caller("bob".into()));
+    let (mut table, bob) = (OutboxTable::new(100), Party::Caller("bob".into()));
     let [told, untold] = [delivery(1, 25), delivery(2, 25)];
     for owed in [&told, &untold] {
         table.add(owed.clone(), alice());
@@ -224,7 +226,7 @@ fn a_refused_blob_makes_room_a_quarter_of_an_hour_after_it_was_told_or_an_hour_a
     }
     table.standing(&repo(), &[told.digest], minutes(2));
     // Her share is hers as long as that: nothing of others gives way, and they have room.
-    let full = |table: &mut Table, now_ms| table.reserve(&alice(), 25, now_ms).is_err();
+    let full = |table: &mut OutboxTable, now_ms| table.reserve(&alice(), 25, now_ms).is_err();
     assert!(full(&mut table, minutes(2)) && full(&mut table, minutes(17) - 1));
     assert!(table.room(&alice(), 1, minutes(17) - 1).is_err());
     assert!(table.room(&alice(), 1, minutes(17)).is_ok());
@@ -247,7 +249,7 @@ fn a_refused_blob_makes_room_a_quarter_of_an_hour_after_it_was_told_or_an_hour_a
 
 #[test]
 fn two_who_owe_all_they_can_leave_room_and_a_worker_for_a_third() {
-    let (mut table, now) = (Table::new(1 << 20), Instant::now());
+    let (mut table, now) = (OutboxTable::new(1 << 20), Instant::now());
     let parties = [2, 3, 4].map(|last| Party::behind([127, 0, 0, last].into()));
     let mut number = 0_u64;
     let mut next = || {

@@ -11,15 +11,15 @@ use tokio::time::{Instant, sleep_until};
 use wharf_oci::{Digest, RepoName};
 use wharf_store::{Delivery, Refused, Trouble};
 
-use super::Deliveries;
-use super::table::Next;
+use super::Outbox;
+use super::table::NextDelivery;
 use crate::Error;
 use crate::limits::TROUBLE_CHARS_MAX;
-use crate::push::transfer::Parcel;
-use crate::registries::{Remote, Site};
+use crate::push::transfer::StoredUpload;
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::clock::now_ms;
 
-impl Deliveries {
+impl Outbox {
     /// Starts what is to be started for an upstream.
     pub(super) fn wake(&self, upstream: &str) {
         if *self.shared.stopping.borrow() {
@@ -27,13 +27,13 @@ impl Deliveries {
         }
         let next = self.table().next(upstream, Instant::now());
         match next {
-            Next::Work(more) => {
+            NextDelivery::Work(more) => {
                 for _ in 0..more {
                     let (deliveries, upstream) = (self.clone(), upstream.to_owned());
                     self.spawn(async move { Box::pin(deliveries.work(&upstream)).await });
                 }
             }
-            Next::Later(until) => {
+            NextDelivery::Later(until) => {
                 let (deliveries, upstream) = (self.clone(), upstream.to_owned());
                 self.spawn(async move {
                     let mut stopping = deliveries.shared.stopping.subscribe();
@@ -43,7 +43,7 @@ impl Deliveries {
                     }
                 });
             }
-            Next::Nothing => {}
+            NextDelivery::Nothing => {}
         }
     }
 
@@ -100,14 +100,14 @@ impl Deliveries {
         Some(sent)
     }
 
-    async fn parcel(&self, delivery: &Delivery) -> Result<(Remote, Parcel), Error> {
+    async fn parcel(&self, delivery: &Delivery) -> Result<(UpstreamRepo, StoredUpload), Error> {
         let remote = self.remote(delivery)?;
         let (store, digest) = (Arc::clone(&self.store), delivery.digest);
         let Some(blob) = self.bridge.run(move || store.open(&digest)).await? else {
             return Err(Error::BlobUnknown { repo: delivery.errand.repo.clone(), digest });
         };
         let (deliveries, upstream) = (self.clone(), delivery.errand.to.upstream.clone());
-        let parcel = Parcel {
+        let parcel = StoredUpload {
             blob,
             source: delivery.errand.to.from.clone(),
             moved: Box::new(move || {
@@ -123,7 +123,7 @@ impl Deliveries {
     pub(crate) async fn redeliver(
         &self,
         repo: &RepoName,
-        remote: Remote,
+        remote: UpstreamRepo,
         digest: Digest,
         until: Instant,
     ) -> Result<(), Error> {
@@ -134,7 +134,7 @@ impl Deliveries {
         };
         let blob = self.bridge.run(open).await?;
         let blob = blob.ok_or_else(|| Error::BlobUnknown { repo: repo.clone(), digest })?;
-        let parcel = Parcel { blob, source: None, moved: Box::new(|| {}) };
+        let parcel = StoredUpload { blob, source: None, moved: Box::new(|| {}) };
         let late = || Error::UpstreamFailed {
             operation: "delivering a blob again",
             reason: "it took too long".to_owned(),
@@ -151,10 +151,10 @@ impl Deliveries {
     }
 
     /// Where it goes by the configuration of today; never to another place than it was pushed for.
-    fn remote(&self, delivery: &Delivery) -> Result<Remote, Error> {
+    fn remote(&self, delivery: &Delivery) -> Result<UpstreamRepo, Error> {
         let (repo, to) = (&delivery.errand.repo, &delivery.errand.to);
         match self.upstreams.site(repo) {
-            Ok(Site::Remote(remote))
+            Ok(Target::Upstream(remote))
                 if remote.upstream.address() == to.upstream && remote.repo == to.repo =>
             {
                 Ok(remote)

@@ -12,22 +12,22 @@ use tokio::sync::watch;
 use wharf_oci::{Algorithm, Digest, Digester, RepoName};
 use wharf_store::limits::SEGMENT_BYTES;
 
-use super::{Content, Sender, Stop};
+use super::{Sender, Stop, TransferContent};
 use crate::client::Arrival;
 use crate::limits::{JOINT_BEHIND_BYTES, JOINT_WAIT};
 
 /// Who sends what at this moment. As many entries as there are uploads, at most.
 #[derive(Default)]
-pub(super) struct Joint {
-    leaders: Mutex<HashMap<Key, Arc<Leader>>>,
+pub(super) struct Coalescing {
+    leaders: Mutex<HashMap<Key, Arc<LeadingUpload>>>,
 }
 
 /// An upstream's identity, and the SHA-256 of the first segment.
 type Key = (usize, Digest);
 
 /// An upload that others wait for.
-pub(super) struct Leader {
-    content: Content,
+pub(super) struct LeadingUpload {
+    content: TransferContent,
     repo: RepoName,
     stage: watch::Receiver<Stage>,
 }
@@ -42,17 +42,17 @@ enum Stage {
 }
 
 /// The right to send for others; given up when dropped.
-pub(super) struct Lead {
-    joint: Arc<Joint>,
+pub(super) struct LeadGuard {
+    joint: Arc<Coalescing>,
     key: Key,
-    leader: Arc<Leader>,
+    leader: Arc<LeadingUpload>,
     stage: watch::Sender<Stage>,
 }
 
 /// Who sends.
 enum Claim {
-    Lead(Lead),
-    Follow(Arc<Leader>),
+    Lead(LeadGuard),
+    Follow(Arc<LeadingUpload>),
 }
 
 /// What came of waiting for another one.
@@ -65,7 +65,7 @@ enum Followed {
     Gone,
 }
 
-impl Lead {
+impl LeadGuard {
     /// The upstream has so many bytes.
     pub(super) fn sent(&self, bytes: u64) {
         self.stage.send_replace(Stage::Sending(bytes));
@@ -77,7 +77,7 @@ impl Lead {
     }
 }
 
-impl Drop for Lead {
+impl Drop for LeadGuard {
     fn drop(&mut self) {
         let mut leaders = self.joint.lock();
         if leaders.get(&self.key).is_some_and(|leader| Arc::ptr_eq(leader, &self.leader)) {
@@ -86,20 +86,20 @@ impl Drop for Lead {
     }
 }
 
-impl Joint {
-    fn claim(self: &Arc<Self>, key: Key, content: &Content, repo: &RepoName) -> Claim {
+impl Coalescing {
+    fn claim(self: &Arc<Self>, key: Key, content: &TransferContent, repo: &RepoName) -> Claim {
         let mut leaders = self.lock();
         if let Some(leader) = leaders.get(&key) {
             return Claim::Follow(Arc::clone(leader));
         }
         let (stage, told) = watch::channel(Stage::Sending(0));
-        let leader = Leader { content: content.clone(), repo: repo.clone(), stage: told };
+        let leader = LeadingUpload { content: content.clone(), repo: repo.clone(), stage: told };
         let leader = Arc::new(leader);
         leaders.insert(key, Arc::clone(&leader));
-        Claim::Lead(Lead { joint: Arc::clone(self), key, leader, stage })
+        Claim::Lead(LeadGuard { joint: Arc::clone(self), key, leader, stage })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Leader>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<LeadingUpload>>> {
         self.leaders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -143,7 +143,7 @@ impl Sender {
         }
     }
 
-    async fn follow(&mut self, leader: &Leader) -> Result<Followed, Stop> {
+    async fn follow(&mut self, leader: &LeadingUpload) -> Result<Followed, Stop> {
         let mut stage = leader.stage.clone();
         let mut at = 1;
         // As long as this one arrives itself, it is compared with the other.
@@ -185,7 +185,7 @@ impl Sender {
     }
 
     /// Whether both have the same segment here, as far as the other one has it.
-    async fn agrees(&self, leader: &Leader, offset: u64) -> Result<bool, Stop> {
+    async fn agrees(&self, leader: &LeadingUpload, offset: u64) -> Result<bool, Stop> {
         if leader.content.visible_bytes() <= offset {
             return Ok(leader.content.size_bytes().is_none());
         }
@@ -201,7 +201,7 @@ impl Sender {
 const SAMPLE_SEGMENTS: u64 = 64;
 
 /// Whether the other client is so much slower that waiting for it would take long.
-fn is_behind(leader: &Leader, there_bytes: u64) -> bool {
+fn is_behind(leader: &LeadingUpload, there_bytes: u64) -> bool {
     let behind = there_bytes.saturating_sub(leader.content.visible_bytes());
     behind > JOINT_BEHIND_BYTES.max(there_bytes / 8)
 }
@@ -214,19 +214,19 @@ async fn gone(stage: &mut watch::Receiver<Stage>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::blocking::Bridge;
+    use crate::runtime::blocking::BlockingPool;
     use wharf_store::{BlobStore, MemoryStore};
 
-    fn content(store: &MemoryStore) -> Content {
+    fn content(store: &MemoryStore) -> TransferContent {
         let writer = store.begin().unwrap();
-        Content::InFlight(writer.in_flight())
+        TransferContent::InFlight(writer.in_flight())
     }
 
     #[tokio::test]
     async fn one_leads_until_it_is_done_or_gives_up() {
-        let _ = Bridge::default();
+        let _ = BlockingPool::default();
         let store = MemoryStore::default();
-        let joint = Arc::new(Joint::default());
+        let joint = Arc::new(Coalescing::default());
         let (repo, first) = ("a".parse().unwrap(), Digester::digest(Algorithm::Sha256, b"first"));
         let lead = |key| joint.claim(key, &content(&store), &repo);
         let Claim::Lead(leads) = lead((1, first)) else { panic!("nobody leads") };

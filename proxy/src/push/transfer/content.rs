@@ -10,19 +10,19 @@ use wharf_store::{BlobReader, InFlight, Tail};
 
 use super::Stop;
 use crate::Error;
-use crate::runtime::blocking::Bridge;
-use crate::runtime::body::{Body, Ending};
+use crate::runtime::blocking::BlockingPool;
+use crate::runtime::body::{Body, Completion};
 
 /// The bytes of one upload.
 #[derive(Clone)]
-pub(crate) enum Content {
+pub(crate) enum TransferContent {
     /// Those that have come, and those that will.
     InFlight(InFlight),
     /// All of them.
     Stored(BlobReader),
 }
 
-impl Content {
+impl TransferContent {
     /// How many can be read at this moment.
     pub(super) fn visible_bytes(&self) -> u64 {
         match self {
@@ -50,10 +50,10 @@ impl Content {
     }
 
     /// A part that can be read.
-    pub(super) fn body(&self, bridge: Bridge, span: Span) -> Body {
+    pub(super) fn body(&self, bridge: BlockingPool, span: Span) -> Body {
         match self {
             Self::InFlight(blob) => {
-                Body::in_flight_part(bridge, blob.clone(), span, Ending::Arrived)
+                Body::in_flight_part(bridge, blob.clone(), span, Completion::Arrived)
             }
             Self::Stored(reader) => {
                 Body::stored(bridge, VecDeque::new(), reader.clone().narrow(span))
@@ -62,7 +62,7 @@ impl Content {
     }
 
     /// The bytes from `at` to the end of its segment; of what can be read.
-    pub(super) async fn segment(&self, bridge: &Bridge, at: u64) -> Result<Bytes, Error> {
+    pub(super) async fn segment(&self, bridge: &BlockingPool, at: u64) -> Result<Bytes, Error> {
         let reader = match self {
             Self::InFlight(blob) => {
                 if let Some(Tail::Bytes(bytes)) = blob.try_read(at) {

@@ -15,7 +15,7 @@ use crate::limits::{
 };
 
 /// How much is left of it, for one upload.
-pub(super) struct Patience {
+pub(super) struct TransferRetry {
     /// How long the upstream may be out before it took anything.
     at_first: Duration,
     /// The same once something was taken.
@@ -34,14 +34,14 @@ pub(super) struct Patience {
 }
 
 /// What comes next.
-pub(super) struct Next {
+pub(super) struct RetryStep {
     /// After this time.
     pub(super) wait: Duration,
     /// In a new session.
     pub(super) anew: bool,
 }
 
-impl Patience {
+impl TransferRetry {
     /// So much of it, without progress.
     pub(super) fn new(longest: Duration) -> Self {
         Self::with(longest, longest)
@@ -102,7 +102,7 @@ impl Patience {
     }
 
     /// What to do after this; the error itself when nothing is.
-    pub(super) fn after(&mut self, error: Error) -> Result<Next, Error> {
+    pub(super) fn after(&mut self, error: Error) -> Result<RetryStep, Error> {
         let mut anew = false;
         let wait = match &error {
             Error::UpstreamBusy { retry_after_seconds }
@@ -143,7 +143,7 @@ impl Patience {
         }
         tracing::warn!(%error, ?wait, "an upload goes on");
         self.last = Some(error);
-        Ok(Next { wait, anew })
+        Ok(RetryStep { wait, anew })
     }
 
     /// How long it may go on without progress. A turn among many uploads may take as long as all of
@@ -192,7 +192,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_waited_for_and_not_for_ever() {
-        let mut patience = Patience::new(SENDING_PATIENCE);
+        let mut patience = TransferRetry::new(SENDING_PATIENCE);
         patience.took(5);
         let (began, mut tries) = (Instant::now(), 0);
         while let Ok(next) = patience.after(failed()) {
@@ -216,7 +216,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refusals_make_chunks_smaller_or_sessions_new_and_come_to_an_end() {
-        let mut patience = Patience::new(SENDING_PATIENCE);
+        let mut patience = TransferRetry::new(SENDING_PATIENCE);
         assert!(!patience.after(refused(413)).unwrap().anew);
         assert_eq!(patience.most_bytes(), CHUNK_BYTES / 2);
         assert!(patience.after(refused(416)).unwrap().anew);
@@ -227,13 +227,13 @@ mod tests {
         assert_eq!(patience.most_bytes(), CHUNK_BYTES_MIN);
         assert!(patience.after(refused(416)).is_err());
         let denied = Error::UpstreamDenied { status: StatusCode::FORBIDDEN };
-        assert!(Patience::new(SENDING_PATIENCE).after(denied).is_err());
-        assert!(Patience::new(SENDING_PATIENCE).after(refused(405)).is_err());
+        assert!(TransferRetry::new(SENDING_PATIENCE).after(denied).is_err());
+        assert!(TransferRetry::new(SENDING_PATIENCE).after(refused(405)).is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_time_that_a_client_takes_is_not_the_upstreams() {
-        let mut patience = Patience::new(SENDING_PATIENCE);
+        let mut patience = TransferRetry::new(SENDING_PATIENCE);
         for _ in 0..3 {
             tokio::time::advance(SENDING_PATIENCE * 2).await;
             patience.waited(SENDING_PATIENCE * 2);
@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_delivery_waits_for_no_outage_at_its_begin_and_mends_refusals_all_the_same() {
-        let mut patience = Patience::of_delivery();
+        let mut patience = TransferRetry::of_delivery();
         assert!(patience.after(refused(413)).is_ok());
         assert!(patience.after(refused(404)).is_ok());
         assert!(patience.after(failed()).is_err());
@@ -257,7 +257,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_gets_lost_again_and_again_ends_with_its_last_words() {
-        let mut patience = Patience::new(SENDING_PATIENCE);
+        let mut patience = TransferRetry::new(SENDING_PATIENCE);
         for _ in 0..SENDING_RESTARTS_MAX {
             patience.took(9);
             assert!(patience.after(refused(416)).is_ok());

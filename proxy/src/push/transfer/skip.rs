@@ -9,9 +9,9 @@ use std::sync::Arc;
 use wharf_oci::{Digest, RepoName};
 
 use super::{Known, Sender, Session, Stop};
-use crate::client::{Arrival, Haste, Started, Upstream};
+use crate::client::{Arrival, StartedUpload, Upstream, Urgency};
 use crate::limits::MOUNTS_MAX;
-use crate::registries::Remote;
+use crate::registries::UpstreamRepo;
 
 impl Sender {
     /// A way to have it there without sending it. Trouble on such a way only means to send.
@@ -46,20 +46,20 @@ impl Sender {
     /// The size of the blob at the upstream, when it has it already. A client that has just been told
     /// that it does not has asked for us.
     async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
-        let Remote { upstream, repo } = &self.remote;
+        let UpstreamRepo { upstream, repo } = &self.remote;
         if upstream.lately_missed(repo, digest) {
             return Ok(None);
         }
         match upstream.blob_size(repo, digest).await {
             // Nobody waits at the door: it is asked again later.
-            Err(error) if self.haste() == Haste::Patient => Err(error.into()),
+            Err(error) if self.haste() == Urgency::Patient => Err(error.into()),
             size => Ok(size.ok().flatten()),
         }
     }
 
     /// A client that waits would have to send everything again; what is delivered behind comes again.
-    pub(super) const fn haste(&self) -> Haste {
-        if self.moved.is_some() { Haste::Patient } else { Haste::Long }
+    pub(super) const fn haste(&self) -> Urgency {
+        if self.moved.is_some() { Urgency::Patient } else { Urgency::Long }
     }
 
     /// Whether the upstream has exactly what is here.
@@ -101,13 +101,13 @@ impl Sender {
         if !Upstream::mounts(digest) {
             return false;
         }
-        let Remote { upstream, repo } = &self.remote;
+        let UpstreamRepo { upstream, repo } = &self.remote;
         self.landing.send_replace(true);
         let mounted = upstream.mount(repo, digest, from, self.haste()).await;
         self.landing.send_replace(false);
         match mounted {
-            Ok(Started::Mounted) => true,
-            Ok(Started::Session(push)) => {
+            Ok(StartedUpload::Mounted) => true,
+            Ok(StartedUpload::Session(push)) => {
                 if matches!(self.session, Session::None) {
                     self.session = Session::Open(push);
                 }

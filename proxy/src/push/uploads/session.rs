@@ -8,32 +8,32 @@ use bytes::Bytes;
 use wharf_oci::Digest;
 use wharf_store::ReadyBlob;
 
-use super::upstream_side::Leg;
+use super::upstream_side::UpstreamSide;
 use crate::Error;
 use crate::access::Caller;
 use crate::limits::BLOB_BYTES_MAX;
-use crate::runtime::blocking::{Bridge, Pump};
+use crate::runtime::blocking::{BlobFeed, BlockingPool};
 use crate::runtime::shares::Share;
 
 /// Content of one upload.
 pub(crate) struct Session {
-    pub(super) held: Held,
-    pub(super) leg: Option<Leg>,
+    pub(super) held: SessionBytes,
+    pub(super) leg: Option<UpstreamSide>,
     /// Counted for whoever opened it or went on with it, until it is over.
     pub(super) room: Option<Share>,
 }
 
 /// Its bytes.
-pub(super) enum Held {
+pub(super) enum SessionBytes {
     /// On their way in.
-    Arriving(Pump),
+    Arriving(BlobFeed),
     /// All here; the end at the upstream failed, and may be tried again.
-    Proven(Box<ReadyBlob>, Bridge),
+    Proven(Box<ReadyBlob>, BlockingPool),
 }
 
 impl Session {
-    pub(super) const fn new(pump: Pump, leg: Option<Leg>, room: Share) -> Self {
-        Self { held: Held::Arriving(pump), leg, room: Some(room) }
+    pub(super) const fn new(pump: BlobFeed, leg: Option<UpstreamSide>, room: Share) -> Self {
+        Self { held: SessionBytes::Arriving(pump), leg, room: Some(room) }
     }
 
     /// Says what it will be, which may spare sending it. Only of use before the first byte.
@@ -45,7 +45,7 @@ impl Session {
 
     /// From now on it waits for its turn among the writers of this caller.
     pub(crate) fn write_for(&mut self, caller: &Caller) {
-        if let Held::Arriving(pump) = &mut self.held {
+        if let SessionBytes::Arriving(pump) = &mut self.held {
             pump.write_for(caller.party());
         }
     }
@@ -53,7 +53,7 @@ impl Session {
     /// Takes bytes; fails as soon as the upstream has refused them. Of what was proven there is nothing to
     /// take: a client that ends it again may send its last bytes again.
     pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
-        let Held::Arriving(pump) = &mut self.held else { return Ok(()) };
+        let SessionBytes::Arriving(pump) = &mut self.held else { return Ok(()) };
         pump.append(bytes).await?;
         if let Some(leg) = &mut self.leg {
             leg.check().await?;
@@ -68,22 +68,22 @@ impl Session {
     #[must_use]
     pub(crate) fn offset(&self) -> u64 {
         match &self.held {
-            Held::Arriving(pump) => pump.taken_bytes(),
-            Held::Proven(ready, _) => ready.info().size_bytes,
+            SessionBytes::Arriving(pump) => pump.taken_bytes(),
+            SessionBytes::Proven(ready, _) => ready.info().size_bytes,
         }
     }
 
     /// Whether it was ended before, and takes no more bytes.
     #[must_use]
     pub(crate) const fn is_proven(&self) -> bool {
-        matches!(self.held, Held::Proven(..))
+        matches!(self.held, SessionBytes::Proven(..))
     }
 
     /// Lets its bytes rest in the store, and ends what is under way to the upstream.
     pub(super) async fn suspend(self) -> Result<(), Error> {
         let rested = match self.held {
-            Held::Arriving(pump) => pump.suspend().await,
-            Held::Proven(ready, bridge) => {
+            SessionBytes::Arriving(pump) => pump.suspend().await,
+            SessionBytes::Proven(ready, bridge) => {
                 bridge.run(move || ready.suspend()).await.map_err(Error::from)
             }
         };

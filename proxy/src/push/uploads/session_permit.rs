@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wharf_oci::UploadId;
 
-use super::suspended::Old;
+use super::suspended::ExpiredSessions;
 use super::{Sessions, Table, Uploads};
 use crate::runtime::clock::now_ms;
 use crate::runtime::party::Party;
@@ -17,7 +17,7 @@ use crate::runtime::shares::{Share, Shares};
 
 /// Why there is no room for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum NoSessionPermit {
     /// All is taken by those who have no more than this one, or is being written.
     Whole,
     /// This one has all that it gets.
@@ -38,7 +38,7 @@ impl Uploads {
         &self,
         party: Party,
         (most, most_each): (usize, usize),
-    ) -> Result<(Share, bool), Full> {
+    ) -> Result<(Share, bool), NoSessionPermit> {
         let (room, idle) = self.sessions.enter(party, (most, most_each))?;
         let Some(idle) = idle else { return Ok((room, false)) };
         let uploads = self.clone();
@@ -61,18 +61,18 @@ impl Sessions {
         &self,
         party: Party,
         (most, most_each): (usize, usize),
-    ) -> Result<(Share, Option<Old>), Full> {
+    ) -> Result<(Share, Option<ExpiredSessions>), NoSessionPermit> {
         let mut table = self.lock();
         if *self.closing.borrow() {
-            return Err(Full::Whole);
+            return Err(NoSessionPermit::Whole);
         }
         let has = self.shares.of(&party);
         if has >= most_each {
-            return Err(Full::Share);
+            return Err(NoSessionPermit::Share);
         }
         let mut idle = None;
         if self.shares.total() >= most {
-            idle = Some(table.make_room(has, &self.shares).ok_or(Full::Whole)?);
+            idle = Some(table.make_room(has, &self.shares).ok_or(NoSessionPermit::Whole)?);
         }
         Ok((self.shares.join(party), idle))
     }
@@ -81,7 +81,7 @@ impl Sessions {
 impl Table {
     /// Takes the longest idle session of whoever has most out, for somebody who has `has`. Those of
     /// nobody known go first.
-    fn make_room(&mut self, has: usize, shares: &Shares) -> Option<Old> {
+    fn make_room(&mut self, has: usize, shares: &Shares) -> Option<ExpiredSessions> {
         let (now, now_ms) = (Instant::now(), now_ms());
         let open = self.open.iter().filter_map(|(id, slot)| {
             let owner = slot.session.as_ref()?.room.as_ref()?.owner();

@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use wharf_oci::{RepoName, UploadId};
 use wharf_store::StoreError;
 
-use super::{Checkout, Session, Slot, Table, Uploads};
+use super::{Session, SessionGuard, Slot, Table, Uploads};
 use crate::Error;
 use crate::access::Caller;
 use crate::limits::{SUSPEND_DEADLINE, UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX};
@@ -24,7 +24,7 @@ use crate::runtime::store::Store;
 
 /// What is known of a session at rest. The list is in memory, because only this process has the
 /// store: nobody else can add to it.
-pub(super) struct Resting {
+pub(super) struct SuspendedSession {
     pub(super) repo: RepoName,
     /// Who alone may go on with it, if anybody.
     pub(super) owner: Option<String>,
@@ -40,21 +40,21 @@ pub(super) struct Resting {
 pub(super) fn load(
     store: &dyn Store,
     shares: &Shares,
-) -> Result<HashMap<UploadId, Resting>, StoreError> {
+) -> Result<HashMap<UploadId, SuspendedSession>, StoreError> {
     let saved = store.saved_uploads()?.into_iter();
     let resting = saved.map(|saved| {
         let (repo, owner) = (saved.repo, saved.owner);
         let party =
             owner.as_ref().map_or(Party::Ourselves, |name| Party::Caller(name.as_str().into()));
         let (offset, saved_ms) = (saved.offset, saved.saved_ms);
-        (saved.id, Resting { repo, owner, offset, saved_ms, room: shares.join(party) })
+        (saved.id, SuspendedSession { repo, owner, offset, saved_ms, room: shares.join(party) })
     });
     Ok(resting.collect())
 }
 
 /// Sessions that are given up, out of the table.
 #[derive(Default)]
-pub(super) struct Old {
+pub(super) struct ExpiredSessions {
     open: Vec<Slot>,
     resting: Vec<UploadId>,
 }
@@ -64,7 +64,7 @@ const fn idle_max(offset: u64) -> Duration {
     if offset == 0 { UPLOAD_EMPTY_IDLE_MAX } else { UPLOAD_IDLE_MAX }
 }
 
-impl Resting {
+impl SuspendedSession {
     /// Who it is counted for.
     pub(super) const fn owned_by(&self) -> &Party {
         self.room.owner()
@@ -78,8 +78,8 @@ impl Resting {
 
 impl Table {
     /// Takes one session out that is given up; it is not counted any more.
-    pub(super) fn take_old(&mut self, id: UploadId) -> Old {
-        let mut old = Old::default();
+    pub(super) fn take_old(&mut self, id: UploadId) -> ExpiredSessions {
+        let mut old = ExpiredSessions::default();
         if let Some(mut slot) = self.open.remove(&id) {
             drop(slot.session.as_mut().and_then(|session| session.room.take()));
             old.open.push(slot);
@@ -89,19 +89,19 @@ impl Table {
     }
 
     /// The same of all that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
-    fn take_expired(&mut self, now: Instant, now_ms: u64) -> Old {
+    fn take_expired(&mut self, now: Instant, now_ms: u64) -> ExpiredSessions {
         let open = self.open.extract_if(|_, slot| {
             slot.session.is_some() && now.duration_since(slot.touched) >= idle_max(slot.offset)
         });
         let open = open.map(|(_, slot)| slot).collect();
         let resting = self.resting.extract_if(|_, rest| rest.idle(now_ms) >= idle_max(rest.offset));
-        Old { open, resting: resting.map(|(id, _)| id).collect() }
+        ExpiredSessions { open, resting: resting.map(|(id, _)| id).collect() }
     }
 }
 
 impl Uploads {
     /// Moves a session at rest to the open ones, where it belongs to this caller until it is resumed.
-    pub(super) fn rouse(&self, repo: &RepoName, id: UploadId) -> Option<Resting> {
+    pub(super) fn rouse(&self, repo: &RepoName, id: UploadId) -> Option<SuspendedSession> {
         let mut table = self.sessions.lock();
         // A server that stops resumes nothing: the session rests already.
         if *self.sessions.closing.borrow() {
@@ -124,9 +124,9 @@ impl Uploads {
     pub(super) async fn resume(
         &self,
         id: UploadId,
-        resting: Resting,
+        resting: SuspendedSession,
         caller: Caller,
-    ) -> Result<Checkout, Error> {
+    ) -> Result<SessionGuard, Error> {
         let uploads = self.clone();
         let work = async move {
             let resumed = uploads.try_resume(id, &resting.repo, &caller).await;
@@ -147,7 +147,7 @@ impl Uploads {
         id: UploadId,
         repo: &RepoName,
         caller: &Caller,
-    ) -> Result<Checkout, Error> {
+    ) -> Result<SessionGuard, Error> {
         let upstream = self.onward(repo, caller)?;
         let store = Arc::clone(&self.store);
         let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
@@ -160,10 +160,10 @@ impl Uploads {
         // Whoever goes on with it has it, also past their share: it is there already.
         let room = self.sessions.shares.join(caller.party());
         let session = self.session(writer, upstream, room);
-        Ok(Checkout { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
+        Ok(SessionGuard { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
-    fn rest_again(&self, id: UploadId, resting: Resting) {
+    fn rest_again(&self, id: UploadId, resting: SuspendedSession) {
         let mut table = self.sessions.lock();
         table.open.remove(&id);
         table.resting.insert(id, resting);
@@ -195,7 +195,7 @@ impl Uploads {
     }
 
     /// Forgets sessions that were taken out of the table; theirs at the upstream go with them.
-    pub(super) async fn give_up(&self, old: Old) {
+    pub(super) async fn give_up(&self, old: ExpiredSessions) {
         if old.open.is_empty() && old.resting.is_empty() {
             return;
         }

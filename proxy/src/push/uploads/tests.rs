@@ -10,11 +10,11 @@ use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
 
 fn over(store: &MemoryStore) -> Uploads {
     let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
-    let (bridge, store) = (Bridge::default(), Arc::new(store.clone()));
-    let senders = Senders::new(bridge, store.clone(), Arc::clone(&upstreams));
+    let (bridge, store) = (BlockingPool::default(), Arc::new(store.clone()));
+    let senders = Transfers::new(bridge, store.clone(), Arc::clone(&upstreams));
     let (senders, of, to) = (Arc::new(senders), Arc::clone(&store), Arc::clone(&upstreams));
-    let deliveries = Deliveries::load(of, to, Arc::clone(&senders), None).unwrap();
-    Uploads::load(store, upstreams, senders, deliveries, Finishing::default()).unwrap()
+    let deliveries = Outbox::load(of, to, Arc::clone(&senders), None).unwrap();
+    Uploads::load(store, upstreams, senders, deliveries, DetachedTasks::default()).unwrap()
 }
 
 fn uploads() -> (MemoryStore, Uploads, RepoName) {
@@ -37,7 +37,7 @@ async fn open(
     uploads: &Uploads,
     (party, owner): (Party, Option<&str>),
     bounds: (usize, usize),
-) -> Result<(UploadId, bool), Full> {
+) -> Result<(UploadId, bool), NoSessionPermit> {
     let repo: RepoName = "a/b".parse().unwrap();
     let (room, others_left) = uploads.room(party, bounds).await?;
     let id = uploads.open(room, (&repo, owner.map(str::to_owned)), None, None).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
             let part = content.slice(start..(start + 70_000).min(content.len()));
             session.append(part).await.unwrap();
         }
-        let ended = uploads.finish(&repo, session.into(), expected, Turn::default()).await;
+        let ended = uploads.finish(&repo, session.into(), expected, ChangeGuard::default()).await;
         assert_eq!(ended.is_ok(), expected == digest);
     }
     assert!(store.stat(&digest).unwrap().is_some());
@@ -120,7 +120,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     assert_eq!(checkout.session().offset(), 1_000_001);
     checkout.session().append(content.slice(1_000_001..)).await.unwrap();
     let digest = Digester::digest(Algorithm::Sha256, &content);
-    uploads.finish(&repo, checkout.end(), digest, Turn::default()).await.unwrap();
+    uploads.finish(&repo, checkout.end(), digest, ChangeGuard::default()).await.unwrap();
     assert_eq!(store.stat(&digest).unwrap().unwrap().size_bytes, 1_700_000);
     assert_eq!((uploads.count(), store.saved_uploads().unwrap().len()), ((0, 0), 0));
 }
@@ -234,7 +234,7 @@ async fn past_all_the_longest_idle_of_whoever_has_most_goes_for_who_has_fewer() 
         // So that one of them is the longest idle.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
-    assert_eq!(open(&uploads, (party(2), None), bounds).await.err(), Some(Full::Whole));
+    assert_eq!(open(&uploads, (party(2), None), bounds).await.err(), Some(NoSessionPermit::Whole));
     let in_use = uploads.check_out(&repo, ids[0], &Caller::anonymous()).await.unwrap();
     assert!(open(&uploads, (party(4), None), bounds).await.unwrap().1);
     assert!(matches!(uploads.offset(&repo, ids[1]), Err(Error::UploadUnknown)));
@@ -247,7 +247,7 @@ async fn past_all_the_longest_idle_of_whoever_has_most_goes_for_who_has_fewer() 
     assert!(matches!(uploads.offset(&repo, ids[2]), Err(Error::UploadUnknown)));
     // All have one: whoever has none gets the longest idle.
     assert!(open(&uploads, (party(6), None), bounds).await.unwrap().1);
-    assert_eq!(open(&uploads, (party(6), None), bounds).await.err(), Some(Full::Whole));
+    assert_eq!(open(&uploads, (party(6), None), bounds).await.err(), Some(NoSessionPermit::Whole));
     assert_eq!(uploads.taken(), (4, 1));
 }
 
@@ -263,7 +263,10 @@ async fn who_rests_counts_for_its_owner_and_goes_first_when_nobody_knows_whose_i
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let uploads = over(&store);
     assert_eq!((uploads.count(), uploads.taken()), ((0, 3), (3, 2)));
-    assert_eq!(open(&uploads, (alice.clone(), None), (9, 2)).await.err(), Some(Full::Share));
+    assert_eq!(
+        open(&uploads, (alice.clone(), None), (9, 2)).await.err(),
+        Some(NoSessionPermit::Share)
+    );
     let nobodys = store.saved_uploads().unwrap().into_iter().find(|saved| saved.owner.is_none());
     // Even for whoever has most.
     assert!(open(&uploads, (alice.clone(), None), (3, 3)).await.unwrap().1);
@@ -291,7 +294,7 @@ async fn open_sessions_and_those_at_rest_count_towards_one_bound() {
         assert!(!open(&uploads, alice(), (4, 5)).await.unwrap().1);
     }
     assert_eq!(uploads.count(), (2, 2));
-    assert_eq!(open(&uploads, alice(), (4, 5)).await.err(), Some(Full::Whole));
+    assert_eq!(open(&uploads, alice(), (4, 5)).await.err(), Some(NoSessionPermit::Whole));
     uploads.expire(Instant::now(), u64::MAX).await;
     open(&uploads, alice(), (4, 5)).await.unwrap();
 }

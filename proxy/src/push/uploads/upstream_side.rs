@@ -8,41 +8,41 @@ use wharf_oci::Digest;
 use wharf_store::InFlight;
 
 use crate::Error;
-use crate::client::Push;
-use crate::push::transfer::{Content, Senders, Sending};
-use crate::registries::Remote;
+use crate::client::UploadSession;
+use crate::push::transfer::{Transfer, TransferContent, Transfers};
+use crate::registries::UpstreamRepo;
 
 /// The way of one session to its upstream.
-pub(super) struct Leg {
-    senders: Arc<Senders>,
-    remote: Remote,
+pub(super) struct UpstreamSide {
+    senders: Arc<Transfers>,
+    remote: UpstreamRepo,
     blob: InFlight,
     /// Absent after a failure, until there is more to send.
-    sending: Option<Sending>,
+    sending: Option<Transfer>,
 }
 
-impl Leg {
+impl UpstreamSide {
     /// Starts to send, into the upstream's session if one is open.
     pub(super) fn start(
-        senders: &Arc<Senders>,
-        remote: Remote,
+        senders: &Arc<Transfers>,
+        remote: UpstreamRepo,
         blob: InFlight,
-        open: Option<Push>,
+        open: Option<UploadSession>,
     ) -> Self {
-        let content = Content::InFlight(blob.clone());
+        let content = TransferContent::InFlight(blob.clone());
         let sending = Some(senders.start(remote.clone(), content, open));
         Self { senders: Arc::clone(senders), remote, blob, sending }
     }
 
     /// Where it goes.
-    pub(super) const fn remote(&self) -> &Remote {
+    pub(super) const fn remote(&self) -> &UpstreamRepo {
         &self.remote
     }
 
     /// Sending, from the start when it had failed: the bytes are here.
-    fn sending(&mut self) -> Sending {
+    fn sending(&mut self) -> Transfer {
         let again = || {
-            let content = Content::InFlight(self.blob.clone());
+            let content = TransferContent::InFlight(self.blob.clone());
             self.senders.start(self.remote.clone(), content, None)
         };
         self.sending.take().unwrap_or_else(again)

@@ -1,7 +1,7 @@
 //! Content from async code into a writer of the store: collected in batches, stored on blocking
 //! threads, one batch behind the other.
 //!
-//! Invariant: bytes that a [`Pump`] counts as taken are appended in their order, and a caller that
+//! Invariant: bytes that a [`BlobFeed`] counts as taken are appended in their order, and a caller that
 //! goes away in the middle of a call loses none of them. Without a place it holds less than
 //! [`UNPLACED_BYTES_MAX`] and one frame, and its writer no run. What it holds is counted as held.
 
@@ -15,25 +15,25 @@ use wharf_oci::{Digest, Mismatch};
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{BlobWriter, InFlight, PartKey, ReadyBlob, StoreError};
 
-use super::write_slots::{ForWhom, Place, Places};
-use super::{Bridge, spawn, unwind};
+use super::write_slots::{WriteOwner, WriteSlot, WriteSlots};
+use super::{BlockingPool, spawn, unwind};
 use crate::Error;
 use crate::limits::{BATCH_BYTES, PLACE_IDLE_MAX, TURN_BYTES, UNPLACED_BYTES_MAX};
-use crate::runtime::memory_gauge::{Bounds, Pieces};
+use crate::runtime::memory_gauge::{MemoryBounds, StreamReservation};
 use crate::runtime::party;
 use crate::runtime::party::Party;
 
 /// Feeds a writer: collects a batch while the one before is hashed and stored.
-pub(crate) struct Pump {
+pub(crate) struct BlobFeed {
     work: Arc<Mutex<Work>>,
     taken_bytes: u64,
     blob: InFlight,
-    for_whom: ForWhom,
+    for_whom: WriteOwner,
 }
 
 /// What the owner of the pump and the watch over its place work on, one at a time.
 struct Work {
-    bridge: Bridge,
+    bridge: BlockingPool,
     /// What the writer has is seen there.
     blob: InFlight,
     stage: Stage,
@@ -42,8 +42,8 @@ struct Work {
     batch: Vec<Bytes>,
     batch_bytes: usize,
     /// What that is counted as, and for whom.
-    held: Option<(Party, Pieces)>,
-    place: Option<Place>,
+    held: Option<(Party, StreamReservation)>,
+    place: Option<WriteSlot>,
     /// When bytes came last.
     touched: Instant,
 }
@@ -54,10 +54,10 @@ enum Stage {
     Failed(Error),
 }
 
-impl Pump {
+impl BlobFeed {
     /// A pump into this writer; in the end for this program, as long as nobody says for whom.
     #[must_use]
-    pub(crate) fn new(bridge: Bridge, writer: BlobWriter) -> Self {
+    pub(crate) fn new(bridge: BlockingPool, writer: BlobWriter) -> Self {
         let taken_bytes = writer.size_bytes();
         let blob = writer.in_flight();
         let work = Work {
@@ -76,7 +76,7 @@ impl Pump {
     }
 
     /// From now on it waits for its turn among theirs.
-    pub(crate) fn write_for(&mut self, for_whom: impl Into<ForWhom>) {
+    pub(crate) fn write_for(&mut self, for_whom: impl Into<WriteOwner>) {
         self.for_whom = for_whom.into();
     }
 
@@ -174,7 +174,7 @@ impl Pump {
 }
 
 impl Work {
-    fn take(&mut self, bytes: Bytes, for_whom: &ForWhom) {
+    fn take(&mut self, bytes: Bytes, for_whom: &WriteOwner) {
         self.batch_bytes += bytes.len();
         self.count(for_whom.party());
         if let Some(place) = &mut self.place {
@@ -189,7 +189,7 @@ impl Work {
     /// Counts what is in the batch, for whoever brought it last.
     fn count(&mut self, party: &Party) {
         if self.held.as_ref().is_none_or(|(of, _)| of != party) {
-            let purse = self.bridge.held.purse(party.clone(), Bounds::NONE);
+            let purse = self.bridge.held.purse(party.clone(), MemoryBounds::NONE);
             self.held = Some((party.clone(), purse.pieces()));
         }
         self.count_again();
@@ -202,17 +202,17 @@ impl Work {
     }
 
     /// Whether others wait and this one has had its turn; what nobody wants has none.
-    fn is_turn_over(&self, for_whom: &ForWhom) -> bool {
+    fn is_turn_over(&self, for_whom: &WriteOwner) -> bool {
         let turn_bytes = if for_whom.is_wanted() { TURN_BYTES } else { 0 };
         let places = &self.bridge.places;
-        let had_all = |place: &Place| {
+        let had_all = |place: &WriteSlot| {
             place.bytes >= turn_bytes || place.had_its_time() || places.are_owed_by(place.party())
         };
         let had = self.place.as_ref().is_some_and(had_all);
         had && self.bridge.places.are_wanted_before(for_whom)
     }
 
-    async fn flush_when_due(&mut self, for_whom: &ForWhom) -> Result<(), Error> {
+    async fn flush_when_due(&mut self, for_whom: &WriteOwner) -> Result<(), Error> {
         let finished = match &self.stage {
             Stage::Idle(_) => true,
             Stage::Working(job) => job.is_finished(),
@@ -326,13 +326,13 @@ impl Work {
 
 /// Takes the place from a pump that stands still while others wait, or goes on slowly for long. Ends with
 /// the place.
-async fn watch(places: Arc<Places>, work: Weak<Mutex<Work>>) {
+async fn watch(places: Arc<WriteSlots>, work: Weak<Mutex<Work>>) {
     loop {
         places.wanted().await;
         tokio::time::sleep(PLACE_IDLE_MAX).await;
         let Some(work) = work.upgrade() else { return };
         let mut work = work.lock().await;
-        let is_over = |place: &Place| place.had_its_time() || places.are_owed_by(place.party());
+        let is_over = |place: &WriteSlot| place.had_its_time() || places.are_owed_by(place.party());
         let goes_on =
             work.touched.elapsed() < PLACE_IDLE_MAX && !work.place.as_ref().is_some_and(is_over);
         if goes_on || !places.are_wanted() {

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use crate::runtime::party::Party;
-use crate::runtime::round_robin::{Rounds, Stand};
+use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
 /// All places of one kind, and who waits for one.
-pub(super) struct Line {
+pub(super) struct JobQueue {
     places: usize,
     each: usize,
     state: Mutex<State>,
@@ -22,30 +22,30 @@ struct State {
     free: usize,
     /// By party; whoever has none has no entry.
     taken: HashMap<Party, usize>,
-    waiting: Rounds<u64>,
-    grants: HashMap<u64, oneshot::Sender<Room>>,
+    waiting: RoundRobin<u64>,
+    grants: HashMap<u64, oneshot::Sender<JobPermit>>,
     tickets: u64,
 }
 
 /// A place; free again when it is dropped.
-pub(crate) struct Room {
-    line: Option<Arc<Line>>,
+pub(crate) struct JobPermit {
+    line: Option<Arc<JobQueue>>,
     party: Party,
 }
 
 /// One that waits, as long as it does.
 struct Waiting<'a> {
-    line: &'a Line,
+    line: &'a JobQueue,
     ticket: u64,
 }
 
-impl Line {
+impl JobQueue {
     /// So many places, and so many of them for each party.
     pub(super) fn new(places: usize, each: usize) -> Self {
         let state = State {
             free: places,
             taken: HashMap::new(),
-            waiting: Rounds::default(),
+            waiting: RoundRobin::default(),
             grants: HashMap::new(),
             tickets: 0,
         };
@@ -53,7 +53,7 @@ impl Line {
     }
 
     /// A place; waits for its turn. Safe to give up in the middle.
-    pub(super) async fn take(self: &Arc<Self>, party: &Party) -> Room {
+    pub(super) async fn take(self: &Arc<Self>, party: &Party) -> JobPermit {
         let (grant, granted) = oneshot::channel();
         let waiting = {
             let mut state = self.state();
@@ -72,7 +72,7 @@ impl Line {
     }
 
     /// A place without waiting.
-    pub(super) fn try_take(self: &Arc<Self>, party: &Party) -> Option<Room> {
+    pub(super) fn try_take(self: &Arc<Self>, party: &Party) -> Option<JobPermit> {
         let mut state = self.state();
         let may = self.may(state.free, &state.taken, party);
         may.then(|| self.give(&mut state, party))
@@ -93,10 +93,10 @@ impl Line {
         free > 0 && (has < self.each || free > self.places / 2)
     }
 
-    fn give(self: &Arc<Self>, state: &mut State, party: &Party) -> Room {
+    fn give(self: &Arc<Self>, state: &mut State, party: &Party) -> JobPermit {
         state.free -= 1;
         *state.taken.entry(party.clone()).or_default() += 1;
-        Room { line: Some(Arc::clone(self)), party: party.clone() }
+        JobPermit { line: Some(Arc::clone(self)), party: party.clone() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,15 +116,15 @@ impl State {
     }
 
     /// Who gets the next place.
-    fn next(&mut self, line: &Line) -> Option<(Party, oneshot::Sender<Room>)> {
+    fn next(&mut self, line: &JobQueue) -> Option<(Party, oneshot::Sender<JobPermit>)> {
         let Self { free, taken, waiting, grants, .. } = self;
         let (party, ticket) =
-            waiting.pop(|party| line.may(*free, taken, party), |_| Stand::Free)?;
+            waiting.pop(|party| line.may(*free, taken, party), |_| Eligibility::Free)?;
         Some((party, grants.remove(&ticket)?))
     }
 }
 
-impl Drop for Room {
+impl Drop for JobPermit {
     fn drop(&mut self) {
         let Some(line) = self.line.take() else { return };
         let mut state = line.state();
@@ -158,14 +158,14 @@ mod tests {
         Party::behind([10, 0, 0, last].into())
     }
 
-    type Taking = Pin<Box<dyn Future<Output = Room>>>;
+    type Taking = Pin<Box<dyn Future<Output = JobPermit>>>;
 
-    fn taking(line: &Arc<Line>, last: u8) -> Taking {
+    fn taking(line: &Arc<JobQueue>, last: u8) -> Taking {
         let line = Arc::clone(line);
         Box::pin(async move { line.take(&party(last)).await })
     }
 
-    fn poll(taking: &mut Taking) -> Option<Room> {
+    fn poll(taking: &mut Taking) -> Option<JobPermit> {
         match taking.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(room) => Some(room),
             Poll::Pending => None,
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn whoever_comes_third_is_next_however_many_wait_of_two_others() {
-        let line = Arc::new(Line::new(1, 1));
+        let line = Arc::new(JobQueue::new(1, 1));
         let mut held = poll(&mut taking(&line, 1)).unwrap();
         let mut others: Vec<_> = (0..200).map(|n| taking(&line, 1 + n % 2)).collect();
         assert!(others.iter_mut().all(|other| poll(other).is_none()));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_share_is_not_exceeded_when_half_is_taken_and_who_gives_up_takes_nothing() {
-        let line = Arc::new(Line::new(8, 2));
+        let line = Arc::new(JobQueue::new(8, 2));
         let mut held: Vec<_> = (0..4).map(|_| poll(&mut taking(&line, 1)).unwrap()).collect();
         let mut more = taking(&line, 1);
         assert!(poll(&mut more).is_none());

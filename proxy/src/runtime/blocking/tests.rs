@@ -8,17 +8,17 @@ use wharf_store::contract::noise;
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{BlobStore, Retention, RocksStore};
 
-use super::write_slots::{ForWhom, Place, Places};
+use super::write_slots::{WriteOwner, WriteSlot, WriteSlots};
 use super::*;
 use crate::limits::{TURN_BYTES, UNPLACED_BYTES_MAX};
 use crate::runtime::party::Party;
-use crate::runtime::subscribers::Seats;
+use crate::runtime::subscribers::Subscribers;
 
 /// Longer than any of this takes when nobody waits for somebody who waits.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Harbour {
-    bridge: Bridge,
+    bridge: BlockingPool,
     store: RocksStore,
     _folder: tempfile::TempDir,
 }
@@ -26,24 +26,25 @@ struct Harbour {
 fn harbour(places: usize) -> Harbour {
     let folder = tempfile::tempdir().unwrap();
     let store = RocksStore::open(folder.path()).unwrap();
-    let bridge = Bridge { places: Arc::new(Places::new(places)), ..Bridge::default() };
+    let bridge =
+        BlockingPool { places: Arc::new(WriteSlots::new(places)), ..BlockingPool::default() };
     Harbour { bridge, store, _folder: folder }
 }
 
 impl Harbour {
-    fn pump(&self) -> Pump {
-        Pump::new(self.bridge.clone(), self.store.begin().unwrap())
+    fn pump(&self) -> BlobFeed {
+        BlobFeed::new(self.bridge.clone(), self.store.begin().unwrap())
     }
 }
 
-async fn feed(pump: &mut Pump, mut content: Bytes) {
+async fn feed(pump: &mut BlobFeed, mut content: Bytes) {
     while !content.is_empty() {
         let frame = content.split_to(content.len().min(50_000));
         pump.append(frame).await.unwrap();
     }
 }
 
-async fn finish(pump: Pump, content: &Bytes) {
+async fn finish(pump: BlobFeed, content: &Bytes) {
     let digest = Digester::digest(Algorithm::Sha256, content);
     let ready = pump.verify(digest).await.unwrap().unwrap();
     ready.publish(Retention::Kept).unwrap();
@@ -121,7 +122,7 @@ async fn a_place_is_free_when_its_writer_goes_away_or_a_wait_is_given_up() {
     let mut second = harbour.pump();
     let brief = Duration::from_millis(20);
     assert!(tokio::time::timeout(brief, feed(&mut second, content.clone())).await.is_err());
-    assert_eq!(harbour.bridge.places(), PlacesState { taken: 1, waiting: 0, handed_on: 0 });
+    assert_eq!(harbour.bridge.places(), WriteSlotsState { taken: 1, waiting: 0, handed_on: 0 });
     drop(first);
     assert_eq!(harbour.bridge.places().taken, 0);
     // What the second one counted before it gave up is what it has.
@@ -131,11 +132,11 @@ async fn a_place_is_free_when_its_writer_goes_away_or_a_wait_is_given_up() {
 }
 
 /// Somebody who waits for a place.
-struct Waits(tokio::task::JoinHandle<Place>);
+struct Waits(tokio::task::JoinHandle<WriteSlot>);
 
 impl Waits {
     /// In line when this returns.
-    async fn begin(places: &Arc<Places>, for_whom: ForWhom) -> Self {
+    async fn begin(places: &Arc<WriteSlots>, for_whom: WriteOwner) -> Self {
         let (before, asked) = (places.state().waiting, Arc::clone(places));
         let task = tokio::spawn(async move { asked.take(&for_whom).await });
         while places.state().waiting == before {
@@ -144,18 +145,18 @@ impl Waits {
         Self(task)
     }
 
-    async fn place(self) -> Place {
+    async fn place(self) -> WriteSlot {
         tokio::time::timeout(PATIENCE, self.0).await.unwrap().unwrap()
     }
 }
 
-fn named(name: &str) -> ForWhom {
+fn named(name: &str) -> WriteOwner {
     Party::Caller(name.into()).into()
 }
 
 #[tokio::test]
 async fn a_third_party_gets_the_next_place_however_many_the_others_wait_for() {
-    let places = Arc::new(Places::new(4));
+    let places = Arc::new(WriteSlots::new(4));
     let mut held = Vec::new();
     for name in ["mallory", "oscar", "mallory", "oscar"] {
         held.push(places.take(&named(name)).await);
@@ -187,9 +188,9 @@ async fn a_third_party_gets_the_next_place_however_many_the_others_wait_for() {
 
 #[tokio::test]
 async fn what_nobody_wants_gets_a_place_after_everybody_else() {
-    let places = Arc::new(Places::new(1));
-    let seats = Seats::new();
-    let unwanted = ForWhom::those_at(seats.clone(), Party::Caller("alice".into()));
+    let places = Arc::new(WriteSlots::new(1));
+    let seats = Subscribers::new();
+    let unwanted = WriteOwner::those_at(seats.clone(), Party::Caller("alice".into()));
     let held = places.take(&unwanted).await;
     assert!(!places.are_wanted_before(&unwanted));
     let last = Waits::begin(&places, unwanted.clone()).await;
@@ -209,7 +210,7 @@ async fn what_nobody_wants_gets_a_place_after_everybody_else() {
 }
 
 /// So much is there in the end, and no more; what comes before it may be with a job.
-async fn is_shown(pump: &Pump, blob: &wharf_store::InFlight, bytes: usize) {
+async fn is_shown(pump: &BlobFeed, blob: &wharf_store::InFlight, bytes: usize) {
     let all = async {
         while blob.visible_bytes() < bytes as u64 {
             pump.show().await;
@@ -228,7 +229,7 @@ async fn what_is_shown_is_there_whenever_its_segment_is_stored() {
     let writer = harbour.store.begin().unwrap();
     let blob = writer.in_flight();
     blob.expect(content.len() as u64);
-    let mut shown = Pump::new(harbour.bridge.clone(), writer);
+    let mut shown = BlobFeed::new(harbour.bridge.clone(), writer);
     let mut at = 0;
     for (index, bytes) in [1_000, 300_000, 40_000, 200_000, 100_000].into_iter().enumerate() {
         feed(&mut shown, content.slice(at..at + bytes)).await;
@@ -272,7 +273,7 @@ async fn a_writer_that_trickles_keeps_its_place_for_no_longer_than_one_that_stan
 
 #[tokio::test]
 async fn a_place_is_owed_by_a_party_that_has_more_than_that_of_who_waits() {
-    let places = Arc::new(Places::new(3));
+    let places = Arc::new(WriteSlots::new(3));
     let (mallory, alice) = (Party::Caller("mallory".into()), Party::Caller("alice".into()));
     let mut held = Vec::new();
     for name in ["mallory", "mallory", "alice"] {
@@ -304,7 +305,7 @@ async fn what_waits_to_be_written_is_held_by_whoever_sent_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_parties_whose_jobs_hang_leave_room_for_a_third() {
-    let bridge = Bridge::default();
+    let bridge = BlockingPool::default();
     let (gate, open) = std::sync::mpsc::channel::<()>();
     let open = Arc::new(std::sync::Mutex::new(open));
     let mut hostile = Vec::new();

@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 use crate::limits::PLACE_TIME_MAX;
 use crate::runtime::party::Party;
-use crate::runtime::subscribers::Seats;
+use crate::runtime::subscribers::Subscribers;
 
 /// All places, and who waits for one.
-pub(super) struct Places {
+pub(super) struct WriteSlots {
     lines: Mutex<Lines>,
     count: usize,
     waiting: watch::Sender<usize>,
@@ -31,15 +31,15 @@ pub(super) struct Places {
 
 /// For whom content is written.
 #[derive(Clone)]
-pub(crate) struct ForWhom {
+pub(crate) struct WriteOwner {
     party: Party,
     /// Who wants it; none where it is written because somebody sends it.
-    seats: Option<Seats>,
+    seats: Option<Subscribers>,
 }
 
-impl ForWhom {
+impl WriteOwner {
     /// A download that these wait for, and this party began.
-    pub(crate) const fn those_at(seats: Seats, party: Party) -> Self {
+    pub(crate) const fn those_at(seats: Subscribers, party: Party) -> Self {
         Self { party, seats: Some(seats) }
     }
 
@@ -48,11 +48,11 @@ impl ForWhom {
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        self.seats.as_ref().is_none_or(Seats::are_taken)
+        self.seats.as_ref().is_none_or(Subscribers::are_taken)
     }
 }
 
-impl From<Party> for ForWhom {
+impl From<Party> for WriteOwner {
     fn from(party: Party) -> Self {
         Self { party, seats: None }
     }
@@ -77,19 +77,19 @@ struct Line {
 
 struct Waiter {
     ticket: usize,
-    for_whom: ForWhom,
+    for_whom: WriteOwner,
     grant: oneshot::Sender<Permit>,
 }
 
 /// The right to a place; goes to the next one when it is dropped.
 struct Permit {
-    places: Option<Arc<Places>>,
+    places: Option<Arc<WriteSlots>>,
     party: Party,
 }
 
 /// Places at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PlacesState {
+pub(crate) struct WriteSlotsState {
     /// Writers that have one.
     pub taken: usize,
     /// Writers that wait for one.
@@ -99,7 +99,7 @@ pub(crate) struct PlacesState {
 }
 
 /// A place; free again when it is dropped.
-pub(super) struct Place {
+pub(super) struct WriteSlot {
     permit: Permit,
     /// Bytes that were taken since it was given.
     pub(super) bytes: u64,
@@ -109,7 +109,7 @@ pub(super) struct Place {
     pub(super) watch: Option<AbortHandle>,
 }
 
-impl Drop for Place {
+impl Drop for WriteSlot {
     fn drop(&mut self) {
         if let Some(watch) = &self.watch {
             watch.abort();
@@ -119,7 +119,7 @@ impl Drop for Place {
 
 /// One that waits, as long as it does.
 struct Waiting<'a> {
-    places: &'a Places,
+    places: &'a WriteSlots,
     party: Party,
     ticket: usize,
 }
@@ -131,7 +131,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Places {
+impl WriteSlots {
     pub(super) fn new(count: usize) -> Self {
         let (waiting, _) = watch::channel(0);
         let lines = Mutex::new(Lines { free: count, ..Lines::default() });
@@ -140,13 +140,13 @@ impl Places {
     }
 
     /// A place; waits for its turn. Safe to give up in the middle.
-    pub(super) async fn take(self: &Arc<Self>, for_whom: &ForWhom) -> Place {
+    pub(super) async fn take(self: &Arc<Self>, for_whom: &WriteOwner) -> WriteSlot {
         let party = for_whom.party.clone();
         let (grant, granted) = oneshot::channel();
         let waiting = {
             let mut lines = self.lines();
             if lines.take_free(&party) {
-                return Place::of(Permit { places: Some(Arc::clone(self)), party });
+                return WriteSlot::of(Permit { places: Some(Arc::clone(self)), party });
             }
             let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
             let waiter = Waiter { ticket, for_whom: for_whom.clone(), grant };
@@ -156,7 +156,7 @@ impl Places {
         self.waiting.send_modify(|count| *count += 1);
         let permit = granted.await;
         drop(waiting);
-        Place::of(permit.expect("whoever waits is in a line"))
+        WriteSlot::of(permit.expect("whoever waits is in a line"))
     }
 
     /// Whether somebody waits.
@@ -165,7 +165,7 @@ impl Places {
     }
 
     /// Whether somebody waits who is to have a place before these go on.
-    pub(super) fn are_wanted_before(&self, for_whom: &ForWhom) -> bool {
+    pub(super) fn are_wanted_before(&self, for_whom: &WriteOwner) -> bool {
         self.are_wanted() && (!for_whom.is_wanted() || self.lines().is_anybody_wanted())
     }
 
@@ -182,13 +182,13 @@ impl Places {
     }
 
     /// Counts a place that goes to the next one.
-    pub(super) fn hand_on(&self, place: Place) {
+    pub(super) fn hand_on(&self, place: WriteSlot) {
         self.handed_on.fetch_add(1, Ordering::Relaxed);
         drop(place);
     }
 
-    pub(super) fn state(&self) -> PlacesState {
-        PlacesState {
+    pub(super) fn state(&self) -> WriteSlotsState {
+        WriteSlotsState {
             taken: self.count - self.lines().free,
             waiting: *self.waiting.borrow(),
             handed_on: self.handed_on.load(Ordering::Relaxed),
@@ -200,7 +200,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl WriteSlot {
     fn of(permit: Permit) -> Self {
         Self { permit, bytes: 0, since: Instant::now(), watch: None }
     }
@@ -286,7 +286,7 @@ impl Drop for Permit {
         let Some(places) = self.places.take() else { return };
         let mut lines = places.lines();
         lines.give_back(&self.party);
-        while let Some(Waiter { for_whom: ForWhom { party, .. }, grant, .. }) = lines.next() {
+        while let Some(Waiter { for_whom: WriteOwner { party, .. }, grant, .. }) = lines.next() {
             lines.give(&party);
             let permit = Permit { places: Some(Arc::clone(&places)), party };
             let Err(mut refused) = grant.send(permit) else { return };

@@ -9,26 +9,26 @@ use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{InFlight, StoreError, Tail};
 
 use super::{BodyError, Job};
-use crate::runtime::blocking::Bridge;
-use crate::runtime::subscribers::Seat;
+use crate::runtime::blocking::BlockingPool;
+use crate::runtime::subscribers::Subscription;
 
 /// Follows a blob in flight at the pace of the client.
 pub(crate) struct InFlightBody {
-    bridge: Bridge,
+    bridge: BlockingPool,
     blob: InFlight,
     at: u64,
     end: Option<u64>,
     reading: Option<Job<Result<Bytes, StoreError>>>,
-    ending: Ending,
+    ending: Completion,
     /// The last bytes of a part, until the whole is proven.
     held: Option<Bytes>,
     /// As long as it is read, the download is wanted.
-    _seat: Option<Seat>,
+    _seat: Option<Subscription>,
 }
 
 /// When a part of a blob in flight is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum Completion {
     /// When the whole is proven: until then its last bytes are held back.
     Proven,
     /// When its bytes are there.
@@ -37,18 +37,18 @@ pub(crate) enum Ending {
 
 impl InFlightBody {
     /// From `at` on, to the end or to `end`.
-    pub(super) fn new(bridge: Bridge, blob: InFlight, at: u64, end: Option<u64>) -> Self {
-        let ending = Ending::Arrived;
+    pub(super) fn new(bridge: BlockingPool, blob: InFlight, at: u64, end: Option<u64>) -> Self {
+        let ending = Completion::Arrived;
         Self { bridge, blob, at, end, reading: None, ending, held: None, _seat: None }
     }
 
     /// The same with its last bytes held back, or not.
-    pub(super) fn ending(self, ending: Ending) -> Self {
+    pub(super) fn ending(self, ending: Completion) -> Self {
         Self { ending, ..self }
     }
 
     /// The same for somebody who wants it.
-    pub(super) fn seated(self, seat: Seat) -> Self {
+    pub(super) fn seated(self, seat: Subscription) -> Self {
         Self { _seat: Some(seat), ..self }
     }
 
@@ -58,7 +58,7 @@ impl InFlightBody {
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         if self.held.is_none() {
             let next = ready!(self.poll_arrived(context));
-            let complete = self.end == Some(self.at) && self.ending == Ending::Proven;
+            let complete = self.end == Some(self.at) && self.ending == Completion::Proven;
             match next {
                 Some(Ok(bytes)) if complete => self.held = Some(bytes),
                 next => return Poll::Ready(next),

@@ -31,14 +31,14 @@ pub(crate) enum Payload {
 /// A body on its way.
 pub(crate) struct Outgoing {
     body: Body,
-    sent: Sent,
+    sent: SentBytes,
 }
 
 /// How far a body is.
 #[derive(Clone, Default)]
-pub(crate) struct Sent(Arc<AtomicU64>);
+pub(crate) struct SentBytes(Arc<AtomicU64>);
 
-impl Sent {
+impl SentBytes {
     /// Bytes that were handed to the connection.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -60,13 +60,13 @@ impl Payload {
     }
 
     /// A body, and the means to see how far it is.
-    pub(crate) fn outgoing(&self) -> (Outgoing, Sent) {
+    pub(crate) fn outgoing(&self) -> (Outgoing, SentBytes) {
         let body = match self {
             Self::Bytes(bytes) if bytes.is_empty() => Body::empty(),
             Self::Bytes(bytes) => Body::full(bytes.clone()),
             Self::Made { make, .. } => make(),
         };
-        let sent = Sent::default();
+        let sent = SentBytes::default();
         (Outgoing { body, sent: sent.clone() }, sent)
     }
 }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::BodyError;
 
 /// What a relay hands on.
-pub(crate) enum Piece {
+pub(crate) enum RelayFrame {
     /// The next bytes.
     Bytes(Bytes),
     /// That was all.
@@ -21,13 +21,13 @@ pub(crate) enum Piece {
 
 /// Follows a relay.
 pub(crate) struct RelayedBody {
-    pieces: mpsc::Receiver<Piece>,
+    pieces: mpsc::Receiver<RelayFrame>,
     /// When it was announced.
     pub(super) left_bytes: Option<u64>,
 }
 
 impl RelayedBody {
-    pub(super) const fn new(pieces: mpsc::Receiver<Piece>, left_bytes: Option<u64>) -> Self {
+    pub(super) const fn new(pieces: mpsc::Receiver<RelayFrame>, left_bytes: Option<u64>) -> Self {
         Self { pieces, left_bytes }
     }
 
@@ -36,13 +36,13 @@ impl RelayedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         Poll::Ready(match ready!(self.pieces.poll_recv(context)) {
-            Some(Piece::Bytes(bytes)) => {
+            Some(RelayFrame::Bytes(bytes)) => {
                 let left = self.left_bytes.map(|left| left.saturating_sub(bytes.len() as u64));
                 self.left_bytes = left;
                 Some(Ok(bytes))
             }
-            Some(Piece::Broken(reason)) => Some(Err(BodyError::Abandoned(reason))),
-            Some(Piece::End) => {
+            Some(RelayFrame::Broken(reason)) => Some(Err(BodyError::Abandoned(reason))),
+            Some(RelayFrame::End) => {
                 let short = self.left_bytes.filter(|left| *left > 0);
                 short.map(|left| Err(BodyError::Short(left)))
             }

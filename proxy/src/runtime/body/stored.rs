@@ -9,13 +9,13 @@ use wharf_store::{BlobReader, StoreError};
 
 use super::{BodyError, Job};
 use crate::limits::BATCH_BYTES;
-use crate::runtime::blocking::Bridge;
-use crate::runtime::memory_gauge::Reading;
+use crate::runtime::blocking::BlockingPool;
+use crate::runtime::memory_gauge::ReadReservation;
 
 /// Gives what is in memory at once, and reads the rest in batches: the next one while the client
 /// takes the one before, as long as there is room for that.
 pub(crate) struct StoredBody {
-    bridge: Bridge,
+    bridge: BlockingPool,
     ready: VecDeque<Bytes>,
     /// Of `ready`.
     pub(super) ready_bytes: u64,
@@ -32,12 +32,12 @@ enum Work {
 /// How much is read at once: it counts until it is there.
 pub(crate) struct Batch {
     bytes: usize,
-    _reading: Reading,
+    _reading: ReadReservation,
 }
 
 impl Batch {
     /// As many segments as are handed over at once, or one while memory is short.
-    pub(crate) fn begin(bridge: &Bridge) -> Self {
+    pub(crate) fn begin(bridge: &BlockingPool) -> Self {
         let bytes = if bridge.is_short() { SEGMENT_BYTES } else { BATCH_BYTES };
         Self { bytes, _reading: bridge.reading(bytes) }
     }
@@ -65,7 +65,7 @@ pub(crate) fn read_batch(
 
 impl StoredBody {
     /// Bytes that were read already, then what the reader has left.
-    pub(super) fn new(bridge: Bridge, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
+    pub(super) fn new(bridge: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
         let first_bytes: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
         let left_bytes = first_bytes + rest.left_bytes();
         Self { bridge, ready: first, ready_bytes: first_bytes, left_bytes, work: Work::Idle(rest) }
@@ -123,7 +123,9 @@ impl StoredBody {
         match room.flatten() {
             Some(room) => {
                 let batch = Batch::begin(&self.bridge);
-                Work::Reading(Box::pin(Bridge::begin(room, move || read_batch(reader, &batch))))
+                Work::Reading(Box::pin(BlockingPool::begin(room, move || {
+                    read_batch(reader, &batch)
+                })))
             }
             None => Work::Idle(reader),
         }

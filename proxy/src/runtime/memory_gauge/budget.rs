@@ -5,24 +5,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Bounds, Part};
+use super::{MemoryBounds, Part};
 use crate::Error;
-use crate::error::BytesOf;
+use crate::error::MemoryOwner;
 use crate::limits::CONNECTION_BYTES_PART;
 use crate::runtime::party::Party;
 
 /// Who holds what a request takes, and how much that may be. Found once for each request.
 #[derive(Clone)]
-pub(crate) struct Purse {
+pub(crate) struct MemoryBudget {
     part: Arc<Part>,
-    bounds: Bounds,
+    bounds: MemoryBounds,
     /// Of the connection that the request came on.
     connection: Arc<AtomicU64>,
 }
 
 /// What a whole body holds.
-pub(crate) struct Hold {
-    purse: Purse,
+pub(crate) struct Reservation {
+    purse: MemoryBudget,
     /// In all.
     pool: u64,
     /// Of its party and its connection.
@@ -30,15 +30,15 @@ pub(crate) struct Hold {
 }
 
 /// What a body holds that goes on piece by piece.
-pub(crate) struct Pieces {
-    purse: Purse,
+pub(crate) struct StreamReservation {
+    purse: MemoryBudget,
     own: u64,
     /// Of that, what no store counts.
     passing: u64,
 }
 
-impl Purse {
-    pub(super) fn new(part: Arc<Part>, bounds: Bounds) -> Self {
+impl MemoryBudget {
+    pub(super) fn new(part: Arc<Part>, bounds: MemoryBounds) -> Self {
         Self { part, bounds, connection: Arc::default() }
     }
 
@@ -61,7 +61,7 @@ impl Purse {
     }
 
     /// So many bytes of a whole body, before they are there.
-    pub(crate) fn take(&self, bytes: u64) -> Result<Hold, Error> {
+    pub(crate) fn take(&self, bytes: u64) -> Result<Reservation, Error> {
         let mut hold = self.nothing();
         hold.grow_to(bytes)?;
         Ok(hold)
@@ -69,27 +69,27 @@ impl Purse {
 
     /// Nothing yet.
     #[must_use]
-    pub(crate) fn nothing(&self) -> Hold {
-        Hold { purse: self.clone(), pool: 0, own: 0 }
+    pub(crate) fn nothing(&self) -> Reservation {
+        Reservation { purse: self.clone(), pool: 0, own: 0 }
     }
 
     /// So many bytes that are there anyway.
     #[must_use]
-    pub(crate) fn note(&self, bytes: u64) -> Hold {
+    pub(crate) fn note(&self, bytes: u64) -> Reservation {
         let mut hold = self.nothing();
         hold.set(bytes, bytes);
         hold
     }
 
     /// So many bytes that many may share: in all only, or for this party only.
-    pub(crate) fn take_shared(&self, bytes: u64) -> Result<Hold, Error> {
+    pub(crate) fn take_shared(&self, bytes: u64) -> Result<Reservation, Error> {
         let mut hold = self.nothing();
         hold.reserve(bytes, 0)?;
         Ok(hold)
     }
 
     /// See above.
-    pub(crate) fn take_own(&self, bytes: u64) -> Result<Hold, Error> {
+    pub(crate) fn take_own(&self, bytes: u64) -> Result<Reservation, Error> {
         // However many of its requests wait for them, they are not the connection's alone.
         let mut hold = self.clone().on(&Arc::default()).nothing();
         hold.reserve(0, bytes)?;
@@ -98,8 +98,8 @@ impl Purse {
 
     /// A body that goes on piece by piece, of which nothing is held yet.
     #[must_use]
-    pub(crate) fn pieces(&self) -> Pieces {
-        Pieces { purse: self.clone(), own: 0, passing: 0 }
+    pub(crate) fn pieces(&self) -> StreamReservation {
+        StreamReservation { purse: self.clone(), own: 0, passing: 0 }
     }
 
     /// Whether such a body may begin: not when everything is taken, and past the party's share only
@@ -107,21 +107,21 @@ impl Purse {
     pub(crate) fn may_begin(&self) -> Result<(), Error> {
         let (all, part) = (self.part.held.bytes(), &self.part);
         if all >= self.bounds.most {
-            return Err(Error::TooManyBytes(BytesOf::All));
+            return Err(Error::TooManyBytes(MemoryOwner::All));
         }
         let own = part.whole.load(Ordering::Relaxed) + part.pieces.load(Ordering::Relaxed);
         if own > self.bounds.share && all > self.bounds.most / 2 {
-            return Err(Error::TooManyBytes(BytesOf::Party));
+            return Err(Error::TooManyBytes(MemoryOwner::Party));
         }
         Ok(())
     }
 
     /// How much is taken of one of its bounds.
-    pub(crate) fn taken(&self, of: BytesOf) -> u64 {
+    pub(crate) fn taken(&self, of: MemoryOwner) -> u64 {
         match of {
-            BytesOf::All => self.part.held.bytes(),
-            BytesOf::Party => self.part.whole.load(Ordering::Relaxed),
-            BytesOf::Connection => self.connection.load(Ordering::Relaxed),
+            MemoryOwner::All => self.part.held.bytes(),
+            MemoryOwner::Party => self.part.whole.load(Ordering::Relaxed),
+            MemoryOwner::Connection => self.connection.load(Ordering::Relaxed),
         }
     }
 
@@ -132,7 +132,7 @@ impl Purse {
     }
 }
 
-impl Hold {
+impl Reservation {
     /// So many bytes from now on, or the refusal; then it holds what it held.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> Result<(), Error> {
         let (pool, own) = (bytes.saturating_sub(self.pool), bytes.saturating_sub(self.own));
@@ -141,21 +141,21 @@ impl Hold {
 
     /// So many more. Whoever holds nothing else may take one body, however large it is.
     fn reserve(&mut self, pool: u64, own: u64) -> Result<(), Error> {
-        let Purse { part, bounds, connection } = &self.purse;
+        let MemoryBudget { part, bounds, connection } = &self.purse;
         let of_connection = bounds.share / CONNECTION_BYTES_PART;
         let refused = |of| Err(Error::TooManyBytes(of));
         if !add(connection, own, self.own, of_connection) {
-            return refused(BytesOf::Connection);
+            return refused(MemoryOwner::Connection);
         }
         if !add(&part.whole, own, self.own, bounds.share) {
             connection.fetch_sub(own, Ordering::Relaxed);
-            return refused(BytesOf::Party);
+            return refused(MemoryOwner::Party);
         }
         let room = bounds.most.saturating_sub(part.held.segments());
         if !add(&part.held.bytes, pool, self.pool, room) {
             connection.fetch_sub(own, Ordering::Relaxed);
             part.whole.fetch_sub(own, Ordering::Relaxed);
-            return refused(BytesOf::All);
+            return refused(MemoryOwner::All);
         }
         self.pool += pool;
         self.own += own;
@@ -163,7 +163,7 @@ impl Hold {
     }
 
     fn set(&mut self, pool: u64, own: u64) {
-        let Purse { part, connection, .. } = &self.purse;
+        let MemoryBudget { part, connection, .. } = &self.purse;
         change(&part.held.bytes, self.pool, pool);
         change(&part.whole, self.own, own);
         change(connection, self.own, own);
@@ -171,13 +171,13 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.set(0, 0);
     }
 }
 
-impl Pieces {
+impl StreamReservation {
     /// So much from now on; `passing` when it is nothing of a store's.
     pub(crate) fn set(&mut self, bytes: u64, passing: bool) {
         let part = &self.purse.part;
@@ -191,7 +191,7 @@ impl Pieces {
     }
 }
 
-impl Drop for Pieces {
+impl Drop for StreamReservation {
     fn drop(&mut self) {
         self.set(0, false);
     }

@@ -4,14 +4,14 @@
 
 use bytes::Bytes;
 
-use super::Hold;
+use super::Reservation;
 use crate::Error;
 use crate::limits::COLLECT_STEP_BYTES;
 
 /// What came so far.
-pub(crate) struct Collected(Vec<u8>);
+pub(crate) struct CollectedBytes(Vec<u8>);
 
-impl Collected {
+impl CollectedBytes {
     /// With room for so many bytes, which are reserved.
     pub(crate) fn with_room(bytes: u64) -> Self {
         Self(Vec::with_capacity(usize::try_from(bytes).unwrap_or(0)))
@@ -26,7 +26,7 @@ impl Collected {
         &mut self,
         piece: &Bytes,
         most: usize,
-        hold: &mut Hold,
+        hold: &mut Reservation,
     ) -> Result<(), Error> {
         let size = self.len() + piece.len();
         if size > self.0.capacity() {
@@ -48,17 +48,17 @@ impl Collected {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::BytesOf;
-    use crate::runtime::memory_gauge::{Bounds, Held};
+    use crate::error::MemoryOwner;
+    use crate::runtime::memory_gauge::{MemoryBounds, MemoryGauge};
     use crate::runtime::party::Party;
     use std::sync::Arc;
 
     #[test]
     fn what_has_no_length_is_reserved_in_steps_before_it_is_there() {
-        let pool = Arc::new(Held::default());
-        let bounds = Bounds { most: u64::MAX, share: 600_000 };
+        let pool = Arc::new(MemoryGauge::default());
+        let bounds = MemoryBounds { most: u64::MAX, share: 600_000 };
         let purse = pool.purse(Party::Ourselves, bounds);
-        let (mut hold, mut collected) = (purse.take(0).unwrap(), Collected::with_room(0));
+        let (mut hold, mut collected) = (purse.take(0).unwrap(), CollectedBytes::with_room(0));
         let piece = Bytes::from(vec![7; 10_000]);
         let mut seen = Vec::new();
         let _other = purse.note(1);
@@ -69,7 +69,7 @@ mod tests {
             }
             seen.push(pool.bytes() - 1);
         };
-        assert!(matches!(refused, Error::TooManyBytes(BytesOf::Connection)));
+        assert!(matches!(refused, Error::TooManyBytes(MemoryOwner::Connection)));
         seen.dedup();
         assert_eq!(seen, [65_536, 131_072, 262_144]);
         assert_eq!(collected.len() % 10_000, 0);
@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn the_last_step_goes_no_further_than_the_body_may() {
-        let pool = Arc::new(Held::default());
-        let purse = pool.purse(Party::Ourselves, Bounds { most: 1 << 20, share: 1 << 20 });
-        let (mut hold, mut collected) = (purse.take(0).unwrap(), Collected::with_room(0));
+        let pool = Arc::new(MemoryGauge::default());
+        let purse = pool.purse(Party::Ourselves, MemoryBounds { most: 1 << 20, share: 1 << 20 });
+        let (mut hold, mut collected) = (purse.take(0).unwrap(), CollectedBytes::with_room(0));
         collected.push(&Bytes::from(vec![7; 1_000]), 1_500, &mut hold).unwrap();
         collected.push(&Bytes::from(vec![7; 500]), 1_500, &mut hold).unwrap();
         assert_eq!((pool.bytes(), collected.into_bytes().len()), (1_500, 1_500));

@@ -2,19 +2,19 @@
 
 use super::*;
 use crate::Error;
-use crate::error::BytesOf;
+use crate::error::MemoryOwner;
 
-const BOUNDS: Bounds = Bounds { most: 100, share: 40 };
+const BOUNDS: MemoryBounds = MemoryBounds { most: 100, share: 40 };
 
-fn pool() -> Arc<Held> {
-    Arc::new(Held::default())
+fn pool() -> Arc<MemoryGauge> {
+    Arc::new(MemoryGauge::default())
 }
 
-fn purse(pool: &Arc<Held>, last: u8) -> Purse {
+fn purse(pool: &Arc<MemoryGauge>, last: u8) -> MemoryBudget {
     pool.purse(Party::behind([10, 0, 0, last].into()), BOUNDS)
 }
 
-fn refused<T>(taken: Result<T, Error>) -> BytesOf {
+fn refused<T>(taken: Result<T, Error>) -> MemoryOwner {
     match taken {
         Err(Error::TooManyBytes(of)) => of,
         Err(error) => panic!("{error}"),
@@ -23,7 +23,7 @@ fn refused<T>(taken: Result<T, Error>) -> BytesOf {
 }
 
 /// On a connection of its own, so that only the other bounds count.
-fn take(purse: &Purse, bytes: u64) -> Result<Hold, Error> {
+fn take(purse: &MemoryBudget, bytes: u64) -> Result<Reservation, Error> {
     purse.clone().on(&Arc::default()).take(bytes)
 }
 
@@ -32,12 +32,12 @@ fn no_party_has_more_than_its_share_and_all_have_no_more_than_there_is() {
     let pool = pool();
     let parties: Vec<_> = (0..4).map(|last| purse(&pool, last)).collect();
     let first = take(&parties[0], 40).unwrap();
-    assert_eq!(refused(take(&parties[0], 1)), BytesOf::Party);
+    assert_eq!(refused(take(&parties[0], 1)), MemoryOwner::Party);
     // Another purse of the same party.
-    assert_eq!(refused(take(&purse(&pool, 0), 1)), BytesOf::Party);
+    assert_eq!(refused(take(&purse(&pool, 0), 1)), MemoryOwner::Party);
     let _second = take(&parties[1], 40).unwrap();
     let third = take(&parties[2], 20).unwrap();
-    assert_eq!(refused(take(&parties[3], 1)), BytesOf::All);
+    assert_eq!(refused(take(&parties[3], 1)), MemoryOwner::All);
     assert_eq!((pool.bytes(), pool.largest()), (100, 40));
     drop(third);
     let _fourth = take(&parties[3], 20).unwrap();
@@ -52,7 +52,7 @@ fn what_is_refused_leaves_nothing_behind_and_what_was_held_is_held() {
     let mut hold = take(&purse, 10).unwrap();
     let _other = take(&purse, 20).unwrap();
     hold.grow_to(20).unwrap();
-    assert_eq!(refused(hold.grow_to(of)), BytesOf::Party);
+    assert_eq!(refused(hold.grow_to(of)), MemoryOwner::Party);
     assert_eq!((pool.bytes(), pool.largest()), (40, 40));
     drop(hold);
     assert_eq!((pool.bytes(), pool.largest()), (20, 20));
@@ -64,8 +64,8 @@ fn one_connection_has_a_part_of_the_share() {
     let connection = Arc::default();
     let here = purse(&pool, 1).on(&connection);
     let hold = here.take(20).unwrap();
-    assert_eq!(refused(here.take(1)), BytesOf::Connection);
-    assert_eq!(refused(purse(&pool, 1).on(&connection).take(1)), BytesOf::Connection);
+    assert_eq!(refused(here.take(1)), MemoryOwner::Connection);
+    assert_eq!(refused(purse(&pool, 1).on(&connection).take(1)), MemoryOwner::Connection);
     let _elsewhere = take(&purse(&pool, 1), 20).unwrap();
     drop(hold);
     assert!(here.take(20).is_ok());
@@ -77,8 +77,8 @@ fn whoever_holds_nothing_may_take_one_body_however_large_it_is() {
     let pool = pool();
     let mut large = purse(&pool, 1).take(30).unwrap();
     large.grow_to(500).unwrap();
-    assert_eq!(refused(take(&purse(&pool, 1), 1)), BytesOf::Party);
-    assert_eq!(refused(take(&purse(&pool, 2), 1)), BytesOf::All);
+    assert_eq!(refused(take(&purse(&pool, 1), 1)), MemoryOwner::Party);
+    assert_eq!(refused(take(&purse(&pool, 2), 1)), MemoryOwner::All);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn pieces_count_for_their_party_and_in_all_only_when_no_store_has_them() {
     passing.set(50, true);
     passing.set(51, true);
     assert_eq!((pool.bytes(), pool.largest()), (51, 0));
-    assert_eq!(refused(purse.may_begin()), BytesOf::Party);
+    assert_eq!(refused(purse.may_begin()), MemoryOwner::Party);
     assert!(self::purse(&pool, 2).may_begin().is_ok());
     drop(stored);
     passing.set(30, true);
@@ -119,8 +119,8 @@ fn segments_that_only_readers_have_take_room_from_everybody() {
     pool.watch(move || seen.load(Ordering::Relaxed));
     let _one = take(&purse(&pool, 1), 10).unwrap();
     assert_eq!(pool.bytes(), 100);
-    assert_eq!(refused(take(&purse(&pool, 2), 1)), BytesOf::All);
-    assert_eq!(refused(purse(&pool, 2).may_begin()), BytesOf::All);
+    assert_eq!(refused(take(&purse(&pool, 2), 1)), MemoryOwner::All);
+    assert_eq!(refused(purse(&pool, 2).may_begin()), MemoryOwner::All);
     out.store(0, Ordering::Relaxed);
     assert!(take(&purse(&pool, 2), 1).is_ok());
 }
@@ -132,7 +132,7 @@ fn what_is_shared_is_counted_once_in_all_and_for_each_who_has_it() {
     let _shared = one.take_shared(40).unwrap();
     let _holds = (one.take_own(40).unwrap(), other.take_own(40).unwrap());
     assert_eq!((pool.bytes(), pool.largest()), (40, 40));
-    assert_eq!(refused(one.take_own(1)), BytesOf::Party);
+    assert_eq!(refused(one.take_own(1)), MemoryOwner::Party);
 }
 
 #[test]

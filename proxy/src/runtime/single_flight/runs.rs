@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{Answer, Whose};
+use super::{Answer, OnBehalfOf};
 use crate::limits::{SHARES, UNWANTED_GRACE};
 use crate::runtime::party::Party;
-use crate::runtime::subscribers::Seats;
+use crate::runtime::subscribers::Subscribers;
 
 /// All work of one kind.
 pub(super) struct Runs<K, V> {
@@ -25,18 +25,18 @@ pub(super) struct Runs<K, V> {
 /// Work that is going on.
 pub(super) struct Run<V> {
     pub(super) answer: watch::Receiver<Answer<V>>,
-    pub(super) whose: Whose,
+    pub(super) whose: OnBehalfOf,
     /// Who began it.
     pub(super) party: Party,
     /// Who wants its result.
-    pub(super) seats: Seats,
+    pub(super) seats: Subscribers,
     /// Tells it to end.
     pub(super) end: watch::Sender<bool>,
 }
 
 /// How many places there are, and how many of them for one party.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct FlightBounds {
     pub(super) all: usize,
     pub(super) each: usize,
     /// How many are kept for parties that are no strangers.
@@ -81,7 +81,7 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
 
     /// Makes room for one more of this party's, if need be by ending what nobody wants: their own when
     /// they have their share, else of whoever has most. `false` when there is none.
-    pub(super) fn make_room(&mut self, party: &Party, bounds: Bounds) -> bool {
+    pub(super) fn make_room(&mut self, party: &Party, bounds: FlightBounds) -> bool {
         let (has, count) = (self.of(party), self.count());
         // What this program does on its own is bounded where it does it.
         let is_ours = *party == Party::Ourselves;

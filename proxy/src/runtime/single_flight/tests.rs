@@ -8,7 +8,7 @@ const NOBODY: Party = Party::Ourselves;
 
 #[tokio::test]
 async fn many_askers_get_one_answer_from_one_piece_of_work() {
-    let flights: Arc<Flights<u8, u32>> = Arc::new(Flights::new(10, "things"));
+    let flights: Arc<SingleFlight<u8, u32>> = Arc::new(SingleFlight::new(10, "things"));
     let runs = Arc::new(AtomicU32::new(0));
     let (start, started) = watch::channel(false);
     let askers: Vec<_> = (0..50)
@@ -38,7 +38,7 @@ async fn many_askers_get_one_answer_from_one_piece_of_work() {
 
 #[tokio::test]
 async fn work_that_ends_without_an_answer_is_an_error_and_the_next_ask_starts_anew() {
-    let flights: Flights<u8, u32> = Flights::new(10, "things");
+    let flights: SingleFlight<u8, u32> = SingleFlight::new(10, "things");
     assert!(flights.ask(&NOBODY, 1, |promise| async move { drop(promise) }).await.is_err());
     let refused = flights.ask(&NOBODY, 1, |promise| async move {
         promise.keep(Err(Error::UploadUnknown));
@@ -50,7 +50,7 @@ async fn work_that_ends_without_an_answer_is_an_error_and_the_next_ask_starts_an
 
 #[tokio::test]
 async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
-    let flights: Arc<Flights<u8, u32>> = Arc::new(Flights::new(10, "things"));
+    let flights: Arc<SingleFlight<u8, u32>> = Arc::new(SingleFlight::new(10, "things"));
     let prints = crate::client::Fingerprints::new();
     let whose = |user| Some(prints.login(user, "secret").fingerprint());
     let (revoked, allowed) = (whose("revoked"), whose("allowed"));
@@ -58,7 +58,7 @@ async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
     let leader = tokio::spawn({
         let (flights, gone) = (Arc::clone(&flights), gone.clone());
         async move {
-            let work = |promise: Promise<u8, u32>| {
+            let work = |promise: Leader<u8, u32>| {
                 let mut gone = gone.clone();
                 async move {
                     gone.wait_for(|go| *go).await.unwrap();
@@ -72,7 +72,7 @@ async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
     while flights.count() == 0 {
         tokio::task::yield_now().await;
     }
-    let own = |promise: Promise<u8, u32>| async move { promise.keep(Ok(7)) };
+    let own = |promise: Leader<u8, u32>| async move { promise.keep(Ok(7)) };
     let (mut others, mut polled) =
         (std::pin::pin!(flights.ask_as(&NOBODY, allowed, 1, own)), false);
     let other = std::future::poll_fn(|context| {
@@ -89,7 +89,7 @@ async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
 
 #[tokio::test]
 async fn past_the_bound_an_asker_is_turned_away() {
-    let flights: Flights<u8, u32> = Flights::new(1, "things");
+    let flights: SingleFlight<u8, u32> = SingleFlight::new(1, "things");
     let (_keep, mut wait) = watch::channel(());
     let first = flights.ask(&NOBODY, 1, move |promise| async move {
         promise.keep(Ok(1));
@@ -107,24 +107,24 @@ fn party(name: &str) -> Party {
 }
 
 /// Work that answers at once and goes on until it is told to end, then until `over`.
-async fn lasting(promise: Promise<u8, u8>, value: u8, mut over: watch::Receiver<bool>) {
+async fn lasting(promise: Leader<u8, u8>, value: u8, mut over: watch::Receiver<bool>) {
     promise.keep(Ok(value));
     promise.told_to_end().await;
     over.wait_for(|over| *over).await.unwrap();
 }
 
 struct Sky {
-    flights: Flights<u8, u8>,
+    flights: SingleFlight<u8, u8>,
     over: watch::Sender<bool>,
 }
 
 impl Sky {
     fn new(limit: usize) -> Self {
-        let flights = Flights::new(limit, "things").ending_themselves();
+        let flights = SingleFlight::new(limit, "things").ending_themselves();
         Self { flights, over: watch::channel(false).0 }
     }
 
-    async fn ask(&self, name: &str, key: u8) -> Result<Asked<u8>, Error> {
+    async fn ask(&self, name: &str, key: u8) -> Result<FlightAnswer<u8>, Error> {
         let over = self.over.subscribe();
         let work = |promise| lasting(promise, key, over.clone());
         self.flights.ask_to_stay(&party(name), None, key, work).await
@@ -207,8 +207,8 @@ async fn when_all_places_are_taken_the_one_who_has_most_loses_what_nobody_wants(
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_hangs_for_nobody_is_cut_off_when_somebody_else_asks() {
-    let flights: Arc<Flights<u8, u8>> = Arc::new(Flights::new(1, "things"));
-    let hangs = |promise: Promise<u8, u8>| async move {
+    let flights: Arc<SingleFlight<u8, u8>> = Arc::new(SingleFlight::new(1, "things"));
+    let hangs = |promise: Leader<u8, u8>| async move {
         std::future::pending::<()>().await;
         drop(promise);
     };
@@ -216,7 +216,7 @@ async fn a_question_that_hangs_for_nobody_is_cut_off_when_somebody_else_asks() {
         let _ = flights.ask(&party("mallory"), 1, hangs).await;
     };
     assert!(tokio::time::timeout(UNWANTED_GRACE * 2, asks).await.is_err());
-    let own = |promise: Promise<u8, u8>| async move { promise.keep(Ok(7)) };
+    let own = |promise: Leader<u8, u8>| async move { promise.keep(Ok(7)) };
     assert!(flights.ask(&party("alice"), 2, own).await.is_err());
     tokio::time::advance(UNWANTED_GRACE).await;
     assert_eq!(flights.ask(&party("alice"), 2, own).await.unwrap(), (7, false));
@@ -225,7 +225,7 @@ async fn a_question_that_hangs_for_nobody_is_cut_off_when_somebody_else_asks() {
 
 #[tokio::test(start_paused = true)]
 async fn however_many_came_before_there_is_a_place_for_one_more() {
-    let flights: Arc<Flights<u32, u8>> = Arc::new(Flights::new(256, "things"));
+    let flights: Arc<SingleFlight<u32, u8>> = Arc::new(SingleFlight::new(256, "things"));
     let mut keys = 0..;
     let mut hanging = Vec::new();
     // Each takes all it gets: a quarter, then half of what is left.
@@ -233,7 +233,7 @@ async fn however_many_came_before_there_is_a_place_for_one_more() {
         for key in keys.by_ref().take(70) {
             let flights = Arc::clone(&flights);
             hanging.push(tokio::spawn(async move {
-                let hangs = |promise: Promise<u32, u8>| async move {
+                let hangs = |promise: Leader<u32, u8>| async move {
                     std::future::pending::<()>().await;
                     drop(promise);
                 };
@@ -245,16 +245,16 @@ async fn however_many_came_before_there_is_a_place_for_one_more() {
         }
     }
     assert!(flights.count() < 256, "{}", flights.count());
-    let own = |promise: Promise<u32, u8>| async move { promise.keep(Ok(7)) };
+    let own = |promise: Leader<u32, u8>| async move { promise.keep(Ok(7)) };
     assert_eq!(flights.ask(&party("late"), 10_000, own).await.unwrap(), (7, false));
     hanging.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(start_paused = true)]
 async fn addresses_without_end_leave_the_part_of_who_is_known_alone() {
-    let flights = Flights::<u32, u8>::new(8, "things").keeping_a_share_for_known();
+    let flights = SingleFlight::<u32, u8>::new(8, "things").keeping_a_share_for_known();
     let flights = Arc::new(flights);
-    let hangs = |promise: Promise<u32, u8>| async move {
+    let hangs = |promise: Leader<u32, u8>| async move {
         std::future::pending::<()>().await;
         drop(promise);
     };
@@ -270,7 +270,7 @@ async fn addresses_without_end_leave_the_part_of_who_is_known_alone() {
         tokio::task::yield_now().await;
     }
     assert_eq!(flights.count(), 6);
-    let own = |promise: Promise<u32, u8>| async move { promise.keep(Ok(7)) };
+    let own = |promise: Leader<u32, u8>| async move { promise.keep(Ok(7)) };
     assert_eq!(flights.ask(&party("alice"), 100, own).await.unwrap(), (7, false));
     hanging.iter().for_each(tokio::task::JoinHandle::abort);
 }

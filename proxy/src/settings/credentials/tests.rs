@@ -17,7 +17,7 @@ fn every_kind_is_read_with_its_own_keys() {
     let entra = read(&text).unwrap().resolve().unwrap();
     assert!(matches!(
         &entra.identity,
-        Identity::ClientSecret { application, secret }
+        EntraIdentity::ClientSecret { application, secret }
             if application.client_id == "c" && secret.expose() == "hunter2"
     ));
     assert_eq!((entra.tenant.as_deref(), entra.scope.as_str()), (Some("t"), SCOPE));

@@ -1,14 +1,14 @@
 use super::*;
 
-fn egress(variables: &[(&str, &str)]) -> Result<Egress, String> {
+fn egress(variables: &[(&str, &str)]) -> Result<OutboundProxies, String> {
     let variable = |name: &str| {
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    Egress::of(variable).map_err(|error| error.to_string())
+    OutboundProxies::of(variable).map_err(|error| error.to_string())
 }
 
-fn way(egress: &Egress, uri: &str) -> String {
+fn way(egress: &OutboundProxies, uri: &str) -> String {
     let proxy = egress.proxy_for(&uri.parse().unwrap());
     proxy.map_or_else(|| "direct".to_owned(), ToString::to_string)
 }

@@ -5,12 +5,12 @@ use super::*;
 const RATE: Rate = Rate { per_second: 2, burst: 3 };
 const SECOND: Duration = Duration::from_secs(1);
 
-fn user(name: &str) -> Who {
-    Who::User(Party::Caller(name.into()))
+fn user(name: &str) -> RateKey {
+    RateKey::User(Party::Caller(name.into()))
 }
 
 /// Whether it is their turn at once.
-fn goes(rates: &Rates, who: Who, now: Instant) -> bool {
+fn goes(rates: &Rates, who: RateKey, now: Instant) -> bool {
     matches!(rates.come(who, RATE, now, Some(now)), Ok(Came::Goes))
 }
 
@@ -22,7 +22,7 @@ fn a_burst_is_let_through_and_then_the_rate() {
         assert!(goes(&rates, user("a"), at(0)));
     }
     let told = rates.come(user("a"), RATE, at(0), Some(at(499)));
-    let Err(Refused::TooLate(wait)) = told else { panic!("it has to wait for longer") };
+    let Err(RateRefusal::TooLate(wait)) = told else { panic!("it has to wait for longer") };
     assert_eq!(wait.as_millis(), 500);
     assert!(goes(&rates, user("b"), at(0)), "others are not meant");
     assert!(goes(&rates, user("a"), at(501)));
@@ -100,7 +100,7 @@ async fn who_would_wait_for_too_long_is_told_at_once_and_takes_nobodys_turn() {
     let (began, latest) = (Instant::now(), Instant::now() + SECOND);
     for _ in 0..100 {
         let told = rates.turn(user("a"), RATE, Some(latest)).await;
-        assert!(matches!(told, Err(Refused::TooLate(wait)) if wait > SECOND), "{told:?}");
+        assert!(matches!(told, Err(RateRefusal::TooLate(wait)) if wait > SECOND), "{told:?}");
     }
     assert_eq!(began.elapsed(), Duration::ZERO);
     assert!(rates.turn(user("a"), RATE, Some(latest + SECOND)).await.unwrap() > SECOND);
@@ -115,7 +115,7 @@ async fn so_many_wait_and_no_more_and_one_party_leaves_places_to_others() {
     let most = u32::try_from(PARTY_RATE_WAITING_MAX).unwrap();
     let tasks = come(&rates, 3 + most, &done).await;
     assert_eq!(rates.waiting(), PARTY_RATE_WAITING_MAX);
-    assert_eq!(rates.turn(user("a"), RATE, None).await, Err(Refused::Full));
+    assert_eq!(rates.turn(user("a"), RATE, None).await, Err(RateRefusal::Full));
     for _ in 0..4 {
         assert!(rates.turn(user("b"), RATE, None).await.is_ok());
     }
