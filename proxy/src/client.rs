@@ -74,7 +74,7 @@ pub(crate) struct Upstream {
     removals: Arc<AtomicU64>,
     referrers_api: Arc<KnownApi>,
     /// The caller whose login it shows.
-    whose: Option<Fingerprint>,
+    caller_fingerprint: Option<Fingerprint>,
     /// What manifests are asked for beside what is known here.
     accept: Accept,
 }
@@ -103,8 +103,8 @@ pub(crate) enum Urgency {
 }
 
 impl From<Urgency> for RetryEffort {
-    fn from(haste: Urgency) -> Self {
-        match haste {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
             Urgency::Long => Self::Long,
             Urgency::Patient => Self::Patient,
             Urgency::Brief => Self::Brief,
@@ -139,7 +139,7 @@ impl Upstream {
             missed,
             removals: Arc::default(),
             referrers_api: Arc::default(),
-            whose: None,
+            caller_fingerprint: None,
             accept: Accept::default(),
         })
     }
@@ -164,8 +164,9 @@ impl Upstream {
     /// of the upstream's state are shared.
     #[must_use]
     pub(crate) fn as_caller(&self, login: &CallerLogin) -> Self {
-        let (wire, whose) = (self.wire.with_login(login.login.clone()), Some(login.fingerprint()));
-        Self { wire, whose, ..self.clone() }
+        let (wire, caller_fingerprint) =
+            (self.wire.with_login(login.login.clone()), Some(login.fingerprint()));
+        Self { wire, caller_fingerprint, ..self.clone() }
     }
 
     /// The same, asked for somebody: while it is busy, their requests wait in rounds with others'.
@@ -197,8 +198,8 @@ impl Upstream {
 
     /// The caller whose login it shows; none when it is that of this proxy.
     #[must_use]
-    pub(crate) const fn whose(&self) -> Option<Fingerprint> {
-        self.whose
+    pub(crate) const fn caller_fingerprint(&self) -> Option<Fingerprint> {
+        self.caller_fingerprint
     }
 
     /// The same number for every caller of one upstream.
@@ -220,7 +221,7 @@ impl Upstream {
     }
 
     /// Whether the upstream said a moment ago that it does not have a blob.
-    pub(crate) fn lately_missed(&self, repo: &RepoName, digest: &Digest) -> bool {
+    pub(crate) fn recently_missed(&self, repo: &RepoName, digest: &Digest) -> bool {
         self.missed.holds(&(repo.clone(), *digest))
     }
 
@@ -236,8 +237,8 @@ impl Upstream {
     }
 
     /// Waits until every upload that was given up is known to be.
-    pub(crate) async fn farewells_over(&self) {
-        self.wire.farewells().over().await;
+    pub(crate) async fn cancellations_sent(&self) {
+        self.wire.cancellations().over().await;
     }
 
     /// An upload to it goes on after a failure.
@@ -282,12 +283,12 @@ impl Upstream {
         &self,
         repo: &RepoName,
         reference: &Reference,
-        haste: Urgency,
-        purse: &MemoryBudget,
+        urgency: Urgency,
+        budget: &MemoryBudget,
     ) -> Result<Option<FetchedManifest>, Error> {
         let mut ask = self.manifest_ask(Method::GET, repo, reference);
-        ask.effort = haste.into();
-        match self.wire.fetch(ask, "fetching a manifest", purse).await {
+        ask.effort = urgency.into();
+        match self.wire.fetch(ask, "fetching a manifest", budget).await {
             Ok((headers, (bytes, hold))) => {
                 let media_type = text(&headers, header::CONTENT_TYPE);
                 let media_type = media_type.and_then(|text| text.parse().ok());
@@ -349,7 +350,7 @@ impl Upstream {
         &self,
         endpoint: &Endpoint,
         query: &str,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
     ) -> Result<Option<ListingPage>, Error> {
         let Some(repo) = endpoint.repo() else {
             return Ok(None);
@@ -358,7 +359,7 @@ impl Upstream {
         let mut ask =
             UpstreamRequest::new(Method::GET, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.headers.insert(header::ACCEPT, transport::value("application/json, */*;q=0.1"));
-        match self.wire.fetch(ask, "listing", purse).await {
+        match self.wire.fetch(ask, "listing", budget).await {
             Ok((headers, (bytes, hold))) => {
                 let next = text(&headers, header::LINK).and_then(next_query);
                 Ok(Some(ListingPage { bytes: cover(bytes, hold), next }))

@@ -283,9 +283,9 @@ fn json(result: &impl Serialize) -> Value {
 /// An open store with its turns, for everyone in this process who works on it.
 #[derive(Clone)]
 pub(crate) struct Maintenance {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     store: Arc<RocksStore>,
-    deliveries: Outbox,
+    outbox: Outbox,
     write_once: Arc<WriteOnce>,
     /// What the scrub in the background came to.
     scrubbed: Arc<StdMutex<ScrubState>>,
@@ -314,14 +314,14 @@ impl Drop for Asked {
 
 impl Maintenance {
     pub(crate) fn new(
-        bridge: BlockingPool,
+        blocking: BlockingPool,
         store: Arc<RocksStore>,
-        deliveries: Outbox,
+        outbox: Outbox,
         write_once: Arc<WriteOnce>,
     ) -> Self {
         let (work, asked) = (Arc::default(), Arc::default());
         let (scrubbed, probing) = (Arc::default(), Arc::default());
-        Self { bridge, store, deliveries, write_once, scrubbed, probing, work, asked }
+        Self { blocking, store, outbox, write_once, scrubbed, probing, work, asked }
     }
 
     /// What the scrub in the background came to, for metrics.
@@ -343,14 +343,14 @@ impl Maintenance {
             drop(turn);
             tried
         };
-        self.bridge.run(probe).await
+        self.blocking.run(probe).await
     }
 
     /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not
     /// say.
     pub(crate) async fn usage(&self) -> Option<Usage> {
         let store = Arc::clone(&self.store);
-        let usage = self.bridge.run(move || store.usage()).await;
+        let usage = self.blocking.run(move || store.usage()).await;
         usage.inspect_err(|error| tracing::error!(%error, "the store was not measured")).ok()
     }
 
@@ -362,13 +362,13 @@ impl Maintenance {
         match command {
             // Who delivers knows better than the store, and must hear of it.
             StoreCommand::PushStatus => {
-                let status = self.deliveries.status();
+                let status = self.outbox.status();
                 let damaged = status.has_refusals();
                 Some(Ok(Report { damaged, ..Report::whole(json(&status)) }))
             }
             StoreCommand::PushDrop { repository, digest, waiting } => {
                 let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
-                let given_up = self.deliveries.give_up(unwanted).await;
+                let given_up = self.outbox.give_up(unwanted).await;
                 let told = given_up.map(|given_up| Report::whole(json(&given_up)));
                 Some(told.map_err(|error| MaintenanceError::Failed(error.to_string())))
             }
@@ -405,7 +405,7 @@ impl Maintenance {
             drop(turn);
             report
         };
-        Ok(self.bridge.run(work).await?)
+        Ok(self.blocking.run(work).await?)
     }
 
     async fn turn(&self) -> Result<Turn, MaintenanceError> {

@@ -67,13 +67,13 @@ impl ReadOutcome {
 
 /// Reads through the store to the upstreams.
 pub(crate) struct Cache {
-    pub(crate) bridge: BlockingPool,
+    pub(crate) blocking: BlockingPool,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) upstreams: Arc<Upstreams>,
     /// By the upstream too: a blob that two have is two downloads.
     fills: SingleFlight<(usize, Digest), fill::RunningFill>,
     /// Whole blobs that pass by.
-    relays: bypass::BypassLimit,
+    bypass_limit: bypass::BypassLimit,
     /// Whoever asks after a change does not join those who asked before it.
     manifests:
         SingleFlight<(RepoName, Digest, Accept, Generation), served_manifest::ServedManifest>,
@@ -81,7 +81,7 @@ pub(crate) struct Cache {
     /// Which answers are older than a change.
     generations: Arc<Generations>,
     /// What was served a moment ago.
-    recent: Arc<manifest_memory::ManifestMemory>,
+    memory: Arc<manifest_memory::ManifestMemory>,
     /// What is on its way to clients.
     shared: Arc<shared_manifests::SharedManifests>,
     /// What an upstream said that it does not have, and to which caller, where each has a login of
@@ -124,7 +124,7 @@ pub(crate) struct ArrivingBlob {
     /// The download.
     pub(crate) blob: InFlight,
     /// Whoever reads it has this.
-    pub(crate) seat: Subscription,
+    pub(crate) subscription: Subscription,
     /// Its size, when the upstream announced one.
     pub(crate) size_bytes: Option<u64>,
     /// Which part, when it is one.
@@ -137,20 +137,20 @@ impl Cache {
     /// A cache over this store.
     #[must_use]
     pub(crate) fn new(
-        bridge: BlockingPool,
+        blocking: BlockingPool,
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
     ) -> Self {
         Self {
-            bridge,
+            blocking,
             store,
             upstreams,
             fills: SingleFlight::new(FILLS_MAX, "downloads").ending_themselves(),
-            relays: bypass::BypassLimit::default(),
+            bypass_limit: bypass::BypassLimit::default(),
             manifests: SingleFlight::new(QUESTIONS_MAX, "manifest requests"),
             tags: SingleFlight::new(QUESTIONS_MAX, "tag requests"),
             generations: Arc::default(),
-            recent: Arc::default(),
+            memory: Arc::default(),
             shared: Arc::default(),
             absent: TtlSet::new(NEGATIVES_MAX),
             unanswered: TtlSet::new(NEGATIVES_MAX),
@@ -178,8 +178,8 @@ impl Cache {
 
     /// How many whole blobs pass by the store.
     #[must_use]
-    pub(crate) fn relays(&self) -> usize {
-        self.relays.count()
+    pub(crate) fn bypass_limit(&self) -> usize {
+        self.bypass_limit.count()
     }
 
     /// How many manifests and tags are being asked for.
@@ -202,21 +202,24 @@ impl Cache {
         digest: &Digest,
         caller: &Caller,
     ) -> Result<(BlobInfo, ReadOutcome), Error> {
-        let site = self.upstreams.site_for(repo, caller.login())?;
+        let target = self.upstreams.target_for(repo, caller.login())?;
         let (linked, info) = self.look_up(repo, digest).await?;
         if let (true, Some(info)) = (linked, info) {
             return Ok((info, Outcome::Hit.into()));
         }
-        let Target::Upstream(remote) = site else {
+        let Target::Upstream(upstream_repo) = target else {
             return Err(unknown(repo, digest));
         };
-        let remote = remote.for_party(caller.party());
-        let there = remote.upstream.blob_there(&remote.repo, digest, Urgency::Patient).await?;
+        let upstream_repo = upstream_repo.for_party(caller.party());
+        let there = upstream_repo
+            .upstream
+            .blob_there(&upstream_repo.repo, digest, Urgency::Patient)
+            .await?;
         let size_bytes = match there {
             BlobState::Absent => return Err(unknown(repo, digest)),
             BlobState::Sized(size_bytes) => size_bytes,
             BlobState::Unsized => {
-                let asked = (&remote, &caller.party());
+                let asked = (&upstream_repo, &caller.party());
                 return self.info_of_filled(repo, digest, asked).await;
             }
         };
@@ -231,10 +234,10 @@ impl Cache {
         range: Option<ByteRange>,
         caller: &Caller,
     ) -> Result<(ServedBlob, ReadOutcome), Error> {
-        let site = self.upstreams.site_for(repo, caller.login())?;
+        let target = self.upstreams.target_for(repo, caller.login())?;
         let since = self.generations.now(repo);
         let found = self.find(Some(repo), digest, range).await;
-        let Target::Upstream(remote) = site else {
+        let Target::Upstream(upstream_repo) = target else {
             return match found? {
                 StoredLookup::Stored(stored) => {
                     Ok((ServedBlob::Stored(stored), Outcome::Hit.into()))
@@ -251,12 +254,12 @@ impl Cache {
         let mut found = usable(found);
         let mut came = ReadOutcome::from(Outcome::Hit);
         // What is here waits for nobody's turn.
-        let remote = match found {
-            StoredLookup::Stored(_) => remote,
-            _ => remote.for_party(caller.party()),
+        let upstream_repo = match found {
+            StoredLookup::Stored(_) => upstream_repo,
+            _ => upstream_repo.for_party(caller.party()),
         };
         if matches!(found, StoredLookup::Foreign) && self.is_stored(digest).await? {
-            self.ask_whether_theirs(repo, digest, &remote).await?;
+            self.check_access(repo, digest, &upstream_repo).await?;
             self.link_since(since, repo, digest).await?;
             found = usable(self.find(None, digest, range).await);
             came = ReadOutcome::from_another(Outcome::Hit);
@@ -266,22 +269,27 @@ impl Cache {
             StoredLookup::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
             StoredLookup::Foreign | StoredLookup::Absent | StoredLookup::Corrupt => {
                 let absent = || Absent::Blob(repo.clone(), *digest);
-                let epoch = self.not_absent(absent(), &remote, || unknown(repo, digest))?;
-                let filled = self.fill(repo, digest, (&remote, &caller.party()), range).await;
-                self.learn(filled, absent, &remote, epoch)
+                let epoch = self.not_absent(absent(), &upstream_repo, || unknown(repo, digest))?;
+                let filled =
+                    self.fill(repo, digest, (&upstream_repo, &caller.party()), range).await;
+                self.learn(filled, absent, &upstream_repo, epoch)
             }
         }
     }
 
     /// Content that another repository brought here, or is bringing, is served only after the
     /// upstream of this one said that it has it. Asked each time: that is a question of access, too.
-    async fn ask_whether_theirs(
+    async fn check_access(
         &self,
         repo: &RepoName,
         digest: &Digest,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
     ) -> Result<(), Error> {
-        match remote.upstream.blob_there(&remote.repo, digest, Urgency::Patient).await? {
+        match upstream_repo
+            .upstream
+            .blob_there(&upstream_repo.repo, digest, Urgency::Patient)
+            .await?
+        {
             BlobState::Absent => Err(unknown(repo, digest)),
             BlobState::Sized(_) | BlobState::Unsized => Ok(()),
         }
@@ -291,10 +299,10 @@ impl Cache {
     fn not_absent(
         &self,
         what: Absent,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         error: impl FnOnce() -> Error,
     ) -> Result<Epoch, Error> {
-        let is_absent = self.absent.holds(&(remote.upstream.whose(), what));
+        let is_absent = self.absent.holds(&(upstream_repo.upstream.caller_fingerprint(), what));
         if is_absent { Err(error()) } else { Ok(self.absent.epoch()) }
     }
 
@@ -303,12 +311,16 @@ impl Cache {
         &self,
         answer: Result<T, Error>,
         what: impl FnOnce() -> Absent,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         epoch: Epoch,
     ) -> Result<T, Error> {
         if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
-            let lifetime = remote.upstream.config().negative_ttl();
-            self.absent.note((remote.upstream.whose(), what()), lifetime, epoch);
+            let lifetime = upstream_repo.upstream.config().negative_ttl();
+            self.absent.note(
+                (upstream_repo.upstream.caller_fingerprint(), what()),
+                lifetime,
+                epoch,
+            );
         }
         answer
     }
@@ -320,7 +332,7 @@ impl Cache {
         kind: Change,
         change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
-        self.keeper(repo).change(kind, change).await
+        self.maintenance(repo).change(kind, change).await
     }
 
     /// Something was written to a repository: what was not there may be there.
@@ -332,13 +344,13 @@ impl Cache {
 
     async fn is_stored(&self, digest: &Digest) -> Result<bool, Error> {
         let (store, digest) = (Arc::clone(&self.store), *digest);
-        Ok(self.bridge.run(move || store.stat(&digest)).await?.is_some())
+        Ok(self.blocking.run(move || store.stat(&digest)).await?.is_some())
     }
 
     /// Says that a repository has a blob.
     pub(crate) async fn link(&self, repo: &RepoName, digest: &Digest) -> Result<(), Error> {
         let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
-        Ok(self.bridge.run(move || store.link_blob(&repo, &digest)).await?)
+        Ok(self.blocking.run(move || store.link_blob(&repo, &digest)).await?)
     }
 
     /// The same, unless something was removed from the repository since it was asked for.
@@ -351,7 +363,7 @@ impl Cache {
         let (store, generations) = (Arc::clone(&self.store), Arc::clone(&self.generations));
         let (repo, digest) = (repo.clone(), *digest);
         Ok(self
-            .bridge
+            .blocking
             .run(move || link_unless_removed(&*store, &generations, since, &repo, &digest))
             .await?)
     }
@@ -363,7 +375,7 @@ impl Cache {
         digest: &Digest,
     ) -> Result<(bool, Option<BlobInfo>), Error> {
         let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
-        let found = self.bridge.run(move || {
+        let found = self.blocking.run(move || {
             let linked = store.has_blob(&repo, &digest)?;
             let info = if linked { store.stat(&digest)? } else { None };
             Ok::<_, wharf_store::StoreError>((linked, info))

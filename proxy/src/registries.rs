@@ -33,7 +33,7 @@ pub(crate) struct UpstreamSet {
     templates: Vec<Arc<Template>>,
     /// The same registries for callers with logins of their own. Another configuration begins without
     /// any: those of registries that are gone go with it.
-    views: CallerClients,
+    caller_clients: CallerClients,
 }
 
 struct Entry {
@@ -80,7 +80,7 @@ impl Target {
     pub(crate) fn for_party(self, party: Party) -> Self {
         match self {
             Self::Local => Self::Local,
-            Self::Upstream(remote) => Self::Upstream(remote.for_party(party)),
+            Self::Upstream(upstream_repo) => Self::Upstream(upstream_repo.for_party(party)),
         }
     }
 }
@@ -152,7 +152,7 @@ impl UpstreamSet {
         }
         let length = |entry: &Entry| entry.prefix.as_ref().map_or(0, |p| p.as_str().len());
         entries.sort_by_key(|entry| std::cmp::Reverse(length(entry)));
-        Ok(Self { entries, templates, views: CallerClients::default() })
+        Ok(Self { entries, templates, caller_clients: CallerClients::default() })
     }
 
     fn upstream_of(&self, made_of: &MadeOf) -> Option<Arc<Upstream>> {
@@ -212,7 +212,7 @@ impl UpstreamSet {
     }
 
     /// Where this repository lives.
-    pub(crate) fn site(&self, repo: &RepoName) -> Result<Target, Error> {
+    pub(crate) fn target(&self, repo: &RepoName) -> Result<Target, Error> {
         if self.entries.is_empty() && self.templates.is_empty() {
             return Ok(Target::Local);
         }
@@ -220,11 +220,11 @@ impl UpstreamSet {
             let there = repo.strip(entry.prefix.as_ref()?)?;
             Some(UpstreamRepo { upstream: Arc::clone(&entry.upstream), repo: there })
         });
-        if let Some(remote) = under_prefix {
-            return Ok(Target::Upstream(remote));
+        if let Some(upstream_repo) = under_prefix {
+            return Ok(Target::Upstream(upstream_repo));
         }
-        if let Some(remote) = self.by_template(repo)? {
-            return Ok(Target::Upstream(remote));
+        if let Some(upstream_repo) = self.by_template(repo)? {
+            return Ok(Target::Upstream(upstream_repo));
         }
         let rest = self.entries.iter().find(|entry| entry.prefix.is_none());
         let rest = rest.ok_or_else(|| Error::NameUnserved(repo.clone()))?;
@@ -235,16 +235,16 @@ impl UpstreamSet {
     }
 
     /// Every name under which a repository of a registry is known here, as far as the configuration says.
-    pub(crate) fn names_of(&self, remote: &UpstreamRepo) -> Vec<RepoName> {
-        let address = remote.upstream.address();
+    pub(crate) fn names_of(&self, upstream_repo: &UpstreamRepo) -> Vec<RepoName> {
+        let address = upstream_repo.upstream.address();
         let entries = self.entries.iter().filter(|entry| entry.upstream.address() == address);
         let names = entries.filter_map(|entry| match &entry.prefix {
-            Some(prefix) => remote.repo.under(prefix).ok(),
-            None => Some(remote.repo.clone()),
+            Some(prefix) => upstream_repo.repo.under(prefix).ok(),
+            None => Some(upstream_repo.repo.clone()),
         });
-        let leads_there = |name: &RepoName| match self.site(name) {
+        let leads_there = |name: &RepoName| match self.target(name) {
             Ok(Target::Upstream(there)) => {
-                there.upstream.address() == address && there.repo == remote.repo
+                there.upstream.address() == address && there.repo == upstream_repo.repo
             }
             Ok(Target::Local) | Err(_) => false,
         };
@@ -252,23 +252,23 @@ impl UpstreamSet {
     }
 
     /// The same for a caller: one who has a login of their own is known there by it.
-    pub(crate) fn site_for(
+    pub(crate) fn target_for(
         &self,
         repo: &RepoName,
         login: Option<&CallerLogin>,
     ) -> Result<Target, Error> {
-        let site = self.site(repo)?;
-        Ok(match (site, login) {
+        let target = self.target(repo)?;
+        Ok(match (target, login) {
             (Target::Upstream(UpstreamRepo { upstream, repo }), Some(login)) => {
                 Target::Upstream(UpstreamRepo { upstream: self.view(&upstream, login), repo })
             }
-            (site, _) => site,
+            (target, _) => target,
         })
     }
 
     /// A registry as a caller uses it.
     pub(crate) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
-        self.views.view(upstream, login)
+        self.caller_clients.view(upstream, login)
     }
 
     /// Whether a pattern stands for its registry. Adds none: it is asked before anybody knows whether
@@ -290,11 +290,11 @@ impl UpstreamSet {
     }
 
     /// Waits until upstreams know of the uploads that were given up; not for long.
-    async fn farewells_over(&self) {
+    async fn cancellations_sent(&self) {
         let upstreams = self.all();
         let all = async {
             for upstream in &upstreams {
-                upstream.farewells_over().await;
+                upstream.cancellations_sent().await;
             }
         };
         if tokio::time::timeout(CANCEL_TIMEOUT, all).await.is_err() {

@@ -94,7 +94,7 @@ impl Passthrough {
 
     /// Whether the upstream lets this caller do this.
     pub(super) async fn authorize(&self, caller: &Caller, need: &Permission) -> Result<(), Error> {
-        let Target::Upstream(remote) = self.upstreams.site(&need.repo)? else {
+        let Target::Upstream(upstream_repo) = self.upstreams.target(&need.repo)? else {
             return Err(Error::NameUnserved(need.repo.clone()));
         };
         let right = match need.action {
@@ -104,7 +104,11 @@ impl Passthrough {
             Action::Admin => return Err(Error::Denied),
         };
         match self
-            .permit(&remote.upstream, caller, RequestedRight::Repo(remote.repo, right))
+            .permit(
+                &upstream_repo.upstream,
+                caller,
+                RequestedRight::Repo(upstream_repo.repo, right),
+            )
             .await?
         {
             ProbedRight::Granted => Ok(()),
@@ -140,19 +144,21 @@ impl Passthrough {
     ) -> Result<ProbedRight, Error> {
         let login = caller.login().ok_or_else(login_needed)?;
         let mark = self.strangers.mark(caller).ok_or_else(login_needed)?;
-        let (whose, at) = (login.fingerprint(), upstream.identity());
+        let (caller_fingerprint, at) = (login.fingerprint(), upstream.identity());
         if !login.is_known() {
             let began = Instant::now();
             let said = self.strangers.ask(upstream, caller, mark).await.map_err(undecided)?;
             login.set_known(said.is_some());
             let Some(life) = said else { return Ok(ProbedRight::Stranger) };
             if !life.is_zero() {
-                let question = PermissionKey { whose, upstream: at, wish: RequestedRight::Login };
+                let question =
+                    PermissionKey { caller_fingerprint, upstream: at, wish: RequestedRight::Login };
                 self.permits.note(question, ProbedRight::Granted, began, life);
             }
         }
-        let permit =
-            self.ask(upstream, caller, PermissionKey { whose, upstream: at, wish }).await?;
+        let permit = self
+            .ask(upstream, caller, PermissionKey { caller_fingerprint, upstream: at, wish })
+            .await?;
         match permit {
             ProbedRight::Granted | ProbedRight::Denied => self.strangers.learn(mark, true),
             ProbedRight::Stranger => {

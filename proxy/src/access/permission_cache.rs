@@ -16,7 +16,7 @@ use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
 /// What is asked of an upstream for a caller.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct PermissionKey {
-    pub(super) whose: Fingerprint,
+    pub(super) caller_fingerprint: Fingerprint,
     /// The upstream's identity.
     pub(super) upstream: usize,
     pub(super) wish: RequestedRight,
@@ -96,9 +96,9 @@ mod tests {
         repo: &str,
         access: ScopeAction,
     ) -> PermissionKey {
-        let whose = prints.login(user, "secret").fingerprint();
+        let caller_fingerprint = prints.login(user, "secret").fingerprint();
         PermissionKey {
-            whose,
+            caller_fingerprint,
             upstream: 1,
             wish: RequestedRight::Repo(repo.parse().unwrap(), access),
         }

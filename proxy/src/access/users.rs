@@ -47,7 +47,7 @@ pub(super) struct Users {
     /// Checks of passwords, by what they are for.
     checks: SingleFlight<CacheKey, bool>,
     places: CheckQueue,
-    bridge: BlockingPool,
+    blocking: BlockingPool,
 }
 
 /// One check of a password.
@@ -58,18 +58,18 @@ struct Check {
     passwords: Arc<Passwords>,
     failures: Arc<LoginThrottle>,
     places: CheckQueue,
-    bridge: BlockingPool,
+    blocking: BlockingPool,
 }
 
 impl Check {
     /// Whether it is the user's: in its turn, on the bridge, unless too many failed.
     async fn run(self) -> Result<bool, Error> {
-        let Self { login, password, party, passwords, failures, places, bridge } = self;
+        let Self { login, password, party, passwords, failures, places, blocking } = self;
         let held_back = |_: &Error| audit_held_back(&failures, "password", login.client);
         let attempt = failures.begin(&login).await.inspect_err(held_back)?;
         let (chance, user) = (failures.chance(&login.name), login.name.clone());
         let place = places.enter(&party).await;
-        let fits = bridge.run(move || passwords.check(&user, password.expose(), chance)).await;
+        let fits = blocking.run(move || passwords.check(&user, password.expose(), chance)).await;
         drop(place);
         if fits {
             attempt.succeeded();
@@ -123,7 +123,7 @@ impl Users {
                 .keeping_a_share_for_known(),
             // One alone may use all: each check is short, and whoever else comes is next.
             places: CheckQueue::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
-            bridge: BlockingPool::default(),
+            blocking: BlockingPool::default(),
         })
     }
 
@@ -203,7 +203,7 @@ impl Users {
             passwords: Arc::clone(&self.passwords),
             failures: Arc::clone(&self.failures),
             places: self.places.clone(),
-            bridge: self.bridge.clone(),
+            blocking: self.blocking.clone(),
         };
         let party = check.party.clone();
         let checked =

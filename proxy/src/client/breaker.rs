@@ -36,7 +36,7 @@ enum State {
     /// All may ask.
     Closed(Row),
     /// These do not ask until then.
-    Open { until: Instant, pause: Duration, whom: Whom, unanswered: Unanswered },
+    Open { until: Instant, pause: Duration, owner: Whom, unanswered: Unanswered },
     /// The probe is under way; these wait for what it finds.
     HalfOpen(Whom, Unanswered),
 }
@@ -155,15 +155,15 @@ impl Breaker {
         let (mut state, now) = (self.state(), Instant::now());
         match &mut *state {
             State::Closed(_) => Ok(BreakerAnswer::Try(TryPermit { breaker: self })),
-            State::Open { whom: Whom::Unanswered, unanswered, .. }
+            State::Open { owner: Whom::Unanswered, unanswered, .. }
             | State::HalfOpen(Whom::Unanswered, unanswered)
                 if !unanswered.parties.contains(party) =>
             {
                 Ok(BreakerAnswer::Try(TryPermit { breaker: self }))
             }
-            State::Open { until, pause, whom, unanswered } if *until <= now => {
+            State::Open { until, pause, owner, unanswered } if *until <= now => {
                 let pause = Some(*pause);
-                *state = State::HalfOpen(*whom, std::mem::take(unanswered));
+                *state = State::HalfOpen(*owner, std::mem::take(unanswered));
                 Ok(BreakerAnswer::Probe(HalfOpenProbe { breaker: self, pause }))
             }
             State::Open { until, .. } => {
@@ -298,13 +298,13 @@ impl ProbeDuty<'_> {
 }
 
 impl State {
-    fn open(&mut self, whom: Whom, pause: Duration) {
+    fn open(&mut self, owner: Whom, pause: Duration) {
         let unanswered = match self {
             Self::Closed(Row { unanswered, .. })
             | Self::Open { unanswered, .. }
             | Self::HalfOpen(_, unanswered) => std::mem::take(unanswered),
         };
-        *self = Self::Open { until: Instant::now() + pause, pause, whom, unanswered };
+        *self = Self::Open { until: Instant::now() + pause, pause, owner, unanswered };
     }
 }
 
@@ -320,9 +320,9 @@ impl Drop for HalfOpenProbe<'_> {
     fn drop(&mut self) {
         if let Some(pause) = self.pause {
             let mut state = self.breaker.state();
-            if let State::HalfOpen(whom, unanswered) = &mut *state {
-                let (whom, unanswered) = (*whom, std::mem::take(unanswered));
-                *state = State::Open { until: Instant::now(), pause, whom, unanswered };
+            if let State::HalfOpen(owner, unanswered) = &mut *state {
+                let (owner, unanswered) = (*owner, std::mem::take(unanswered));
+                *state = State::Open { until: Instant::now(), pause, owner, unanswered };
             }
         }
     }

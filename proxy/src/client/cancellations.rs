@@ -46,14 +46,15 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_over_when_every_farewell_is() {
-        let (farewells, (end, ended)) = (Cancellations::default(), tokio::sync::oneshot::channel());
-        farewells.over().await;
-        farewells.say(async move {
+        let (cancellations, (end, ended)) =
+            (Cancellations::default(), tokio::sync::oneshot::channel());
+        cancellations.over().await;
+        cancellations.say(async move {
             let _ = ended.await;
         });
         let moment = std::time::Duration::from_millis(20);
-        assert!(tokio::time::timeout(moment, farewells.over()).await.is_err());
+        assert!(tokio::time::timeout(moment, cancellations.over()).await.is_err());
         end.send(()).unwrap();
-        farewells.over().await;
+        cancellations.over().await;
     }
 }

@@ -60,7 +60,7 @@ impl Transport {
         &self,
         ask: UpstreamRequest,
         operation: &'static str,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
     ) -> Result<(HeaderMap, (Bytes, Reservation)), Error> {
         let mut tries = 1;
         loop {
@@ -68,7 +68,7 @@ impl Transport {
             let headers = response.headers().clone();
             // Another try brings no shorter one, and no more room.
             let too_long = length(&headers).is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64);
-            match self.collect(response, operation, purse).await {
+            match self.collect(response, operation, budget).await {
                 Ok(collected) => return Ok((headers, collected)),
                 Err(error) if too_long || matches!(error, Error::TooManyBytes(_)) => {
                     return Err(error);
@@ -90,13 +90,13 @@ impl Transport {
         &self,
         response: Response<Incoming>,
         operation: &'static str,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
     ) -> Result<(Bytes, Reservation), Error> {
         let announced = length(response.headers()).unwrap_or(0);
         if announced > ANSWER_BYTES_MAX as u64 {
             return Err(failed(operation, format!("it exceeds {ANSWER_BYTES_MAX} bytes")));
         }
-        let mut hold = purse.take(announced)?;
+        let mut hold = budget.take(announced)?;
         let mut collected = CollectedBytes::with_room(announced);
         let mut body = RatedBody::new(response.into_body(), self.patience().min_rate);
         while let Some(bytes) = next(&mut body, operation).await? {

@@ -61,8 +61,8 @@ impl KnownApi {
 /// Who reads a list, and where that is done.
 #[derive(Clone, Copy)]
 pub(crate) struct ReferrersReader<'a> {
-    pub(crate) purse: &'a MemoryBudget,
-    pub(crate) bridge: &'a BlockingPool,
+    pub(crate) budget: &'a MemoryBudget,
+    pub(crate) blocking: &'a BlockingPool,
 }
 
 /// A page of the list.
@@ -147,7 +147,7 @@ impl Upstream {
         repo: &RepoName,
         endpoint: &Endpoint,
         query: &str,
-        ReferrersReader { purse, bridge }: ReferrersReader<'_>,
+        ReferrersReader { budget, blocking }: ReferrersReader<'_>,
     ) -> Result<Asked, Error> {
         let url = self.wire.url(&format!("{endpoint}{query}"));
         let mut ask = UpstreamRequest::new(Method::GET, url, Scope::repo(repo, ScopeAction::Pull));
@@ -166,10 +166,10 @@ impl Upstream {
                 Err(error) => return Err(error),
             };
             let headers = response.headers().clone();
-            match self.wire.collect(response, LISTING, purse).await {
+            match self.wire.collect(response, LISTING, budget).await {
                 Ok((bytes, hold)) => {
                     let size = bytes.len();
-                    return bridge.read(size, move || read(&headers, &bytes, hold)).await;
+                    return blocking.read(size, move || read(&headers, &bytes, hold)).await;
                 }
                 Err(error @ Error::TooManyBytes(_)) => return Err(error),
                 Err(error) if tries >= TRIES_MAX => return Err(error),

@@ -73,10 +73,10 @@ impl Upstream {
         &self,
         repo: &RepoName,
         digest: &Digest,
-        haste: Urgency,
+        urgency: Urgency,
     ) -> Result<BlobState, Error> {
         let mut ask = self.blob_ask(Method::HEAD, repo, digest);
-        ask.effort = haste.into();
+        ask.effort = urgency.into();
         let asked = self.missed.epoch();
         let says_size = |headers: &HeaderMap| length(headers).is_some();
         match self.heads(ask, "asking for a blob", says_size).await {

@@ -72,7 +72,7 @@ struct Health {
     breaker: Breaker,
     counts: Counts,
     chunks: ChunkSizes,
-    farewells: Cancellations,
+    cancellations: Cancellations,
     /// What it last wanted to be shown, and until when that is believed.
     challenge: Mutex<Option<(Challenge, Instant)>>,
 }
@@ -137,7 +137,7 @@ impl Transport {
             breaker: Breaker::default(),
             counts: Counts::default(),
             chunks: ChunkSizes::default(),
-            farewells: Cancellations::default(),
+            cancellations: Cancellations::default(),
             challenge: Mutex::default(),
         };
         let base = config.endpoint();
@@ -216,8 +216,8 @@ impl Transport {
         &self.health.counts
     }
 
-    pub(super) fn farewells(&self) -> &Cancellations {
-        &self.health.farewells
+    pub(super) fn cancellations(&self) -> &Cancellations {
+        &self.health.cancellations
     }
 
     pub(super) fn chunks(&self) -> &ChunkSizes {

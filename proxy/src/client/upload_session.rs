@@ -34,7 +34,7 @@ pub(crate) struct UploadSession {
     wire: Transport,
     scope: Scope,
     location: Url,
-    haste: Urgency,
+    urgency: Urgency,
     sent_bytes: u64,
     /// The most that it can have.
     offered_bytes: u64,
@@ -48,9 +48,9 @@ impl Upstream {
         &self,
         repo: &RepoName,
         algorithm: Option<Algorithm>,
-        haste: Urgency,
+        urgency: Urgency,
     ) -> Result<UploadSession, Error> {
-        match self.start(repo, None, algorithm, haste).await? {
+        match self.start(repo, None, algorithm, urgency).await? {
             StartedUpload::Session(push) => Ok(push),
             StartedUpload::Mounted => {
                 Err(failed(OPENING, "it answered 201 to an upload without content"))
@@ -73,9 +73,9 @@ impl Upstream {
         repo: &RepoName,
         digest: &Digest,
         from: &RepoName,
-        haste: Urgency,
+        urgency: Urgency,
     ) -> Result<StartedUpload, Error> {
-        self.start(repo, Some((digest, from)), Some(digest.algorithm()), haste).await
+        self.start(repo, Some((digest, from)), Some(digest.algorithm()), urgency).await
     }
 
     /// The shortest chunk that it wants before the last one.
@@ -88,7 +88,7 @@ impl Upstream {
         repo: &RepoName,
         mount: Option<(&Digest, &RepoName)>,
         algorithm: Option<Algorithm>,
-        haste: Urgency,
+        urgency: Urgency,
     ) -> Result<StartedUpload, Error> {
         let endpoint = Endpoint::Uploads { repo: repo.clone() };
         let (mut query, scope) = match mount {
@@ -99,15 +99,15 @@ impl Upstream {
         };
         // Registries that know one algorithm only are not bothered with its name.
         if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != Algorithm::Sha256) {
-            let joint = if query.is_empty() { '?' } else { '&' };
-            query = format!("{query}{joint}digest-algorithm={algorithm}");
+            let separator = if query.is_empty() { '?' } else { '&' };
+            query = format!("{query}{separator}digest-algorithm={algorithm}");
         }
         let mut ask =
             UpstreamRequest::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
-        ask.effort = haste.into();
+        ask.effort = urgency.into();
         let (wire, scope) = (self.wire.clone(), Scope::repo(repo, ScopeAction::Push));
         // Goes on to its end when the caller goes away: a session that is opened then gives itself up.
-        let work = tokio::spawn(open(wire, ask, scope, mount.is_some(), haste));
+        let work = tokio::spawn(open(wire, ask, scope, mount.is_some(), urgency));
         match work.await {
             Ok(started) => started,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -120,7 +120,7 @@ async fn open(
     ask: UpstreamRequest,
     scope: Scope,
     mounts: bool,
-    haste: Urgency,
+    urgency: Urgency,
 ) -> Result<StartedUpload, Error> {
     let url = ask.url.clone();
     let response = wire.send(ask, OPENING).await?;
@@ -132,7 +132,7 @@ async fn open(
     wire.chunks().announced(chunk_floor(&response));
     wire.drain(response, OPENING).await?;
     let (sent_bytes, offered_bytes, over) = (0, 0, false);
-    let push = UploadSession { wire, scope, location, haste, sent_bytes, offered_bytes, over };
+    let push = UploadSession { wire, scope, location, urgency, sent_bytes, offered_bytes, over };
     Ok(StartedUpload::Session(push))
 }
 
@@ -226,7 +226,7 @@ impl UploadSession {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
         let mut ask = UpstreamRequest::new(Method::PUT, url, self.scope.clone());
-        ask.effort = self.haste.into();
+        ask.effort = self.urgency.into();
         let response = self.wire.send(ask, ENDING).await?;
         if response.status() != StatusCode::CREATED {
             return Err(failed(ENDING, format!("{} instead of 201", response.status())));
@@ -261,7 +261,7 @@ impl UploadSession {
 impl Drop for UploadSession {
     fn drop(&mut self) {
         if !self.over {
-            self.wire.farewells().say(self.farewell());
+            self.wire.cancellations().say(self.farewell());
         }
     }
 }

@@ -64,7 +64,7 @@ impl Error {
                 (StatusCode::RANGE_NOT_SATISFIABLE, ErrorCode::Unsupported)
             }
             Self::DigestMismatch(_) => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
-            Self::UpstreamRefused { status, code, .. } => (relayed(*status), *code),
+            Self::UpstreamRefused { status, code, .. } => (bypassed(*status), *code),
             Self::PendingFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, ErrorCode::Unknown),
             Self::LoginNeeded { .. } | Self::ScopeNeeded { .. } | Self::LoginRefused => {
                 (StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized)
@@ -127,7 +127,7 @@ impl Error {
 }
 
 /// What is broken behind is not broken here: 500 and its like become 502, and what passes there passes here.
-fn relayed(status: StatusCode) -> StatusCode {
+fn bypassed(status: StatusCode) -> StatusCode {
     match status.as_u16() {
         503 => StatusCode::TOO_MANY_REQUESTS,
         500..=599 => StatusCode::BAD_GATEWAY,

@@ -49,7 +49,7 @@ pub(crate) struct RequestFacts {
     /// Counted among the requests of its party, until this is dropped.
     pub(crate) open: Option<Share>,
     /// What whoever asks holds in memory, and may hold.
-    pub(crate) purse: Option<MemoryBudget>,
+    pub(crate) budget: Option<MemoryBudget>,
     /// Since when it is held, if it is.
     pub(crate) held: Option<Instant>,
 }
@@ -74,7 +74,7 @@ pub(crate) struct RequestRecord {
     method: Method,
     uri: Uri,
     /// What handlers found out.
-    pub(crate) notes: RequestFacts,
+    pub(crate) facts: RequestFacts,
     status: Option<StatusCode>,
     outcome: Option<Outcome>,
     digest: Option<HeaderValue>,
@@ -126,14 +126,14 @@ impl RequestRecord {
         trusted: bool,
     ) -> Self {
         metrics.began();
-        let notes = RequestFacts {
+        let facts = RequestFacts {
             route: RouteClass::Other,
             home: RepoHome::Unknown,
             namespace: None,
             caller: None,
             certificate: None,
             open: None,
-            purse: None,
+            budget: None,
             held: None,
         };
         Self {
@@ -144,7 +144,7 @@ impl RequestRecord {
             client,
             method: parts.method.clone(),
             uri: parts.uri.clone(),
-            notes,
+            facts,
             status: None,
             outcome: None,
             digest: None,
@@ -180,14 +180,14 @@ impl RequestRecord {
         if let Ok(value) = HeaderValue::from_str(&self.id.to_string()) {
             answer.headers_mut().insert(X_REQUEST_ID, value);
         }
-        self.held = self.notes.held.map(|since| since.elapsed()).unwrap_or_default();
+        self.held = self.facts.held.map(|since| since.elapsed()).unwrap_or_default();
         let status = answer.status();
         self.metrics.answer(status);
         let told = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
         let told = told.and_then(Outcome::parse);
         self.outcome = answer.extensions_mut().remove::<Outcome>().or(told);
         if let Some(outcome) = self.outcome {
-            match &self.notes.home {
+            match &self.facts.home {
                 RepoHome::There(upstream) => upstream.reads().count(outcome),
                 RepoHome::Here => self.metrics.local_reads.count(outcome),
                 RepoHome::Unknown => {}
@@ -198,7 +198,7 @@ impl RequestRecord {
         if answer.body().is_end_stream() {
             self.first_byte = Some(self.started.elapsed());
         }
-        answer.map(|body| RecordedBody { body, account: Some(self), ended: false })
+        answer.map(|body| RecordedBody { body, record: Some(self), ended: false })
     }
 }
 
@@ -207,25 +207,25 @@ impl Drop for RequestRecord {
         let total = self.started.elapsed();
         let first_byte = self.first_byte.unwrap_or(total);
         let cut_off = !self.complete;
-        let (route, sent_bytes) = (self.notes.route, self.sent_bytes);
+        let (route, sent_bytes) = (self.facts.route, self.sent_bytes);
         let over =
             FinishedRequest { route, status: self.status, first_byte, total, sent_bytes, cut_off };
         self.metrics.over(&over);
         let status = self.status.map_or(0, |status| status.as_u16());
         let outcome = self.outcome.map_or("-", Outcome::as_str);
-        spans::end_request(&self.span, status, outcome, self.notes.upstream());
+        spans::end_request(&self.span, status, outcome, self.facts.upstream());
         let digest = self.digest.as_ref().and_then(|digest| digest.to_str().ok());
         tracing::info!(
             id = self.id,
             peer = %self.peer,
             client = %self.client,
-            caller = self.notes.caller.as_ref().map_or("-", Caller::name),
-            certificate = self.notes.certificate.as_deref().unwrap_or("-"),
+            caller = self.facts.caller.as_ref().map_or("-", Caller::name),
+            certificate = self.facts.certificate.as_deref().unwrap_or("-"),
             method = %self.method,
             path = self.uri.path(),
-            namespace = self.notes.namespace.as_deref().unwrap_or("-"),
+            namespace = self.facts.namespace.as_deref().unwrap_or("-"),
             route = route.as_str(),
-            upstream = self.notes.upstream(),
+            upstream = self.facts.upstream(),
             status,
             outcome,
             digest = digest.unwrap_or("-"),
@@ -249,14 +249,14 @@ fn milliseconds(time: Duration) -> f64 {
 /// The body of an answer, with the account of its request.
 pub(crate) struct RecordedBody<B: HttpBody> {
     body: B,
-    account: Option<RequestRecord>,
+    record: Option<RequestRecord>,
     ended: bool,
 }
 
 impl<B: HttpBody> RecordedBody<B> {
     /// Of an answer that nobody keeps account of.
     pub(crate) const fn nobodys(body: B) -> Self {
-        Self { body, account: None, ended: false }
+        Self { body, record: None, ended: false }
     }
 
     /// Whether all of it was given. A connection does not ask for an end that it knows of.
@@ -282,11 +282,11 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for RecordedBody<B> {
                 0
             }
         };
-        if let Some(account) = &mut self.account {
-            if account.first_byte.is_none() {
-                account.first_byte = Some(account.started.elapsed());
+        if let Some(record) = &mut self.record {
+            if record.first_byte.is_none() {
+                record.first_byte = Some(record.started.elapsed());
             }
-            account.sent_bytes += bytes as u64;
+            record.sent_bytes += bytes as u64;
         }
         Poll::Ready(frame)
     }
@@ -303,8 +303,8 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for RecordedBody<B> {
 impl<B: HttpBody> Drop for RecordedBody<B> {
     fn drop(&mut self) {
         let complete = self.is_complete();
-        if let Some(account) = &mut self.account {
-            account.complete = complete;
+        if let Some(record) = &mut self.record {
+            record.complete = complete;
         }
     }
 }

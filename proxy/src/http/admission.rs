@@ -65,9 +65,9 @@ pub(crate) struct LimitUsage {
 
 /// A request that will take memory piece by piece for as long as it goes on; refused when too much is
 /// taken. What others take is reserved when it is known.
-pub(crate) fn memory(route: &Route, purse: &MemoryBudget) -> Result<(), Error> {
+pub(crate) fn memory(route: &Route, budget: &MemoryBudget) -> Result<(), Error> {
     match route {
-        Route::StartUpload { .. } | Route::Blob { head: false, .. } => purse.may_begin(),
+        Route::StartUpload { .. } | Route::Blob { head: false, .. } => budget.may_begin(),
         _ => Ok(()),
     }
 }

@@ -65,17 +65,17 @@ pub(crate) struct App {
     /// Writes of blobs.
     pub uploads: Uploads,
     /// What is owed to upstreams.
-    pub deliveries: Outbox,
+    pub outbox: Outbox,
     /// Whose turn it is to change a tag.
     pub turns: ChangeLocks,
     /// What goes on although its client went away.
-    pub finishing: DetachedTasks,
+    pub detached: DetachedTasks,
     /// Manifests that are being put.
     pub puts: ManifestPuts,
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
     /// What a reload changes.
-    pub live: ActiveConfig,
+    pub active: ActiveConfig,
     /// Who is let in.
     pub admission: Admission,
     /// What clients are shown; plain HTTP without it.
@@ -83,7 +83,7 @@ pub(crate) struct App {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The store as an operator sees it.
-    pub keeper: Maintenance,
+    pub maintenance: Maintenance,
     /// Whether this may be sent requests.
     pub readiness: Readiness,
 }
@@ -101,7 +101,7 @@ pub(crate) struct Call {
     /// Who asks.
     pub caller: Caller,
     /// What they hold in memory, and may hold.
-    pub purse: MemoryBudget,
+    pub budget: MemoryBudget,
     /// The rules when it came.
     pub rules: Arc<RuntimeConfig>,
     /// What it changes.
@@ -117,7 +117,7 @@ pub(crate) struct Asking {
     /// Who.
     pub caller: Caller,
     /// What they hold in memory, and may hold.
-    pub purse: MemoryBudget,
+    pub budget: MemoryBudget,
     /// The rules when it came.
     pub rules: Arc<RuntimeConfig>,
 }
@@ -125,22 +125,22 @@ pub(crate) struct Asking {
 impl Call {
     /// Of a route as the caller names things; `namespace` is the registry that is meant (`?ns=`).
     pub(crate) fn new(app: &App, mut route: Route, host: Option<String>, asking: Asking) -> Self {
-        let Asking { headers, client, caller, purse, rules } = asking;
+        let Asking { headers, client, caller, budget, rules } = asking;
         let namespace = Namespace::enter(&app.cache.upstreams, &mut route, (host, &headers));
         let act = AuditedChange::of(&route, &caller, client);
-        Self { route, namespace, headers, client, caller, purse, rules, act }
+        Self { route, namespace, headers, client, caller, budget, rules, act }
     }
 }
 
 impl App {
     /// What this party holds in memory, and may hold.
-    pub(crate) fn purse(&self, party: Party, limits: &Limits) -> MemoryBudget {
-        self.cache.bridge.held().purse(party, limits.bytes)
+    pub(crate) fn budget(&self, party: Party, limits: &Limits) -> MemoryBudget {
+        self.cache.blocking.held().budget(party, limits.bytes)
     }
 
     /// The same for what is done for nobody in particular.
-    pub(crate) fn own_purse(&self) -> MemoryBudget {
-        self.purse(Party::Ourselves, &self.live.rules().limits)
+    pub(crate) fn own_budget(&self) -> MemoryBudget {
+        self.budget(Party::Ourselves, &self.active.rules().limits)
     }
 }
 
@@ -149,7 +149,7 @@ pub(crate) async fn dispatch(
     app: &Arc<App>,
     call: &Call,
     body: &mut RequestBody,
-    notes: &mut RequestFacts,
+    facts: &mut RequestFacts,
 ) -> Result<Answer, Error> {
     let namespace = match permit(call).await {
         Ok(namespace) => namespace,
@@ -158,7 +158,7 @@ pub(crate) async fn dispatch(
     if let Some((repo, id)) = call.route.upload() {
         uploads::require_own(app, call, repo, id)?;
     }
-    notes.home = home(app, &call.route);
+    facts.home = home(app, &call.route);
     let has_own_login = call.caller.login().is_some();
     let handled = handle(app, call, namespace, body);
     let mut answer = match party::work_for(call.caller.party(), handled).await {
@@ -198,14 +198,14 @@ async fn handle(
     namespace: Option<&Namespace>,
     body: &mut RequestBody,
 ) -> Result<Answer, Error> {
-    let Call { route, headers, client, caller, purse, rules, act, .. } = call;
+    let Call { route, headers, client, caller, budget, rules, act, .. } = call;
     match route {
         Route::Base => Ok(base()),
         Route::Catalog(cursor) => {
             listings::catalog(app, cursor.clone(), caller.clone(), Arc::clone(rules)).await
         }
         Route::Blob { repo, digest, head: false } => {
-            blobs::get(app, repo, digest, headers, (caller, purse)).await
+            blobs::get(app, repo, digest, headers, (caller, budget)).await
         }
         Route::Blob { repo, digest, head: true } => {
             blobs::head(app, repo, digest, headers, caller).await
@@ -215,13 +215,13 @@ async fn handle(
             deletes::blob(app, (repo.clone(), *digest), (caller.clone(), *client), act).await
         }
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, repo, reference, *head, (headers, caller, purse)).await
+            manifests::get(app, repo, reference, *head, (headers, caller, budget)).await
         }
         Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo.clone())),
         Route::PutManifest { repo, reference, tags } => {
             let (repo, reference, tags) = (repo.clone(), reference.clone(), tags.clone());
-            let (caller, client, purse) = (caller.clone(), *client, purse.clone());
-            let put = put_request::ManifestPut { repo, reference, tags, caller, client, purse };
+            let (caller, client, budget) = (caller.clone(), *client, budget.clone());
+            let put = put_request::ManifestPut { repo, reference, tags, caller, client, budget };
             Box::pin(manifests::put(app, (put, act), headers, (body, &rules.limits))).await
         }
         Route::DeleteManifest { repo, reference } => {
@@ -244,12 +244,12 @@ async fn handle(
         Route::CancelUpload { repo, id } => uploads::cancel(app, repo, *id).await,
         Route::Tags { repo, cursor } => {
             let name = namespace.map_or(repo, Namespace::asked);
-            listings::tags(app, repo, name, cursor.clone(), (caller, purse)).await
+            listings::tags(app, repo, name, cursor.clone(), (caller, budget)).await
         }
         Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
-            let (repo, subject, purse) = (repo.clone(), *subject, purse.clone());
+            let (repo, subject, budget) = (repo.clone(), *subject, budget.clone());
             let artifact_type = artifact_type.clone();
-            let asked = referrers::ReferrersQuery { repo, subject, artifact_type, purse };
+            let asked = referrers::ReferrersQuery { repo, subject, artifact_type, budget };
             // On the heap, as all that is large and seldom wanted.
             Box::pin(referrers::referrers(app, asked, cursor.clone(), caller)).await
         }
@@ -258,9 +258,9 @@ async fn handle(
 
 /// Where the repository of a route lives; asked only when its caller may know.
 fn home(app: &App, route: &Route) -> RepoHome {
-    match route.repo().map(|repo| app.cache.upstreams.site(repo)) {
+    match route.repo().map(|repo| app.cache.upstreams.target(repo)) {
         Some(Ok(Target::Local)) => RepoHome::Here,
-        Some(Ok(Target::Upstream(remote))) => RepoHome::There(remote.upstream),
+        Some(Ok(Target::Upstream(upstream_repo))) => RepoHome::There(upstream_repo.upstream),
         Some(Err(_)) | None => RepoHome::Unknown,
     }
 }

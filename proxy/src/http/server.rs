@@ -127,13 +127,13 @@ struct FullMemory {
 impl FullMemory {
     fn found(error: &Error, call: Option<&Call>) -> Option<Self> {
         let (Error::TooManyBytes(of), Some(call)) = (error, call) else { return None };
-        Some(Self { of: *of, taken: call.purse.taken(*of), passed_over: 0 })
+        Some(Self { of: *of, taken: call.budget.taken(*of), passed_over: 0 })
     }
 
     /// Whether a try would be in vain.
-    fn is_still(&mut self, purse: &MemoryBudget) -> bool {
+    fn is_still(&mut self, budget: &MemoryBudget) -> bool {
         self.passed_over += 1;
-        purse.taken(self.of) >= self.taken && self.passed_over <= HOLD_PASSED_OVER_MAX
+        budget.taken(self.of) >= self.taken && self.passed_over <= HOLD_PASSED_OVER_MAX
     }
 }
 
@@ -150,24 +150,24 @@ struct Connection {
 impl Connection {
     /// Serves it in a task of its own, or has it told that there is no room.
     fn admit(self, stream: TcpStream, connections: &Connections) {
-        let rules = self.app.live.rules();
+        let rules = self.app.active.rules();
         let limits = Arc::clone(&rules.limits);
         let watch = ConnectionTimeouts::new(&limits, Arc::clone(&self.app.admission.counts));
-        match self.seat(connections, &rules, Arc::clone(&watch)) {
-            Ok(seat) => {
-                tokio::spawn(self.serve(stream, limits, watch, seat));
+        match self.subscription(connections, &rules, Arc::clone(&watch)) {
+            Ok(subscription) => {
+                tokio::spawn(self.serve(stream, limits, watch, subscription));
             }
             Err(limit) => {
                 self.app.admission.counts.refuse(limit);
                 tracing::debug!(peer = %self.peer, limit = limit.as_str(), "no connection");
-                if let Some(seat) = connections.refuse(Party::behind(self.peer.ip())) {
-                    tokio::spawn(self.refuse(stream, limits, watch, seat));
+                if let Some(subscription) = connections.refuse(Party::behind(self.peer.ip())) {
+                    tokio::spawn(self.refuse(stream, limits, watch, subscription));
                 }
             }
         }
     }
 
-    fn seat(
+    fn subscription(
         &self,
         connections: &Connections,
         rules: &RuntimeConfig,
@@ -196,34 +196,34 @@ impl Connection {
         let mut body = RequestBody::new(body);
         let open = watch.open(parts.version);
         let (is_http2, is_last) = (parts.version == Version::HTTP_2, head_checks::is_last(&parts));
-        let watched = |mut answer: Answer, purse: MemoryBudget| {
+        let watched = |mut answer: Answer, budget: MemoryBudget| {
             if is_last && !is_http2 {
                 response::close(&mut answer);
             }
             framing::fit(&parts.method, &mut answer);
-            answer.map(|body| TimedBody::new(body, open, &watch, is_http2, &purse))
+            answer.map(|body| TimedBody::new(body, open, &watch, is_http2, &budget))
         };
-        let rules = self.app.live.rules();
+        let rules = self.app.active.rules();
         if self.purpose == Purpose::Admin {
             let answer = match self.guard(&parts, &rules) {
                 Ok(()) => handlers::admin(&self.app, &parts.method, parts.uri.path()).await,
                 Err(error) => response::error(&error),
             };
-            return watched(answer, self.app.own_purse()).map(RecordedBody::nobodys);
+            return watched(answer, self.app.own_budget()).map(RecordedBody::nobodys);
         }
         let client = rules.proxies.client(self.peer.ip(), &parts.headers);
         let trusted = rules.proxies.trusts(self.peer.ip());
         if !trusted {
             self.app.admission.unbelieved.hear(self.peer.ip(), &parts.headers);
         }
-        let mut account =
+        let mut record =
             RequestRecord::open(&self.app.metrics, &parts, (self.peer, client), trusted);
-        account.notes.certificate.clone_from(&self.subject);
-        let (span, upstreams) = (account.span(), Arc::clone(&rules.upstreams));
+        record.facts.certificate.clone_from(&self.subject);
+        let (span, upstreams) = (record.span(), Arc::clone(&rules.upstreams));
         // Until it is known who asks, its address is.
-        let purse = self.app.purse(Party::behind(client), &rules.limits);
-        account.notes.purse = Some(purse.clone().on(watch.bytes()));
-        let work = self.work(&parts, &mut body, rules, &mut account);
+        let budget = self.app.budget(Party::behind(client), &rules.limits);
+        record.facts.budget = Some(budget.clone().on(watch.bytes()));
+        let work = self.work(&parts, &mut body, rules, &mut record);
         let work = Upstreams::seen_as(upstreams, work);
         let (answer, leftover) = work.instrument(span).await;
         match leftover {
@@ -239,8 +239,8 @@ impl Connection {
             }
             UnreadBody::Unread => watch.expect_more(),
         }
-        let purse = account.notes.purse.take().unwrap_or(purse);
-        account.answered(watched(answer, purse))
+        let budget = record.facts.budget.take().unwrap_or(budget);
+        record.answered(watched(answer, budget))
     }
 
     async fn work(
@@ -248,12 +248,12 @@ impl Connection {
         parts: &Parts,
         body: &mut RequestBody,
         rules: Arc<RuntimeConfig>,
-        account: &mut RequestRecord,
+        record: &mut RequestRecord,
     ) -> (Answer, UnreadBody) {
         let deadline = HoldPolicy::new(parts, &rules.limits, body.came());
         let told = deadline.told();
-        let answered = self.hold((parts, body), &rules, account, deadline).await;
-        let answered = answered.and_then(|answer| counted(answer, parts, account));
+        let answered = self.hold((parts, body), &rules, record, deadline).await;
+        let answered = answered.and_then(|answer| counted(answer, parts, record));
         let ends = answered.as_ref().is_err_and(Error::ends_connection);
         let leftover = UnreadBody::of(parts, body.rest(), answered.as_ref().err()).await;
         let mut answer = answered.unwrap_or_else(|error| {
@@ -266,7 +266,7 @@ impl Connection {
             if let Some(limit) = Limit::of(&error) {
                 self.app.admission.counts.refuse(limit);
             }
-            let id = account.id();
+            let id = record.id();
             // A refusal stands in the line of the request; what holds clients back is said once, by
             // whoever found out.
             match error.fault() {
@@ -276,9 +276,9 @@ impl Connection {
                 Fault::Store => tracing::error!(id, %error, "failed"),
             }
             let mut shown = self.shown(&error, parts, &rules);
-            told.fit(&error, account.notes.held.is_some(), &mut shown);
-            if let Some(purse) = &account.notes.purse {
-                shown.body_mut().count_anyway(purse);
+            told.fit(&error, record.facts.held.is_some(), &mut shown);
+            if let Some(budget) = &record.facts.budget {
+                shown.body_mut().count_anyway(budget);
             }
             shown
         });
@@ -293,7 +293,7 @@ impl Connection {
         &self,
         (parts, body): (&Parts, &mut RequestBody),
         rules: &Arc<RuntimeConfig>,
-        account: &mut RequestRecord,
+        record: &mut RequestRecord,
         mut deadline: HoldPolicy,
     ) -> Result<Answer, Error> {
         let (mut admitted, mut held) = (Admitted::default(), None);
@@ -301,7 +301,7 @@ impl Connection {
         let (answered, outcome) = loop {
             // On the heap: what a handler needs is large, and is gone while the request is held.
             let asked = (parts, &mut *body, deadline.latest());
-            let attempt = Box::pin(self.attempt(asked, rules, account, &mut admitted));
+            let attempt = Box::pin(self.attempt(asked, rules, record, &mut admitted));
             let answered = deadline.bound(attempt, held.is_some(), &mut stop).await;
             let Err(error) = answered else { break (answered, HoldOutcome::Answered) };
             if admitted.full.is_none() {
@@ -313,13 +313,14 @@ impl Connection {
                 NextTry::Again(at) => at,
             };
             if held.is_none() {
-                let whose = account.notes.caller.as_ref().map(Caller::party);
-                let whose = whose.unwrap_or_else(|| Party::behind(account.client()));
-                let Some(begun) = self.app.admission.holds.begin(whose, deadline.agent()) else {
+                let on_behalf_of = record.facts.caller.as_ref().map(Caller::party);
+                let on_behalf_of = on_behalf_of.unwrap_or_else(|| Party::behind(record.client()));
+                let Some(begun) = self.app.admission.holds.begin(on_behalf_of, deadline.agent())
+                else {
                     return Err(error);
                 };
-                tracing::debug!(id = account.id(), %error, "held");
-                (held, account.notes.held) = (Some(begun), Some(Instant::now()));
+                tracing::debug!(id = record.id(), %error, "held");
+                (held, record.facts.held) = (Some(begun), Some(Instant::now()));
             }
             tokio::select! {
                 () = tokio::time::sleep_until(again) => {}
@@ -337,62 +338,62 @@ impl Connection {
         &self,
         (parts, body, latest): (&Parts, &mut RequestBody, Instant),
         rules: &Arc<RuntimeConfig>,
-        account: &mut RequestRecord,
+        record: &mut RequestRecord,
         admitted: &mut Admitted,
     ) -> Result<Answer, Error> {
-        let client = account.client();
+        let client = record.client();
         let demand = match admitted.demand {
             Some(demand) => demand,
             None => *admitted.demand.insert(self.gate(parts, client, rules, latest).await?),
         };
         if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
-            let notes = &mut account.notes;
-            return handlers::token(&self.app, rules, (parts, body), client, notes).await;
+            let facts = &mut record.facts;
+            return handlers::token(&self.app, rules, (parts, body), client, facts).await;
         }
         let caller = if let Some(caller) = admitted.caller.take() {
             caller
         } else {
             let caller = rules.access.authenticate(&parts.headers, client).await?;
-            account.notes.caller = Some(caller.clone());
+            record.facts.caller = Some(caller.clone());
             self.app.admission.caller(&caller, demand, &rules.limits, latest).await?;
             caller
         };
         let caller = admitted.caller.insert(caller);
         let call = match admitted.call.take() {
             Some(call) => call,
-            None => self.call(parts, account, caller, rules)?,
+            None => self.call(parts, record, caller, rules)?,
         };
         let call = admitted.call.insert(call);
         if let Some(full) = &mut admitted.full
-            && full.is_still(&call.purse)
+            && full.is_still(&call.budget)
         {
             return Err(Error::TooManyBytes(full.of));
         }
         admitted.full = None;
-        admission::memory(&call.route, &call.purse)?;
-        handlers::dispatch(&self.app, call, body, &mut account.notes).await
+        admission::memory(&call.route, &call.budget)?;
+        handlers::dispatch(&self.app, call, body, &mut record.facts).await
     }
 
     /// What a known caller asks for, within what they may have at once.
     fn call(
         &self,
         parts: &Parts,
-        account: &mut RequestRecord,
+        record: &mut RequestRecord,
         caller: &Caller,
         rules: &Arc<RuntimeConfig>,
     ) -> Result<Call, Error> {
-        account.notes.open = Some(self.app.admission.request(caller.party())?);
-        let mut purse = self.app.purse(caller.party(), &rules.limits);
-        if let Some(by_address) = account.notes.purse.take() {
-            purse = purse.beside(&by_address);
+        record.facts.open = Some(self.app.admission.request(caller.party())?);
+        let mut budget = self.app.budget(caller.party(), &rules.limits);
+        if let Some(by_address) = record.facts.budget.take() {
+            budget = budget.beside(&by_address);
         }
-        account.notes.purse = Some(purse.clone());
+        record.facts.budget = Some(budget.clone());
         let route = route::parse(&parts.method, parts.uri.path(), parts.uri.query())?;
-        account.notes.route = RequestFacts::class(&route);
+        record.facts.route = RequestFacts::class(&route);
         let namespace = route::namespace(parts.uri.query())?;
-        account.notes.namespace.clone_from(&namespace);
-        let (client, headers, caller) = (account.client(), parts.headers.clone(), caller.clone());
-        let asking = Asking { headers, client, caller, purse, rules: Arc::clone(rules) };
+        record.facts.namespace.clone_from(&namespace);
+        let (client, headers, caller) = (record.client(), parts.headers.clone(), caller.clone());
+        let asking = Asking { headers, client, caller, budget, rules: Arc::clone(rules) };
         Ok(Call::new(&self.app, route, namespace, asking))
     }
 
@@ -442,9 +443,9 @@ impl Connection {
 }
 
 /// An answer that is held whole counts from now on, or finds no room. To HEAD nothing of it is sent.
-fn counted(mut answer: Answer, parts: &Parts, account: &RequestRecord) -> Result<Answer, Error> {
-    if let Some(purse) = account.notes.purse.as_ref().filter(|_| parts.method != Method::HEAD) {
-        answer.body_mut().count(purse)?;
+fn counted(mut answer: Answer, parts: &Parts, record: &RequestRecord) -> Result<Answer, Error> {
+    if let Some(budget) = record.facts.budget.as_ref().filter(|_| parts.method != Method::HEAD) {
+        answer.body_mut().count(budget)?;
     }
     Ok(answer)
 }

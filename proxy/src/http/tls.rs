@@ -148,7 +148,7 @@ impl Tls {
     /// Looks at the files now and then, until told to stop.
     pub(crate) async fn watch(
         self: Arc<Self>,
-        bridge: BlockingPool,
+        blocking: BlockingPool,
         mut stop: watch::Receiver<bool>,
     ) {
         let mut unreadable = false;
@@ -158,7 +158,7 @@ impl Tls {
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             let tls = Arc::clone(&self);
-            unreadable = bridge.run(move || tls.glance(unreadable)).await;
+            unreadable = blocking.run(move || tls.glance(unreadable)).await;
         }
     }
 

@@ -87,7 +87,7 @@ impl Control {
     }
 
     /// Answers until `stop` becomes true; then commands are stopped and told so.
-    pub(crate) async fn serve(self, keeper: Maintenance, mut stop: watch::Receiver<bool>) {
+    pub(crate) async fn serve(self, maintenance: Maintenance, mut stop: watch::Receiver<bool>) {
         let permits = Arc::new(Semaphore::new(CONTROL_CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {
@@ -108,7 +108,7 @@ impl Control {
                 // Without a word: closed at once, it is not taken for a server that answers.
                 continue;
             };
-            let connection = Connection { keeper: keeper.clone(), stop: stop.clone() };
+            let connection = Connection { maintenance: maintenance.clone(), stop: stop.clone() };
             connections.spawn(async move {
                 connection.answer(stream).await;
                 drop(permit);
@@ -130,7 +130,7 @@ impl Drop for Control {
 }
 
 struct Connection {
-    keeper: Maintenance,
+    maintenance: Maintenance,
     stop: watch::Receiver<bool>,
 }
 
@@ -166,7 +166,7 @@ impl Connection {
         let (progress, mut told) = watch::channel(Progress::default());
         let (halt, halted) = watch::channel(false);
         let monitor = ProgressMonitor { progress, stop: halted };
-        let mut work = tokio::spawn(self.keeper.perform(command, monitor));
+        let mut work = tokio::spawn(self.maintenance.perform(command, monitor));
         let mut ticks = interval(PROGRESS_PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut nothing = [0; 16];

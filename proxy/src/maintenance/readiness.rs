@@ -27,25 +27,25 @@ impl Readiness {
     }
 
     /// Everything that is not ready, a line for each; nothing when all is.
-    pub(crate) async fn missing(&self, keeper: &Maintenance) -> String {
+    pub(crate) async fn missing(&self, maintenance: &Maintenance) -> String {
         let mut missing = String::new();
         if self.draining.load(Ordering::Relaxed) {
             missing.push_str("draining\n");
         }
-        if let Err(reason) = self.store(keeper).await {
+        if let Err(reason) = self.store(maintenance).await {
             let _ = writeln!(missing, "store: {reason}");
         }
         missing
     }
 
-    async fn store(&self, keeper: &Maintenance) -> Result<(), String> {
+    async fn store(&self, maintenance: &Maintenance) -> Result<(), String> {
         let mut last = self.last.lock().await;
         if let Some((at, found)) = &*last
             && at.elapsed() < READY_PERIOD
         {
             return found.clone();
         }
-        let found = match timeout(READY_TIMEOUT, keeper.probe()).await {
+        let found = match timeout(READY_TIMEOUT, maintenance.probe()).await {
             Ok(tried) => tried.map_err(|error| crate::error::chain(&error)),
             Err(_) => Err(format!("a small write takes more than {READY_TIMEOUT:?}")),
         };

@@ -36,14 +36,14 @@ pub(crate) struct ScrubState {
 
 /// Scrubs until `stop` becomes true, while there is a rate.
 pub(crate) async fn scrub(
-    keeper: Maintenance,
+    maintenance: Maintenance,
     mut rates: watch::Receiver<Option<u64>>,
     mut stop: watch::Receiver<bool>,
 ) {
     let mut pass = Pass::default();
     while !*stop.borrow() {
         let rate = *rates.borrow_and_update();
-        keeper.scrubbed(|state| state.rate = rate.unwrap_or(0));
+        maintenance.scrubbed(|state| state.rate = rate.unwrap_or(0));
         let Some(rate) = rate else {
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
@@ -51,9 +51,9 @@ pub(crate) async fn scrub(
             }
             continue;
         };
-        let pause = match slice(&keeper, rate, (&rates, &stop)).await {
+        let pause = match slice(&maintenance, rate, (&rates, &stop)).await {
             Ok(scrubbed) => {
-                pass.add(&scrubbed, &keeper);
+                pass.add(&scrubbed, &maintenance);
                 scrubbed.complete
             }
             Err(error) => {
@@ -73,14 +73,14 @@ pub(crate) async fn scrub(
 
 /// Goes on where the last slice stopped, for a while, so that what it finds is soon known.
 async fn slice(
-    keeper: &Maintenance,
+    maintenance: &Maintenance,
     bytes_per_second: u64,
     (rates, stop): (&watch::Receiver<Option<u64>>, &watch::Receiver<bool>),
 ) -> Result<Scrubbed, StoreError> {
-    let turn = Arc::clone(&keeper.work).lock_owned().await;
+    let turn = Arc::clone(&maintenance.work).lock_owned().await;
     let plan =
         ScrubPlan { bytes_per_second: Some(bytes_per_second), from_start: false, quarantine: true };
-    let (worker, rates, stop) = (keeper.clone(), rates.clone(), stop.clone());
+    let (worker, rates, stop) = (maintenance.clone(), rates.clone(), stop.clone());
     let end = Instant::now() + SCRUB_SLICE;
     let work = move || {
         let mut done = 0;
@@ -100,7 +100,7 @@ async fn slice(
         drop(turn);
         scrubbed
     };
-    keeper.bridge.run(work).await
+    maintenance.blocking.run(work).await
 }
 
 /// What one pass came to, and what was said of all of them.
@@ -113,9 +113,9 @@ struct Pass {
 }
 
 impl Pass {
-    fn add(&mut self, scrubbed: &Scrubbed, keeper: &Maintenance) {
+    fn add(&mut self, scrubbed: &Scrubbed, maintenance: &Maintenance) {
         self.count(scrubbed);
-        keeper.scrubbed(|state| {
+        maintenance.scrubbed(|state| {
             state.blobs += scrubbed.blobs;
             state.bytes += scrubbed.bytes;
             state.damage += scrubbed.damage.len() as u64 + scrubbed.more_damage;

@@ -19,7 +19,7 @@ use crate::runtime::blocking::BlockingPool;
 /// Reads the configuration again when it is told to.
 pub(crate) struct Reloader {
     pub(crate) app: Arc<App>,
-    pub(crate) bridge: BlockingPool,
+    pub(crate) blocking: BlockingPool,
     pub(crate) source: ConfigSource,
     /// Keys of the configuration that counts.
     pub(crate) keys: ConfigKeys,
@@ -67,7 +67,7 @@ impl Reloader {
 
     async fn prepare(&self) -> Result<Prepared, String> {
         let (source, app) = (self.source.clone(), Arc::clone(&self.app));
-        self.bridge.run(move || prepare(&source, &app)).await
+        self.blocking.run(move || prepare(&source, &app)).await
     }
 
     /// How many keys are another.
@@ -101,10 +101,10 @@ impl Reloader {
         let app = &self.app;
         app.write_once.replace(config.write_once_tags.clone());
         app.cache.upstreams.replace(Arc::clone(&rules.upstreams));
-        app.live.replace(rules);
+        app.active.replace(rules);
         app.cache.share_out(config.limits.fills_per_user);
         app.cache.reconfigured();
-        app.deliveries.reconfigured();
+        app.outbox.reconfigured();
         // Another rate only: the scrub begins anew with one.
         self.scrub_rate.send_if_modified(|rate| {
             let before = std::mem::replace(rate, config.scrub_rate);
@@ -117,7 +117,7 @@ impl Reloader {
 fn prepare(source: &ConfigSource, app: &App) -> Result<Prepared, String> {
     let said = |error: crate::ConfigError| error::chain(&error);
     let loaded = source.load().map_err(said)?;
-    let (config, before) = (&loaded.config, app.live.rules());
+    let (config, before) = (&loaded.config, app.active.rules());
     let set = UpstreamSet::new(&config.upstreams, Some(&before.upstreams)).map_err(said)?;
     let set = Arc::new(set);
     let rules =

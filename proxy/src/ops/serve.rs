@@ -125,44 +125,44 @@ impl Server {
             Some(address) => Some(listen(address, "--admin").await?),
             None => None,
         };
-        let bridge = BlockingPool::default();
-        open_audit_log(config, &bridge).await?;
+        let blocking = BlockingPool::default();
+        open_audit_log(config, &blocking).await?;
         let set = Arc::new(UpstreamSet::new(&config.upstreams, None)?);
         let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
-        let tls = load_tls(config, &bridge).await?;
-        let rocks = Arc::new(open_store(config, &bridge).await?);
+        let tls = load_tls(config, &blocking).await?;
+        let rocks = Arc::new(open_store(config, &blocking).await?);
         let segments = Arc::downgrade(&rocks);
-        bridge.held().watch(move || segments.upgrade().map_or(0, |store| store.read_bytes()));
+        blocking.held().watch(move || segments.upgrade().map_or(0, |store| store.read_bytes()));
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
-        let finishing = DetachedTasks::default();
+        let detached = DetachedTasks::default();
         let loaded = {
-            let (jobs, bridge, store) = (bridge.clone(), bridge.clone(), Arc::clone(&store));
+            let (jobs, blocking, store) = (blocking.clone(), blocking.clone(), Arc::clone(&store));
             let (upstreams, limit) = (Arc::clone(&upstreams), config.store_limit);
-            let finishing = finishing.clone();
+            let detached = detached.clone();
             let load = move || {
-                let parts = (bridge, Arc::clone(&store), Arc::clone(&upstreams));
-                let senders = Arc::new(Transfers::new(parts.0, parts.1, parts.2));
+                let parts = (blocking, Arc::clone(&store), Arc::clone(&upstreams));
+                let transfers = Arc::new(Transfers::new(parts.0, parts.1, parts.2));
                 let owed = (Arc::clone(&store), Arc::clone(&upstreams));
-                let deliveries = Outbox::load(owed.0, owed.1, Arc::clone(&senders), limit)?;
-                let owing = deliveries.clone();
-                let uploads = Uploads::load(store, upstreams, senders, owing, finishing)?;
-                Ok((uploads, deliveries))
+                let outbox = Outbox::load(owed.0, owed.1, Arc::clone(&transfers), limit)?;
+                let owing = outbox.clone();
+                let uploads = Uploads::load(store, upstreams, transfers, owing, detached)?;
+                Ok((uploads, outbox))
             };
             jobs.run(load).await
         };
-        let (uploads, deliveries) = loaded.map_err(|source| store_error(config, source))?;
+        let (uploads, outbox) = loaded.map_err(|source| store_error(config, source))?;
         let rules = config.write_once_tags.clone();
         let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
         let app = App {
             uploads,
-            live: ActiveConfig::new(RuntimeConfig::new(config, set, &upstreams, None)?),
-            cache: Cache::new(bridge.clone(), store, upstreams),
+            active: ActiveConfig::new(RuntimeConfig::new(config, set, &upstreams, None)?),
+            cache: Cache::new(blocking.clone(), store, upstreams),
             metrics: Arc::default(),
-            keeper: Maintenance::new(bridge, rocks, deliveries.clone(), Arc::clone(&write_once)),
-            deliveries,
+            maintenance: Maintenance::new(blocking, rocks, outbox.clone(), Arc::clone(&write_once)),
+            outbox,
             turns: ChangeLocks::default(),
-            finishing,
+            detached,
             puts: ManifestPuts::default(),
             write_once,
             admission: Admission::default(),
@@ -200,42 +200,42 @@ impl Server {
         });
         let mut behind = JoinSet::new();
         if let Some(control) = control {
-            behind.spawn(control.serve(app.keeper.clone(), stop.clone()));
+            behind.spawn(control.serve(app.maintenance.clone(), stop.clone()));
         }
         let rates = scrub_rate.subscribe();
-        behind.spawn(scrubbing::scrub(app.keeper.clone(), rates, stop.clone()));
+        behind.spawn(scrubbing::scrub(app.maintenance.clone(), rates, stop.clone()));
         if let Some(tls) = &app.tls {
-            behind.spawn(Arc::clone(tls).watch(app.cache.bridge.clone(), stop.clone()));
+            behind.spawn(Arc::clone(tls).watch(app.cache.blocking.clone(), stop.clone()));
         }
-        let bridge = app.cache.bridge.clone();
+        let blocking = app.cache.blocking.clone();
         let keys = loaded.keys;
-        let reloader = Reloader { app: Arc::clone(&app), bridge, source, keys, scrub_rate };
+        let reloader = Reloader { app: Arc::clone(&app), blocking, source, keys, scrub_rate };
         behind.spawn(reloader.serve(reload, stop.clone()));
-        app.deliveries.start();
+        app.outbox.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
         let registry = server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline);
         let connections = registry.await;
         expiry.abort();
-        let unfinished = app.finishing.settled(FINISHING_DEADLINE).await;
+        let unfinished = app.detached.settled(FINISHING_DEADLINE).await;
         if unfinished > 0 {
             tracing::warn!(unfinished, "uploads, manifests or deletions are not finished in time");
         }
         app.uploads.suspend().await;
         let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, connections.all_gone()).await;
-        app.deliveries.stop().await;
-        app.cache.upstreams.farewells_over().await;
+        app.outbox.stop().await;
+        app.cache.upstreams.cancellations_sent().await;
         behind.join_all().await;
         over.send_replace(true);
         if let Some(admin) = admin {
             let _ = admin.await;
         }
-        app.cache.bridge.run(audit_log::close).await;
+        app.cache.blocking.run(audit_log::close).await;
     }
 }
 
-async fn open_audit_log(config: &Config, bridge: &BlockingPool) -> Result<(), ServeError> {
+async fn open_audit_log(config: &Config, blocking: &BlockingPool) -> Result<(), ServeError> {
     let wanted = config.audit_log.clone();
-    let opened = bridge.run(move || audit_log::open(wanted.as_deref())).await;
+    let opened = blocking.run(move || audit_log::open(wanted.as_deref())).await;
     let path = config.audit_log.clone().unwrap_or_default();
     opened.map_err(|source| ServeError::AuditLog { path, source })
 }
@@ -244,20 +244,23 @@ fn store_error(config: &Config, source: StoreError) -> ServeError {
     ServeError::Store { path: config.store.clone(), source }
 }
 
-async fn open_store(config: &Config, bridge: &BlockingPool) -> Result<RocksStore, ServeError> {
+async fn open_store(config: &Config, blocking: &BlockingPool) -> Result<RocksStore, ServeError> {
     let options = StoreOptions { limit_bytes: config.store_limit, ..StoreOptions::default() };
     let path = config.store.clone();
     let open = move || {
         access::drop_open_key(&path);
         RocksStore::open_with(&path, &options)
     };
-    let opened = bridge.run(open).await;
+    let opened = blocking.run(open).await;
     opened.map_err(|source| store_error(config, source))
 }
 
-async fn load_tls(config: &Config, bridge: &BlockingPool) -> Result<Option<Arc<Tls>>, ServeError> {
+async fn load_tls(
+    config: &Config,
+    blocking: &BlockingPool,
+) -> Result<Option<Arc<Tls>>, ServeError> {
     let Some(files) = config.tls.clone() else { return Ok(None) };
-    Ok(Some(Arc::new(bridge.run(move || Tls::load(files)).await?)))
+    Ok(Some(Arc::new(blocking.run(move || Tls::load(files)).await?)))
 }
 
 /// A store that cannot have its socket is served all the same.

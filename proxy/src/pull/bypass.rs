@@ -65,27 +65,27 @@ impl Cache {
     /// A whole blob past the store.
     pub(super) async fn relay_whole(
         &self,
-        (remote, party): (&UpstreamRepo, &Party),
+        (upstream_repo, party): (&UpstreamRepo, &Party),
         digest: &Digest,
     ) -> Result<Bypassed, Error> {
-        let room = self.relays.take(party).ok_or(Error::TooMany("relayed downloads"))?;
-        let download = remote.upstream.blob(&remote.repo, digest).await?;
-        let download = download.ok_or_else(|| unknown(&remote.repo, digest))?;
+        let room = self.bypass_limit.take(party).ok_or(Error::TooMany("relayed downloads"))?;
+        let download = upstream_repo.upstream.blob(&upstream_repo.repo, digest).await?;
+        let download = download.ok_or_else(|| unknown(&upstream_repo.repo, digest))?;
         let digester = Digester::new(digest.algorithm());
         let what = What::Whole { digester, digest: *digest };
-        Ok(start(download, what, (room, self.bridge.held())))
+        Ok(start(download, what, (room, self.blocking.held())))
     }
 
     /// A part past the store; `None` when the upstream sends no parts.
     pub(super) async fn relay_part(
         &self,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         digest: &Digest,
         part: Span,
         room: BypassPermit,
     ) -> Result<Option<Bypassed>, Error> {
-        let download = remote.upstream.blob_part(&remote.repo, digest, part).await?;
-        Ok(download.map(|download| start(download, What::Part, (room, self.bridge.held()))))
+        let download = upstream_repo.upstream.blob_part(&upstream_repo.repo, digest, part).await?;
+        Ok(download.map(|download| start(download, What::Part, (room, self.blocking.held()))))
     }
 }
 
@@ -107,13 +107,13 @@ fn start(
 ) -> Bypassed {
     let (sender, pieces) = mpsc::channel(RELAY_QUEUE);
     let size_bytes = download.size_bytes();
-    let purse = held.purse(room.share.owner().clone(), MemoryBounds::NONE);
+    let budget = held.budget(room.share.owner().clone(), MemoryBounds::NONE);
     tokio::spawn(async move {
         let _room = room;
         let handed_on = tokio::select! {
             biased;
             () = sender.closed() => return,
-            handed_on = hand_on(download, what, (&sender, &purse)) => handed_on,
+            handed_on = hand_on(download, what, (&sender, &budget)) => handed_on,
         };
         let last = match handed_on {
             Ok(()) => RelayFrame::End,
@@ -130,11 +130,11 @@ fn start(
 async fn hand_on(
     mut download: Download,
     what: What,
-    (sender, purse): (&mpsc::Sender<RelayFrame>, &MemoryBudget),
+    (sender, budget): (&mpsc::Sender<RelayFrame>, &MemoryBudget),
 ) -> Result<(), Error> {
     let What::Whole { mut digester, digest } = what else {
         while let Some(bytes) = download.next().await? {
-            if sender.send(RelayFrame::Bytes(counted(purse, bytes))).await.is_err() {
+            if sender.send(RelayFrame::Bytes(counted(budget, bytes))).await.is_err() {
                 return Ok(());
             }
         }
@@ -143,7 +143,7 @@ async fn hand_on(
     let mut held: Option<Bytes> = None;
     while let Some(bytes) = download.next().await? {
         digester.update(&bytes);
-        let before = held.replace(counted(purse, bytes)).map(RelayFrame::Bytes);
+        let before = held.replace(counted(budget, bytes)).map(RelayFrame::Bytes);
         if let Some(before) = before
             && sender.send(before).await.is_err()
         {
@@ -158,8 +158,8 @@ async fn hand_on(
 }
 
 /// These bytes, counted for whoever they are for, as long as anybody has a part of them.
-fn counted(purse: &MemoryBudget, bytes: Bytes) -> Bytes {
-    let mut held = purse.pieces();
+fn counted(budget: &MemoryBudget, bytes: Bytes) -> Bytes {
+    let mut held = budget.pieces();
     held.set(bytes.len() as u64, true);
     cover(bytes, held)
 }
@@ -172,14 +172,14 @@ mod tests {
     async fn what_waits_for_a_client_is_counted_until_it_took_it() {
         let (held, bounds) =
             (Arc::new(MemoryGauge::default()), MemoryBounds { most: 300, share: 300 });
-        let purse = held.purse(Party::Ourselves, bounds);
+        let budget = held.budget(Party::Ourselves, bounds);
         let (sender, mut pieces) = mpsc::channel(RELAY_QUEUE);
         for _ in 0..RELAY_QUEUE {
-            let bytes = counted(&purse, Bytes::from(vec![7; 300]));
+            let bytes = counted(&budget, Bytes::from(vec![7; 300]));
             sender.send(RelayFrame::Bytes(bytes)).await.unwrap();
         }
         assert_eq!(held.bytes(), 300 * RELAY_QUEUE as u64);
-        assert!(purse.may_begin().is_err(), "others do not begin beside it");
+        assert!(budget.may_begin().is_err(), "others do not begin beside it");
         let Some(RelayFrame::Bytes(mut first)) = pieces.recv().await else {
             panic!("there is one")
         };

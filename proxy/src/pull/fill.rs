@@ -58,26 +58,29 @@ impl Cache {
         asked: (&UpstreamRepo, &Party),
         range: Option<ByteRange>,
     ) -> Result<(ServedBlob, ReadOutcome), Error> {
-        let (remote, party) = asked;
+        let (upstream_repo, party) = asked;
         if self.unstorable.holds(digest) {
             return self.bypass(asked, digest).await;
         }
         let since = self.generations.now(repo);
         let fill = Fill {
-            bridge: self.bridge.clone(),
+            blocking: self.blocking.clone(),
             store: Arc::clone(&self.store),
-            remote: remote.clone(),
+            upstream_repo: upstream_repo.clone(),
             repo: repo.clone(),
             digest: *digest,
             unstorable: Arc::clone(&self.unstorable),
             generations: Arc::clone(&self.generations),
             since,
         };
-        let whose = OnBehalfOf { login: remote.upstream.whose(), repo: Some(repo.clone()) };
+        let caller_fingerprint = OnBehalfOf {
+            login: upstream_repo.upstream.caller_fingerprint(),
+            repo: Some(repo.clone()),
+        };
         // What one registry sends is nothing to who trusts another.
-        let key = (remote.upstream.identity(), *digest);
+        let key = (upstream_repo.upstream.identity(), *digest);
         let work = |promise| fill.clone().run(promise, party.clone());
-        let found = match self.fills.ask_to_stay(party, whose, key, work).await {
+        let found = match self.fills.ask_to_stay(party, caller_fingerprint, key, work).await {
             Ok(found) => found,
             Err(error @ Error::Store(_)) => {
                 tracing::error!(%error, %digest, "a blob passes by the store");
@@ -89,22 +92,22 @@ impl Cache {
             }
             Err(error) => return Err(error),
         };
-        let FlightAnswer { value: filling, joined, seat } = found;
+        let FlightAnswer { value: filling, joined, subscription } = found;
         // What was known of this repository before a removal does not count after it.
         let is_old = since.is_past_a_removal_since(&filling.since);
         if joined && (filling.repo != *repo || is_old) {
-            self.ask_whether_theirs(repo, digest, remote).await?;
+            self.check_access(repo, digest, upstream_repo).await?;
             self.link_after(since, repo, digest, &filling);
         }
         let part = filling.part(range)?;
         // Whoever has their share of what passes by waits for the download.
         if let Some(Part { content, .. }) = part.filter(|part| filling.is_far_ahead(part))
-            && let Some(room) = self.relays.take(party)
+            && let Some(room) = self.bypass_limit.take(party)
         {
-            match self.relay_part(remote, digest, content.span, room).await {
-                Ok(Some(relayed)) => {
-                    let relayed = ServedBlob::Bypassed(relayed, Some(content));
-                    return Ok((relayed, Outcome::Bypass.into()));
+            match self.relay_part(upstream_repo, digest, content.span, room).await {
+                Ok(Some(bypassed)) => {
+                    let bypassed = ServedBlob::Bypassed(bypassed, Some(content));
+                    return Ok((bypassed, Outcome::Bypass.into()));
                 }
                 // It would send everything each time: one such answer is enough.
                 Ok(None) => filling.relay_no_more(),
@@ -123,7 +126,10 @@ impl Cache {
         let ending = part.map_or(Completion::Arrived, |part| filling.ending(&part));
         let part = part.map(|part| part.content);
         let RunningFill { blob, size_bytes, .. } = filling;
-        Ok((ServedBlob::Arriving(ArrivingBlob { blob, seat, size_bytes, part, ending }), came))
+        Ok((
+            ServedBlob::Arriving(ArrivingBlob { blob, subscription, size_bytes, part, ending }),
+            came,
+        ))
     }
 
     /// What only a download tells: how large a blob is whose upstream does not say it.
@@ -138,12 +144,12 @@ impl Cache {
             ServedBlob::Stored(_) => {
                 self.look_up(repo, digest).await?.1.map(|info| info.size_bytes)
             }
-            ServedBlob::Bypassed(relayed, _) => relayed.size_bytes,
+            ServedBlob::Bypassed(bypassed, _) => bypassed.size_bytes,
             ServedBlob::Arriving(ArrivingBlob { size_bytes: Some(size_bytes), .. }) => {
                 Some(size_bytes)
             }
-            ServedBlob::Arriving(ArrivingBlob { blob, seat, .. }) => {
-                let _wanted = seat;
+            ServedBlob::Arriving(ArrivingBlob { blob, subscription, .. }) => {
+                let _wanted = subscription;
                 Some(arrived_bytes(&blob).await?)
             }
         };
@@ -160,8 +166,8 @@ impl Cache {
         asked: (&UpstreamRepo, &Party),
         digest: &Digest,
     ) -> Result<(ServedBlob, ReadOutcome), Error> {
-        let relayed = self.relay_whole(asked, digest).await?;
-        Ok((ServedBlob::Bypassed(relayed, None), Outcome::Bypass.into()))
+        let bypassed = self.relay_whole(asked, digest).await?;
+        Ok((ServedBlob::Bypassed(bypassed, None), Outcome::Bypass.into()))
     }
 
     /// A repository that joined another's download is linked when that ends well.
@@ -172,7 +178,7 @@ impl Cache {
         digest: &Digest,
         filling: &RunningFill,
     ) {
-        let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
+        let (blocking, store) = (self.blocking.clone(), Arc::clone(&self.store));
         let generations = Arc::clone(&self.generations);
         let (repo, digest, blob) = (repo.clone(), *digest, filling.blob.clone());
         tokio::spawn(party::hand_on(async move {
@@ -181,7 +187,7 @@ impl Cache {
             if matches!(tail, Tail::End) {
                 let link =
                     move || link_unless_removed(&*store, &generations, since, &repo, &digest);
-                let linked = bridge.run(link).await;
+                let linked = blocking.run(link).await;
                 if let Err(error) = linked {
                     tracing::warn!(%error, "a repository was not linked to its blob");
                 }

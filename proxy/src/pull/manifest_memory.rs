@@ -113,32 +113,32 @@ mod tests {
 
     #[test]
     fn what_was_read_before_a_change_is_not_taken_in_after_it() {
-        let (recent, repo, tag) =
+        let (memory, repo, tag) =
             (ManifestMemory::default(), "a/b".parse().unwrap(), "v1".parse().unwrap());
         let found = manifest(b"{}");
         let record = TagRecord { digest: found.digest, checked_ms: 1 };
-        recent.take(recent.before(), &repo, &found, Some((&tag, record)));
-        assert!(recent.tagged(&repo, &tag).is_some());
-        assert!(recent.manifest(&repo, &found.digest).is_some());
-        assert!(recent.manifest(&"other".parse().unwrap(), &found.digest).is_none());
-        let before = recent.before();
-        recent.forget(&repo);
-        recent.take(before, &repo, &found, Some((&tag, record)));
-        assert!(recent.tagged(&repo, &tag).is_none());
-        assert!(recent.manifest(&repo, &found.digest).is_none());
+        memory.take(memory.before(), &repo, &found, Some((&tag, record)));
+        assert!(memory.tagged(&repo, &tag).is_some());
+        assert!(memory.manifest(&repo, &found.digest).is_some());
+        assert!(memory.manifest(&"other".parse().unwrap(), &found.digest).is_none());
+        let before = memory.before();
+        memory.forget(&repo);
+        memory.take(before, &repo, &found, Some((&tag, record)));
+        assert!(memory.tagged(&repo, &tag).is_none());
+        assert!(memory.manifest(&repo, &found.digest).is_none());
     }
 
     #[test]
     fn it_is_bounded() {
-        let (recent, found) = (ManifestMemory::default(), manifest(b"{}"));
+        let (memory, found) = (ManifestMemory::default(), manifest(b"{}"));
         for number in 0..RECENT_MANIFESTS_MAX * 2 {
             let repo = format!("r{number}").parse().unwrap();
-            recent.take(recent.before(), &repo, &found, None);
+            memory.take(memory.before(), &repo, &found, None);
         }
-        assert!(recent.state().entries <= RECENT_MANIFESTS_MAX);
+        assert!(memory.state().entries <= RECENT_MANIFESTS_MAX);
         let large = vec![0; RECENT_MANIFESTS_BYTES_MAX / 8];
         let large = ServedManifest { bytes: large.into(), ..found };
-        recent.take(recent.before(), &"large".parse().unwrap(), &large, None);
-        assert!(recent.manifest(&"large".parse().unwrap(), &large.digest).is_none());
+        memory.take(memory.before(), &"large".parse().unwrap(), &large, None);
+        assert!(memory.manifest(&"large".parse().unwrap(), &large.digest).is_none());
     }
 }

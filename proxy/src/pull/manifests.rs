@@ -27,10 +27,10 @@ use crate::runtime::store::Store;
 /// was made, and changes of clients.
 #[derive(Clone)]
 pub(super) struct ManifestWriter {
-    pub(super) bridge: BlockingPool,
+    pub(super) blocking: BlockingPool,
     pub(super) store: Arc<dyn Store>,
     pub(super) repo: RepoName,
-    recent: Arc<ManifestMemory>,
+    memory: Arc<ManifestMemory>,
     shared: Arc<SharedManifests>,
     generations: Arc<Generations>,
     pub(super) since: Generation,
@@ -97,7 +97,7 @@ impl ManifestWriter {
         let generations = Arc::clone(&self.generations);
         // A deletion reads what it deletes.
         let _turn = match kind {
-            Change::Removal => Some(self.bridge.manifest_turn().await),
+            Change::Removal => Some(self.blocking.manifest_turn().await),
             Change::Addition | Change::Tagging => None,
         };
         self.write(move |store, repo| generations.change(repo, kind, || change(store, repo))).await
@@ -110,10 +110,10 @@ impl ManifestWriter {
         write: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
         let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
-        let recent = Arc::clone(&self.recent);
-        let written = self.bridge.run(move || {
+        let memory = Arc::clone(&self.memory);
+        let written = self.blocking.run(move || {
             let written = write(&*store, &repo);
-            recent.forget(&repo);
+            memory.forget(&repo);
             written
         });
         Ok(written.await?)
@@ -122,21 +122,21 @@ impl ManifestWriter {
     pub(super) async fn stored(
         &self,
         digest: Digest,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
     ) -> Result<Option<ServedManifest>, Error> {
-        if let Some(manifest) = self.recent.manifest(&self.repo, &digest) {
-            return self.shared.share(purse, manifest).map(Some);
+        if let Some(manifest) = self.memory.manifest(&self.repo, &digest) {
+            return self.shared.share(budget, manifest).map(Some);
         }
-        let _turn = self.bridge.manifest_turn().await;
-        let before = self.recent.before();
+        let _turn = self.blocking.manifest_turn().await;
+        let before = self.memory.before();
         let (store, repo) = (Arc::clone(&self.store), self.repo.clone());
-        let found = self.bridge.run(move || store.manifest(&repo, &digest));
+        let found = self.blocking.run(move || store.manifest(&repo, &digest));
         let found = found.instrument(spans::step("look-up")).await?;
         let found: Option<ServedManifest> = found.map(Into::into);
         if let Some(manifest) = &found {
-            self.recent.take(before, &self.repo, manifest, None);
+            self.memory.take(before, &self.repo, manifest, None);
         }
-        found.map(|manifest| self.shared.share(purse, manifest)).transpose()
+        found.map(|manifest| self.shared.share(budget, manifest)).transpose()
     }
 }
 
@@ -147,40 +147,42 @@ impl Cache {
         &self,
         repo: &RepoName,
         reference: &Reference,
-        (caller, accept, purse): (&Caller, Accept, &MemoryBudget),
+        (caller, accept, budget): (&Caller, Accept, &MemoryBudget),
     ) -> Result<(ServedManifest, Outcome), Error> {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
-        match (self.upstreams.site_for(repo, caller.login())?.for_party(caller.party()), reference)
-        {
+        match (
+            self.upstreams.target_for(repo, caller.login())?.for_party(caller.party()),
+            reference,
+        ) {
             (Target::Local, Reference::Digest(digest)) => {
-                let found = self.keeper(repo).stored(*digest, purse).await?;
+                let found = self.maintenance(repo).stored(*digest, budget).await?;
                 found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
             (Target::Local, Reference::Tag(tag)) => {
-                let found = self.tagged(repo, tag, purse).await?;
+                let found = self.tagged(repo, tag, budget).await?;
                 found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
-            (Target::Upstream(remote), Reference::Digest(digest)) => {
-                let remote = remote.accepting(accept);
-                self.manifest_by_digest(repo, *digest, &remote, purse).await
+            (Target::Upstream(upstream_repo), Reference::Digest(digest)) => {
+                let upstream_repo = upstream_repo.accepting(accept);
+                self.manifest_by_digest(repo, *digest, &upstream_repo, budget).await
             }
-            (Target::Upstream(remote), Reference::Tag(tag)) => {
-                let remote = remote.accepting(accept);
-                let found = self.manifest_by_tag(repo, tag, &remote, purse);
+            (Target::Upstream(upstream_repo), Reference::Tag(tag)) => {
+                let upstream_repo = upstream_repo.accepting(accept);
+                let found = self.manifest_by_tag(repo, tag, &upstream_repo, budget);
                 let (manifest, outcome) = found.await?;
-                Ok((self.shared.share(purse, manifest)?, outcome))
+                Ok((self.shared.share(budget, manifest)?, outcome))
             }
         }
     }
 
-    pub(super) fn keeper(&self, repo: &RepoName) -> ManifestWriter {
-        let (bridge, store) = (self.bridge.clone(), Arc::clone(&self.store));
+    pub(super) fn maintenance(&self, repo: &RepoName) -> ManifestWriter {
+        let (blocking, store) = (self.blocking.clone(), Arc::clone(&self.store));
         ManifestWriter {
-            bridge,
+            blocking,
             store,
             repo: repo.clone(),
-            recent: Arc::clone(&self.recent),
+            memory: Arc::clone(&self.memory),
             shared: Arc::clone(&self.shared),
             generations: Arc::clone(&self.generations),
             since: self.generations.now(repo),
@@ -192,19 +194,19 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
     ) -> Result<Option<(ServedManifest, TagRecord)>, Error> {
         let share = |(manifest, record)| {
-            let manifest = self.shared.share(purse, manifest)?;
+            let manifest = self.shared.share(budget, manifest)?;
             Ok::<_, Error>((manifest, record))
         };
-        if let Some(found) = self.recent.tagged(repo, tag) {
+        if let Some(found) = self.memory.tagged(repo, tag) {
             return share(found).map(Some);
         }
-        let _turn = self.bridge.manifest_turn().await;
-        let before = self.recent.before();
+        let _turn = self.blocking.manifest_turn().await;
+        let before = self.memory.before();
         let (store, of, wanted) = (Arc::clone(&self.store), repo.clone(), tag.clone());
-        let found = self.bridge.run(move || {
+        let found = self.blocking.run(move || {
             let Some(record) = store.tag(&of, &wanted)? else {
                 return Ok(None);
             };
@@ -213,7 +215,7 @@ impl Cache {
         });
         let found = found.instrument(spans::step("look-up")).await?;
         if let Some((manifest, record)) = &found {
-            self.recent.take(before, repo, manifest, Some((tag, *record)));
+            self.memory.take(before, repo, manifest, Some((tag, *record)));
         }
         found.map(share).transpose()
     }
@@ -222,32 +224,38 @@ impl Cache {
         &self,
         repo: &RepoName,
         digest: Digest,
-        remote: &UpstreamRepo,
-        purse: &MemoryBudget,
+        upstream_repo: &UpstreamRepo,
+        budget: &MemoryBudget,
     ) -> Result<(ServedManifest, Outcome), Error> {
-        let keeper = self.keeper(repo);
-        if let Some(manifest) = usable(keeper.stored(digest, purse).await)? {
+        let maintenance = self.maintenance(repo);
+        if let Some(manifest) = usable(maintenance.stored(digest, budget).await)? {
             return Ok((manifest, Outcome::Hit));
         }
-        let accept = remote.upstream.accept();
+        let accept = upstream_repo.upstream.accept();
         let absent = || Absent::manifest(repo, Reference::Digest(digest), accept);
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
-        let epoch = self.not_absent(absent(), remote, unknown)?;
-        let (there, key) = (remote.clone(), (repo.clone(), digest, accept.clone(), keeper.since));
-        let asked = self.manifests.ask_as(purse.party(), remote.upstream.whose(), key, |promise| {
-            let asking = ManifestRequest {
-                keeper: keeper.clone(),
-                remote: there.clone(),
-                purse: purse.clone(),
-            };
-            async move {
-                let reference = Reference::Digest(digest);
-                promise.keep(fetch(&asking, &reference, None, Urgency::Patient).await);
-            }
-        });
-        let (manifest, joined) = self.learn(asked.await, absent, remote, epoch)?;
-        let manifest = self.shared.share(purse, manifest)?;
+        let epoch = self.not_absent(absent(), upstream_repo, unknown)?;
+        let (there, key) =
+            (upstream_repo.clone(), (repo.clone(), digest, accept.clone(), maintenance.since));
+        let asked = self.manifests.ask_as(
+            budget.party(),
+            upstream_repo.upstream.caller_fingerprint(),
+            key,
+            |promise| {
+                let asking = ManifestRequest {
+                    maintenance: maintenance.clone(),
+                    upstream_repo: there.clone(),
+                    budget: budget.clone(),
+                };
+                async move {
+                    let reference = Reference::Digest(digest);
+                    promise.keep(fetch(&asking, &reference, None, Urgency::Patient).await);
+                }
+            },
+        );
+        let (manifest, joined) = self.learn(asked.await, absent, upstream_repo, epoch)?;
+        let manifest = self.shared.share(budget, manifest)?;
         Ok((manifest, if joined { Outcome::Join } else { Outcome::Fill }))
     }
 }
@@ -267,10 +275,10 @@ pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Er
 /// Who asks an upstream for a manifest of a repository.
 #[derive(Clone)]
 pub(super) struct ManifestRequest {
-    pub(super) keeper: ManifestWriter,
-    pub(super) remote: UpstreamRepo,
+    pub(super) maintenance: ManifestWriter,
+    pub(super) upstream_repo: UpstreamRepo,
     /// Who holds what comes, until it is given to those who wait for it.
-    pub(super) purse: MemoryBudget,
+    pub(super) budget: MemoryBudget,
 }
 
 /// Fetches a manifest, proves it, and keeps it; with a tag, the tag too, unless it came because this
@@ -280,24 +288,25 @@ pub(super) async fn fetch(
     asking: &ManifestRequest,
     reference: &Reference,
     tag: Option<(Tag, Accept)>,
-    haste: Urgency,
+    urgency: Urgency,
 ) -> Result<ServedManifest, Error> {
-    let ManifestRequest { keeper, remote, purse } = asking;
-    let fetched = remote.upstream.manifest(&remote.repo, reference, haste, purse).await?;
+    let ManifestRequest { maintenance, upstream_repo, budget } = asking;
+    let fetched =
+        upstream_repo.upstream.manifest(&upstream_repo.repo, reference, urgency, budget).await?;
     let mut fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
-        repo: keeper.repo.clone(),
+        repo: maintenance.repo.clone(),
         reference: reference.to_string(),
     })?;
     let counted = fetched.bytes.clone();
     let outline_bytes =
-        keeper.bridge.read(counted.len(), move || Manifest::outline_bytes(&counted)).await;
+        maintenance.blocking.read(counted.len(), move || Manifest::outline_bytes(&counted)).await;
     let length = fetched.bytes.len() as u64;
     let most = length * MANIFEST_COUNTED_LENGTHS_MAX;
     fetched.hold.grow_to((length + outline_bytes).min(most))?;
     let FetchedManifest { bytes, media_type, digest: said, hold: _hold } = fetched;
     let (size, name) = (bytes.len(), reference.clone());
     let read = move || prove(bytes, media_type.as_ref(), said, &name);
-    let (manifest, digest) = keeper.bridge.read(size, read).await?;
+    let (manifest, digest) = maintenance.blocking.read(size, read).await?;
     let served = ServedManifest {
         digest,
         media_type: manifest.media_type().clone(),
@@ -307,7 +316,7 @@ pub(super) async fn fetch(
     let record = TagRecord { digest, checked_ms: crate::runtime::clock::now_ms() };
     let tag = tag.filter(|(_, accept)| !accept.names(&served.media_type)).map(|(tag, _)| tag);
     // What cannot be kept can be served all the same.
-    if let Err(error) = keeper.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
+    if let Err(error) = maintenance.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
         tracing::error!(%error, %digest, "a manifest was not kept");
     }
     Ok(served)

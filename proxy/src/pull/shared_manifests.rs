@@ -39,21 +39,21 @@ impl SharedManifests {
     /// the same bytes as for everybody else.
     pub(super) fn share(
         &self,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
         manifest: ServedManifest,
     ) -> Result<ServedManifest, Error> {
         if manifest.bytes.len() < SHARED_MANIFEST_BYTES {
             return Ok(manifest);
         }
-        let copy = self.copy_of(purse, &manifest)?;
+        let copy = self.copy_of(budget, &manifest)?;
         let bytes = copy.bytes.clone();
-        let bytes = cover(bytes, copy.used_by(purse)?);
+        let bytes = cover(bytes, copy.used_by(budget)?);
         Ok(ServedManifest { bytes, is_counted: true, ..manifest })
     }
 
     fn copy_of(
         &self,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
         manifest: &ServedManifest,
     ) -> Result<Arc<Single>, Error> {
         let mut singles = self.lock();
@@ -62,7 +62,7 @@ impl SharedManifests {
         }
         // Only what is alive takes room: as much of it as there are bytes for.
         singles.retain(|_, copy| copy.strong_count() > 0);
-        let hold = purse.take_shared(manifest.bytes.len() as u64)?;
+        let hold = budget.take_shared(manifest.bytes.len() as u64)?;
         let parties = Mutex::default();
         let copy = Arc::new(Single { bytes: manifest.bytes.clone(), _hold: hold, parties });
         singles.insert(manifest.digest, Arc::downgrade(&copy));
@@ -75,16 +75,16 @@ impl SharedManifests {
 }
 
 impl Single {
-    fn used_by(self: &Arc<Self>, purse: &MemoryBudget) -> Result<Arc<Use>, Error> {
+    fn used_by(self: &Arc<Self>, budget: &MemoryBudget) -> Result<Arc<Use>, Error> {
         let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
         parties.retain(|(_, used)| used.strong_count() > 0);
-        let known = parties.iter().find(|(party, _)| *party == purse.identity());
+        let known = parties.iter().find(|(party, _)| *party == budget.identity());
         if let Some(used) = known.and_then(|(_, used)| used.upgrade()) {
             return Ok(used);
         }
-        let hold = purse.take_own(self.bytes.len() as u64)?;
+        let hold = budget.take_own(self.bytes.len() as u64)?;
         let used = Arc::new(Use { _copy: Arc::clone(self), _hold: hold });
-        parties.push((purse.identity(), Arc::downgrade(&used)));
+        parties.push((budget.identity(), Arc::downgrade(&used)));
         Ok(used)
     }
 }
@@ -105,15 +105,15 @@ mod tests {
         ServedManifest { digest, media_type: MediaType::OCI_INDEX, bytes, is_counted: false }
     }
 
-    fn purse(held: &Arc<MemoryGauge>, last: u8) -> MemoryBudget {
+    fn budget(held: &Arc<MemoryGauge>, last: u8) -> MemoryBudget {
         let bounds = MemoryBounds { most: 3 * SIZE, share: 2 * SIZE };
-        held.purse(Party::behind([10, 0, 0, last].into()), bounds)
+        held.budget(Party::behind([10, 0, 0, last].into()), bounds)
     }
 
     #[test]
     fn equal_manifests_are_one_memory_and_count_once_in_all_and_once_for_each_party() {
         let (held, shared) = (Arc::new(MemoryGauge::default()), SharedManifests::default());
-        let (one, other) = (purse(&held, 1), purse(&held, 2));
+        let (one, other) = (budget(&held, 1), budget(&held, 2));
         let answers: Vec<_> =
             (0..100).map(|_| shared.share(&one, manifest(1)).unwrap().bytes).collect();
         assert!(answers.iter().all(|bytes| bytes.as_ptr() == answers[0].as_ptr()));
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn different_ones_find_room_in_the_share_and_in_all_or_are_refused() {
         let (held, shared) = (Arc::new(MemoryGauge::default()), SharedManifests::default());
-        let share = |last, seed| shared.share(&purse(&held, last), manifest(seed));
+        let share = |last, seed| shared.share(&budget(&held, last), manifest(seed));
         let _kept = (share(1, 1).unwrap(), share(1, 2).unwrap());
         assert!(matches!(share(1, 3), Err(Error::TooManyBytes(MemoryOwner::Party))));
         let _more = share(2, 3).unwrap();
@@ -146,7 +146,7 @@ mod tests {
     fn a_small_one_is_left_to_its_answer() {
         let (held, shared) = (Arc::new(MemoryGauge::default()), SharedManifests::default());
         let small = ServedManifest { bytes: Bytes::from_static(b"{}"), ..manifest(1) };
-        assert!(!shared.share(&purse(&held, 1), small).unwrap().is_counted);
+        assert!(!shared.share(&budget(&held, 1), small).unwrap().is_counted);
         assert!(shared.lock().is_empty());
     }
 }

@@ -49,8 +49,8 @@ impl Cache {
         range: Option<ByteRange>,
     ) -> Result<StoredLookup, Error> {
         let (store, repo, wanted) = (Arc::clone(&self.store), repo.cloned(), *digest);
-        let batch = Batch::begin(&self.bridge);
-        let found = self.bridge.run(move || {
+        let batch = Batch::begin(&self.blocking);
+        let found = self.blocking.run(move || {
             if let Some(repo) = repo
                 && !store.has_blob(&repo, &wanted)?
             {

@@ -36,34 +36,39 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
-        remote: &UpstreamRepo,
-        purse: &MemoryBudget,
+        upstream_repo: &UpstreamRepo,
+        budget: &MemoryBudget,
     ) -> Result<(ServedManifest, Outcome), Error> {
         // Before the store is looked into: what changes after that is newer than any answer.
-        let (remote, purse) = (remote.clone(), purse.clone());
-        let asking = ManifestRequest { keeper: self.keeper(repo), remote, purse };
+        let (upstream_repo, budget) = (upstream_repo.clone(), budget.clone());
+        let asking = ManifestRequest { maintenance: self.maintenance(repo), upstream_repo, budget };
         if tag.is_read_modify_write() {
             return self.current_of_tag(asking, tag).await;
         }
-        let found = usable(self.tagged(repo, tag, &asking.purse).await)?;
+        let found = usable(self.tagged(repo, tag, &asking.budget).await)?;
         let Some((manifest, record)) = found else {
             return self.first_of_tag(asking, tag).await;
         };
-        let remote = asking.remote.clone();
+        let upstream_repo = asking.upstream_repo.clone();
         let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
-        let lifetime = remote.upstream.config().tag_ttl(tag);
-        let accept = remote.upstream.accept().clone();
-        let flight = (repo.clone(), tag.clone(), accept, asking.keeper.since);
-        let party = &asking.purse.party().clone();
+        let lifetime = upstream_repo.upstream.config().tag_ttl(tag);
+        let accept = upstream_repo.upstream.accept().clone();
+        let flight = (repo.clone(), tag.clone(), accept, asking.maintenance.since);
+        let party = &asking.budget.party().clone();
         let asked = Asked { asking, tag: tag.clone() };
         let key = (repo.clone(), tag.clone());
         if age < lifetime {
             // A tag that is still asked for near its end is refreshed while the old answer is good.
             if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
                 let old = manifest.clone();
-                self.tags.begin(party, remote.upstream.whose(), &flight, |promise| async move {
-                    promise.keep(revalidate(&asked, old).await);
-                });
+                self.tags.begin(
+                    party,
+                    upstream_repo.upstream.caller_fingerprint(),
+                    &flight,
+                    |promise| async move {
+                        promise.keep(revalidate(&asked, old).await);
+                    },
+                );
             }
             return Ok((manifest, Outcome::Hit));
         }
@@ -71,10 +76,15 @@ impl Cache {
             return Ok((manifest, Outcome::Stale));
         }
         let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
-        let answer = self.tags.ask_as(party, remote.upstream.whose(), flight, |promise| {
-            let (asked, old) = (asked.clone(), old.clone());
-            async move { promise.keep(revalidate(&asked, old).await) }
-        });
+        let answer = self.tags.ask_as(
+            party,
+            upstream_repo.upstream.caller_fingerprint(),
+            flight,
+            |promise| {
+                let (asked, old) = (asked.clone(), old.clone());
+                async move { promise.keep(revalidate(&asked, old).await) }
+            },
+        );
         match answer.await {
             Ok(((manifest, Outcome::Fill), true)) => Ok((manifest, Outcome::Join)),
             Ok((resolved, _)) => Ok(resolved),
@@ -90,9 +100,9 @@ impl Cache {
     /// What a tag is at this moment. Nobody joins the question of somebody else: its answer may be older
     /// than what a client wrote at the upstream since.
     async fn current_of_tag(&self, asking: ManifestRequest, tag: &Tag) -> Result<Resolved, Error> {
-        let repo = asking.keeper.repo.clone();
-        let Some((old, _)) = usable(self.tagged(&repo, tag, &asking.purse).await)? else {
-            let name = Some(name_of(tag, &asking.remote));
+        let repo = asking.maintenance.repo.clone();
+        let Some((old, _)) = usable(self.tagged(&repo, tag, &asking.budget).await)? else {
+            let name = Some(name_of(tag, &asking.upstream_repo));
             let reference = Reference::Tag(tag.clone());
             let fetched = fetch(&asking, &reference, name, Urgency::Patient).await?;
             return Ok((fetched, Outcome::Fill));
@@ -116,17 +126,18 @@ impl Cache {
         &self,
         repo: &RepoName,
         tag: &Tag,
-        remote: &UpstreamRepo,
-        purse: &MemoryBudget,
+        upstream_repo: &UpstreamRepo,
+        budget: &MemoryBudget,
     ) -> Result<(), Error> {
         if !self.read_stale.holds(&(repo.clone(), tag.clone())) {
             return Ok(());
         }
         let reference = Reference::Tag(tag.clone());
-        let there = remote.upstream.manifest(&remote.repo, &reference, Urgency::Long, purse);
+        let there =
+            upstream_repo.upstream.manifest(&upstream_repo.repo, &reference, Urgency::Long, budget);
         let there = there.await?;
         // Whoever read it since has seen what it is: that is here.
-        let here = usable(self.tagged(repo, tag, purse).await)?;
+        let here = usable(self.tagged(repo, tag, budget).await)?;
         if there.map(|there| there.bytes) == here.map(|(here, _)| here.bytes) {
             return Ok(());
         }
@@ -139,54 +150,57 @@ impl Cache {
         asking: ManifestRequest,
         tag: &Tag,
     ) -> Result<(ServedManifest, Outcome), Error> {
-        let (repo, remote) = (&asking.keeper.repo.clone(), &asking.remote.clone());
-        let accept = remote.upstream.accept();
+        let (repo, upstream_repo) =
+            (&asking.maintenance.repo.clone(), &asking.upstream_repo.clone());
+        let accept = upstream_repo.upstream.accept();
         let absent = || Absent::manifest(repo, Reference::Tag(tag.clone()), accept);
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
-        let epoch = self.not_absent(absent(), remote, unknown)?;
+        let epoch = self.not_absent(absent(), upstream_repo, unknown)?;
         let wanted = tag.clone();
-        let key = (repo.clone(), tag.clone(), accept.clone(), asking.keeper.since);
-        let party = asking.purse.party().clone();
-        let asked = self.tags.ask_as(&party, remote.upstream.whose(), key, |promise| {
-            let (asking, wanted) = (asking.clone(), wanted.clone());
-            async move {
-                let name = Some(name_of(&wanted, &asking.remote));
-                let reference = Reference::Tag(wanted);
-                let fetched = fetch(&asking, &reference, name, Urgency::Patient).await;
-                promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
-            }
-        });
-        let ((manifest, outcome), joined) = self.learn(asked.await, absent, remote, epoch)?;
+        let key = (repo.clone(), tag.clone(), accept.clone(), asking.maintenance.since);
+        let party = asking.budget.party().clone();
+        let asked =
+            self.tags.ask_as(&party, upstream_repo.upstream.caller_fingerprint(), key, |promise| {
+                let (asking, wanted) = (asking.clone(), wanted.clone());
+                async move {
+                    let name = Some(name_of(&wanted, &asking.upstream_repo));
+                    let reference = Reference::Tag(wanted);
+                    let fetched = fetch(&asking, &reference, name, Urgency::Patient).await;
+                    promise.keep(fetched.map(|manifest| (manifest, Outcome::Fill)));
+                }
+            });
+        let ((manifest, outcome), joined) =
+            self.learn(asked.await, absent, upstream_repo, epoch)?;
         let joined = joined && outcome == Outcome::Fill;
         Ok((manifest, if joined { Outcome::Join } else { outcome }))
     }
 }
 
 /// A tag that is asked for by a client that accepts so much.
-fn name_of(tag: &Tag, remote: &UpstreamRepo) -> (Tag, Accept) {
-    (tag.clone(), remote.upstream.accept().clone())
+fn name_of(tag: &Tag, upstream_repo: &UpstreamRepo) -> (Tag, Accept) {
+    (tag.clone(), upstream_repo.upstream.accept().clone())
 }
 
 /// Asks the upstream where the tag points; fetches only what is not here.
 async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
     let Asked { asking, tag } = asked;
-    let (keeper, name) = (&asking.keeper, name_of(tag, &asking.remote));
+    let (maintenance, name) = (&asking.maintenance, name_of(tag, &asking.upstream_repo));
     // What is here is still there for whoever does not name its type.
-    let accept = asking.remote.upstream.accept().with(&old.media_type);
-    let remote = asking.remote.accepting(accept);
-    let asking = &ManifestRequest { remote, ..asking.clone() };
-    let remote = &asking.remote;
+    let accept = asking.upstream_repo.upstream.accept().with(&old.media_type);
+    let upstream_repo = asking.upstream_repo.accepting(accept);
+    let asking = &ManifestRequest { upstream_repo, ..asking.clone() };
+    let upstream_repo = &asking.upstream_repo;
     let reference = Reference::Tag(tag.clone());
-    let digest = remote.upstream.manifest_digest(&remote.repo, &reference).await?;
+    let digest = upstream_repo.upstream.manifest_digest(&upstream_repo.repo, &reference).await?;
     if digest == Some(old.digest) {
-        keeper.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
+        maintenance.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
         return Ok((old, Outcome::Hit));
     }
     // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
     match fetch(asking, &reference, Some(name), Urgency::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {
-            keeper.unpoint(tag).await?;
+            maintenance.unpoint(tag).await?;
             Err(error)
         }
         Err(error) => Err(error),

@@ -32,12 +32,13 @@ pub(crate) struct RepoLocation {
 
 impl RepoLocation {
     /// Where what is called `repo` here lives.
-    pub(crate) fn of(site: &Target, repo: &RepoName) -> Self {
-        match site {
+    pub(crate) fn of(target: &Target, repo: &RepoName) -> Self {
+        match target {
             Target::Local => Self { registry: String::new(), repo: repo.clone() },
-            Target::Upstream(remote) => {
-                Self { registry: remote.upstream.address().to_owned(), repo: remote.repo.clone() }
-            }
+            Target::Upstream(upstream_repo) => Self {
+                registry: upstream_repo.upstream.address().to_owned(),
+                repo: upstream_repo.repo.clone(),
+            },
         }
     }
 }
@@ -94,21 +95,21 @@ impl LockSet {
     }
 
     /// To make a blob this repository's. Many may at once.
-    pub(crate) fn to_link(site: &Target, repo: &RepoName, digest: Digest) -> Self {
-        Self::about_blob(site, repo, digest, false)
+    pub(crate) fn to_link(target: &Target, repo: &RepoName, digest: Digest) -> Self {
+        Self::about_blob(target, repo, digest, false)
     }
 
     /// To take a blob from a repository.
-    pub(crate) fn to_unlink(site: &Target, repo: &RepoName, digest: Digest) -> Self {
-        Self::about_blob(site, repo, digest, true)
+    pub(crate) fn to_unlink(target: &Target, repo: &RepoName, digest: Digest) -> Self {
+        Self::about_blob(target, repo, digest, true)
     }
 
     /// Without an upstream the bytes go with the last repository that has them, so that it matters to
     /// every other one.
-    fn about_blob(site: &Target, repo: &RepoName, digest: Digest, alone: bool) -> Self {
-        let place = match site {
+    fn about_blob(target: &Target, repo: &RepoName, digest: Digest, alone: bool) -> Self {
+        let place = match target {
             Target::Local => None,
-            Target::Upstream(_) => Some(RepoLocation::of(site, repo)),
+            Target::Upstream(_) => Some(RepoLocation::of(target, repo)),
         };
         Self { place, keys: [(LockScope::Blob(digest), alone)].into() }
     }

@@ -37,10 +37,10 @@ use table::OutboxTable;
 /// Everything that is owed to upstreams, and those who deliver it.
 #[derive(Clone)]
 pub(crate) struct Outbox {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
-    senders: Arc<Transfers>,
+    transfers: Arc<Transfers>,
     shared: Arc<Shared>,
 }
 
@@ -79,7 +79,7 @@ impl Outbox {
     pub(crate) fn load(
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
-        senders: Arc<Transfers>,
+        transfers: Arc<Transfers>,
         store_limit: Option<u64>,
     ) -> Result<Self, StoreError> {
         // Half of a limited store stays free for what is cached.
@@ -97,8 +97,8 @@ impl Outbox {
             delivered: AtomicU64::new(0),
             failures: AtomicU64::new(0),
         };
-        let bridge = senders.bridge().clone();
-        Ok(Self { bridge, store, upstreams, senders, shared: Arc::new(shared) })
+        let blocking = transfers.blocking().clone();
+        Ok(Self { blocking, store, upstreams, transfers, shared: Arc::new(shared) })
     }
 
     /// Goes on with what is owed.
@@ -132,15 +132,15 @@ impl Outbox {
         &self,
         ready: ReadyBlob,
         repo: &RepoName,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         reserved: OutboxReservation<'_>,
     ) -> Result<(), Error> {
         let party = reserved.party.clone();
-        let errand = errand(repo, remote, None)?;
-        let delivery = self.bridge.run(move || ready.publish_pending(&errand)).await?;
+        let errand = errand(repo, upstream_repo, None)?;
+        let delivery = self.blocking.run(move || ready.publish_pending(&errand)).await?;
         drop(reserved);
         self.table().add(delivery, party);
-        self.changed(remote.upstream.address());
+        self.changed(upstream_repo.upstream.address());
         Ok(())
     }
 
@@ -149,13 +149,13 @@ impl Outbox {
     pub(crate) async fn mount(
         &self,
         (repo, party): (&RepoName, Party),
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         digest: Digest,
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
-        let (deliveries, repo, remote) = (self.clone(), repo.clone(), remote.clone());
+        let (outbox, repo, upstream_repo) = (self.clone(), repo.clone(), upstream_repo.clone());
         let work = tokio::spawn(party::hand_on(async move {
-            deliveries.try_mount((&repo, party), &remote, digest, from).await
+            outbox.try_mount((&repo, party), &upstream_repo, digest, from).await
         }));
         match work.await {
             Ok(result) => result,
@@ -166,14 +166,15 @@ impl Outbox {
     async fn try_mount(
         &self,
         (repo, party): (&RepoName, Party),
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         digest: Digest,
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
         // A repository of another upstream is no answer to whether this one may have the blob.
-        let beside = from.and_then(|from| Some((self.upstreams.beside(remote, &from)?, from)));
+        let beside =
+            from.and_then(|from| Some((self.upstreams.beside(upstream_repo, &from)?, from)));
         let (store, here) = (Arc::clone(&self.store), repo.clone());
-        let found = self.bridge.run(move || {
+        let found = self.blocking.run(move || {
             let linked = match &beside {
                 Some((_, from)) => store.has_blob(from, &digest)?,
                 None => false,
@@ -188,14 +189,14 @@ impl Outbox {
             return Ok(false);
         };
         let reserved = self.reserve(party.clone(), info.size_bytes).await?;
-        let (store, errand) = (Arc::clone(&self.store), errand(repo, remote, there)?);
-        let owed = self.bridge.run(move || store.owe(&digest, &errand)).await?;
+        let (store, errand) = (Arc::clone(&self.store), errand(repo, upstream_repo, there)?);
+        let owed = self.blocking.run(move || store.owe(&digest, &errand)).await?;
         drop(reserved);
         let Some(delivery) = owed else {
             return Ok(false);
         };
         self.table().add(delivery, party);
-        self.changed(remote.upstream.address());
+        self.changed(upstream_repo.upstream.address());
         Ok(true)
     }
 
@@ -235,7 +236,7 @@ impl Outbox {
         loop {
             let in_the_way = self.table().reserve(&party, bytes, now_ms())?;
             let Some(delivery) = in_the_way else {
-                return Ok(OutboxReservation { deliveries: self, party, bytes });
+                return Ok(OutboxReservation { outbox: self, party, bytes });
             };
             if self.forget(&delivery.errand.repo, &delivery.digest).await? {
                 report::note_given_up(&delivery, "a blob that was refused made room for others");
@@ -260,24 +261,28 @@ impl Outbox {
 
 /// Room for a blob that is about to be owed; given back when dropped.
 pub(crate) struct OutboxReservation<'a> {
-    deliveries: &'a Outbox,
+    outbox: &'a Outbox,
     party: Party,
     bytes: u64,
 }
 
 impl Drop for OutboxReservation<'_> {
     fn drop(&mut self) {
-        self.deliveries.table().release(&self.party, self.bytes);
+        self.outbox.table().release(&self.party, self.bytes);
     }
 }
 
-fn errand(repo: &RepoName, remote: &UpstreamRepo, from: Option<RepoName>) -> Result<Errand, Error> {
+fn errand(
+    repo: &RepoName,
+    upstream_repo: &UpstreamRepo,
+    from: Option<RepoName>,
+) -> Result<Errand, Error> {
     let mut id = [0_u8; 8];
     getrandom::fill(&mut id).map_err(|_| Error::TooMany("random numbers"))?;
     let to = Destination {
-        upstream: remote.upstream.address().to_owned(),
-        repo: remote.repo.clone(),
-        from: from.filter(|from| *from != remote.repo),
+        upstream: upstream_repo.upstream.address().to_owned(),
+        repo: upstream_repo.repo.clone(),
+        from: from.filter(|from| *from != upstream_repo.repo),
     };
     Ok(Errand { repo: repo.clone(), id: u64::from_ne_bytes(id), since_ms: now_ms(), to })
 }

@@ -32,10 +32,10 @@ use retry::{RetryStep, TransferRetry};
 
 /// What all uploads to upstreams share.
 pub(crate) struct Transfers {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
-    joint: Arc<Coalescing>,
+    coalescing: Arc<Coalescing>,
 }
 
 /// An upload that is going through.
@@ -73,8 +73,8 @@ impl Known {
 }
 
 struct Sender {
-    senders: Arc<Transfers>,
-    remote: UpstreamRepo,
+    transfers: Arc<Transfers>,
+    upstream_repo: UpstreamRepo,
     content: TransferContent,
     known: watch::Receiver<Known>,
     session: Session,
@@ -114,22 +114,22 @@ impl From<Error> for Stop {
 
 impl Transfers {
     pub(crate) fn new(
-        bridge: BlockingPool,
+        blocking: BlockingPool,
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
     ) -> Self {
-        Self { bridge, store, upstreams, joint: Arc::default() }
+        Self { blocking, store, upstreams, coalescing: Arc::default() }
     }
 
     /// Starts to send what arrives, into the session that is open if there is one.
     pub(crate) fn start(
         self: &Arc<Self>,
-        remote: UpstreamRepo,
+        upstream_repo: UpstreamRepo,
         content: TransferContent,
         open: Option<UploadSession>,
     ) -> Transfer {
         let (known, told) = watch::channel(Known::Nothing);
-        let sender = self.sender(remote, content, told, open);
+        let sender = self.sender(upstream_repo, content, told, open);
         Transfer {
             known,
             work: tokio::spawn(party::hand_on(spans::branch().carry("send", sender.run()))),
@@ -141,13 +141,13 @@ impl Transfers {
     /// blob there is under way. That is waited for, so that nothing lands after a deletion.
     pub(crate) async fn deliver(
         self: &Arc<Self>,
-        remote: UpstreamRepo,
-        parcel: StoredUpload,
+        upstream_repo: UpstreamRepo,
+        stored_upload: StoredUpload,
         unwanted: impl Future<Output = ()>,
     ) -> Option<Result<(), Error>> {
-        let StoredUpload { blob, source, moved } = parcel;
+        let StoredUpload { blob, source, moved } = stored_upload;
         let (_known, told) = watch::channel(Known::Proven(blob.info().digest));
-        let mut sender = self.sender(remote, TransferContent::Stored(blob), told, None);
+        let mut sender = self.sender(upstream_repo, TransferContent::Stored(blob), told, None);
         sender.patience = TransferRetry::of_delivery();
         (sender.source, sender.moved) = (source, Some(moved));
         let mut landing = sender.landing.subscribe();
@@ -166,20 +166,20 @@ impl Transfers {
     }
 
     /// Where its jobs run.
-    pub(crate) const fn bridge(&self) -> &BlockingPool {
-        &self.bridge
+    pub(crate) const fn blocking(&self) -> &BlockingPool {
+        &self.blocking
     }
 
     fn sender(
         self: &Arc<Self>,
-        remote: UpstreamRepo,
+        upstream_repo: UpstreamRepo,
         content: TransferContent,
         known: watch::Receiver<Known>,
         open: Option<UploadSession>,
     ) -> Sender {
         Sender {
-            senders: Arc::clone(self),
-            remote,
+            transfers: Arc::clone(self),
+            upstream_repo,
             content,
             known,
             session: open.map_or(Session::None, Session::Open),
@@ -231,7 +231,7 @@ impl Sender {
         match self.arrive().await {
             Ok(way) => {
                 let digest = self.proven().await.map_err(abandoned)?;
-                self.remote.upstream.arrived(&self.remote.repo, &digest, way);
+                self.upstream_repo.upstream.arrived(&self.upstream_repo.repo, &digest, way);
                 if let Some(lead) = &self.lead {
                     lead.there(digest);
                 }
@@ -249,11 +249,11 @@ impl Sender {
     }
 
     async fn arrive(&mut self) -> Result<Arrival, Stop> {
-        let removals = self.remote.upstream.removals();
+        let removals = self.upstream_repo.upstream.removals();
         if let Some(way) = self.spare().await? {
             let digest = self.proven().await?;
             // What was there may have been deleted while the client went on sending.
-            if removals == self.remote.upstream.removals() || self.is_there(&digest).await {
+            if removals == self.upstream_repo.upstream.removals() || self.is_there(&digest).await {
                 return Ok(way);
             }
         }
@@ -297,7 +297,7 @@ impl Sender {
     /// Sends a chunk, or ends the upload; how it arrived, once it has.
     async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
         let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
-        let floor = self.remote.upstream.chunk_floor();
+        let floor = self.upstream_repo.upstream.chunk_floor();
         let wanted = sent_bytes + CHUNK_BYTES.min(self.patience.most_bytes()).max(floor);
         let since = Instant::now();
         let there_bytes = self.content.arrived(wanted).await?.saturating_sub(sent_bytes);
@@ -309,8 +309,8 @@ impl Sender {
             return Ok(None);
         };
         let done = if there_bytes > 0 {
-            let (content, bridge) = (self.content.clone(), self.senders.bridge.clone());
-            let body = move |span| content.body(bridge.clone(), span);
+            let (content, blocking) = (self.content.clone(), self.transfers.blocking.clone());
+            let body = move |span| content.body(blocking.clone(), span);
             push.send(there_bytes, self.patience.most_bytes(), body).await
         } else {
             let digest = self.proven().await?;
@@ -384,8 +384,8 @@ impl Sender {
             }
         }
         let (UpstreamRepo { upstream, repo }, algorithm) =
-            (&self.remote, self.known.borrow().algorithm());
-        let push = upstream.open_upload(repo, algorithm, self.haste()).await?;
+            (&self.upstream_repo, self.known.borrow().algorithm());
+        let push = upstream.open_upload(repo, algorithm, self.urgency()).await?;
         Ok(Some(self.open_at(push)))
     }
 
@@ -398,7 +398,7 @@ impl Sender {
     /// Waits before the next try, or gives up with the error.
     async fn recover(&mut self, error: Error) -> Result<(), Stop> {
         let RetryStep { wait, anew } = self.patience.after(error)?;
-        self.remote.upstream.mended();
+        self.upstream_repo.upstream.mended();
         tokio::time::sleep(wait).await;
         // Nobody waits for what was given up meanwhile.
         if self.known.has_changed().is_err() {

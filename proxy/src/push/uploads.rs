@@ -44,12 +44,12 @@ use upstream_side::UpstreamSide;
 /// All sessions, open and at rest.
 #[derive(Clone)]
 pub(crate) struct Uploads {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     store: Arc<dyn Store>,
     upstreams: Arc<Upstreams>,
-    senders: Arc<Transfers>,
-    deliveries: Outbox,
-    finishing: DetachedTasks,
+    transfers: Arc<Transfers>,
+    outbox: Outbox,
+    detached: DetachedTasks,
     sessions: Arc<Sessions>,
 }
 
@@ -70,7 +70,7 @@ struct Sessions {
 #[derive(Default)]
 struct Table {
     open: HashMap<UploadId, Slot>,
-    resting: HashMap<UploadId, SuspendedSession>,
+    suspended: HashMap<UploadId, SuspendedSession>,
 }
 
 struct Slot {
@@ -86,7 +86,7 @@ struct Slot {
 
 /// Where an upload goes on to.
 pub(crate) struct UploadDestination {
-    pub(crate) remote: UpstreamRepo,
+    pub(crate) upstream_repo: UpstreamRepo,
     /// A session there, when it is opened already.
     pub(crate) open: Option<UploadSession>,
     /// What the client says it will be.
@@ -117,15 +117,15 @@ impl Uploads {
     pub(crate) fn load(
         store: Arc<dyn Store>,
         upstreams: Arc<Upstreams>,
-        senders: Arc<Transfers>,
-        deliveries: Outbox,
-        finishing: DetachedTasks,
+        transfers: Arc<Transfers>,
+        outbox: Outbox,
+        detached: DetachedTasks,
     ) -> Result<Self, StoreError> {
-        let (shares, bridge) = (Shares::default(), senders.bridge().clone());
-        let resting = suspended::load(&*store, &shares)?;
-        let table = Mutex::new(Table { resting, ..Table::default() });
+        let (shares, blocking) = (Shares::default(), transfers.blocking().clone());
+        let suspended = suspended::load(&*store, &shares)?;
+        let table = Mutex::new(Table { suspended, ..Table::default() });
         let sessions = Arc::new(Sessions { shares, table, ..Sessions::default() });
-        Ok(Self { bridge, store, upstreams, senders, deliveries, finishing, sessions })
+        Ok(Self { blocking, store, upstreams, transfers, outbox, detached, sessions })
     }
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
@@ -136,40 +136,43 @@ impl Uploads {
         algorithm: Option<Algorithm>,
         caller: &Caller,
     ) -> Result<Option<UploadDestination>, Error> {
-        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
-        let Target::Upstream(remote) = site else { return Ok(None) };
-        if remote.is_staged() {
-            self.deliveries.room(&caller.party())?;
+        let target = self.upstreams.target_for(repo, caller.login())?.for_party(caller.party());
+        let Target::Upstream(upstream_repo) = target else { return Ok(None) };
+        if upstream_repo.is_staged() {
+            self.outbox.room(&caller.party())?;
             return Ok(None);
         }
-        let push = remote.upstream.open_upload(&remote.repo, algorithm, Urgency::Long).await?;
-        Ok(Some(UploadDestination { remote, open: Some(push), expected: None }))
+        let push = upstream_repo
+            .upstream
+            .open_upload(&upstream_repo.repo, algorithm, Urgency::Long)
+            .await?;
+        Ok(Some(UploadDestination { upstream_repo, open: Some(push), expected: None }))
     }
 
     /// The way of content that is here already: a session is opened there with the first bytes that are
     /// sent. `None` as with [`Uploads::open_upstream`].
     fn onward(&self, repo: &RepoName, caller: &Caller) -> Result<Option<UploadDestination>, Error> {
-        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
-        let Target::Upstream(remote) = site else { return Ok(None) };
-        let beyond = UploadDestination { remote, open: None, expected: None };
-        Ok((!beyond.remote.is_staged()).then_some(beyond))
+        let target = self.upstreams.target_for(repo, caller.login())?.for_party(caller.party());
+        let Target::Upstream(upstream_repo) = target else { return Ok(None) };
+        let destination = UploadDestination { upstream_repo, open: None, expected: None };
+        Ok((!destination.upstream_repo.is_staged()).then_some(destination))
     }
 
     /// The way of content whose digest the client says before it: the upstream is asked for that
     /// first, so there is no session yet. `None` as with [`Uploads::open_upstream`].
-    pub(crate) fn beyond(
+    pub(crate) fn destination(
         &self,
         repo: &RepoName,
         digest: Digest,
         caller: &Caller,
     ) -> Result<Option<UploadDestination>, Error> {
-        let site = self.upstreams.site_for(repo, caller.login())?.for_party(caller.party());
-        let Target::Upstream(remote) = site else { return Ok(None) };
-        if remote.is_staged() {
-            self.deliveries.room(&caller.party())?;
+        let target = self.upstreams.target_for(repo, caller.login())?.for_party(caller.party());
+        let Target::Upstream(upstream_repo) = target else { return Ok(None) };
+        if upstream_repo.is_staged() {
+            self.outbox.room(&caller.party())?;
             return Ok(None);
         }
-        Ok(Some(UploadDestination { remote, open: None, expected: Some(digest) }))
+        Ok(Some(UploadDestination { upstream_repo, open: None, expected: Some(digest) }))
     }
 
     /// A session that nobody can name; for content that comes in one request.
@@ -177,11 +180,11 @@ impl Uploads {
         &self,
         room: Share,
         algorithm: Algorithm,
-        beyond: Option<UploadDestination>,
+        destination: Option<UploadDestination>,
     ) -> Result<Session, Error> {
         let store = Arc::clone(&self.store);
-        let writer = self.bridge.run(move || store.begin()).await?;
-        Ok(self.session(writer.hashing(algorithm), beyond, room))
+        let writer = self.blocking.run(move || store.begin()).await?;
+        Ok(self.session(writer.hashing(algorithm), destination, room))
     }
 
     /// Opens a session; the store keeps it from now on.
@@ -190,19 +193,19 @@ impl Uploads {
         room: Share,
         (repo, owner): (&RepoName, Option<String>),
         algorithm: Option<Algorithm>,
-        beyond: Option<UploadDestination>,
+        destination: Option<UploadDestination>,
     ) -> Result<UploadId, Error> {
         let id = new_id()?;
         let upload = NewUpload { id, repo: repo.clone(), owner: owner.clone() };
         let store = Arc::clone(&self.store);
-        let writer = self.bridge.run(move || store.begin_upload(upload)).await?;
+        let writer = self.blocking.run(move || store.begin_upload(upload)).await?;
         let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
         let mut table = self.sessions.lock();
         // The server may stop meanwhile; a writer that is dropped leaves nothing.
         if *self.sessions.closing.borrow() {
             return Err(Error::TooMany("uploads"));
         }
-        let session = Some(self.session(writer, beyond, room));
+        let session = Some(self.session(writer, destination, room));
         let (touched, repo) = (Instant::now(), repo.clone());
         table.open.insert(id, Slot { repo, owner, touched, offset: 0, session });
         Ok(id)
@@ -210,35 +213,35 @@ impl Uploads {
 
     /// Where a session ends: one that has begun at an upstream goes on there, whatever is configured
     /// meanwhile.
-    pub(crate) fn site_of(&self, session: &Session, repo: &RepoName) -> Result<Target, Error> {
-        match &session.leg {
-            Some(leg) => Ok(Target::Upstream(leg.remote().clone())),
-            None => self.upstreams.site(repo),
+    pub(crate) fn target_of(&self, session: &Session, repo: &RepoName) -> Result<Target, Error> {
+        match &session.side {
+            Some(side) => Ok(Target::Upstream(side.upstream_repo().clone())),
+            None => self.upstreams.target(repo),
         }
     }
 
     fn session(
         &self,
         writer: BlobWriter,
-        beyond: Option<UploadDestination>,
+        destination: Option<UploadDestination>,
         room: Share,
     ) -> Session {
         let blob = writer.in_flight();
-        let leg = beyond.map(|UploadDestination { remote, open, expected }| {
-            let mut leg = UpstreamSide::start(&self.senders, remote, blob, open);
+        let side = destination.map(|UploadDestination { upstream_repo, open, expected }| {
+            let mut side = UpstreamSide::start(&self.transfers, upstream_repo, blob, open);
             if let Some(digest) = expected {
-                leg.expect(digest);
+                side.expect(digest);
             }
-            leg
+            side
         });
-        Session::new(BlobFeed::new(self.bridge.clone(), writer), leg, room)
+        Session::new(BlobFeed::new(self.blocking.clone(), writer), side, room)
     }
 
     /// Who alone may go on with a session, if anybody.
     pub(crate) fn owner(&self, repo: &RepoName, id: UploadId) -> Result<Option<String>, Error> {
         let table = self.sessions.lock();
         let open = table.open.get(&id).map(|slot| (&slot.repo, &slot.owner));
-        let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, &rest.owner)));
+        let found = open.or_else(|| table.suspended.get(&id).map(|rest| (&rest.repo, &rest.owner)));
         let found = found.filter(|(of, _)| *of == repo);
         let found = found.map(|(_, owner)| owner.clone());
         found.or_else(|| self.sessions.commits.owner(repo, id)).ok_or(Error::UploadUnknown)
@@ -256,31 +259,31 @@ impl Uploads {
             return Ok(false);
         }
         let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
-        Ok(self.bridge.run(move || store.has_blob(&repo, &digest)).await?)
+        Ok(self.blocking.run(move || store.has_blob(&repo, &digest)).await?)
     }
 
     /// How many bytes a session has; of one at rest, how many are durable.
     pub(crate) fn offset(&self, repo: &RepoName, id: UploadId) -> Result<u64, Error> {
         let table = self.sessions.lock();
         let open = table.open.get(&id).map(|slot| (&slot.repo, slot.offset));
-        let found = open.or_else(|| table.resting.get(&id).map(|rest| (&rest.repo, rest.offset)));
+        let found = open.or_else(|| table.suspended.get(&id).map(|rest| (&rest.repo, rest.offset)));
         let found = found.filter(|(of, _)| *of == repo);
         found.map(|(_, offset)| offset).ok_or_else(|| self.unknown())
     }
 
     /// Takes a session for one request; one at rest goes on.
-    pub(crate) async fn check_out(
+    pub(crate) async fn lock_session(
         &self,
         repo: &RepoName,
         id: UploadId,
         caller: &Caller,
     ) -> Result<SessionGuard, Error> {
-        let mut checkout = match self.rouse(repo, id) {
-            Some(resting) => self.resume(id, resting, caller.clone()).await?,
+        let mut guard = match self.rouse(repo, id) {
+            Some(suspended) => self.resume(id, suspended, caller.clone()).await?,
             None => self.take_open(repo, id)?,
         };
-        checkout.session().write_for(caller);
-        Ok(checkout)
+        guard.session().write_for(caller);
+        Ok(guard)
     }
 
     fn take_open(&self, repo: &RepoName, id: UploadId) -> Result<SessionGuard, Error> {
@@ -299,7 +302,7 @@ impl Uploads {
         }
         let session = self.take_open(repo, id)?.take();
         // Dropping the writer forgets the session in the store.
-        self.bridge.run(move || drop(session)).await;
+        self.blocking.run(move || drop(session)).await;
         Ok(())
     }
 
@@ -307,7 +310,7 @@ impl Uploads {
     #[must_use]
     pub(crate) fn count(&self) -> (usize, usize) {
         let table = self.sessions.lock();
-        (table.open.len(), table.resting.len())
+        (table.open.len(), table.suspended.len())
     }
 
     /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
@@ -320,29 +323,29 @@ impl Uploads {
         digest: Digest,
         turn: ChangeGuard,
     ) -> Result<(), Error> {
-        let site = self.site_of(&ending.session, repo)?;
+        let target = self.target_of(&ending.session, repo)?;
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
             let CompletedUpload { session, mut name } = ending;
             let commit = name.as_ref().map(|name| name.commit(digest));
-            let done = uploads.end(&repo, site, (session, digest), &mut name).await;
+            let done = uploads.end(&repo, target, (session, digest), &mut name).await;
             if let Some(commit) = commit {
                 commit.ended(&done);
             }
             drop((name, turn));
             done
         };
-        self.finishing.run(work.in_current_span()).await
+        self.detached.run(work.in_current_span()).await
     }
 
     async fn end(
         &self,
         repo: &RepoName,
-        site: Target,
+        target: Target,
         (session, digest): (Session, Digest),
         name: &mut Option<SessionGuard>,
     ) -> Result<(), Error> {
-        let Session { held, mut leg, room } = session;
+        let Session { held, mut side, room } = session;
         let ready = match held {
             SessionBytes::Arriving(pump) => {
                 pump.verify(digest).await?.map_err(Error::DigestMismatch)?
@@ -350,21 +353,21 @@ impl Uploads {
             SessionBytes::Proven(ready, _) => *ready,
         };
         if let Err(mismatch) = is(&ready, digest) {
-            self.keep(name, ready, (leg, room)).await;
+            self.keep(name, ready, (side, room)).await;
             return Err(Error::DigestMismatch(mismatch));
         }
         let of = repo.clone();
-        let Some(way) = &mut leg else {
-            return match site {
-                Target::Upstream(remote) => {
+        let Some(way) = &mut side else {
+            return match target {
+                Target::Upstream(upstream_repo) => {
                     let party = room.as_ref().map_or(Party::Ourselves, |room| room.owner().clone());
-                    let reserved = self.deliveries.reserve(party, ready.info().size_bytes).await;
+                    let reserved = self.outbox.reserve(party, ready.info().size_bytes).await;
                     match reserved {
                         Ok(reserved) => {
-                            self.deliveries.publish(ready, repo, &remote, reserved).await
+                            self.outbox.publish(ready, repo, &upstream_repo, reserved).await
                         }
                         Err(error) => {
-                            self.keep(name, ready, (leg, room)).await;
+                            self.keep(name, ready, (side, room)).await;
                             Err(error)
                         }
                     }
@@ -372,7 +375,7 @@ impl Uploads {
                 // What is only here is never evicted.
                 Target::Local => {
                     let publish = move || ready.publish_into(Retention::Kept, &of);
-                    self.bridge.run(publish).instrument(spans::step("publish")).await?;
+                    self.blocking.run(publish).instrument(spans::step("publish")).await?;
                     Ok(())
                 }
             };
@@ -388,18 +391,18 @@ impl Uploads {
             Some(Err(error)) => {
                 // It may take it later, and its client need not send it again.
                 if error.is_outage() {
-                    self.keep(name, ready, (leg, room)).await;
+                    self.keep(name, ready, (side, room)).await;
                 }
                 return Err(error);
             }
             None => {
-                self.bridge.run(move || ready.suspend()).await?;
+                self.blocking.run(move || ready.suspend()).await?;
                 return Err(Error::Stopping);
             }
         }
         // What an upstream has can be fetched again, so trouble of the store is not the client's.
         let publish = move || ready.publish_into(Retention::Cached, &of);
-        let kept = self.bridge.run(publish).instrument(spans::step("publish")).await;
+        let kept = self.blocking.run(publish).instrument(spans::step("publish")).await;
         if let Err(error) = kept {
             let error = crate::error::chain(&error);
             tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");
@@ -413,14 +416,14 @@ impl Uploads {
         &self,
         name: &mut Option<SessionGuard>,
         mut ready: ReadyBlob,
-        (leg, room): (Option<UpstreamSide>, Option<Share>),
+        (side, room): (Option<UpstreamSide>, Option<Share>),
     ) {
         let Some(name) = name else { return };
-        let settled = self.bridge.run(move || ready.settle().map(|()| ready)).await;
+        let settled = self.blocking.run(move || ready.settle().map(|()| ready)).await;
         match settled {
             Ok(ready) => {
-                let held = SessionBytes::Proven(Box::new(ready), self.bridge.clone());
-                name.session = Some(Session { held, leg, room });
+                let held = SessionBytes::Proven(Box::new(ready), self.blocking.clone());
+                name.session = Some(Session { held, side, room });
             }
             Err(error) => {
                 let error = crate::error::chain(&error);

@@ -45,21 +45,23 @@ impl WriteOnce {
         self.here.store(Arc::new(here));
     }
 
-    fn any(&self, site: &Target, fits: impl Fn(&TagRule) -> bool) -> bool {
-        match site {
+    fn any(&self, target: &Target, fits: impl Fn(&TagRule) -> bool) -> bool {
+        match target {
             Target::Local => self.here.load().iter().any(fits),
-            Target::Upstream(remote) => remote.upstream.config().write_once_tags().iter().any(fits),
+            Target::Upstream(upstream_repo) => {
+                upstream_repo.upstream.config().write_once_tags().iter().any(fits)
+            }
         }
     }
 
     /// Whether a tag is write-once.
-    pub(crate) fn covers(&self, site: &Target, place: &RepoLocation, tag: &Tag) -> bool {
-        self.any(site, |rule| rule.fits(&place.repo, tag))
+    pub(crate) fn covers(&self, target: &Target, place: &RepoLocation, tag: &Tag) -> bool {
+        self.any(target, |rule| rule.fits(&place.repo, tag))
     }
 
     /// Whether a repository can have such tags.
-    pub(crate) fn concerns(&self, site: &Target, place: &RepoLocation) -> bool {
-        self.any(site, |rule| rule.fits_repo(&place.repo))
+    pub(crate) fn concerns(&self, target: &Target, place: &RepoLocation) -> bool {
+        self.any(target, |rule| rule.fits_repo(&place.repo))
     }
 
     /// Allows one change of a tag, which is named as clients name it. An error is a sentence.
@@ -72,9 +74,9 @@ impl WriteOnce {
     ) -> Result<(), String> {
         let named = self.upstreams.without_namespace(repo);
         let named = named.map_err(|error| error.to_string())?;
-        let site = self.upstreams.site(&named).map_err(|error| error.to_string())?;
-        let place = RepoLocation::of(&site, &named);
-        if !self.covers(&site, &place, tag) {
+        let target = self.upstreams.target(&named).map_err(|error| error.to_string())?;
+        let place = RepoLocation::of(&target, &named);
+        if !self.covers(&target, &place, tag) {
             return Err(format!("{repo}:{tag} is not write-once: it can be changed anyway"));
         }
         if reason.trim().is_empty() {

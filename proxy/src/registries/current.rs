@@ -77,22 +77,22 @@ impl Upstreams {
     }
 
     /// See [`UpstreamSet::site`].
-    pub(crate) fn site(&self, repo: &RepoName) -> Result<Target, Error> {
-        self.seen().site(repo)
+    pub(crate) fn target(&self, repo: &RepoName) -> Result<Target, Error> {
+        self.seen().target(repo)
     }
 
     /// See [`UpstreamSet::names_of`].
-    pub(crate) fn names_of(&self, remote: &UpstreamRepo) -> Vec<RepoName> {
-        self.seen().names_of(remote)
+    pub(crate) fn names_of(&self, upstream_repo: &UpstreamRepo) -> Vec<RepoName> {
+        self.seen().names_of(upstream_repo)
     }
 
     /// See [`UpstreamSet::site_for`].
-    pub(crate) fn site_for(
+    pub(crate) fn target_for(
         &self,
         repo: &RepoName,
         login: Option<&CallerLogin>,
     ) -> Result<Target, Error> {
-        self.seen().site_for(repo, login)
+        self.seen().target_for(repo, login)
     }
 
     /// See [`UpstreamSet::view`].
@@ -100,12 +100,12 @@ impl Upstreams {
         self.seen().view(upstream, login)
     }
 
-    /// The repository's name at the same upstream as `remote`; `None` when it lives elsewhere.
+    /// The repository's name at the same upstream as `upstream_repo`; `None` when it lives elsewhere.
     #[must_use]
-    pub(crate) fn beside(&self, remote: &UpstreamRepo, repo: &RepoName) -> Option<RepoName> {
-        match self.site(repo) {
+    pub(crate) fn beside(&self, upstream_repo: &UpstreamRepo, repo: &RepoName) -> Option<RepoName> {
+        match self.target(repo) {
             Ok(Target::Upstream(other))
-                if other.upstream.identity() == remote.upstream.identity() =>
+                if other.upstream.identity() == upstream_repo.upstream.identity() =>
             {
                 Some(other.repo)
             }
@@ -119,7 +119,7 @@ impl Upstreams {
     }
 
     /// See [`UpstreamSet::farewells_over`].
-    pub(crate) async fn farewells_over(&self) {
-        self.current().farewells_over().await;
+    pub(crate) async fn cancellations_sent(&self) {
+        self.current().cancellations_sent().await;
     }
 }

@@ -12,9 +12,9 @@ fn from_toml(text: &str) -> Upstreams {
 }
 
 fn there(upstreams: &Upstreams, name: &str) -> Option<(String, String)> {
-    match upstreams.site(&name.parse().unwrap()) {
-        Ok(Target::Upstream(remote)) => {
-            Some((remote.upstream.address().to_owned(), remote.repo.to_string()))
+    match upstreams.target(&name.parse().unwrap()) {
+        Ok(Target::Upstream(upstream_repo)) => {
+            Some((upstream_repo.upstream.address().to_owned(), upstream_repo.repo.to_string()))
         }
         _ => None,
     }
@@ -41,9 +41,9 @@ fn the_longest_prefix_wins_and_is_taken_off() {
 
 #[test]
 fn without_upstreams_all_is_local_and_with_some_nothing_is() {
-    assert!(matches!(upstreams(&[]).site(&"a/b".parse().unwrap()), Ok(Target::Local)));
+    assert!(matches!(upstreams(&[]).target(&"a/b".parse().unwrap()), Ok(Target::Local)));
     let one = upstreams(&["a=http://a"]);
-    assert!(matches!(one.site(&"b".parse().unwrap()), Err(Error::NameUnserved(_))));
+    assert!(matches!(one.target(&"b".parse().unwrap()), Err(Error::NameUnserved(_))));
 }
 
 #[test]
@@ -118,9 +118,9 @@ fn a_template_stands_for_every_host_that_fits() {
     assert_eq!(named(&upstreams, "example.com", "x"), None);
     assert_eq!(there(&upstreams, "x"), None);
     let held: Vec<_> = (0..TEMPLATE_HOSTS_MAX)
-        .map(|host| upstreams.site(&format!("held{host}.azurecr.io/x").parse().unwrap()))
+        .map(|host| upstreams.target(&format!("held{host}.azurecr.io/x").parse().unwrap()))
         .collect();
-    let one_more = || upstreams.site(&"one-more.azurecr.io/x".parse().unwrap());
+    let one_more = || upstreams.target(&"one-more.azurecr.io/x".parse().unwrap());
     assert!(matches!(one_more(), Err(Error::TooMany(_))));
     drop(held);
     assert!(one_more().is_ok());
@@ -153,18 +153,18 @@ fn what_is_configured_as_before_keeps_its_client() {
         )
     };
     let first = UpstreamSet::new(&of_toml(&text("")), None).unwrap();
-    let site = |set: &UpstreamSet, name: &str| match set.site(&name.parse().unwrap()) {
-        Ok(Target::Upstream(remote)) => remote.upstream,
+    let target = |set: &UpstreamSet, name: &str| match set.target(&name.parse().unwrap()) {
+        Ok(Target::Upstream(upstream_repo)) => upstream_repo.upstream,
         _ => panic!("{name} is not served"),
     };
     let second = UpstreamSet::new(&of_toml(&text("tag_ttl_seconds = 1\n")), Some(&first)).unwrap();
-    assert!(Arc::ptr_eq(&site(&first, "x"), &site(&second, "x")));
-    assert!(!Arc::ptr_eq(&site(&first, "b/x"), &site(&second, "b/x")));
+    assert!(Arc::ptr_eq(&target(&first, "x"), &target(&second, "x")));
+    assert!(!Arc::ptr_eq(&target(&first, "b/x"), &target(&second, "b/x")));
     // A password that was changed in its file is another configuration.
     std::fs::write(&place, "second").unwrap();
     let third = UpstreamSet::new(&of_toml(&text("")), Some(&first)).unwrap();
-    assert!(!Arc::ptr_eq(&site(&first, "x"), &site(&third, "x")));
-    assert!(Arc::ptr_eq(&site(&first, "b/x"), &site(&third, "b/x")));
+    assert!(!Arc::ptr_eq(&target(&first, "x"), &target(&third, "x")));
+    assert!(Arc::ptr_eq(&target(&first, "b/x"), &target(&third, "b/x")));
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ pub(crate) struct BlockingPool {
     held: Arc<MemoryGauge>,
     manifests: Arc<JobQueue>,
     /// For whom it is used; none for whoever is at work where it is used.
-    whom: Option<Party>,
+    owner: Option<Party>,
 }
 
 /// Jobs at one moment; for metrics.
@@ -63,7 +63,7 @@ impl Default for BlockingPool {
             places: Arc::new(WriteSlots::new(WRITERS_MAX)),
             held: Arc::default(),
             manifests: Arc::new(JobQueue::new(MANIFEST_READS_MAX, MANIFEST_READS_MAX)),
-            whom: None,
+            owner: None,
         }
     }
 }
@@ -72,7 +72,7 @@ impl BlockingPool {
     /// The same for whoever is at work here, also where it is used by others.
     #[must_use]
     pub(crate) fn for_whom_asks(self) -> Self {
-        Self { whom: Some(party::at_work()), ..self }
+        Self { owner: Some(party::at_work()), ..self }
     }
 
     /// Runs a job and waits for it. When the caller goes away the job still runs to its end.
@@ -104,7 +104,7 @@ impl BlockingPool {
     /// Room for a job ahead of its need; `None` when there is none at this moment.
     pub(crate) fn room_ahead(&self) -> Option<ReadAheadPermit> {
         let result = Arc::clone(&self.ahead).try_acquire_owned().ok()?;
-        let job = self.jobs.try_take(&self.whom())?;
+        let job = self.jobs.try_take(&self.owner())?;
         Some(ReadAheadPermit { job, result })
     }
 
@@ -139,7 +139,7 @@ impl BlockingPool {
 
     /// The turn to read a manifest, whose size is not known before: to be kept until it is counted.
     pub(crate) async fn manifest_turn(&self) -> JobPermit {
-        self.manifests.take(&self.whom()).await
+        self.manifests.take(&self.owner()).await
     }
 
     /// Whether that is so much that nobody should read far ahead.
@@ -158,11 +158,11 @@ impl BlockingPool {
 
     /// Room for one job, kept until it is used.
     async fn room(&self) -> JobPermit {
-        self.jobs.take(&self.whom()).await
+        self.jobs.take(&self.owner()).await
     }
 
-    fn whom(&self) -> Party {
-        self.whom.clone().unwrap_or_else(party::at_work)
+    fn owner(&self) -> Party {
+        self.owner.clone().unwrap_or_else(party::at_work)
     }
 }
 

@@ -4,9 +4,9 @@
 //! Invariant: a body whose length was announced either has exactly that many bytes or ends in an
 //! error, which breaks the connection; it never ends early as if it were whole.
 
+mod bypassed;
 mod in_flight;
 mod payload;
-mod relayed;
 mod stored;
 
 use std::collections::VecDeque;
@@ -27,11 +27,11 @@ use crate::runtime::blocking::BlockingPool;
 use crate::runtime::memory_gauge::{MemoryBudget, Reservation, cover};
 use crate::runtime::subscribers::Subscription;
 
+pub(crate) use bypassed::RelayFrame;
+use bypassed::RelayedBody;
 pub(crate) use in_flight::Completion;
 use in_flight::InFlightBody;
 pub(crate) use payload::{Outgoing, Payload, SentBytes};
-pub(crate) use relayed::RelayFrame;
-use relayed::RelayedBody;
 use stored::StoredBody;
 pub(crate) use stored::{Batch, read_batch};
 
@@ -99,17 +99,17 @@ impl Body {
     }
 
     /// Counts what is held whole, from now until the last of it has left, or says that there is no room.
-    pub(crate) fn count(&mut self, purse: &MemoryBudget) -> Result<(), Error> {
+    pub(crate) fn count(&mut self, budget: &MemoryBudget) -> Result<(), Error> {
         if let Some(bytes) = self.uncounted_bytes() {
-            self.cover(purse.take(bytes)?);
+            self.cover(budget.take(bytes)?);
         }
         Ok(())
     }
 
     /// The same for what has to be said in any case.
-    pub(crate) fn count_anyway(&mut self, purse: &MemoryBudget) {
+    pub(crate) fn count_anyway(&mut self, budget: &MemoryBudget) {
         if let Some(bytes) = self.uncounted_bytes() {
-            self.cover(purse.note(bytes));
+            self.cover(budget.note(bytes));
         }
     }
 
@@ -133,34 +133,38 @@ impl Body {
 
     /// Bytes that were read already, then what the reader has left.
     #[must_use]
-    pub(crate) fn stored(bridge: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
-        Self::Stored(StoredBody::new(bridge.for_whom_asks(), first, rest))
+    pub(crate) fn stored(blocking: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
+        Self::Stored(StoredBody::new(blocking.for_whom_asks(), first, rest))
     }
 
     /// What arrives, from the first byte; `size_bytes` when the sender announced it.
     #[must_use]
-    pub(crate) fn in_flight(bridge: BlockingPool, blob: InFlight, size_bytes: Option<u64>) -> Self {
-        Self::InFlight(InFlightBody::new(bridge.for_whom_asks(), blob, 0, size_bytes))
+    pub(crate) fn in_flight(
+        blocking: BlockingPool,
+        blob: InFlight,
+        size_bytes: Option<u64>,
+    ) -> Self {
+        Self::InFlight(InFlightBody::new(blocking.for_whom_asks(), blob, 0, size_bytes))
     }
 
     /// The part of what arrives.
     #[must_use]
     pub(crate) fn in_flight_part(
-        bridge: BlockingPool,
+        blocking: BlockingPool,
         blob: InFlight,
         span: Span,
         ending: Completion,
     ) -> Self {
-        let bridge = bridge.for_whom_asks();
-        let body = InFlightBody::new(bridge, blob, span.start(), Some(span.end()));
+        let blocking = blocking.for_whom_asks();
+        let body = InFlightBody::new(blocking, blob, span.start(), Some(span.end()));
         Self::InFlight(body.ending(ending))
     }
 
     /// The same for somebody who is one of those that want it, as long as this lasts.
     #[must_use]
-    pub(crate) fn seated(self, seat: Subscription) -> Self {
+    pub(crate) fn seated(self, subscription: Subscription) -> Self {
         match self {
-            Self::InFlight(body) => Self::InFlight(body.seated(seat)),
+            Self::InFlight(body) => Self::InFlight(body.seated(subscription)),
             other => other,
         }
     }
@@ -178,7 +182,7 @@ impl Body {
 
     /// What a relay hands on; so many bytes, when they were announced.
     #[must_use]
-    pub(crate) fn relayed(pieces: mpsc::Receiver<RelayFrame>, left_bytes: Option<u64>) -> Self {
+    pub(crate) fn bypassed(pieces: mpsc::Receiver<RelayFrame>, left_bytes: Option<u64>) -> Self {
         Self::Relayed(RelayedBody::new(pieces, left_bytes))
     }
 }
@@ -234,16 +238,16 @@ mod tests {
     use crate::runtime::party::Party;
     use http_body_util::BodyExt as _;
 
-    fn purse(held: &Arc<MemoryGauge>) -> MemoryBudget {
-        held.purse(Party::Ourselves, MemoryBounds { most: 10_000, share: 8_000 })
+    fn budget(held: &Arc<MemoryGauge>) -> MemoryBudget {
+        held.budget(Party::Ourselves, MemoryBounds { most: 10_000, share: 8_000 })
     }
 
     #[tokio::test]
     async fn what_is_whole_is_held_from_the_moment_it_is_counted_until_its_last_byte_has_left() {
         let held = Arc::new(MemoryGauge::default());
         let mut body = Body::parts(vec![vec![7; 3_000].into(), vec![8; 1_000].into()]);
-        body.count(&purse(&held)).unwrap();
-        body.count(&purse(&held)).unwrap();
+        body.count(&budget(&held)).unwrap();
+        body.count(&budget(&held)).unwrap();
         assert_eq!(held.bytes(), 4_000, "before anybody asked for it");
         let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
         let last = body.frame().await.unwrap().unwrap().into_data().unwrap();
@@ -258,12 +262,12 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_refused_and_what_is_small_is_not() {
         let held = Arc::new(MemoryGauge::default());
-        let _others = purse(&held).note(10_000);
+        let _others = budget(&held).note(10_000);
         let mut body = Body::full(vec![7; 2_000]);
-        let refused = body.count(&purse(&held)).unwrap_err();
+        let refused = body.count(&budget(&held)).unwrap_err();
         assert!(matches!(refused, Error::TooManyBytes(MemoryOwner::Party)));
-        Body::full("{}").count(&purse(&held)).unwrap();
-        body.count_anyway(&purse(&held));
+        Body::full("{}").count(&budget(&held)).unwrap();
+        body.count_anyway(&budget(&held));
         assert_eq!(held.bytes(), 12_000);
     }
 }

@@ -61,20 +61,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_waits_for_is_waited_for_at_the_end() {
-        let finishing = DetachedTasks::default();
-        assert_eq!(finishing.settled(Duration::ZERO).await, 0);
-        assert_eq!(finishing.run(async { 5 }).await, 5);
+        let detached = DetachedTasks::default();
+        assert_eq!(detached.settled(Duration::ZERO).await, 0);
+        assert_eq!(detached.run(async { 5 }).await, 5);
         let (go_on, told) = oneshot::channel::<()>();
         let (done, is_done) = oneshot::channel();
-        let run = finishing.run(async move {
+        let run = detached.run(async move {
             let _ = told.await;
             let _ = done.send(());
         });
         // The client goes away once the work has begun.
         assert!(timeout(Duration::from_secs(1), run).await.is_err());
-        assert_eq!(finishing.settled(Duration::from_secs(1)).await, 1);
+        assert_eq!(detached.settled(Duration::from_secs(1)).await, 1);
         go_on.send(()).unwrap();
         is_done.await.unwrap();
-        assert_eq!(finishing.settled(Duration::from_secs(1)).await, 0);
+        assert_eq!(detached.settled(Duration::from_secs(1)).await, 0);
     }
 }

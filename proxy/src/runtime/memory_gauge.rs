@@ -109,7 +109,7 @@ impl MemoryGauge {
 
     /// What this party holds, and may hold.
     #[must_use]
-    pub(crate) fn purse(self: &Arc<Self>, party: Party, bounds: MemoryBounds) -> MemoryBudget {
+    pub(crate) fn budget(self: &Arc<Self>, party: Party, bounds: MemoryBounds) -> MemoryBudget {
         let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
         let known = parties.get(&party).and_then(Weak::upgrade);
         let part = known.unwrap_or_else(|| {

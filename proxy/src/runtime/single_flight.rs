@@ -62,14 +62,14 @@ pub(crate) struct FlightAnswer<V> {
     pub(crate) value: V,
     /// Whether it was going on.
     pub(crate) joined: bool,
-    pub(crate) seat: Subscription,
+    pub(crate) subscription: Subscription,
 }
 
 /// One who waits for an answer.
 struct Entered<V> {
     answer: watch::Receiver<Answer<V>>,
     part: Role,
-    seat: Subscription,
+    subscription: Subscription,
 }
 
 /// What is found at a key.
@@ -99,7 +99,7 @@ pub(crate) struct Leader<K: Clone + Eq + Hash, V> {
     running: Running<K, V>,
     answer: watch::Sender<Answer<V>>,
     end: watch::Receiver<bool>,
-    seats: Subscribers,
+    subscribers: Subscribers,
 }
 
 impl<K, V> SingleFlight<K, V>
@@ -154,14 +154,14 @@ where
     pub(crate) async fn ask_as<W>(
         &self,
         party: &Party,
-        whose: impl Into<OnBehalfOf>,
+        on_behalf_of: impl Into<OnBehalfOf>,
         key: K,
         work: impl Fn(Leader<K, V>) -> W + Send + Sync,
     ) -> Result<(V, bool), Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let asked = self.ask_to_stay(party, whose, key, work).await?;
+        let asked = self.ask_to_stay(party, on_behalf_of, key, work).await?;
         Ok((asked.value, asked.joined))
     }
 
@@ -169,25 +169,28 @@ where
     pub(crate) async fn ask_to_stay<W>(
         &self,
         party: &Party,
-        whose: impl Into<OnBehalfOf>,
+        on_behalf_of: impl Into<OnBehalfOf>,
         key: K,
         work: impl Fn(Leader<K, V>) -> W + Send + Sync,
     ) -> Result<FlightAnswer<V>, Error>
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let (whose, mut joins) = (whose.into(), 0);
+        let (on_behalf_of, mut joins) = (on_behalf_of.into(), 0);
         loop {
-            let Entered { answer, part, seat } = self.enter(party, &whose, &key, &work).await?;
+            let Entered { answer, part, subscription } =
+                self.enter(party, &on_behalf_of, &key, &work).await?;
             match (wait(answer).await, part) {
                 (Ok(value), part) => {
                     return Ok(FlightAnswer {
                         value,
                         joined: matches!(part, Role::Joined(_)),
-                        seat,
+                        subscription,
                     });
                 }
-                (Err(error), Role::Joined(theirs)) if whose.is_not_told_by(&theirs, &error) => {
+                (Err(error), Role::Joined(theirs))
+                    if on_behalf_of.is_not_told_by(&theirs, &error) =>
+                {
                     joins += 1;
                     if joins > JOINS_MAX {
                         return Err(Error::TooMany(self.name));
@@ -202,13 +205,13 @@ where
     pub(crate) fn begin<W>(
         &self,
         party: &Party,
-        whose: impl Into<OnBehalfOf>,
+        on_behalf_of: impl Into<OnBehalfOf>,
         key: &K,
         work: impl FnOnce(Leader<K, V>) -> W,
     ) where
         W: Future<Output = ()> + Send + 'static,
     {
-        match self.place(party, &whose.into(), key) {
+        match self.place(party, &on_behalf_of.into(), key) {
             Ok(Place::Free(promise, _)) => self.start(promise, work),
             Ok(Place::Here(_) | Place::Ending(_)) => {}
             Err(error) => tracing::debug!(%error, "work in the background was not started"),
@@ -219,7 +222,7 @@ where
     async fn enter<W>(
         &self,
         party: &Party,
-        whose: &OnBehalfOf,
+        on_behalf_of: &OnBehalfOf,
         key: &K,
         work: impl FnOnce(Leader<K, V>) -> W + Send,
     ) -> Result<Entered<V>, Error>
@@ -227,7 +230,7 @@ where
         W: Future<Output = ()> + Send + 'static,
     {
         loop {
-            match self.place(party, whose, key)? {
+            match self.place(party, on_behalf_of, key)? {
                 Place::Here(entered) => return Ok(entered),
                 Place::Free(promise, entered) => {
                     self.start(promise, work);
@@ -239,15 +242,20 @@ where
         }
     }
 
-    fn place(&self, party: &Party, whose: &OnBehalfOf, key: &K) -> Result<Place<K, V>, Error> {
+    fn place(
+        &self,
+        party: &Party,
+        on_behalf_of: &OnBehalfOf,
+        key: &K,
+    ) -> Result<Place<K, V>, Error> {
         let mut running = lock(&self.running);
         if let Some(run) = running.get(key) {
             let answer = run.answer.clone();
             if run.is_ending() {
                 return Ok(Place::Ending(answer));
             }
-            let part = Role::Joined(run.whose.clone());
-            return Ok(Place::Here(Entered { answer, part, seat: run.seats.take() }));
+            let part = Role::Joined(run.on_behalf_of.clone());
+            return Ok(Place::Here(Entered { answer, part, subscription: run.subscribers.take() }));
         }
         let (all, kept_for_known) = (self.limit, self.kept_for_known);
         let bounds = FlightBounds { all, each: self.share.load(Ordering::Relaxed), kept_for_known };
@@ -256,12 +264,17 @@ where
         }
         let (sender, answer) = watch::channel(None);
         let (end, ended) = watch::channel(false);
-        let (seats, party, whose) = (Subscribers::new(), party.clone(), whose.clone());
-        let entered = Entered { answer: answer.clone(), part: Role::Began, seat: seats.take() };
-        running.insert(key.clone(), Run { answer, whose, party, seats: seats.clone(), end });
+        let (subscribers, party, on_behalf_of) =
+            (Subscribers::new(), party.clone(), on_behalf_of.clone());
+        let entered =
+            Entered { answer: answer.clone(), part: Role::Began, subscription: subscribers.take() };
+        running.insert(
+            key.clone(),
+            Run { answer, on_behalf_of, party, subscribers: subscribers.clone(), end },
+        );
         drop(running);
         let (key, running) = (key.clone(), Arc::clone(&self.running));
-        Ok(Place::Free(Leader { key, running, answer: sender, end: ended, seats }, entered))
+        Ok(Place::Free(Leader { key, running, answer: sender, end: ended, subscribers }, entered))
     }
 
     fn start<W>(&self, promise: Leader<K, V>, work: impl FnOnce(Leader<K, V>) -> W)
@@ -323,8 +336,8 @@ impl<K: Clone + Eq + Hash, V> Leader<K, V> {
     }
 
     /// Who wants the result.
-    pub(crate) fn seats(&self) -> Subscribers {
-        self.seats.clone()
+    pub(crate) fn subscribers(&self) -> Subscribers {
+        self.subscribers.clone()
     }
 
     /// After an error, the key may belong to work that was started since.

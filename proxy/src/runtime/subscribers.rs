@@ -64,16 +64,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn seats_are_empty_since_the_last_one_left() {
-        let (seats, second) = (Subscribers::new(), Duration::from_secs(1));
+        let (subscribers, second) = (Subscribers::new(), Duration::from_secs(1));
         tokio::time::advance(second).await;
-        assert_eq!(seats.empty_for(), Some(second));
-        let (one, two) = (seats.take(), seats.take());
+        assert_eq!(subscribers.empty_for(), Some(second));
+        let (one, two) = (subscribers.take(), subscribers.take());
         drop(one);
-        assert_eq!((seats.are_taken(), seats.empty_for()), (true, None));
+        assert_eq!((subscribers.are_taken(), subscribers.empty_for()), (true, None));
         tokio::time::advance(second).await;
         drop(two);
-        assert_eq!(seats.empty_for(), Some(Duration::ZERO));
+        assert_eq!(subscribers.empty_for(), Some(Duration::ZERO));
         tokio::time::advance(second).await;
-        assert_eq!((seats.are_taken(), seats.empty_for()), (false, Some(second)));
+        assert_eq!((subscribers.are_taken(), subscribers.empty_for()), (false, Some(second)));
     }
 }

@@ -249,13 +249,15 @@ mod tests {
         for occupant in [busy(), idle(Instant::now(), 0)] {
             let connections = Connections::default();
             let bounds = (2_048, Some(512));
-            let mut seats = Vec::new();
+            let mut subscribers = Vec::new();
             for last in [2, 3] {
-                while let Ok(seat) = connections.enter(address(last), bounds, occupant.clone()) {
-                    seats.push(seat);
+                while let Ok(subscription) =
+                    connections.enter(address(last), bounds, occupant.clone())
+                {
+                    subscribers.push(subscription);
                 }
             }
-            assert_eq!((seats.len(), connections.state()), (1_024, (1_024, 512)));
+            assert_eq!((subscribers.len(), connections.state()), (1_024, (1_024, 512)));
             assert!(connections.enter(address(4), bounds, busy()).is_ok());
         }
     }
@@ -269,17 +271,17 @@ mod tests {
         let most = [busy(), idle(now, 20), idle(now, 10)];
         let fewer = [idle(now, 0), idle(now, 1)];
         let one = idle(now, 0);
-        let mut seats: Vec<_> = most.iter().map(|it| enter(2, it).unwrap()).collect();
-        seats.extend(fewer.iter().map(|it| enter(3, it).unwrap()));
-        seats.push(enter(4, &one).unwrap());
+        let mut subscribers: Vec<_> = most.iter().map(|it| enter(2, it).unwrap()).collect();
+        subscribers.extend(fewer.iter().map(|it| enter(3, it).unwrap()));
+        subscribers.push(enter(4, &one).unwrap());
         assert_eq!(enter(2, &busy()).err(), Some(Limit::Connections), "who has most waits");
-        seats.push(enter(5, &busy()).unwrap());
+        subscribers.push(enter(5, &busy()).unwrap());
         assert!(most[2].has_left() && !most[1].has_left() && !one.has_left());
         // Now two have two: the longest idle of both.
-        seats.push(enter(6, &busy()).unwrap());
+        subscribers.push(enter(6, &busy()).unwrap());
         assert!(fewer[0].has_left() && !fewer[1].has_left() && !most[1].has_left());
         assert_eq!(connections.state(), (6, 2));
-        drop(seats);
+        drop(subscribers);
         assert_eq!(connections.state(), (0, 0));
         let table = connections.lock();
         assert!(table.by_party.is_empty() && table.taken.is_empty() && table.leaving == 0);
@@ -290,12 +292,12 @@ mod tests {
         let (connections, now) = (Connections::default(), Instant::now());
         let enter =
             |last, occupant: Arc<Sitting>| connections.enter(address(last), (8, Some(8)), occupant);
-        let mut seats: Vec<_> = (0..8).map(|_| enter(2, idle(now, 0)).unwrap()).collect();
+        let mut subscribers: Vec<_> = (0..8).map(|_| enter(2, idle(now, 0)).unwrap()).collect();
         for last in [3, 4] {
-            seats.push(enter(last, busy()).unwrap());
+            subscribers.push(enter(last, busy()).unwrap());
         }
         assert_eq!(enter(5, busy()).err(), Some(Limit::Connections), "two of eight are leaving");
-        seats.truncate(0);
+        subscribers.truncate(0);
         let _busy: Vec<_> = (0..8).map(|_| enter(2, busy()).unwrap()).collect();
         assert_eq!(enter(5, busy()).err(), Some(Limit::Connections));
     }
@@ -304,21 +306,21 @@ mod tests {
     fn who_speaks_for_many_is_bound_by_the_whole_and_leaves_last() {
         let (connections, now) = (Connections::default(), Instant::now());
         let trusted = idle(now, 0);
-        let mut seats: Vec<_> =
+        let mut subscribers: Vec<_> =
             (0..5).map(|_| connections.enter(address(1), (5, None), busy()).unwrap()).collect();
         assert_eq!(
             connections.enter(address(1), (5, None), busy()).err(),
             Some(Limit::Connections)
         );
-        seats.truncate(3);
-        seats.push(connections.enter(address(1), (5, None), trusted.clone()).unwrap());
+        subscribers.truncate(3);
+        subscribers.push(connections.enter(address(1), (5, None), trusted.clone()).unwrap());
         let other = idle(now, 5);
-        seats.push(connections.enter(address(2), (5, Some(2)), other.clone()).unwrap());
-        seats.push(connections.enter(address(3), (5, Some(2)), busy()).unwrap());
+        subscribers.push(connections.enter(address(2), (5, Some(2)), other.clone()).unwrap());
+        subscribers.push(connections.enter(address(3), (5, Some(2)), busy()).unwrap());
         assert!(other.has_left() && !trusted.has_left());
-        seats.push(connections.enter(address(4), (5, Some(2)), busy()).unwrap());
+        subscribers.push(connections.enter(address(4), (5, Some(2)), busy()).unwrap());
         assert!(trusted.has_left());
-        drop(seats);
+        drop(subscribers);
         assert_eq!(connections.state(), (0, 0));
     }
 
@@ -327,8 +329,8 @@ mod tests {
         let connections = Connections::default();
         let mut told = Vec::new();
         for last in [2, 3] {
-            while let Some(seat) = connections.refuse(address(last)) {
-                told.push(seat);
+            while let Some(subscription) = connections.refuse(address(last)) {
+                told.push(subscription);
             }
         }
         assert_eq!(told.len(), 2 * PARTY_REFUSALS_MAX);
@@ -338,7 +340,8 @@ mod tests {
     #[tokio::test]
     async fn the_end_comes_when_the_last_has_left() {
         let connections = Connections::default();
-        let seat = connections.enter(address(1), (1, Some(5)), idle(Instant::now(), 0)).unwrap();
+        let subscription =
+            connections.enter(address(1), (1, Some(5)), idle(Instant::now(), 0)).unwrap();
         let pushed_out = connections.enter(address(2), (1, Some(5)), busy());
         assert_eq!(pushed_out.err(), None);
         let seat_of_two = connections.enter(address(1), (5, Some(5)), busy()).unwrap();
@@ -356,7 +359,7 @@ mod tests {
             () = &mut gone => panic!("one is on its way out"),
             () = std::future::ready(()) => {}
         }
-        drop(seat);
+        drop(subscription);
         gone.await;
     }
 }

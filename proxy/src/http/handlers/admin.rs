@@ -24,7 +24,7 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {
     }
     match path {
         "/healthz" => plain(StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" => match app.readiness.missing(&app.keeper).await {
+        "/readyz" => match app.readiness.missing(&app.maintenance).await {
             missing if missing.is_empty() => plain(StatusCode::OK, "ready\n".to_owned()),
             missing => plain(StatusCode::SERVICE_UNAVAILABLE, missing),
         },
@@ -35,23 +35,23 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {
 
 /// What is read at the moment of asking.
 async fn gauges(app: &App) -> Gauges {
-    let ready = app.readiness.missing(&app.keeper).await.is_empty();
-    let process = app.cache.bridge.run(ProcessState::read).await;
+    let ready = app.readiness.missing(&app.maintenance).await.is_empty();
+    let process = app.cache.blocking.run(ProcessState::read).await;
     let (uploads, uploads_resting) = app.uploads.count();
-    let usage = app.keeper.usage().await;
+    let usage = app.maintenance.usage().await;
     let state = |upstream: &Arc<Upstream>| (Arc::clone(upstream.label()), upstream.state());
     let (manifests, tags) = app.cache.questions();
-    let deliveries = app.deliveries.state();
-    let pending = usize::try_from(deliveries.blobs).unwrap_or(usize::MAX);
-    let of_access = app.live.rules().access.state().into_iter();
+    let outbox = app.outbox.state();
+    let pending = usize::try_from(outbox.blobs).unwrap_or(usize::MAX);
+    let of_access = app.active.rules().access.state().into_iter();
     let of_access = of_access.chain([app.admission.waiting()]);
     let of_access = of_access.map(|(name, used, most)| BoundUsage::new(name, used, most));
-    let limits = Arc::clone(&app.live.rules().limits);
+    let limits = Arc::clone(&app.active.rules().limits);
     let (fills_of_one, fills_ended) = app.cache.fills_shared();
     let bounds = vec![
         BoundUsage::new("downloads", app.cache.fills(), FILLS_MAX),
         BoundUsage::new("downloads of one party", fills_of_one, limits.fills_per_user),
-        BoundUsage::new("relayed downloads", app.cache.relays(), RELAYS_MAX),
+        BoundUsage::new("relayed downloads", app.cache.bypass_limit(), RELAYS_MAX),
         BoundUsage::new("manifest requests", manifests, QUESTIONS_MAX),
         BoundUsage::new("tag requests", tags, QUESTIONS_MAX),
         BoundUsage::new("puts of manifests", app.puts.count(), PUTS_MAX),
@@ -65,7 +65,7 @@ async fn gauges(app: &App) -> Gauges {
         BoundUsage::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
         BoundUsage::new(
             "blobs of one party that wait for the upstream",
-            app.deliveries.largest(),
+            app.outbox.largest(),
             DELIVERIES_MAX / SHARES,
         ),
     ];
@@ -77,11 +77,11 @@ async fn gauges(app: &App) -> Gauges {
         fills_ended,
         uploads,
         uploads_resting,
-        deliveries,
-        places: app.cache.bridge.places(),
-        jobs: app.cache.bridge.jobs(),
+        outbox,
+        places: app.cache.blocking.places(),
+        jobs: app.cache.blocking.jobs(),
         bounds,
-        scrub: app.keeper.scrub_state(),
+        scrub: app.maintenance.scrub_state(),
         usage,
         upstreams: app.cache.upstreams.all().iter().map(state).collect(),
         admitted: admitted(app),
@@ -90,9 +90,9 @@ async fn gauges(app: &App) -> Gauges {
 
 /// What is used of the bounds on clients, and who ended at one.
 fn admitted(app: &App) -> AdmissionGauges {
-    let limits = &app.live.rules().limits;
+    let limits = &app.active.rules().limits;
     AdmissionGauges {
-        uses: app.admission.state(limits, &app.cache.bridge.held(), app.uploads.taken()),
+        uses: app.admission.state(limits, &app.cache.blocking.held(), app.uploads.taken()),
         refusals: app.admission.counts.rows().collect(),
         held: app.admission.holds.held() as u64,
         holds: app.admission.holds.rows().collect(),

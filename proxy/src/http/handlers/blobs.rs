@@ -37,7 +37,7 @@ pub(super) async fn get(
     repo: &RepoName,
     digest: &Digest,
     headers: &HeaderMap,
-    (caller, purse): (&Caller, &MemoryBudget),
+    (caller, budget): (&Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // Whoever has it needs no download, only to hear that the repository has it.
@@ -50,26 +50,26 @@ pub(super) async fn get(
     let (served, came) = app.cache.blob(repo, digest, range, caller).await?;
     app.metrics.outcome(came.outcome);
     let told = came.told;
-    let bridge = app.cache.bridge.clone();
+    let blocking = app.cache.blocking.clone();
     let known_bytes = digest.is_of_nothing().then_some(0);
     let answer = match served {
         ServedBlob::Stored(StoredBlob { part, first, rest }) => {
             // Many may have begun to read at once, when there was room for each of them.
-            purse.may_begin()?;
-            response::blob(digest, part, told, Body::stored(bridge, first, rest))
+            budget.may_begin()?;
+            response::blob(digest, part, told, Body::stored(blocking, first, rest))
         }
-        ServedBlob::Arriving(ArrivingBlob { blob, seat, size_bytes, part, ending }) => {
+        ServedBlob::Arriving(ArrivingBlob { blob, subscription, size_bytes, part, ending }) => {
             arrived(&blob, part.map(|part| part.span)).await?;
             let body = match part {
-                Some(part) => Body::in_flight_part(bridge, blob, part.span, ending),
-                None => Body::in_flight(bridge, blob, size_bytes.or(known_bytes)),
+                Some(part) => Body::in_flight_part(blocking, blob, part.span, ending),
+                None => Body::in_flight(blocking, blob, size_bytes.or(known_bytes)),
             };
-            response::blob(digest, part, told, body.seated(seat))
+            response::blob(digest, part, told, body.seated(subscription))
         }
         ServedBlob::Bypassed(Bypassed { size_bytes, pieces }, part) => {
             let bytes = part.map(|part| part.span.end() - part.span.start()).or(size_bytes);
             let bytes = bytes.or(known_bytes);
-            response::blob(digest, part, told, Body::relayed(pieces, bytes))
+            response::blob(digest, part, told, Body::bypassed(pieces, bytes))
         }
     };
     Ok(response::with_account(answer, came))

@@ -13,7 +13,7 @@ use crate::runtime::min_rate::MinRate;
 /// How much of a body is taken, and how.
 pub(super) struct Taking<'a, F> {
     /// Whose it is.
-    pub(super) purse: &'a MemoryBudget,
+    pub(super) budget: &'a MemoryBudget,
     /// The most bytes.
     pub(super) limit_bytes: u64,
     /// The least rate.
@@ -32,12 +32,12 @@ pub(super) async fn collect(
     if let Some(whole) = body.whole() {
         return Ok(whole);
     }
-    let Taking { purse, limit_bytes, min_rate, too_large } = taking;
+    let Taking { budget, limit_bytes, min_rate, too_large } = taking;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
         return Err(too_large(size));
     }
-    let mut hold = purse.take(announced.unwrap_or(0))?;
+    let mut hold = budget.take(announced.unwrap_or(0))?;
     let mut collected = CollectedBytes::with_room(announced.unwrap_or(0));
     let most = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
     let mut arriving = IncomingBody::new(body.pieces(), min_rate);

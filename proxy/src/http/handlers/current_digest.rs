@@ -16,11 +16,11 @@ use crate::runtime::memory_gauge::MemoryBudget;
 /// The digest of the manifest that a name stands for; none when there is none.
 pub(super) async fn current(
     app: &App,
-    site: &Target,
+    target: &Target,
     repo: &RepoName,
     reference: &Reference,
 ) -> Result<Option<Digest>, Error> {
-    let Target::Upstream(remote) = site else {
+    let Target::Upstream(upstream_repo) = target else {
         let (store, repo, reference) =
             (Arc::clone(&app.cache.store), repo.clone(), reference.clone());
         let look = move || match reference {
@@ -29,22 +29,22 @@ pub(super) async fn current(
                 Ok::<_, StoreError>(store.manifest(&repo, &digest)?.map(|_| digest))
             }
         };
-        return Ok(app.cache.bridge.run(look).await?);
+        return Ok(app.cache.blocking.run(look).await?);
     };
-    digest_there(remote, reference, &app.own_purse()).await
+    digest_there(upstream_repo, reference, &app.own_budget()).await
 }
 
 /// The digest of a name at the upstream. One that does not say it sends the manifest.
 pub(super) async fn digest_there(
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     reference: &Reference,
-    purse: &MemoryBudget,
+    budget: &MemoryBudget,
 ) -> Result<Option<Digest>, Error> {
-    match remote.upstream.manifest_there(&remote.repo, reference).await? {
+    match upstream_repo.upstream.manifest_there(&upstream_repo.repo, reference).await? {
         TagState::Absent => Ok(None),
         TagState::Is(digest) => Ok(Some(digest)),
         TagState::Unsaid => {
-            let names = names_there(remote, reference, purse).await?;
+            let names = names_there(upstream_repo, reference, budget).await?;
             Ok(names.map(|[sha256, _]| sha256))
         }
     }
@@ -52,11 +52,14 @@ pub(super) async fn digest_there(
 
 /// All digests of the manifest that it has under a name: SHA-256 first.
 pub(super) async fn names_there(
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     reference: &Reference,
-    purse: &MemoryBudget,
+    budget: &MemoryBudget,
 ) -> Result<Option<[Digest; 2]>, Error> {
-    let fetched = remote.upstream.manifest(&remote.repo, reference, Urgency::Long, purse).await?;
+    let fetched = upstream_repo
+        .upstream
+        .manifest(&upstream_repo.repo, reference, Urgency::Long, budget)
+        .await?;
     let names = fetched.map(|fetched| {
         Manifest::read_outline(fetched.bytes, fetched.media_type.as_ref())
             .map(|there| names(&there))

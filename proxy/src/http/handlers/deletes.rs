@@ -34,34 +34,35 @@ pub(super) async fn manifest(
     (caller, client): (&Caller, IpAddr),
     act: AuditedChange,
 ) -> Result<Answer, Error> {
-    let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
-        Ok(site) => site.for_party(caller.party()),
+    let target = match app.cache.upstreams.target_for(&repo, caller.login()) {
+        Ok(target) => target.for_party(caller.party()),
         Err(error) => return act.ended(Err(error)),
     };
-    let place = RepoLocation::of(&site, &repo);
+    let place = RepoLocation::of(&target, &repo);
     let turns = match &reference {
         Reference::Tag(tag) => (None, LockSet::to_untag(&place, tag)),
         Reference::Digest(digest) => {
-            (deleting(app, &site, &place), LockSet::to_remove(&place, *digest))
+            (deleting(app, &target, &place), LockSet::to_remove(&place, *digest))
         }
     };
     let turns = match taken(app, &caller.party(), turns).await {
         Ok(turns) => turns,
         Err(error) => return act.ended(Err(error)),
     };
-    let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
+    let (detached, app) = (app.detached.clone(), Arc::clone(app));
     let work = async move {
-        let scene = ChangeContext { app: &app, site: &site, place: &place, repo: &repo, client };
+        let scene =
+            ChangeContext { app: &app, target: &target, place: &place, repo: &repo, client };
         let removed = act.ended(remove(&scene, &reference).await);
         drop(turns);
         removed
     };
-    finishing.run(work.in_current_span()).await
+    detached.run(work.in_current_span()).await
 }
 
 /// Where tags are write-once, nothing is deleted while something is put that they keep.
-fn deleting(app: &App, site: &Target, place: &RepoLocation) -> Option<LockSet> {
-    app.write_once.concerns(site, place).then(|| LockSet::to_delete(place))
+fn deleting(app: &App, target: &Target, place: &RepoLocation) -> Option<LockSet> {
+    app.write_once.concerns(target, place).then(|| LockSet::to_delete(place))
 }
 
 /// The turns of a deletion, that of its repository first.
@@ -86,10 +87,10 @@ async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answ
         }
     };
     let mut known = false;
-    if let Target::Upstream(remote) = scene.site {
+    if let Target::Upstream(upstream_repo) = scene.target {
         let endpoint =
-            Endpoint::Manifest { repo: remote.repo.clone(), reference: reference.clone() };
-        match remote.upstream.delete(&endpoint).await {
+            Endpoint::Manifest { repo: upstream_repo.repo.clone(), reference: reference.clone() };
+        match upstream_repo.upstream.delete(&endpoint).await {
             Ok(deleted) => known = deleted,
             Err(error) => {
                 let unsure = (!error.is_refusal()).then_some(reference);
@@ -120,17 +121,18 @@ pub(super) async fn blob(
     (caller, client): (Caller, IpAddr),
     act: AuditedChange,
 ) -> Result<Answer, Error> {
-    let site = match app.cache.upstreams.site_for(&repo, caller.login()) {
-        Ok(site) => site.for_party(caller.party()),
+    let target = match app.cache.upstreams.target_for(&repo, caller.login()) {
+        Ok(target) => target.for_party(caller.party()),
         Err(error) => return act.ended(Err(error)),
     };
-    let (finishing, app) = (app.finishing.clone(), Arc::clone(app));
+    let (detached, app) = (app.detached.clone(), Arc::clone(app));
     let work = async move {
-        let place = RepoLocation::of(&site, &repo);
-        let scene = ChangeContext { app: &app, site: &site, place: &place, repo: &repo, client };
+        let place = RepoLocation::of(&target, &repo);
+        let scene =
+            ChangeContext { app: &app, target: &target, place: &place, repo: &repo, client };
         act.ended(remove_blob(&scene, &caller.party(), &digest).await)
     };
-    finishing.run(work.in_current_span()).await
+    detached.run(work.in_current_span()).await
 }
 
 async fn remove_blob(
@@ -138,17 +140,17 @@ async fn remove_blob(
     party: &Party,
     digest: &Digest,
 ) -> Result<Answer, Error> {
-    let ChangeContext { app, site, place, repo, .. } = scene;
-    let turns = (deleting(app, site, place), LockSet::to_unlink(site, repo, *digest));
+    let ChangeContext { app, target, place, repo, .. } = scene;
+    let turns = (deleting(app, target, place), LockSet::to_unlink(target, repo, *digest));
     let _turns = taken(app, party, turns).await?;
     scene.decide_removal(digest, Kind::Blob).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
     // as before.
-    let held = app.deliveries.hold(repo, digest).await;
+    let held = app.outbox.hold(repo, digest).await;
     let mut known = held.is_some();
-    if let Target::Upstream(remote) = *site {
-        let endpoint = Endpoint::Blob { repo: remote.repo.clone(), digest: *digest };
-        known |= remote.upstream.delete(&endpoint).await?;
+    if let Target::Upstream(upstream_repo) = *target {
+        let endpoint = Endpoint::Blob { repo: upstream_repo.repo.clone(), digest: *digest };
+        known |= upstream_repo.upstream.delete(&endpoint).await?;
     }
     if let Some(held) = held {
         held.forget().await?;

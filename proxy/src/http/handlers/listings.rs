@@ -39,17 +39,17 @@ pub(super) async fn tags(
     repo: &RepoName,
     name: &RepoName,
     cursor: Cursor,
-    (caller, purse): (&Caller, &MemoryBudget),
+    (caller, budget): (&Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site_for(repo, caller.login())?;
-    if let Target::Upstream(remote) = site.for_party(caller.party()) {
+    let target = app.cache.upstreams.target_for(repo, caller.login())?;
+    if let Target::Upstream(upstream_repo) = target.for_party(caller.party()) {
         app.metrics.outcome(Outcome::Bypass);
-        let answer = remote_tags((repo, name), &remote, &cursor, purse).await?;
+        let answer = remote_tags((repo, name), &upstream_repo, &cursor, budget).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));
     }
     let (store, of, limit, last) =
         (Arc::clone(&app.cache.store), repo.clone(), cursor.limit, cursor.last.clone());
-    let page = app.cache.bridge.run(move || store.tags(&of, last.as_deref(), limit)).await?;
+    let page = app.cache.blocking.run(move || store.tags(&of, last.as_deref(), limit)).await?;
     let page = page.ok_or_else(|| Error::NameUnknown(repo.clone()))?;
     let next = next_page(page.more, page.entries.last().map(Tag::as_str), cursor.limit);
     let next = next.map(|cursor| render(&Route::Tags { repo: repo.clone(), cursor }).1);
@@ -60,12 +60,12 @@ pub(super) async fn tags(
 /// The upstream's page, under our name and with our link.
 async fn remote_tags(
     (repo, name): (&RepoName, &RepoName),
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     cursor: &Cursor,
-    purse: &MemoryBudget,
+    budget: &MemoryBudget,
 ) -> Result<Answer, Error> {
-    let endpoint = Endpoint::Tags { repo: remote.repo.clone() };
-    let listing = remote.upstream.list(&endpoint, &cursor.render(), purse).await?;
+    let endpoint = Endpoint::Tags { repo: upstream_repo.repo.clone() };
+    let listing = upstream_repo.upstream.list(&endpoint, &cursor.render(), budget).await?;
     let listing = listing.ok_or_else(|| Error::NameUnknown(repo.clone()))?;
     let list: TagList = serde_json::from_slice(&listing.bytes).map_err(|error| {
         Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }
@@ -91,7 +91,7 @@ pub(super) async fn catalog(
     rules: Arc<RuntimeConfig>,
 ) -> Result<Answer, Error> {
     let (store, limit, last) = (Arc::clone(&app.cache.store), cursor.limit, cursor.last);
-    let page = app.cache.bridge.run(move || {
+    let page = app.cache.blocking.run(move || {
         if rules.access.is_open() {
             return store.repos(last.as_deref(), limit);
         }

@@ -26,7 +26,7 @@ use crate::runtime::store::Store;
 /// A push of a manifest.
 pub(super) struct ManifestPush {
     pub(super) app: Arc<App>,
-    pub(super) site: Target,
+    pub(super) target: Target,
     pub(super) place: RepoLocation,
     pub(super) put: ManifestPut,
     pub(super) manifest: Arc<Manifest>,
@@ -50,35 +50,40 @@ struct Sent {
 impl ManifestPush {
     /// Whether referrers are kept where it is now.
     pub(super) async fn run(self) -> Result<bool, Error> {
-        if let Target::Upstream(remote) = &self.site {
+        if let Target::Upstream(upstream_repo) = &self.target {
             for tag in self.put.named_tags() {
-                self.app.cache.not_read_stale(&self.put.repo, tag, remote, &self.put.purse).await?;
+                self.app
+                    .cache
+                    .not_read_stale(&self.put.repo, tag, upstream_repo, &self.put.budget)
+                    .await?;
             }
         }
         self.check_conditions().await?;
         let scene = ChangeContext {
             app: &self.app,
-            site: &self.site,
+            target: &self.target,
             place: &self.place,
             repo: &self.put.repo,
             client: self.put.client,
         };
         let decided = scene.decide_put(self.put.named_tags(), &self.manifest).await?;
-        let mut sent = match &self.site {
+        let mut sent = match &self.target {
             Target::Local => {
                 Sent { keeps_referrers: true, done: self.names().collect(), failed: None }
             }
-            Target::Upstream(remote) => self.forward(remote, &decided).await,
+            Target::Upstream(upstream_repo) => self.forward(upstream_repo, &decided).await,
         };
         let failed = sent.failed.take();
         if sent.done.is_empty()
             && let Some((name, error)) = failed
         {
             scene.undo(decided, &[], (!error.is_refusal()).then_some(&name)).await;
-            let Target::Upstream(remote) = &self.site else { return Err(error) };
+            let Target::Upstream(upstream_repo) = &self.target else { return Err(error) };
             let repo = &self.put.repo;
             let (asked, manifest) = ((&*self.app, &self.put.caller.party()), &self.manifest);
-            return Err(references::after_refusal(asked, repo, remote, manifest, error).await);
+            return Err(
+                references::after_refusal(asked, repo, upstream_repo, manifest, error).await
+            );
         }
         self.keep(&sent.done).await?;
         let is_done = |tag: &&Tag| sent.done.contains(&Reference::Tag((*tag).clone()));
@@ -103,7 +108,7 @@ impl ManifestPush {
             return Ok(());
         }
         let ManifestPut { repo, reference, .. } = &self.put;
-        let there = current(&self.app, &self.site, repo, reference).await?;
+        let there = current(&self.app, &self.target, repo, reference).await?;
         if self.conditions.hold(there.as_ref()) {
             return Ok(());
         }
@@ -118,7 +123,7 @@ impl ManifestPush {
 
     /// Gives the upstream the same bytes under every name, until one is refused. A write-once tag
     /// that is this manifest already is not put again: locked, it would be refused.
-    async fn forward(&self, remote: &UpstreamRepo, decided: &TagDecision) -> Sent {
+    async fn forward(&self, upstream_repo: &UpstreamRepo, decided: &TagDecision) -> Sent {
         let mut sent = Sent::default();
         let mut told = false;
         for name in self.names() {
@@ -127,9 +132,9 @@ impl ManifestPush {
                 Reference::Digest(_) => !decided.settled.is_empty(),
             };
             if !settled {
-                match self.give(remote, &name).await {
+                match self.give(upstream_repo, &name).await {
                     Ok(accepted) => (sent.keeps_referrers, told) = (accepted.keeps_referrers, true),
-                    Err(error) if is_locked_there(remote, &name, &error).await => {}
+                    Err(error) if is_locked_there(upstream_repo, &name, &error).await => {}
                     Err(error) => {
                         sent.failed = Some((name, error));
                         break;
@@ -139,8 +144,9 @@ impl ManifestPush {
             sent.done.push(name);
         }
         if let (false, Some(subject)) = (told, self.manifest.subject()) {
-            let reader = ReferrersReader { purse: &self.put.purse, bridge: &self.app.cache.bridge };
-            sent.keeps_referrers = keeps_referrers(remote, &subject.digest, reader).await;
+            let reader =
+                ReferrersReader { budget: &self.put.budget, blocking: &self.app.cache.blocking };
+            sent.keeps_referrers = keeps_referrers(upstream_repo, &subject.digest, reader).await;
         }
         sent
     }
@@ -148,18 +154,23 @@ impl ManifestPush {
     /// Puts it under one name; once more when the upstream missed what is here, after that was delivered.
     async fn give(
         &self,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         name: &Reference,
     ) -> Result<AcceptedManifest, Error> {
         let conditions = self.conditions_of(name);
         let put = || {
             let (media_type, bytes) = (self.manifest.media_type(), self.manifest.bytes().clone());
-            remote.upstream.put_manifest((&remote.repo, name), media_type, bytes, &conditions)
+            upstream_repo.upstream.put_manifest(
+                (&upstream_repo.repo, name),
+                media_type,
+                bytes,
+                &conditions,
+            )
         };
         match put().await {
             Err(refusal) if references::is_about_content(&refusal) => {
                 let party = self.put.caller.party();
-                let redelivery = Redelivery::new(&self.app, party, &self.put.repo, remote);
+                let redelivery = Redelivery::new(&self.app, party, &self.put.repo, upstream_repo);
                 if redelivery.of(&self.manifest).await? { put().await } else { Err(refusal) }
             }
             answered => answered,
@@ -188,23 +199,24 @@ impl ManifestPush {
 }
 
 /// Whether a manifest was refused by digest because it is there and locked, as ACR does.
-async fn is_locked_there(remote: &UpstreamRepo, name: &Reference, error: &Error) -> bool {
+async fn is_locked_there(upstream_repo: &UpstreamRepo, name: &Reference, error: &Error) -> bool {
     let refused = matches!(error, Error::UpstreamRefused { status, .. } if status.as_u16() == 405);
     let Reference::Digest(_) = name else { return false };
-    if !refused || !remote.upstream.config().locks_tags() {
+    if !refused || !upstream_repo.upstream.config().locks_tags() {
         return false;
     }
-    let there = remote.upstream.manifest_there(&remote.repo, name).await;
+    let there = upstream_repo.upstream.manifest_there(&upstream_repo.repo, name).await;
     matches!(there, Ok(TagState::Is(_) | TagState::Unsaid))
 }
 
 /// Whether the upstream lists referrers, when it was not told of this one just now.
 async fn keeps_referrers(
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     subject: &Digest,
     reader: ReferrersReader<'_>,
 ) -> bool {
     let first = PageQuery::default();
-    let page = remote.upstream.referrers_page(&remote.repo, subject, &first, reader).await;
+    let page =
+        upstream_repo.upstream.referrers_page(&upstream_repo.repo, subject, &first, reader).await;
     matches!(page, Ok(Some(_)))
 }

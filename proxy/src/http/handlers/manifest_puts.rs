@@ -83,7 +83,7 @@ pub(super) async fn put(
     };
     // What is put on a condition is each time another put.
     if has_conditions {
-        return app.finishing.run(work(whole).in_current_span()).await;
+        return app.detached.run(work(whole).in_current_span()).await;
     }
     let (party, noted) = (key.party.clone(), key.clone());
     let (keeps_referrers, _) = app
@@ -94,8 +94,8 @@ pub(super) async fn put(
             if let Some(found) = found(&whole, &noted, &names).await.transpose() {
                 return promise.keep(found);
             }
-            let done = whole.finishing.run(work(Arc::clone(&whole)).in_current_span()).await;
-            if let (Ok(keeps_referrers), false) = (&done, promise.seats().are_taken()) {
+            let done = whole.detached.run(work(Arc::clone(&whole)).in_current_span()).await;
+            if let (Ok(keeps_referrers), false) = (&done, promise.subscribers().are_taken()) {
                 let unheard = &whole.puts.unheard;
                 unheard.note((noted, *keeps_referrers), UNHEARD_TIME, unheard.epoch());
             }
@@ -121,43 +121,43 @@ async fn found(app: &App, key: &PutKey, (repo, tags): &Names) -> Result<Option<b
         }
         Ok(store.manifest(&repo, &digest)?.is_some())
     };
-    Ok(app.cache.bridge.run(still).await?.then_some(keeps_referrers))
+    Ok(app.cache.blocking.run(still).await?.then_some(keeps_referrers))
 }
 
 /// Waits until what it names is there.
 async fn ready(app: &App, proven: &ProvenManifest) -> Result<(), Error> {
-    let ProvenManifest { put, site, manifest, .. } = proven;
-    references::require(app, &put.repo, site, manifest).await?;
-    if let Target::Upstream(_) = site {
-        app.deliveries.settle((&put.repo, &put.caller.party()), manifest).await?;
+    let ProvenManifest { put, target, manifest, .. } = proven;
+    references::require(app, &put.repo, target, manifest).await?;
+    if let Target::Upstream(_) = target {
+        app.outbox.settle((&put.repo, &put.caller.party()), manifest).await?;
     }
     Ok(())
 }
 
 /// Puts it when it is its turn; whether referrers are kept.
 async fn in_turn(app: &Arc<App>, proven: ProvenManifest) -> Result<bool, Error> {
-    let ProvenManifest { put, site, place, conditions, manifest, digest, body } = proven;
-    let _keeping = keep(app, (&site, &place), &put, &manifest).await?;
+    let ProvenManifest { put, target, place, conditions, manifest, digest, body } = proven;
+    let _keeping = keep(app, (&target, &place), &put, &manifest).await?;
     let wanted = LockSet::to_put(&place, digest, put.named_tags());
     // What is put on a condition is not there at the same time by somebody else's hand.
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let _turn = app.turns.take(&put.caller.party(), wanted).await?;
     let app = Arc::clone(app);
-    ManifestPush { app, site, place, put, manifest, digest, conditions, _body: body }.run().await
+    ManifestPush { app, target, place, put, manifest, digest, conditions, _body: body }.run().await
 }
 
 /// For a write-once tag: from now on nothing of the repository is deleted until it is put. What was there
 /// before may have gone while this waited.
 async fn keep(
     app: &App,
-    (site, place): (&Target, &RepoLocation),
+    (target, place): (&Target, &RepoLocation),
     put: &ManifestPut,
     manifest: &Manifest,
 ) -> Result<Option<ChangeGuard>, Error> {
-    if !put.named_tags().any(|tag| app.write_once.covers(site, place, tag)) {
+    if !put.named_tags().any(|tag| app.write_once.covers(target, place, tag)) {
         return Ok(None);
     }
     let turn = app.turns.take(&put.caller.party(), LockSet::to_keep(place)).await?;
-    references::require(app, &put.repo, site, manifest).await?;
+    references::require(app, &put.repo, target, manifest).await?;
     Ok(Some(turn))
 }

@@ -28,9 +28,9 @@ pub(super) async fn get(
     repo: &RepoName,
     reference: &Reference,
     head: bool,
-    (headers, caller, purse): (&HeaderMap, &Caller, &MemoryBudget),
+    (headers, caller, budget): (&HeaderMap, &Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
-    let asked = (caller, Accept::of(headers), purse);
+    let asked = (caller, Accept::of(headers), budget);
     let (manifest, outcome) = app.cache.manifest(repo, reference, asked).await?;
     app.metrics.outcome(outcome);
     if let Some(unchanged) = response::not_modified(headers, &manifest.digest, outcome) {
@@ -69,19 +69,22 @@ async fn prove_body(
     headers: &HeaderMap,
     (body, limits): (&mut RequestBody, &Limits),
 ) -> Result<ProvenManifest, Error> {
-    let site =
-        app.cache.upstreams.site_for(&put.repo, put.caller.login())?.for_party(put.caller.party());
+    let target = app
+        .cache
+        .upstreams
+        .target_for(&put.repo, put.caller.login())?
+        .for_party(put.caller.party());
     let conditions = Conditions::of(headers)?;
-    let declared = declared(headers, &site)?;
-    let whole = collect(headers, body, &put.purse, limits).await?;
+    let declared = declared(headers, &target)?;
+    let whole = collect(headers, body, &put.budget, limits).await?;
     let bytes = whole.bytes.clone();
     let length = bytes.len();
     let counted = bytes.clone();
     let outline_bytes =
-        app.cache.bridge.read(length, move || Manifest::outline_bytes(&counted)).await;
+        app.cache.blocking.read(length, move || Manifest::outline_bytes(&counted)).await;
     let most = length as u64 * MANIFEST_COUNTED_LENGTHS_MAX;
     whole.grow_to((length as u64 + outline_bytes).min(most))?;
-    let (is_local, reference) = (matches!(site, Target::Local), put.reference.clone());
+    let (is_local, reference) = (matches!(target, Target::Local), put.reference.clone());
     let read = move || {
         let manifest = if is_local {
             Manifest::accept(bytes, declared.as_ref())?
@@ -92,11 +95,11 @@ async fn prove_body(
         let digest = prove(&manifest, &reference)?;
         Ok::<_, Error>((manifest, digest))
     };
-    let (manifest, digest) = app.cache.bridge.read(length, read).await?;
-    let place = RepoLocation::of(&site, &put.repo);
+    let (manifest, digest) = app.cache.blocking.read(length, read).await?;
+    let place = RepoLocation::of(&target, &put.repo);
     Ok(ProvenManifest {
         put,
-        site,
+        target,
         place,
         conditions,
         manifest: Arc::new(manifest),
@@ -137,9 +140,9 @@ impl Receipt {
 }
 
 /// What a manifest is sent as. What is no media type is refused where nobody else is asked.
-fn declared(headers: &HeaderMap, site: &Target) -> Result<Option<MediaType>, Error> {
+fn declared(headers: &HeaderMap, target: &Target) -> Result<Option<MediaType>, Error> {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match (text.map(str::parse).transpose(), site) {
+    match (text.map(str::parse).transpose(), target) {
         (Ok(declared), _) => Ok(declared),
         (Err(error), Target::Local) => Err(Error::Parse(error)),
         (Err(_), Target::Upstream(_)) => Ok(None),
@@ -159,12 +162,12 @@ fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
 async fn collect(
     headers: &HeaderMap,
     body: &mut RequestBody,
-    purse: &MemoryBudget,
+    budget: &MemoryBudget,
     limits: &Limits,
 ) -> Result<WholeBody, Error> {
     let limit_bytes = limits.manifest_bytes;
     let too_large =
         |size_bytes| Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes });
-    let taking = Taking { purse, limit_bytes, min_rate: limits.min_rate, too_large };
+    let taking = Taking { budget, limit_bytes, min_rate: limits.min_rate, too_large };
     collected_body::collect(headers, body, taking).await
 }

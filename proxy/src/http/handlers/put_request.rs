@@ -21,7 +21,7 @@ pub(super) struct ManifestPut {
     pub(super) caller: Caller,
     pub(super) client: IpAddr,
     /// What they hold in memory, and may hold.
-    pub(super) purse: MemoryBudget,
+    pub(super) budget: MemoryBudget,
 }
 
 impl ManifestPut {
@@ -38,7 +38,7 @@ impl ManifestPut {
 /// A manifest that is what it says that it is, and where it goes.
 pub(super) struct ProvenManifest {
     pub(super) put: ManifestPut,
-    pub(super) site: Target,
+    pub(super) target: Target,
     pub(super) place: RepoLocation,
     pub(super) conditions: Conditions,
     pub(super) manifest: Arc<Manifest>,

@@ -25,8 +25,8 @@ pub(super) async fn reaching(
     let (store, repo, itself) = (Arc::clone(&app.cache.store), repo.clone(), itself.clone());
     let most = Most { names: REACHING_MAX, bytes: REACHING_BYTES_MAX };
     let look = move || upwards(&*store, &repo, &itself, most);
-    let _turn = app.cache.bridge.manifest_turn().await;
-    let found = app.cache.bridge.run(look).await?;
+    let _turn = app.cache.blocking.manifest_turn().await;
+    let found = app.cache.blocking.run(look).await?;
     found.ok_or(Error::TooMany("manifests that name what is to be deleted"))
 }
 
@@ -43,8 +43,8 @@ pub(super) async fn names_here(
             .and_then(|found| Manifest::read_outline(found.bytes, Some(&found.media_type)).ok());
         Ok::<_, StoreError>(manifest.map(|manifest| names(&manifest).into()))
     };
-    let _turn = app.cache.bridge.manifest_turn().await;
-    Ok(app.cache.bridge.run(look).await?)
+    let _turn = app.cache.blocking.manifest_turn().await;
+    Ok(app.cache.blocking.run(look).await?)
 }
 
 /// What a manifest is known by.

@@ -33,7 +33,7 @@ pub(super) struct Redelivery<'a> {
     /// Who pushes.
     party: Party,
     repo: &'a RepoName,
-    remote: &'a UpstreamRepo,
+    upstream_repo: &'a UpstreamRepo,
     /// How many more pieces may be looked for.
     left: AtomicUsize,
     until: Instant,
@@ -61,10 +61,10 @@ impl<'a> Redelivery<'a> {
         app: &'a Arc<App>,
         party: Party,
         repo: &'a RepoName,
-        remote: &'a UpstreamRepo,
+        upstream_repo: &'a UpstreamRepo,
     ) -> Self {
         let until = Instant::now() + REDELIVERY_TIME_MAX;
-        Self { app, party, repo, remote, left: AtomicUsize::new(REDELIVERED_MAX), until }
+        Self { app, party, repo, upstream_repo, left: AtomicUsize::new(REDELIVERED_MAX), until }
     }
 
     /// Delivers what the upstream does not have of a manifest; whether there was anything, so that it is
@@ -85,7 +85,7 @@ impl<'a> Redelivery<'a> {
     ) -> Pin<Box<dyn Future<Output = Result<Came, Error>> + Send + 'b>> {
         Box::pin(async move {
             let left = self.left.load(Ordering::Relaxed);
-            let missing = references::missing_there(self.remote, manifest, left).await?;
+            let missing = references::missing_there(self.upstream_repo, manifest, left).await?;
             if missing.is_empty() || depth > REDELIVERY_DEPTH_MAX {
                 return Ok(Came::Nothing);
             }
@@ -105,7 +105,7 @@ impl<'a> Redelivery<'a> {
                 return Ok(Came::Delivered);
             }
             for piece in &lacking {
-                piece.forget((self.app, &self.party), self.repo, self.remote).await?;
+                piece.forget((self.app, &self.party), self.repo, self.upstream_repo).await?;
             }
             Ok(Came::Lacking(lacking))
         })
@@ -128,7 +128,7 @@ impl<'a> Redelivery<'a> {
             }
             Ok::<_, StoreError>(sorted)
         };
-        Ok(self.app.cache.bridge.run(sort).await?)
+        Ok(self.app.cache.blocking.run(sort).await?)
     }
 
     /// Those that are not here any more: somebody deleted them meanwhile.
@@ -140,10 +140,11 @@ impl<'a> Redelivery<'a> {
                 && let Some(digest) = digests.next()
             {
                 let (app, until) = (Arc::clone(self.app), self.until);
-                let (repo, remote, party) =
-                    (self.repo.clone(), self.remote.clone(), self.party.clone());
-                sending
-                    .spawn(async move { blob((&app, &party), &repo, remote, digest, until).await });
+                let (repo, upstream_repo, party) =
+                    (self.repo.clone(), self.upstream_repo.clone(), self.party.clone());
+                sending.spawn(async move {
+                    blob((&app, &party), &repo, upstream_repo, digest, until).await
+                });
             }
             match sending.join_next().await {
                 None => return Ok(gone),
@@ -169,13 +170,13 @@ impl<'a> Redelivery<'a> {
         {
             return Ok(false);
         }
-        let (repo, remote) = (self.repo, self.remote);
-        let place = RepoLocation::of(&Target::Upstream(remote.clone()), repo);
+        let (repo, upstream_repo) = (self.repo, self.upstream_repo);
+        let place = RepoLocation::of(&Target::Upstream(upstream_repo.clone()), repo);
         let wanted = LockSet::to_put(&place, digest, std::iter::empty());
         let _turn = self.app.turns.take(&self.party, wanted).await?;
         let (reference, conditions) = (Reference::Digest(digest), Conditions::default());
-        let (name, media_type) = ((&remote.repo, &reference), &stored.media_type);
-        remote.upstream.put_manifest(name, media_type, stored.bytes, &conditions).await?;
+        let (name, media_type) = ((&upstream_repo.repo, &reference), &stored.media_type);
+        upstream_repo.upstream.put_manifest(name, media_type, stored.bytes, &conditions).await?;
         tracing::info!(%repo, %digest, "a manifest was gone from the upstream and was put again");
         Ok(true)
     }
@@ -184,13 +185,13 @@ impl<'a> Redelivery<'a> {
 async fn blob(
     (app, party): (&App, &Party),
     repo: &RepoName,
-    remote: UpstreamRepo,
+    upstream_repo: UpstreamRepo,
     digest: Digest,
     until: Instant,
 ) -> Result<(), Error> {
-    let wanted = LockSet::to_link(&Target::Upstream(remote.clone()), repo, digest);
+    let wanted = LockSet::to_link(&Target::Upstream(upstream_repo.clone()), repo, digest);
     let _turn = app.turns.take(party, wanted).await?;
-    app.deliveries.redeliver(repo, remote, digest, until).await?;
+    app.outbox.redeliver(repo, upstream_repo, digest, until).await?;
     tracing::info!(%repo, %digest, "a blob was gone from the upstream and was delivered again");
     Ok(())
 }

@@ -37,10 +37,10 @@ pub(super) enum RequiredPart {
 pub(super) async fn require(
     app: &App,
     repo: &RepoName,
-    site: &Target,
+    target: &Target,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let is_kept_here = matches!(site, Target::Local);
+    let is_kept_here = matches!(target, Target::Local);
     let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), pieces(manifest));
     let look = move || {
         let mut missing = Vec::new();
@@ -51,10 +51,12 @@ pub(super) async fn require(
         }
         Ok::<_, StoreError>(missing)
     };
-    let missing = app.cache.bridge.run(look).await?;
-    let missing = match site {
+    let missing = app.cache.blocking.run(look).await?;
+    let missing = match target {
         Target::Local => missing,
-        Target::Upstream(remote) => not_there(remote, missing, MISSING_NAMED_MAX).await?,
+        Target::Upstream(upstream_repo) => {
+            not_there(upstream_repo, missing, MISSING_NAMED_MAX).await?
+        }
     };
     if missing.is_empty() { Ok(()) } else { Err(unknown(repo, &missing)) }
 }
@@ -65,20 +67,20 @@ pub(super) async fn require(
 pub(super) async fn after_refusal(
     (app, party): (&App, &Party),
     repo: &RepoName,
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     manifest: &Manifest,
     refusal: Error,
 ) -> Error {
     if !is_about_content(&refusal) {
         return refusal;
     }
-    let missing = match missing_there(remote, manifest, MISSING_NAMED_MAX).await {
+    let missing = match missing_there(upstream_repo, manifest, MISSING_NAMED_MAX).await {
         Ok(missing) if missing.is_empty() => return refusal,
         Ok(missing) => missing,
         Err(error) => return error,
     };
     for piece in &missing {
-        if let Err(error) = piece.forget((app, party), repo, remote).await {
+        if let Err(error) = piece.forget((app, party), repo, upstream_repo).await {
             return error;
         }
     }
@@ -87,11 +89,11 @@ pub(super) async fn after_refusal(
 
 /// What the upstream does not have of a manifest, also of what is linked here; at most so many.
 pub(super) async fn missing_there(
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     manifest: &Manifest,
     most: usize,
 ) -> Result<Vec<RequiredPart>, Error> {
-    not_there(remote, pieces(manifest), most).await
+    not_there(upstream_repo, pieces(manifest), most).await
 }
 
 pub(super) fn unknown(repo: &RepoName, missing: &[RequiredPart]) -> Error {
@@ -128,7 +130,7 @@ fn pieces(manifest: &Manifest) -> Vec<RequiredPart> {
 /// Those that the upstream does not have, in their order; about the rest it is not asked once they are
 /// so many.
 async fn not_there(
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     wanted: Vec<RequiredPart>,
     most: usize,
 ) -> Result<Vec<RequiredPart>, Error> {
@@ -137,8 +139,8 @@ async fn not_there(
     loop {
         while asked.len() < CONTENT_QUESTIONS_MAX && missing.len() < most {
             let Some((place, piece)) = wanted.next() else { break };
-            let remote = remote.clone();
-            asked.spawn(async move { (place, piece, piece.is_there(&remote).await) });
+            let upstream_repo = upstream_repo.clone();
+            asked.spawn(async move { (place, piece, piece.is_there(&upstream_repo).await) });
         }
         match asked.join_next().await {
             None => break,
@@ -193,16 +195,16 @@ impl RequiredPart {
         self,
         (app, party): (&App, &Party),
         repo: &RepoName,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
     ) -> Result<(), Error> {
         let _turn = match self {
             Self::Blob(digest) | Self::Either(digest) => {
-                let site = Target::Upstream(remote.clone());
-                Some(app.turns.take(party, LockSet::to_unlink(&site, repo, digest)).await?)
+                let target = Target::Upstream(upstream_repo.clone());
+                Some(app.turns.take(party, LockSet::to_unlink(&target, repo, digest)).await?)
             }
             Self::Manifest(_) => None,
         };
-        if app.deliveries.owes(repo, &self.digest()) || self.is_there(remote).await? {
+        if app.outbox.owes(repo, &self.digest()) || self.is_there(upstream_repo).await? {
             return Ok(());
         }
         let forget = move |store: &dyn Store, repo: &RepoName| match self {
@@ -215,21 +217,25 @@ impl RequiredPart {
         app.cache.change(repo, Change::Removal, forget).await.map(|_| ())
     }
 
-    async fn is_there(self, remote: &UpstreamRepo) -> Result<bool, Error> {
+    async fn is_there(self, upstream_repo: &UpstreamRepo) -> Result<bool, Error> {
         match self {
             Self::Blob(digest) => {
-                let there =
-                    remote.upstream.blob_there(&remote.repo, &digest, Urgency::Long).await?;
+                let there = upstream_repo
+                    .upstream
+                    .blob_there(&upstream_repo.repo, &digest, Urgency::Long)
+                    .await?;
                 Ok(there != BlobState::Absent)
             }
             Self::Manifest(digest) => {
                 let reference = Reference::Digest(digest);
-                let there = remote.upstream.manifest_there(&remote.repo, &reference).await?;
+                let there =
+                    upstream_repo.upstream.manifest_there(&upstream_repo.repo, &reference).await?;
                 Ok(there != TagState::Absent)
             }
             // As a blob first: some registries fail when they are asked for one as for a manifest.
-            Self::Either(digest) => Ok(Box::pin(Self::Blob(digest).is_there(remote)).await?
-                || Box::pin(Self::Manifest(digest).is_there(remote)).await?),
+            Self::Either(digest) => Ok(Box::pin(Self::Blob(digest).is_there(upstream_repo))
+                .await?
+                || Box::pin(Self::Manifest(digest).is_there(upstream_repo)).await?),
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct ReferrersQuery {
     pub(super) repo: RepoName,
     pub(super) subject: Digest,
     pub(super) artifact_type: Option<String>,
-    pub(super) purse: MemoryBudget,
+    pub(super) budget: MemoryBudget,
 }
 
 /// A page on its way: what fits into it, and where the list goes on.
@@ -54,15 +54,15 @@ pub(super) async fn referrers(
     cursor: ReferrersCursor,
     caller: &Caller,
 ) -> Result<Answer, Error> {
-    let site = app.cache.upstreams.site_for(&asked.repo, caller.login())?;
-    let (draft, outcome) = match site.for_party(caller.party()) {
+    let target = app.cache.upstreams.target_for(&asked.repo, caller.login())?;
+    let (draft, outcome) = match target.for_party(caller.party()) {
         Target::Local => (local(app, &asked, &cursor).await?, Outcome::Hit),
-        Target::Upstream(remote) => {
-            let there = There { app, asked: &asked, remote: &remote };
+        Target::Upstream(upstream_repo) => {
+            let there = There { app, asked: &asked, upstream_repo: &upstream_repo };
             match there.page(&cursor).await {
                 Ok(draft) => (draft, Outcome::Bypass),
                 Err(error) if error.is_outage() => {
-                    (stale(app, &asked, &cursor, (&remote, error)).await?, Outcome::Stale)
+                    (stale(app, &asked, &cursor, (&upstream_repo, error)).await?, Outcome::Stale)
                 }
                 Err(error) => return Err(error),
             }
@@ -120,10 +120,10 @@ async fn here(
 ) -> Result<(Page<Referrer>, Reservation), Error> {
     let (store, repo, subject) = (Arc::clone(&app.cache.store), asked.repo.clone(), asked.subject);
     let page = move || store.referrers(&repo, &subject, after.as_ref(), room);
-    let _turn = app.cache.bridge.manifest_turn().await;
-    let page = app.cache.bridge.run(page).await?;
+    let _turn = app.cache.blocking.manifest_turn().await;
+    let page = app.cache.blocking.run(page).await?;
     let bytes: usize = page.entries.iter().map(|entry| entry.json().len()).sum();
-    Ok((page, asked.purse.take(bytes as u64)?))
+    Ok((page, asked.budget.take(bytes as u64)?))
 }
 
 /// The digest of an entry that the store wrote.
@@ -153,14 +153,14 @@ async fn stale(
     app: &App,
     asked: &ReferrersQuery,
     cursor: &ReferrersCursor,
-    (remote, error): (&UpstreamRepo, Error),
+    (upstream_repo, error): (&UpstreamRepo, Error),
 ) -> Result<Draft, Error> {
     let after = match cursor {
         ReferrersCursor::Start => None,
         ReferrersCursor::Stale(after) => Some(*after),
         ReferrersCursor::There { .. } | ReferrersCursor::Here(_) => return Err(error),
     };
-    match remote.upstream.referrers_api() {
+    match upstream_repo.upstream.referrers_api() {
         ReferrersApi::Present => {}
         ReferrersApi::Absent => return Err(Error::ReferrersUnsupported(asked.repo.clone())),
         ReferrersApi::Unknown => return Err(error),
@@ -199,7 +199,7 @@ async fn all_here(
 struct There<'a> {
     app: &'a App,
     asked: &'a ReferrersQuery,
-    remote: &'a UpstreamRepo,
+    upstream_repo: &'a UpstreamRepo,
 }
 
 /// Which of what is here belongs into a page.
@@ -213,7 +213,7 @@ enum Kept {
 
 impl There<'_> {
     fn reader(&self) -> ReferrersReader<'_> {
-        ReferrersReader { purse: &self.asked.purse, bridge: &self.app.cache.bridge }
+        ReferrersReader { budget: &self.asked.budget, blocking: &self.app.cache.blocking }
     }
 
     async fn page(&self, cursor: &ReferrersCursor) -> Result<Draft, Error> {
@@ -229,7 +229,7 @@ impl There<'_> {
     /// here.
     async fn theirs(&self, query: &PageQuery, at: usize) -> Result<Draft, Error> {
         let ReferrersQuery { repo, subject, .. } = self.asked;
-        let (upstream, there) = (&self.remote.upstream, &self.remote.repo);
+        let (upstream, there) = (&self.upstream_repo.upstream, &self.upstream_repo.repo);
         let page = upstream.referrers_page(there, subject, query, self.reader()).await?;
         let page = page.ok_or_else(|| Error::ReferrersUnsupported(repo.clone()))?;
         let is_all = query.is_first() && at == 0 && page.next.is_none();
@@ -265,7 +265,7 @@ impl There<'_> {
         draft.holds.push(hold);
         let wanted = page.entries.iter().filter(|entry| self.asked.wants(entry));
         let wanted: HashSet<Digest> = wanted.filter_map(digest_of).collect();
-        let (upstream, repo) = (&self.remote.upstream, &self.remote.repo);
+        let (upstream, repo) = (&self.upstream_repo.upstream, &self.upstream_repo.repo);
         let list = (repo, &self.asked.subject);
         let listed = upstream.listed_referrers(list, wanted, self.reader()).await?;
         if listed.is_none() && kept == Kept::Unlisted {
@@ -317,7 +317,8 @@ impl There<'_> {
 
     async fn is_there(&self, digest: Digest) -> bool {
         let reference = Reference::Digest(digest);
-        let asked = self.remote.upstream.manifest_digest(&self.remote.repo, &reference).await;
+        let asked =
+            self.upstream_repo.upstream.manifest_digest(&self.upstream_repo.repo, &reference).await;
         matches!(asked, Ok(Some(there)) if there == digest)
     }
 }

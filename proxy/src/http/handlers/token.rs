@@ -32,15 +32,15 @@ pub(crate) async fn token(
     rules: &RuntimeConfig,
     (parts, body): (&Parts, &mut RequestBody),
     client: IpAddr,
-    notes: &mut RequestFacts,
+    facts: &mut RequestFacts,
 ) -> Result<Answer, Error> {
     // Until it is over, what was sent is in memory.
     let (fields, _form) = match parts.method {
         Method::GET => (Fields::read(parts.uri.query().unwrap_or_default().as_bytes()), None),
         Method::POST => {
-            let address = app.purse(Party::behind(client), &rules.limits);
-            let purse = notes.purse.as_ref().unwrap_or(&address);
-            let form = form(parts, body, purse, &rules.limits).await?;
+            let address = app.budget(Party::behind(client), &rules.limits);
+            let budget = facts.budget.as_ref().unwrap_or(&address);
+            let form = form(parts, body, budget, &rules.limits).await?;
             (Fields::read(&form.bytes), Some(form))
         }
         _ => return Err(Error::MethodNotAllowed { allowed: "GET, POST" }),
@@ -65,7 +65,7 @@ pub(crate) async fn token(
         fields.one("offline_token") == Some("true") || fields.one("access_type") == Some("offline");
     let request = TokenRequest { shown, refresh, grants, wants_refresh };
     let (caller, given) = rules.access.give(request, client).await?;
-    notes.caller = Some(caller);
+    facts.caller = Some(caller);
     let mut answer = response::json(&given, None);
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(answer)
@@ -104,7 +104,7 @@ impl Fields {
 async fn form(
     parts: &Parts,
     body: &mut RequestBody,
-    purse: &MemoryBudget,
+    budget: &MemoryBudget,
     limits: &Limits,
 ) -> Result<WholeBody, Error> {
     let media_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -117,7 +117,7 @@ async fn form(
     }
     let too_large = |_| Error::Parameter("the form is too long; ask for fewer scopes at once");
     let (limit_bytes, min_rate) = (limits.form_bytes, limits.min_rate);
-    let taking = Taking { purse, limit_bytes, min_rate, too_large };
+    let taking = Taking { budget, limit_bytes, min_rate, too_large };
     let read = tokio::time::timeout(STALL_TIMEOUT, collect(&parts.headers, body, taking));
     read.await.map_err(|_| Error::BodyBroken)?
 }

@@ -54,12 +54,12 @@ pub(super) async fn start(
     match start {
         UploadStart::Session(algorithm) => session(app, opening, algorithm, room).await,
         UploadStart::Whole(digest) => {
-            let beyond = app.uploads.beyond(repo, digest, opening.caller)?;
-            let mut session = app.uploads.anonymous(room, digest.algorithm(), beyond).await?;
+            let destination = app.uploads.destination(repo, digest, opening.caller)?;
+            let mut session = app.uploads.anonymous(room, digest.algorithm(), destination).await?;
             session.write_for(opening.caller);
             receive(app, &mut session, headers, (body, &opening.rules.limits)).await?;
-            let site = app.uploads.site_of(&session, repo)?;
-            let turn = linking(app, opening.caller, &site, (repo, digest)).await?;
+            let target = app.uploads.target_of(&session, repo)?;
+            let turn = linking(app, opening.caller, &target, (repo, digest)).await?;
             app.uploads.finish(repo, session.into(), digest, turn).await?;
             Ok(created(repo, &digest))
         }
@@ -91,10 +91,10 @@ pub(super) async fn room(app: &App, caller: &Caller, limits: &Limits) -> Result<
 async fn linking(
     app: &App,
     caller: &Caller,
-    site: &Target,
+    target: &Target,
     (repo, digest): (&RepoName, Digest),
 ) -> Result<ChangeGuard, Error> {
-    app.turns.take(&caller.party(), LockSet::to_link(site, repo, digest)).await
+    app.turns.take(&caller.party(), LockSet::to_link(target, repo, digest)).await
 }
 
 async fn session(
@@ -106,8 +106,8 @@ async fn session(
     let (uploads, repo) = (app.uploads.clone(), opening.repo.clone());
     let caller = opening.caller.clone();
     let asking = async move { uploads.open_upstream(&repo, algorithm, &caller).await };
-    let (beyond, room) = keeping(app, room, asking).await?;
-    open(app, opening, room, (algorithm, beyond)).await
+    let (destination, room) = keeping(app, room, asking).await?;
+    open(app, opening, room, (algorithm, destination)).await
 }
 
 /// Has an upstream begin something, which goes on although the client goes away: its room is taken for as
@@ -129,10 +129,10 @@ async fn open(
     app: &App,
     UploadOpening { repo, caller, .. }: UploadOpening<'_>,
     room: Share,
-    (algorithm, beyond): (Option<Algorithm>, Option<UploadDestination>),
+    (algorithm, destination): (Option<Algorithm>, Option<UploadDestination>),
 ) -> Result<Answer, Error> {
     let owner = caller.somebody().map(str::to_owned);
-    let id = app.uploads.open(room, (repo, owner), algorithm, beyond).await?;
+    let id = app.uploads.open(room, (repo, owner), algorithm, destination).await?;
     Ok(response::opened(repo, id))
 }
 
@@ -168,12 +168,12 @@ async fn source(
     if let Some(from) = from {
         return Ok(may_pull(&from).await.then_some(Some(from)));
     }
-    if let Target::Upstream(_) = app.cache.upstreams.site(repo)? {
+    if let Target::Upstream(_) = app.cache.upstreams.target(repo)? {
         // Without a source, upstreams are asked about the repository itself.
         return Ok(may_pull(repo).await.then_some(None));
     }
     let (store, digest) = (Arc::clone(&app.cache.store), *digest);
-    let holders = app.cache.bridge.run(move || store.settled_holders(&digest)).await?;
+    let holders = app.cache.blocking.run(move || store.settled_holders(&digest)).await?;
     for holder in holders.into_iter().take(MOUNT_SOURCES_MAX) {
         if may_pull(&holder).await {
             return Ok(Some(Some(holder)));
@@ -190,31 +190,31 @@ async fn mount(
     mut room: Share,
 ) -> Result<Answer, Error> {
     let repo = opening.repo;
-    let site = app
+    let target = app
         .cache
         .upstreams
-        .site_for(repo, opening.caller.login())?
+        .target_for(repo, opening.caller.login())?
         .for_party(opening.caller.party());
-    let _turn = linking(app, opening.caller, &site, (repo, digest)).await?;
-    let beyond = match site {
+    let _turn = linking(app, opening.caller, &target, (repo, digest)).await?;
+    let destination = match target {
         Target::Local => {
             if lend(app, repo, &digest, from.as_ref()).await? {
                 return Ok(created(repo, &digest));
             }
             None
         }
-        Target::Upstream(remote) if remote.is_staged() => {
+        Target::Upstream(upstream_repo) if upstream_repo.is_staged() => {
             let party = opening.caller.party();
-            app.deliveries.room(&party)?;
-            if app.deliveries.mount((repo, party), &remote, digest, from).await? {
+            app.outbox.room(&party)?;
+            if app.outbox.mount((repo, party), &upstream_repo, digest, from).await? {
                 return Ok(created(repo, &digest));
             }
             None
         }
-        Target::Upstream(remote) => {
+        Target::Upstream(upstream_repo) => {
             let from = from.filter(|_| Upstream::mounts(&digest));
-            let from = from.and_then(|from| app.cache.upstreams.beside(&remote, &from));
-            let there = remote.clone();
+            let from = from.and_then(|from| app.cache.upstreams.beside(&upstream_repo, &from));
+            let there = upstream_repo.clone();
             let asking = async move { mount_beyond(&there, &digest, from.as_ref()).await };
             let push;
             (push, room) = keeping(app, room, asking).await?;
@@ -222,22 +222,22 @@ async fn mount(
                 app.cache.link(repo, &digest).await?;
                 return Ok(created(repo, &digest));
             }
-            Some(UploadDestination { remote, open: push, expected: Some(digest) })
+            Some(UploadDestination { upstream_repo, open: push, expected: Some(digest) })
         }
     };
-    open(app, opening, room, (Some(digest.algorithm()), beyond)).await
+    open(app, opening, room, (Some(digest.algorithm()), destination)).await
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
 /// Without a source it is asked only whether the repository has the blob: that somebody names a
 /// digest does not mean that they may have it. A login that may not read there can still push.
 async fn mount_beyond(
-    remote: &UpstreamRepo,
+    upstream_repo: &UpstreamRepo,
     digest: &Digest,
     from: Option<&RepoName>,
 ) -> Result<Option<UploadSession>, Error> {
-    let UpstreamRepo { upstream, repo } = remote;
-    if from.is_none() && !upstream.lately_missed(repo, digest) {
+    let UpstreamRepo { upstream, repo } = upstream_repo;
+    if from.is_none() && !upstream.recently_missed(repo, digest) {
         match upstream.blob_size(repo, digest).await {
             Ok(Some(_)) => return Ok(None),
             Ok(None) => {}
@@ -278,7 +278,7 @@ async fn lend(
 ) -> Result<bool, Error> {
     let (store, repo) = (Arc::clone(&app.cache.store), repo.clone());
     let (digest, from) = (*digest, from.cloned());
-    let lent = app.cache.bridge.run(move || {
+    let lent = app.cache.blocking.run(move || {
         let linked = from.map_or(Ok(true), |from| store.has_blob(&from, &digest))?;
         // Asked and linked at once: its last repository may be letting it go.
         Ok::<_, wharf_store::StoreError>(linked && store.link_if_here(&repo, &digest)?)
@@ -297,8 +297,8 @@ pub(super) async fn patch(
     (caller, rules): (&Caller, &RuntimeConfig),
     (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
-    let mut checkout = app.uploads.check_out(repo, id, caller).await?;
-    let session = checkout.session();
+    let mut guard = app.uploads.lock_session(repo, id, caller).await?;
+    let session = guard.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
     if session.is_proven() {
@@ -325,14 +325,14 @@ pub(super) async fn finish(
     if app.uploads.has_ended(&repo, id, &digest).await? {
         return Ok(created(&repo, &digest));
     }
-    let mut checkout = app.uploads.check_out(&repo, id, caller).await?;
-    let session = checkout.session();
+    let mut guard = app.uploads.lock_session(&repo, id, caller).await?;
+    let session = guard.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
     receive(app, session, headers, (body.pieces(), &rules.limits)).await?;
-    let site = app.uploads.site_of(session, &repo)?;
-    let turn = linking(app, caller, &site, (&repo, digest)).await?;
-    app.uploads.finish(&repo, checkout.end(), digest, turn).await?;
+    let target = app.uploads.target_of(session, &repo)?;
+    let turn = linking(app, caller, &target, (&repo, digest)).await?;
+    app.uploads.finish(&repo, guard.end(), digest, turn).await?;
     Ok(created(&repo, &digest))
 }
 

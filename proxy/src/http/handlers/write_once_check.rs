@@ -27,7 +27,7 @@ use crate::registries::{Target, UpstreamRepo};
 /// A repository, and who asks for a change of it.
 pub(super) struct ChangeContext<'a> {
     pub(super) app: &'a App,
-    pub(super) site: &'a Target,
+    pub(super) target: &'a Target,
     pub(super) place: &'a RepoLocation,
     /// As it is called here.
     pub(super) repo: &'a RepoName,
@@ -70,7 +70,7 @@ impl ChangeContext<'_> {
         manifest: &Manifest,
     ) -> Result<TagDecision, Error> {
         let (mut decided, mut moved) = (TagDecision::default(), Vec::new());
-        for tag in tags.filter(|tag| self.app.write_once.covers(self.site, self.place, tag)) {
+        for tag in tags.filter(|tag| self.app.write_once.covers(self.target, self.place, tag)) {
             decided.tags.push(tag.clone());
             match self.current(tag).await? {
                 None => {}
@@ -86,7 +86,7 @@ impl ChangeContext<'_> {
     /// Whether a tag may be deleted.
     pub(super) async fn decide_untag(&self, tag: &Tag) -> Result<TagDecision, Error> {
         let decided = TagDecision::default();
-        if !self.app.write_once.covers(self.site, self.place, tag) {
+        if !self.app.write_once.covers(self.target, self.place, tag) {
             return Ok(decided);
         }
         let there = self.current(tag).await?;
@@ -96,13 +96,13 @@ impl ChangeContext<'_> {
     /// Whether a manifest or a blob may be deleted: not while a write-once tag points to it, or to a
     /// manifest that names it, directly or through others.
     pub(super) async fn decide_removal(&self, digest: &Digest, kind: Kind) -> Result<(), Error> {
-        if !self.app.write_once.concerns(self.site, self.place) {
+        if !self.app.write_once.concerns(self.target, self.place) {
             return Ok(());
         }
         let mut names = HashSet::from([self.repo.clone()]);
-        if let Target::Upstream(remote) = self.site {
+        if let Target::Upstream(upstream_repo) = self.target {
             // What was pushed under another name of the same repository keeps its content too.
-            names.extend(self.app.cache.upstreams.names_of(remote));
+            names.extend(self.app.cache.upstreams.names_of(upstream_repo));
         }
         let undecided = |error| self.undecided(digest.to_string(), error);
         // Also where it is asked for as a blob: registries have manifests among their blobs.
@@ -117,10 +117,10 @@ impl ChangeContext<'_> {
         if manifests.is_empty() {
             return Ok(());
         }
-        let pointing = match self.site {
+        let pointing = match self.target {
             Target::Local => self.tag_of_here(manifests).await?,
-            Target::Upstream(remote) => {
-                self.tag_of_there(remote, &manifests).await.map_err(undecided)?
+            Target::Upstream(upstream_repo) => {
+                self.tag_of_there(upstream_repo, &manifests).await.map_err(undecided)?
             }
         };
         let Some((tag, there)) = pointing else { return Ok(()) };
@@ -144,13 +144,15 @@ impl ChangeContext<'_> {
         if kind == Kind::Manifest {
             found.insert(*digest);
         }
-        let (Target::Upstream(remote), reference) = (self.site, Reference::Digest(*digest)) else {
+        let (Target::Upstream(upstream_repo), reference) =
+            (self.target, Reference::Digest(*digest))
+        else {
             return Ok(found);
         };
         // Whether a blob is a manifest too is only known of what is here: registries answer such a question
         // in too many ways.
         if kind == Kind::Manifest {
-            let there = names_there(remote, &reference, &self.app.own_purse()).await?;
+            let there = names_there(upstream_repo, &reference, &self.app.own_budget()).await?;
             found.extend(there.into_iter().flatten());
         }
         Ok(found)
@@ -184,10 +186,11 @@ impl ChangeContext<'_> {
     }
 
     async fn unlock(&self, decided: &mut TagDecision) -> Result<(), Error> {
-        let Some(remote) = self.locking() else { return Ok(()) };
+        let Some(upstream_repo) = self.locking() else { return Ok(()) };
         for spent in &mut decided.spent {
             let reference = Reference::Tag(spent.tag.clone());
-            let unlocked = remote.upstream.set_lock(&remote.repo, &reference, false).await;
+            let unlocked =
+                upstream_repo.upstream.set_lock(&upstream_repo.repo, &reference, false).await;
             // Who may not unlock a tag has left it locked, and may not lock it either.
             spent.is_unlocked = !unlocked.as_ref().is_err_and(Error::is_refusal);
             unlocked?;
@@ -234,8 +237,8 @@ impl ChangeContext<'_> {
     }
 
     async fn lock_again(&self, reference: &Reference) {
-        let Some(remote) = self.locking() else { return };
-        match remote.upstream.set_lock(&remote.repo, reference, true).await {
+        let Some(upstream_repo) = self.locking() else { return };
+        match upstream_repo.upstream.set_lock(&upstream_repo.repo, reference, true).await {
             // One that was deleted has nothing to lock.
             Ok(()) | Err(Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. }) => {}
             Err(error) => {
@@ -247,10 +250,13 @@ impl ChangeContext<'_> {
 
     /// Locks the tags of a push at the upstream, and the manifest that they point to.
     pub(super) async fn lock(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
-        let Some(remote) = self.locking().filter(|_| !tags.is_empty()) else { return Ok(()) };
+        let Some(upstream_repo) = self.locking().filter(|_| !tags.is_empty()) else {
+            return Ok(());
+        };
         let tags = tags.iter().map(|tag| Reference::Tag(tag.clone()));
         for reference in tags.chain([Reference::Digest(*digest)]) {
-            let locked = remote.upstream.set_lock(&remote.repo, &reference, true).await;
+            let locked =
+                upstream_repo.upstream.set_lock(&upstream_repo.repo, &reference, true).await;
             locked.map_err(|error| {
                 let (repo, reference) = (self.repo.clone(), reference.to_string());
                 Error::NotLocked { repo, reference, reason: error.to_string() }
@@ -261,16 +267,18 @@ impl ChangeContext<'_> {
 
     /// The upstream, where write-once tags are locked too.
     fn locking(&self) -> Option<&UpstreamRepo> {
-        match self.site {
-            Target::Upstream(remote) if remote.upstream.config().locks_tags() => Some(remote),
+        match self.target {
+            Target::Upstream(upstream_repo) if upstream_repo.upstream.config().locks_tags() => {
+                Some(upstream_repo)
+            }
             _ => None,
         }
     }
 
     /// Where a tag points at this moment.
     async fn current(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
-        let there = current(self.app, self.site, self.repo, &Reference::Tag(tag.clone())).await;
-        match self.site {
+        let there = current(self.app, self.target, self.repo, &Reference::Tag(tag.clone())).await;
+        match self.target {
             Target::Local => there,
             Target::Upstream(_) => there.map_err(|error| self.undecided(tag.to_string(), error)),
         }
@@ -312,9 +320,9 @@ impl ChangeContext<'_> {
                 }
                 Ok::<_, StoreError>((pointing, next))
             };
-            let (pointing, next) = self.app.cache.bridge.run(look).await?;
+            let (pointing, next) = self.app.cache.blocking.run(look).await?;
             let once = &self.app.write_once;
-            let covered = |(tag, _): &(Tag, Digest)| once.covers(self.site, self.place, tag);
+            let covered = |(tag, _): &(Tag, Digest)| once.covers(self.target, self.place, tag);
             if let Some(found) = pointing.into_iter().find(covered) {
                 return Ok(Some(found));
             }
@@ -329,18 +337,19 @@ impl ChangeContext<'_> {
     /// is asked for, because no API of registries says it.
     async fn tag_of_there(
         &self,
-        remote: &UpstreamRepo,
+        upstream_repo: &UpstreamRepo,
         manifests: &HashSet<Digest>,
     ) -> Result<Option<(Tag, Digest)>, Error> {
-        let tags = self.covered_there(remote).await?;
-        let purse = self.app.own_purse();
+        let tags = self.covered_there(upstream_repo).await?;
+        let budget = self.app.own_budget();
         let (mut tags, mut asked) = (tags.into_iter(), JoinSet::new());
         loop {
             while asked.len() < CONTENT_QUESTIONS_MAX {
                 let Some(tag) = tags.next() else { break };
-                let (remote, purse) = (remote.clone(), purse.clone());
+                let (upstream_repo, budget) = (upstream_repo.clone(), budget.clone());
                 asked.spawn(async move {
-                    let there = digest_there(&remote, &Reference::Tag(tag.clone()), &purse).await;
+                    let there =
+                        digest_there(&upstream_repo, &Reference::Tag(tag.clone()), &budget).await;
                     (tag, there)
                 });
             }
@@ -357,24 +366,26 @@ impl ChangeContext<'_> {
     }
 
     /// The write-once tags that the upstream lists.
-    async fn covered_there(&self, remote: &UpstreamRepo) -> Result<Vec<Tag>, Error> {
+    async fn covered_there(&self, upstream_repo: &UpstreamRepo) -> Result<Vec<Tag>, Error> {
         #[derive(serde::Deserialize)]
         struct List {
             tags: Option<Vec<String>>,
         }
-        let endpoint = Endpoint::Tags { repo: remote.repo.clone() };
+        let endpoint = Endpoint::Tags { repo: upstream_repo.repo.clone() };
         let (mut covered, mut query) = (Vec::new(), String::new());
-        let purse = self.app.own_purse();
+        let budget = self.app.own_budget();
         for _ in 0..LIST_PAGES_MAX {
-            let Some(listing) = remote.upstream.list(&endpoint, &query, &purse).await? else {
+            let Some(listing) = upstream_repo.upstream.list(&endpoint, &query, &budget).await?
+            else {
                 return Ok(covered);
             };
             let list: List = serde_json::from_slice(&listing.bytes).map_err(|error| {
                 Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }
             })?;
             let tags = list.tags.unwrap_or_default().into_iter().filter_map(|tag| tag.parse().ok());
-            covered
-                .extend(tags.filter(|tag| self.app.write_once.covers(self.site, self.place, tag)));
+            covered.extend(
+                tags.filter(|tag| self.app.write_once.covers(self.target, self.place, tag)),
+            );
             match listing.next {
                 _ if covered.len() > TAGS_ASKED_MAX => break,
                 Some(next) if next != query => query = next,

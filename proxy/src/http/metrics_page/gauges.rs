@@ -28,7 +28,7 @@ pub(crate) struct Gauges {
     /// Upload sessions that rest in the store.
     pub(crate) uploads_resting: usize,
     /// What is owed to upstreams.
-    pub(crate) deliveries: OutboxState,
+    pub(crate) outbox: OutboxState,
     /// Who writes content, and who waits for that.
     pub(crate) places: WriteSlotsState,
     /// Work off the async threads.
@@ -89,7 +89,7 @@ pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'stat
     let families = moving
         .into_iter()
         .chain(of_places(gauges.places))
-        .chain(of_deliveries(&gauges.deliveries))
+        .chain(of_deliveries(&gauges.outbox))
         .chain(of_scrub(&gauges.scrub));
     for (name, kind, help, value) in families.chain(gauges.usage.iter().flat_map(of_store)) {
         page.single(name, kind, help, value);

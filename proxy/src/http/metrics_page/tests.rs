@@ -27,7 +27,7 @@ fn gauges(upstreams: &[&str]) -> Gauges {
         fills_ended: 30,
         uploads: 3,
         uploads_resting: 4,
-        deliveries: OutboxState {
+        outbox: OutboxState {
             blobs: 11,
             bytes: 12,
             oldest_seconds: 13,

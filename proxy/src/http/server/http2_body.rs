@@ -33,9 +33,9 @@ pub(super) struct Http2Body {
 
 impl Counted {
     /// Counted from now on, not only once it is asked for.
-    pub(super) fn new(body: Body, purse: &MemoryBudget) -> Self {
+    pub(super) fn new(body: Body, budget: &MemoryBudget) -> Self {
         let pieces = body.ready_bytes().map(|ready| {
-            let mut pieces = purse.pieces();
+            let mut pieces = budget.pieces();
             pieces.set(ready, false);
             pieces
         });

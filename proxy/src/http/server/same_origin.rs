@@ -78,8 +78,8 @@ fn listed(host: &str, door: &OriginPolicy<'_>) -> Result<(), Error> {
 }
 
 /// Whether a browser says that it was not the user, nor a page of ours.
-fn is_elsewhere(site: &HeaderValue) -> bool {
-    !matches!(site.as_bytes(), b"same-origin" | b"none")
+fn is_elsewhere(target: &HeaderValue) -> bool {
+    !matches!(target.as_bytes(), b"same-origin" | b"none")
 }
 
 /// Whether an `Origin` is where the request goes: the same name and port. That somebody in front

@@ -38,9 +38,9 @@ impl TimedBody {
         open: RequestGuard,
         watch: &ConnectionTimeouts,
         is_http2: bool,
-        purse: &MemoryBudget,
+        budget: &MemoryBudget,
     ) -> Self {
-        let counted = Counted::new(body, purse);
+        let counted = Counted::new(body, budget);
         let kind = if is_http2 {
             let given = Arc::new(Mutex::new(Http2Body::new(counted, watch.min_rate())));
             watch.follow(&given);

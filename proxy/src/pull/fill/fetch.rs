@@ -29,9 +29,9 @@ use crate::runtime::ttl_set::TtlSet;
 /// Everything that the download needs once nobody waits for it.
 #[derive(Clone)]
 pub(super) struct Fill {
-    pub(super) bridge: BlockingPool,
+    pub(super) blocking: BlockingPool,
     pub(super) store: Arc<dyn Store>,
-    pub(super) remote: UpstreamRepo,
+    pub(super) upstream_repo: UpstreamRepo,
     pub(super) repo: RepoName,
     pub(super) digest: Digest,
     pub(super) unstorable: Arc<TtlSet<Digest>>,
@@ -41,7 +41,7 @@ pub(super) struct Fill {
 
 impl Fill {
     pub(super) async fn run(self, promise: Leader<(usize, Digest), RunningFill>, party: Party) {
-        let for_whom = WriteOwner::those_at(promise.seats(), party);
+        let for_whom = WriteOwner::those_at(promise.subscribers(), party);
         let started = tokio::select! {
             biased;
             started = self.start() => started,
@@ -71,11 +71,12 @@ impl Fill {
                 let epoch = self.unstorable.epoch();
                 self.unstorable.note(self.digest, UNSTORABLE_TIME, epoch);
             }
-            let (upstream, repo) = (self.remote.upstream.address(), &self.remote.repo);
+            let (upstream, repo) =
+                (self.upstream_repo.upstream.address(), &self.upstream_repo.repo);
             let digest = &self.digest;
             // That a caller may not any more is no trouble of the upstream's, nor of ours.
             let is_callers = matches!(error, Error::UpstreamDenied { .. })
-                && self.remote.upstream.whose().is_some();
+                && self.upstream_repo.upstream.caller_fingerprint().is_some();
             if is_callers {
                 tracing::debug!(upstream, %repo, %digest, %error, "a download was refused");
             } else {
@@ -88,7 +89,7 @@ impl Fill {
 
     async fn start(&self) -> Result<(Download, BlobFeed, RunningFill), Error> {
         let (store, key) = (Arc::clone(&self.store), self.part_key());
-        let part = self.bridge.run(move || store.take_up(&key)).await?;
+        let part = self.blocking.run(move || store.take_up(&key)).await?;
         let (download, writer) = match part {
             Some(part) => self.go_on(part).await?,
             None => self.begin().await?,
@@ -104,14 +105,15 @@ impl Fill {
             since: self.since,
             relayed_bytes: Arc::default(),
         };
-        Ok((download, BlobFeed::new(self.bridge.clone(), writer), filling))
+        Ok((download, BlobFeed::new(self.blocking.clone(), writer), filling))
     }
 
     async fn begin(&self) -> Result<(Download, BlobWriter), Error> {
-        let download = self.remote.upstream.blob(&self.remote.repo, &self.digest).await?;
+        let download =
+            self.upstream_repo.upstream.blob(&self.upstream_repo.repo, &self.digest).await?;
         let download = download.ok_or_else(|| unknown(&self.repo, &self.digest))?;
         let (store, algorithm) = (Arc::clone(&self.store), self.digest.algorithm());
-        let writer = self.bridge.run(move || store.begin()).await?.hashing(algorithm);
+        let writer = self.blocking.run(move || store.begin()).await?.hashing(algorithm);
         Ok((download, writer))
     }
 
@@ -120,9 +122,9 @@ impl Fill {
     async fn go_on(&self, part: TakenUp) -> Result<(Download, BlobWriter), Error> {
         let TakenUp { writer, size_bytes } = part;
         let rest = ByteRange::From { first: writer.size_bytes() }.resolve(size_bytes);
-        let upstream = &self.remote.upstream;
+        let upstream = &self.upstream_repo.upstream;
         let answered = match rest {
-            Some(rest) => upstream.blob_part(&self.remote.repo, &self.digest, rest).await,
+            Some(rest) => upstream.blob_part(&self.upstream_repo.repo, &self.digest, rest).await,
             None => Ok(None),
         };
         let begun = match answered {
@@ -137,7 +139,7 @@ impl Fill {
         if begun.is_err() {
             // It may be only this caller who does not get it.
             let key = self.part_key();
-            self.bridge.run(move || writer.lay_down(key, size_bytes)).await?;
+            self.blocking.run(move || writer.lay_down(key, size_bytes)).await?;
         }
         begun
     }
@@ -176,7 +178,7 @@ impl Fill {
         let ready = pump.verify(self.digest).await?.map_err(Error::UpstreamLied)?;
         let (store, repo, digest) = (Arc::clone(&self.store), self.repo.clone(), self.digest);
         let (generations, since) = (Arc::clone(&self.generations), self.since);
-        let kept = self.bridge.run(move || {
+        let kept = self.blocking.run(move || {
             ready.publish(Retention::Cached)?;
             link_unless_removed(&*store, &generations, since, &repo, &digest)
         });
@@ -194,6 +196,6 @@ impl Fill {
     }
 
     fn part_key(&self) -> PartKey {
-        PartKey { source: self.remote.upstream.address().to_owned(), digest: self.digest }
+        PartKey { source: self.upstream_repo.upstream.address().to_owned(), digest: self.digest }
     }
 }

@@ -14,7 +14,7 @@ use crate::Error;
 
 /// A blob that is owed and that nobody sends; let go when dropped.
 pub(crate) struct HeldBlob {
-    deliveries: Outbox,
+    outbox: Outbox,
     key: Key,
     upstream: String,
 }
@@ -25,7 +25,7 @@ impl Outbox {
     pub(crate) async fn hold(&self, repo: &RepoName, digest: &Digest) -> Option<HeldBlob> {
         let key: Key = (repo.clone(), *digest);
         let upstream = self.table().hold(&key)?;
-        let held = HeldBlob { deliveries: self.clone(), key, upstream };
+        let held = HeldBlob { outbox: self.clone(), key, upstream };
         let mut changed = self.shared.changed.subscribe();
         self.shared.changed.send_modify(|count| *count += 1);
         // The sender is ours, so this ends when nobody sends.
@@ -46,20 +46,20 @@ impl Outbox {
 impl HeldBlob {
     /// Takes the blob from its repository, with what is owed; `false` when it has arrived meanwhile.
     pub(crate) async fn forget(self) -> Result<bool, Error> {
-        let deliveries = &self.deliveries;
-        if !deliveries.table().owes(&self.key) {
+        let outbox = &self.outbox;
+        if !outbox.table().owes(&self.key) {
             return Ok(false);
         }
-        let (store, (repo, digest)) = (Arc::clone(&deliveries.store), self.key.clone());
-        deliveries.bridge.run(move || store.unlink_blob(&repo, &digest)).await?;
-        deliveries.table().forget(&self.key);
+        let (store, (repo, digest)) = (Arc::clone(&outbox.store), self.key.clone());
+        outbox.blocking.run(move || store.unlink_blob(&repo, &digest)).await?;
+        outbox.table().forget(&self.key);
         Ok(true)
     }
 }
 
 impl Drop for HeldBlob {
     fn drop(&mut self) {
-        self.deliveries.table().let_go(&self.key);
-        self.deliveries.changed(&self.upstream);
+        self.outbox.table().let_go(&self.key);
+        self.outbox.changed(&self.upstream);
     }
 }

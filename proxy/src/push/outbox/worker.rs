@@ -29,16 +29,16 @@ impl Outbox {
         match next {
             NextDelivery::Work(more) => {
                 for _ in 0..more {
-                    let (deliveries, upstream) = (self.clone(), upstream.to_owned());
-                    self.spawn(async move { Box::pin(deliveries.work(&upstream)).await });
+                    let (outbox, upstream) = (self.clone(), upstream.to_owned());
+                    self.spawn(async move { Box::pin(outbox.work(&upstream)).await });
                 }
             }
             NextDelivery::Later(until) => {
-                let (deliveries, upstream) = (self.clone(), upstream.to_owned());
+                let (outbox, upstream) = (self.clone(), upstream.to_owned());
                 self.spawn(async move {
-                    let mut stopping = deliveries.shared.stopping.subscribe();
+                    let mut stopping = outbox.shared.stopping.subscribe();
                     tokio::select! {
-                        () = sleep_until(until) => deliveries.wake(&upstream),
+                        () = sleep_until(until) => outbox.wake(&upstream),
                         _ = stopping.wait_for(|stopping| *stopping) => {}
                     }
                 });
@@ -87,11 +87,11 @@ impl Outbox {
         delivery: &Delivery,
         unwanted: impl Future<Output = ()>,
     ) -> Option<Result<(), Error>> {
-        let (remote, parcel) = match self.parcel(delivery).await {
+        let (upstream_repo, stored_upload) = match self.stored_upload(delivery).await {
             Ok(packed) => packed,
             Err(error) => return Some(Err(error)),
         };
-        let sent = self.senders.deliver(remote, parcel, unwanted).await?;
+        let sent = self.transfers.deliver(upstream_repo, stored_upload, unwanted).await?;
         if sent.is_err()
             && let Err(lost) = self.whole(delivery).await
         {
@@ -100,22 +100,25 @@ impl Outbox {
         Some(sent)
     }
 
-    async fn parcel(&self, delivery: &Delivery) -> Result<(UpstreamRepo, StoredUpload), Error> {
-        let remote = self.remote(delivery)?;
+    async fn stored_upload(
+        &self,
+        delivery: &Delivery,
+    ) -> Result<(UpstreamRepo, StoredUpload), Error> {
+        let upstream_repo = self.upstream_repo(delivery)?;
         let (store, digest) = (Arc::clone(&self.store), delivery.digest);
-        let Some(blob) = self.bridge.run(move || store.open(&digest)).await? else {
+        let Some(blob) = self.blocking.run(move || store.open(&digest)).await? else {
             return Err(Error::BlobUnknown { repo: delivery.errand.repo.clone(), digest });
         };
-        let (deliveries, upstream) = (self.clone(), delivery.errand.to.upstream.clone());
-        let parcel = StoredUpload {
+        let (outbox, upstream) = (self.clone(), delivery.errand.to.upstream.clone());
+        let stored_upload = StoredUpload {
             blob,
             source: delivery.errand.to.from.clone(),
             moved: Box::new(move || {
-                deliveries.table().moved(&upstream);
-                deliveries.shared.changed.send_modify(|count| *count += 1);
+                outbox.table().moved(&upstream);
+                outbox.shared.changed.send_modify(|count| *count += 1);
             }),
         };
-        Ok((remote, parcel))
+        Ok((upstream_repo, stored_upload))
     }
 
     /// Brings a blob that a repository has to an upstream that lost it, whether or not it is owed, and
@@ -123,7 +126,7 @@ impl Outbox {
     pub(crate) async fn redeliver(
         &self,
         repo: &RepoName,
-        remote: UpstreamRepo,
+        upstream_repo: UpstreamRepo,
         digest: Digest,
         until: Instant,
     ) -> Result<(), Error> {
@@ -132,32 +135,36 @@ impl Outbox {
             let linked = store.has_blob(&of, &digest)?;
             if linked { store.open(&digest) } else { Ok(None) }
         };
-        let blob = self.bridge.run(open).await?;
+        let blob = self.blocking.run(open).await?;
         let blob = blob.ok_or_else(|| Error::BlobUnknown { repo: repo.clone(), digest })?;
-        let parcel = StoredUpload { blob, source: None, moved: Box::new(|| {}) };
+        let stored_upload = StoredUpload { blob, source: None, moved: Box::new(|| {}) };
         let late = || Error::UpstreamFailed {
             operation: "delivering a blob again",
             reason: "it took too long".to_owned(),
         };
-        self.senders.deliver(remote, parcel, sleep_until(until)).await.ok_or_else(late)?
+        self.transfers
+            .deliver(upstream_repo, stored_upload, sleep_until(until))
+            .await
+            .ok_or_else(late)?
     }
 
     /// An error when the blob that is owed is damaged: then it has to be pushed again.
     async fn whole(&self, delivery: &Delivery) -> Result<(), Error> {
         let (store, digest) = (Arc::clone(&self.store), delivery.digest);
-        let here = self.bridge.run(move || store.stat(&digest)).await?;
+        let here = self.blocking.run(move || store.stat(&digest)).await?;
         let lost = || Error::BlobUnknown { repo: delivery.errand.repo.clone(), digest };
         here.map(|_| ()).ok_or_else(lost)
     }
 
     /// Where it goes by the configuration of today; never to another place than it was pushed for.
-    fn remote(&self, delivery: &Delivery) -> Result<UpstreamRepo, Error> {
+    fn upstream_repo(&self, delivery: &Delivery) -> Result<UpstreamRepo, Error> {
         let (repo, to) = (&delivery.errand.repo, &delivery.errand.to);
-        match self.upstreams.site(repo) {
-            Ok(Target::Upstream(remote))
-                if remote.upstream.address() == to.upstream && remote.repo == to.repo =>
+        match self.upstreams.target(repo) {
+            Ok(Target::Upstream(upstream_repo))
+                if upstream_repo.upstream.address() == to.upstream
+                    && upstream_repo.repo == to.repo =>
             {
-                Ok(remote)
+                Ok(upstream_repo)
             }
             Ok(_) | Err(Error::NameUnserved(_)) => Err(Error::UpstreamFailed {
                 operation: "delivering a blob",
@@ -169,7 +176,7 @@ impl Outbox {
 
     async fn settled(&self, delivery: &Delivery) {
         let (store, done) = (Arc::clone(&self.store), delivery.clone());
-        match self.bridge.run(move || store.delivered(&done)).await {
+        match self.blocking.run(move || store.delivered(&done)).await {
             Ok(_) => {
                 self.shared.delivered.fetch_add(1, Ordering::Relaxed);
                 let (repo, digest) = (&delivery.errand.repo, &delivery.digest);
@@ -194,7 +201,7 @@ impl Outbox {
         let refused = trouble.refused.is_some();
         tracing::warn!(%repo, %digest, tries = trouble.tries, refused, %error, "a blob was not delivered");
         let (store, noted, note) = (Arc::clone(&self.store), delivery.clone(), trouble.clone());
-        if let Err(error) = self.bridge.run(move || store.note_trouble(&noted, &note)).await {
+        if let Err(error) = self.blocking.run(move || store.note_trouble(&noted, &note)).await {
             tracing::error!(%error, "the trouble with a delivery was not noted");
         }
         delivery.trouble = Some(trouble);

@@ -43,7 +43,7 @@ enum Stage {
 
 /// The right to send for others; given up when dropped.
 pub(super) struct LeadGuard {
-    joint: Arc<Coalescing>,
+    coalescing: Arc<Coalescing>,
     key: Key,
     leader: Arc<LeadingUpload>,
     stage: watch::Sender<Stage>,
@@ -79,7 +79,7 @@ impl LeadGuard {
 
 impl Drop for LeadGuard {
     fn drop(&mut self) {
-        let mut leaders = self.joint.lock();
+        let mut leaders = self.coalescing.lock();
         if leaders.get(&self.key).is_some_and(|leader| Arc::ptr_eq(leader, &self.leader)) {
             leaders.remove(&self.key);
         }
@@ -96,7 +96,7 @@ impl Coalescing {
         let leader = LeadingUpload { content: content.clone(), repo: repo.clone(), stage: told };
         let leader = Arc::new(leader);
         leaders.insert(key, Arc::clone(&leader));
-        Claim::Lead(LeadGuard { joint: Arc::clone(self), key, leader, stage })
+        Claim::Lead(LeadGuard { coalescing: Arc::clone(self), key, leader, stage })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<LeadingUpload>>> {
@@ -110,28 +110,30 @@ impl Sender {
         if self.content.visible_bytes() == 0 {
             return Ok(None);
         }
-        let first = self.content.segment(&self.senders.bridge, 0).await?;
+        let first = self.content.segment(&self.transfers.blocking, 0).await?;
         let hash = move || Digester::digest(Algorithm::Sha256, &first);
-        let key = (self.remote.upstream.identity(), self.senders.bridge.run(hash).await);
+        let key = (self.upstream_repo.upstream.identity(), self.transfers.blocking.run(hash).await);
         loop {
-            let leader = match self.senders.joint.claim(key, &self.content, &self.remote.repo) {
-                Claim::Lead(lead) => {
-                    self.lead = Some(lead);
-                    return Ok(None);
-                }
-                // Whether a caller may read there is not known.
-                Claim::Follow(leader)
-                    if self.remote.upstream.whose().is_some()
-                        && leader.repo != self.remote.repo =>
+            let leader =
+                match self.transfers.coalescing.claim(key, &self.content, &self.upstream_repo.repo)
                 {
-                    return Ok(None);
-                }
-                Claim::Follow(leader) => leader,
-            };
+                    Claim::Lead(lead) => {
+                        self.lead = Some(lead);
+                        return Ok(None);
+                    }
+                    // Whether a caller may read there is not known.
+                    Claim::Follow(leader)
+                        if self.upstream_repo.upstream.caller_fingerprint().is_some()
+                            && leader.repo != self.upstream_repo.repo =>
+                    {
+                        return Ok(None);
+                    }
+                    Claim::Follow(leader) => leader,
+                };
             match self.follow(&leader).await? {
                 Followed::Gone => {}
                 Followed::Alone => return Ok(None),
-                Followed::There if leader.repo == self.remote.repo => {
+                Followed::There if leader.repo == self.upstream_repo.repo => {
                     return Ok(Some(Arrival::Joined));
                 }
                 Followed::There => {
@@ -189,9 +191,9 @@ impl Sender {
         if leader.content.visible_bytes() <= offset {
             return Ok(leader.content.size_bytes().is_none());
         }
-        let bridge = &self.senders.bridge;
-        let Ok(theirs) = leader.content.segment(bridge, offset).await else { return Ok(false) };
-        let ours = self.content.segment(bridge, offset).await?;
+        let blocking = &self.transfers.blocking;
+        let Ok(theirs) = leader.content.segment(blocking, offset).await else { return Ok(false) };
+        let ours = self.content.segment(blocking, offset).await?;
         let bytes = theirs.len().min(ours.len());
         Ok(theirs.slice(..bytes) == ours.slice(..bytes))
     }
@@ -226,9 +228,9 @@ mod tests {
     async fn one_leads_until_it_is_done_or_gives_up() {
         let _ = BlockingPool::default();
         let store = MemoryStore::default();
-        let joint = Arc::new(Coalescing::default());
+        let coalescing = Arc::new(Coalescing::default());
         let (repo, first) = ("a".parse().unwrap(), Digester::digest(Algorithm::Sha256, b"first"));
-        let lead = |key| joint.claim(key, &content(&store), &repo);
+        let lead = |key| coalescing.claim(key, &content(&store), &repo);
         let Claim::Lead(leads) = lead((1, first)) else { panic!("nobody leads") };
         let Claim::Follow(leader) = lead((1, first)) else { panic!("two lead") };
         // Another upstream has leaders of its own.
@@ -243,6 +245,6 @@ mod tests {
         leads.there(first);
         drop(leads);
         assert!(!gone(&mut stage).await);
-        assert!(joint.lock().is_empty());
+        assert!(coalescing.lock().is_empty());
     }
 }

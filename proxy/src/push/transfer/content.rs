@@ -50,31 +50,31 @@ impl TransferContent {
     }
 
     /// A part that can be read.
-    pub(super) fn body(&self, bridge: BlockingPool, span: Span) -> Body {
+    pub(super) fn body(&self, blocking: BlockingPool, span: Span) -> Body {
         match self {
             Self::InFlight(blob) => {
-                Body::in_flight_part(bridge, blob.clone(), span, Completion::Arrived)
+                Body::in_flight_part(blocking, blob.clone(), span, Completion::Arrived)
             }
             Self::Stored(reader) => {
-                Body::stored(bridge, VecDeque::new(), reader.clone().narrow(span))
+                Body::stored(blocking, VecDeque::new(), reader.clone().narrow(span))
             }
         }
     }
 
     /// The bytes from `at` to the end of its segment; of what can be read.
-    pub(super) async fn segment(&self, bridge: &BlockingPool, at: u64) -> Result<Bytes, Error> {
+    pub(super) async fn segment(&self, blocking: &BlockingPool, at: u64) -> Result<Bytes, Error> {
         let reader = match self {
             Self::InFlight(blob) => {
                 if let Some(Tail::Bytes(bytes)) = blob.try_read(at) {
                     return Ok(bytes);
                 }
                 let blob = blob.clone();
-                return Ok(bridge.run(move || blob.read_stored(at)).await?);
+                return Ok(blocking.run(move || blob.read_stored(at)).await?);
             }
             Self::Stored(reader) => reader.clone(),
         };
         let Some(rest) = Span::new(at, reader.info().size_bytes) else { return Ok(Bytes::new()) };
         let mut reader = reader.narrow(rest);
-        Ok(bridge.run(move || reader.next_segment()).await?.unwrap_or_default())
+        Ok(blocking.run(move || reader.next_segment()).await?.unwrap_or_default())
     }
 }

@@ -46,43 +46,43 @@ impl Sender {
     /// The size of the blob at the upstream, when it has it already. A client that has just been told
     /// that it does not has asked for us.
     async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
-        let UpstreamRepo { upstream, repo } = &self.remote;
-        if upstream.lately_missed(repo, digest) {
+        let UpstreamRepo { upstream, repo } = &self.upstream_repo;
+        if upstream.recently_missed(repo, digest) {
             return Ok(None);
         }
         match upstream.blob_size(repo, digest).await {
             // Nobody waits at the door: it is asked again later.
-            Err(error) if self.haste() == Urgency::Patient => Err(error.into()),
+            Err(error) if self.urgency() == Urgency::Patient => Err(error.into()),
             size => Ok(size.ok().flatten()),
         }
     }
 
     /// A client that waits would have to send everything again; what is delivered behind comes again.
-    pub(super) const fn haste(&self) -> Urgency {
+    pub(super) const fn urgency(&self) -> Urgency {
         if self.moved.is_some() { Urgency::Patient } else { Urgency::Long }
     }
 
     /// Whether the upstream has exactly what is here.
     pub(super) async fn is_there(&self, digest: &Digest) -> bool {
-        let there = self.remote.upstream.blob_size(&self.remote.repo, digest).await;
+        let there = self.upstream_repo.upstream.blob_size(&self.upstream_repo.repo, digest).await;
         matches!(there, Ok(Some(there)) if Some(there) == self.content.size_bytes())
     }
 
     /// Other repositories of the same upstream that have the blob, as far as is known here.
     async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
         // A caller with a login of their own is not made to ask for what they did not name.
-        if self.remote.upstream.whose().is_some() || !Upstream::mounts(digest) {
+        if self.upstream_repo.upstream.caller_fingerprint().is_some() || !Upstream::mounts(digest) {
             return Vec::new();
         }
-        let (store, digest) = (Arc::clone(&self.senders.store), *digest);
-        let holders = self.senders.bridge.run(move || store.settled_holders(&digest)).await;
+        let (store, digest) = (Arc::clone(&self.transfers.store), *digest);
+        let holders = self.transfers.blocking.run(move || store.settled_holders(&digest)).await;
         let holders = holders.unwrap_or_else(|error| {
             tracing::warn!(%error, "who has a blob cannot be read");
             Vec::new()
         });
-        let upstreams = &self.senders.upstreams;
-        let there = holders.iter().filter_map(|repo| upstreams.beside(&self.remote, repo));
-        there.filter(|repo| *repo != self.remote.repo).take(MOUNTS_MAX).collect()
+        let upstreams = &self.transfers.upstreams;
+        let there = holders.iter().filter_map(|repo| upstreams.beside(&self.upstream_repo, repo));
+        there.filter(|repo| *repo != self.upstream_repo.repo).take(MOUNTS_MAX).collect()
     }
 
     /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes
@@ -101,9 +101,9 @@ impl Sender {
         if !Upstream::mounts(digest) {
             return false;
         }
-        let UpstreamRepo { upstream, repo } = &self.remote;
+        let UpstreamRepo { upstream, repo } = &self.upstream_repo;
         self.landing.send_replace(true);
-        let mounted = upstream.mount(repo, digest, from, self.haste()).await;
+        let mounted = upstream.mount(repo, digest, from, self.urgency()).await;
         self.landing.send_replace(false);
         match mounted {
             Ok(StartedUpload::Mounted) => true,

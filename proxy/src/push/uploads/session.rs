@@ -18,7 +18,7 @@ use crate::runtime::shares::Share;
 /// Content of one upload.
 pub(crate) struct Session {
     pub(super) held: SessionBytes,
-    pub(super) leg: Option<UpstreamSide>,
+    pub(super) side: Option<UpstreamSide>,
     /// Counted for whoever opened it or went on with it, until it is over.
     pub(super) room: Option<Share>,
 }
@@ -32,14 +32,14 @@ pub(super) enum SessionBytes {
 }
 
 impl Session {
-    pub(super) const fn new(pump: BlobFeed, leg: Option<UpstreamSide>, room: Share) -> Self {
-        Self { held: SessionBytes::Arriving(pump), leg, room: Some(room) }
+    pub(super) const fn new(pump: BlobFeed, side: Option<UpstreamSide>, room: Share) -> Self {
+        Self { held: SessionBytes::Arriving(pump), side, room: Some(room) }
     }
 
     /// Says what it will be, which may spare sending it. Only of use before the first byte.
     pub(crate) fn expect(&mut self, digest: Digest) {
-        if let (0, Some(leg)) = (self.offset(), &mut self.leg) {
-            leg.expect(digest);
+        if let (0, Some(side)) = (self.offset(), &mut self.side) {
+            side.expect(digest);
         }
     }
 
@@ -55,8 +55,8 @@ impl Session {
     pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
         let SessionBytes::Arriving(pump) = &mut self.held else { return Ok(()) };
         pump.append(bytes).await?;
-        if let Some(leg) = &mut self.leg {
-            leg.check().await?;
+        if let Some(side) = &mut self.side {
+            side.check().await?;
         }
         if self.offset() > BLOB_BYTES_MAX {
             return Err(Error::BlobTooLarge { limit_bytes: BLOB_BYTES_MAX });
@@ -83,12 +83,12 @@ impl Session {
     pub(super) async fn suspend(self) -> Result<(), Error> {
         let rested = match self.held {
             SessionBytes::Arriving(pump) => pump.suspend().await,
-            SessionBytes::Proven(ready, bridge) => {
-                bridge.run(move || ready.suspend()).await.map_err(Error::from)
+            SessionBytes::Proven(ready, blocking) => {
+                blocking.run(move || ready.suspend()).await.map_err(Error::from)
             }
         };
-        if let Some(leg) = self.leg {
-            leg.cancelled().await;
+        if let Some(side) = self.side {
+            side.cancelled().await;
         }
         rested
     }

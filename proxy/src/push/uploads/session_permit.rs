@@ -44,7 +44,7 @@ impl Uploads {
         let uploads = self.clone();
         // To its end when the caller goes away: what was taken out of the table is nobody's.
         let given_up = async move { uploads.give_up(idle).await };
-        self.finishing.run(given_up).await;
+        self.detached.run(given_up).await;
         Ok((room, true))
     }
 
@@ -87,9 +87,9 @@ impl Table {
             let owner = slot.session.as_ref()?.room.as_ref()?.owner();
             Some((*id, owner, now.duration_since(slot.touched)))
         });
-        let resting =
-            self.resting.iter().map(|(id, rest)| (*id, rest.owned_by(), rest.idle(now_ms)));
-        let ranked = open.chain(resting).map(|(id, owner, idle)| {
+        let suspended =
+            self.suspended.iter().map(|(id, rest)| (*id, rest.owned_by(), rest.idle(now_ms)));
+        let ranked = open.chain(suspended).map(|(id, owner, idle)| {
             let count = if *owner == Party::Ourselves { usize::MAX } else { shares.of(owner) };
             Idle { id, rank: (count, idle) }
         });

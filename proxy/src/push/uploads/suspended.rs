@@ -42,21 +42,21 @@ pub(super) fn load(
     shares: &Shares,
 ) -> Result<HashMap<UploadId, SuspendedSession>, StoreError> {
     let saved = store.saved_uploads()?.into_iter();
-    let resting = saved.map(|saved| {
+    let suspended = saved.map(|saved| {
         let (repo, owner) = (saved.repo, saved.owner);
         let party =
             owner.as_ref().map_or(Party::Ourselves, |name| Party::Caller(name.as_str().into()));
         let (offset, saved_ms) = (saved.offset, saved.saved_ms);
         (saved.id, SuspendedSession { repo, owner, offset, saved_ms, room: shares.join(party) })
     });
-    Ok(resting.collect())
+    Ok(suspended.collect())
 }
 
 /// Sessions that are given up, out of the table.
 #[derive(Default)]
 pub(super) struct ExpiredSessions {
     open: Vec<Slot>,
-    resting: Vec<UploadId>,
+    suspended: Vec<UploadId>,
 }
 
 /// For how long a session with so many bytes may be idle.
@@ -84,7 +84,7 @@ impl Table {
             drop(slot.session.as_mut().and_then(|session| session.room.take()));
             old.open.push(slot);
         }
-        old.resting.extend(self.resting.remove(&id).map(|_| id));
+        old.suspended.extend(self.suspended.remove(&id).map(|_| id));
         old
     }
 
@@ -94,8 +94,9 @@ impl Table {
             slot.session.is_some() && now.duration_since(slot.touched) >= idle_max(slot.offset)
         });
         let open = open.map(|(_, slot)| slot).collect();
-        let resting = self.resting.extract_if(|_, rest| rest.idle(now_ms) >= idle_max(rest.offset));
-        ExpiredSessions { open, resting: resting.map(|(id, _)| id).collect() }
+        let suspended =
+            self.suspended.extract_if(|_, rest| rest.idle(now_ms) >= idle_max(rest.offset));
+        ExpiredSessions { open, suspended: suspended.map(|(id, _)| id).collect() }
     }
 }
 
@@ -107,15 +108,15 @@ impl Uploads {
         if *self.sessions.closing.borrow() {
             return None;
         }
-        if table.resting.get(&id)?.repo != *repo {
+        if table.suspended.get(&id)?.repo != *repo {
             return None;
         }
-        let resting = table.resting.remove(&id)?;
-        let (repo, owner) = (resting.repo.clone(), resting.owner.clone());
-        let (touched, offset) = (Instant::now(), resting.offset);
+        let suspended = table.suspended.remove(&id)?;
+        let (repo, owner) = (suspended.repo.clone(), suspended.owner.clone());
+        let (touched, offset) = (Instant::now(), suspended.offset);
         let slot = Slot { repo, owner, touched, offset, session: None };
         table.open.insert(id, slot);
-        Some(resting)
+        Some(suspended)
     }
 
     /// Goes on with a session, with a new one at the upstream, which is sent everything again from
@@ -124,14 +125,14 @@ impl Uploads {
     pub(super) async fn resume(
         &self,
         id: UploadId,
-        resting: SuspendedSession,
+        suspended: SuspendedSession,
         caller: Caller,
     ) -> Result<SessionGuard, Error> {
         let uploads = self.clone();
         let work = async move {
-            let resumed = uploads.try_resume(id, &resting.repo, &caller).await;
+            let resumed = uploads.try_resume(id, &suspended.repo, &caller).await;
             if !matches!(resumed, Ok(_) | Err(Error::UploadUnknown)) {
-                uploads.rest_again(id, resting);
+                uploads.rest_again(id, suspended);
             }
             resumed
         };
@@ -150,7 +151,7 @@ impl Uploads {
     ) -> Result<SessionGuard, Error> {
         let upstream = self.onward(repo, caller)?;
         let store = Arc::clone(&self.store);
-        let Some(writer) = self.bridge.run(move || store.resume_upload(id)).await? else {
+        let Some(writer) = self.blocking.run(move || store.resume_upload(id)).await? else {
             self.sessions.lock().open.remove(&id);
             self.sessions.returned.notify_one();
             return Err(Error::UploadUnknown);
@@ -163,10 +164,10 @@ impl Uploads {
         Ok(SessionGuard { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
-    fn rest_again(&self, id: UploadId, resting: SuspendedSession) {
+    fn rest_again(&self, id: UploadId, suspended: SuspendedSession) {
         let mut table = self.sessions.lock();
         table.open.remove(&id);
-        table.resting.insert(id, resting);
+        table.suspended.insert(id, suspended);
         self.sessions.returned.notify_one();
     }
 
@@ -178,13 +179,13 @@ impl Uploads {
     ) -> Result<bool, Error> {
         {
             let mut table = self.sessions.lock();
-            if table.resting.get(&id).is_none_or(|rest| rest.repo != *repo) {
+            if table.suspended.get(&id).is_none_or(|rest| rest.repo != *repo) {
                 return Ok(false);
             }
-            table.resting.remove(&id);
+            table.suspended.remove(&id);
         }
         let store = Arc::clone(&self.store);
-        self.bridge.run(move || store.forget_upload(id)).await?;
+        self.blocking.run(move || store.forget_upload(id)).await?;
         Ok(true)
     }
 
@@ -196,20 +197,20 @@ impl Uploads {
 
     /// Forgets sessions that were taken out of the table; theirs at the upstream go with them.
     pub(super) async fn give_up(&self, old: ExpiredSessions) {
-        if old.open.is_empty() && old.resting.is_empty() {
+        if old.open.is_empty() && old.suspended.is_empty() {
             return;
         }
         let store = Arc::clone(&self.store);
         let forget = move || {
             // Dropping a writer forgets its session in the store.
             drop(old.open);
-            for id in old.resting {
+            for id in old.suspended {
                 if let Err(error) = store.forget_upload(id) {
                     tracing::warn!(%id, %error, "an upload at rest was not forgotten");
                 }
             }
         };
-        self.bridge.run(forget).await;
+        self.blocking.run(forget).await;
     }
 
     /// Resolves when sessions go to rest: a request that writes to one has to let go of it.

@@ -14,8 +14,8 @@ use crate::registries::UpstreamRepo;
 
 /// The way of one session to its upstream.
 pub(super) struct UpstreamSide {
-    senders: Arc<Transfers>,
-    remote: UpstreamRepo,
+    transfers: Arc<Transfers>,
+    upstream_repo: UpstreamRepo,
     blob: InFlight,
     /// Absent after a failure, until there is more to send.
     sending: Option<Transfer>,
@@ -24,26 +24,26 @@ pub(super) struct UpstreamSide {
 impl UpstreamSide {
     /// Starts to send, into the upstream's session if one is open.
     pub(super) fn start(
-        senders: &Arc<Transfers>,
-        remote: UpstreamRepo,
+        transfers: &Arc<Transfers>,
+        upstream_repo: UpstreamRepo,
         blob: InFlight,
         open: Option<UploadSession>,
     ) -> Self {
         let content = TransferContent::InFlight(blob.clone());
-        let sending = Some(senders.start(remote.clone(), content, open));
-        Self { senders: Arc::clone(senders), remote, blob, sending }
+        let sending = Some(transfers.start(upstream_repo.clone(), content, open));
+        Self { transfers: Arc::clone(transfers), upstream_repo, blob, sending }
     }
 
     /// Where it goes.
-    pub(super) const fn remote(&self) -> &UpstreamRepo {
-        &self.remote
+    pub(super) const fn upstream_repo(&self) -> &UpstreamRepo {
+        &self.upstream_repo
     }
 
     /// Sending, from the start when it had failed: the bytes are here.
     fn sending(&mut self) -> Transfer {
         let again = || {
             let content = TransferContent::InFlight(self.blob.clone());
-            self.senders.start(self.remote.clone(), content, None)
+            self.transfers.start(self.upstream_repo.clone(), content, None)
         };
         self.sending.take().unwrap_or_else(again)
     }
@@ -66,7 +66,7 @@ impl UpstreamSide {
         }
         match sending.result().await {
             Err(error) if error.is_outage() => {
-                tracing::warn!(upstream = self.remote.upstream.address(), %error, "an upload waits");
+                tracing::warn!(upstream = self.upstream_repo.upstream.address(), %error, "an upload waits");
                 Ok(())
             }
             ended => ended,

@@ -33,7 +33,7 @@ pub(crate) struct BlobFeed {
 
 /// What the owner of the pump and the watch over its place work on, one at a time.
 struct Work {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     /// What the writer has is seen there.
     blob: InFlight,
     stage: Stage,
@@ -57,11 +57,11 @@ enum Stage {
 impl BlobFeed {
     /// A pump into this writer; in the end for this program, as long as nobody says for whom.
     #[must_use]
-    pub(crate) fn new(bridge: BlockingPool, writer: BlobWriter) -> Self {
+    pub(crate) fn new(blocking: BlockingPool, writer: BlobWriter) -> Self {
         let taken_bytes = writer.size_bytes();
         let blob = writer.in_flight();
         let work = Work {
-            bridge,
+            blocking,
             blob: blob.clone(),
             given_bytes: taken_bytes,
             stage: Stage::Idle(writer),
@@ -106,8 +106,8 @@ impl BlobFeed {
         self.taken_bytes += bytes.len() as u64;
         work.take(bytes, &self.for_whom);
         if work.place.is_none() && work.batch_bytes >= UNPLACED_BYTES_MAX {
-            let mut place = work.bridge.places.take(&self.for_whom).await;
-            let watched = watch(Arc::clone(&work.bridge.places), Arc::downgrade(&self.work));
+            let mut place = work.blocking.places.take(&self.for_whom).await;
+            let watched = watch(Arc::clone(&work.blocking.places), Arc::downgrade(&self.work));
             place.watch = Some(tokio::spawn(watched).abort_handle());
             work.place = Some(place);
         }
@@ -125,9 +125,9 @@ impl BlobFeed {
         let places = {
             let mut work = self.work.lock().await;
             if work.place.is_none() && self.taken_bytes >= UNPLACED_BYTES_MAX as u64 {
-                work.place = Some(work.bridge.places.take(&self.for_whom).await);
+                work.place = Some(work.blocking.places.take(&self.for_whom).await);
             }
-            Arc::clone(&work.bridge.places)
+            Arc::clone(&work.blocking.places)
         };
         self.end(move |writer| {
             let mut ready = writer.verify(&digest)?;
@@ -161,9 +161,9 @@ impl BlobFeed {
         let batch = std::mem::take(&mut work.batch);
         work.held = None;
         let place = work.place.take();
-        let bridge = work.bridge.clone();
+        let blocking = work.blocking.clone();
         drop(work);
-        let ended = bridge.run(move || {
+        let ended = blocking.run(move || {
             append_all(&mut writer, batch)?;
             let ended = last(writer);
             drop(place);
@@ -189,8 +189,8 @@ impl Work {
     /// Counts what is in the batch, for whoever brought it last.
     fn count(&mut self, party: &Party) {
         if self.held.as_ref().is_none_or(|(of, _)| of != party) {
-            let purse = self.bridge.held.purse(party.clone(), MemoryBounds::NONE);
-            self.held = Some((party.clone(), purse.pieces()));
+            let budget = self.blocking.held.budget(party.clone(), MemoryBounds::NONE);
+            self.held = Some((party.clone(), budget.pieces()));
         }
         self.count_again();
     }
@@ -204,12 +204,12 @@ impl Work {
     /// Whether others wait and this one has had its turn; what nobody wants has none.
     fn is_turn_over(&self, for_whom: &WriteOwner) -> bool {
         let turn_bytes = if for_whom.is_wanted() { TURN_BYTES } else { 0 };
-        let places = &self.bridge.places;
+        let places = &self.blocking.places;
         let had_all = |place: &WriteSlot| {
             place.bytes >= turn_bytes || place.had_its_time() || places.are_owed_by(place.party())
         };
         let had = self.place.as_ref().is_some_and(had_all);
-        had && self.bridge.places.are_wanted_before(for_whom)
+        had && self.blocking.places.are_wanted_before(for_whom)
     }
 
     async fn flush_when_due(&mut self, for_whom: &WriteOwner) -> Result<(), Error> {
@@ -218,7 +218,7 @@ impl Work {
             Stage::Working(job) => job.is_finished(),
             Stage::Failed(error) => return Err(error.clone()),
         };
-        let short = self.bridge.places.are_wanted_before(for_whom);
+        let short = self.blocking.places.are_wanted_before(for_whom);
         let batch_bytes = if short { SEGMENT_BYTES } else { BATCH_BYTES };
         if self.batch_bytes >= batch_bytes || (finished && self.batch_bytes >= SEGMENT_BYTES) {
             let whole = self.batch_bytes - self.past_border();
@@ -270,7 +270,7 @@ impl Work {
         self.start(self.batch_bytes, BlobWriter::settle).await?;
         self.settled().await?;
         if let Some(place) = self.place.take() {
-            self.bridge.places.hand_on(place);
+            self.blocking.places.hand_on(place);
         }
         Ok(())
     }
@@ -283,8 +283,8 @@ impl Work {
     ) -> Result<(), Error> {
         self.settled().await?;
         // Nothing is awaited past this line: a caller that goes away leaves the pump whole.
-        let whom = self.place.as_ref().map_or_else(party::at_work, |place| place.party().clone());
-        let room = self.bridge.jobs.take(&whom).await;
+        let owner = self.place.as_ref().map_or_else(party::at_work, |place| place.party().clone());
+        let room = self.blocking.jobs.take(&owner).await;
         match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
             Stage::Idle(mut writer) => {
                 let batch = self.take_first(count);

@@ -18,7 +18,7 @@ use crate::runtime::subscribers::Subscribers;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Harbour {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     store: RocksStore,
     _folder: tempfile::TempDir,
 }
@@ -26,14 +26,14 @@ struct Harbour {
 fn harbour(places: usize) -> Harbour {
     let folder = tempfile::tempdir().unwrap();
     let store = RocksStore::open(folder.path()).unwrap();
-    let bridge =
+    let blocking =
         BlockingPool { places: Arc::new(WriteSlots::new(places)), ..BlockingPool::default() };
-    Harbour { bridge, store, _folder: folder }
+    Harbour { blocking, store, _folder: folder }
 }
 
 impl Harbour {
     fn pump(&self) -> BlobFeed {
-        BlobFeed::new(self.bridge.clone(), self.store.begin().unwrap())
+        BlobFeed::new(self.blocking.clone(), self.store.begin().unwrap())
     }
 }
 
@@ -63,8 +63,8 @@ async fn writers_that_stand_still_keep_nobody_out_and_go_on_later() {
             pumps.push(pump);
         }
         // All nine stopped in the middle, and only those with a place have segments in memory.
-        assert!(harbour.bridge.places().taken <= 2);
-        assert!(harbour.bridge.places().handed_on >= 7);
+        assert!(harbour.blocking.places().taken <= 2);
+        assert!(harbour.blocking.places().handed_on >= 7);
         assert!(harbour.store.in_flight_bytes() <= 2 * half as u64);
         let whole = noise(3 * SEGMENT_BYTES, 99);
         let mut other = harbour.pump();
@@ -74,7 +74,7 @@ async fn writers_that_stand_still_keep_nobody_out_and_go_on_later() {
             feed(&mut pump, content.slice(half..)).await;
             finish(pump, content).await;
         }
-        assert_eq!(harbour.bridge.places().taken, 0);
+        assert_eq!(harbour.blocking.places().taken, 0);
         assert_eq!(harbour.store.in_flight_bytes(), 0);
     };
     tokio::time::timeout(PATIENCE, play).await.unwrap();
@@ -100,15 +100,15 @@ async fn a_writer_hands_its_place_on_after_its_turn_and_small_ones_never_wait() 
             feed(&mut second, last).await;
             finish(second, &content).await;
         });
-        while harbour.bridge.places().waiting == 0 {
+        while harbour.blocking.places().waiting == 0 {
             tokio::task::yield_now().await;
         }
         // At the next border of a segment.
         feed(&mut first, large.slice(turn..)).await;
         waits.await.unwrap();
-        assert!(harbour.bridge.places().handed_on >= 1);
+        assert!(harbour.blocking.places().handed_on >= 1);
         finish(first, &large).await;
-        assert_eq!(harbour.bridge.places().taken, 0);
+        assert_eq!(harbour.blocking.places().taken, 0);
     };
     tokio::time::timeout(PATIENCE, play).await.unwrap();
 }
@@ -122,9 +122,9 @@ async fn a_place_is_free_when_its_writer_goes_away_or_a_wait_is_given_up() {
     let mut second = harbour.pump();
     let brief = Duration::from_millis(20);
     assert!(tokio::time::timeout(brief, feed(&mut second, content.clone())).await.is_err());
-    assert_eq!(harbour.bridge.places(), WriteSlotsState { taken: 1, waiting: 0, handed_on: 0 });
+    assert_eq!(harbour.blocking.places(), WriteSlotsState { taken: 1, waiting: 0, handed_on: 0 });
     drop(first);
-    assert_eq!(harbour.bridge.places().taken, 0);
+    assert_eq!(harbour.blocking.places().taken, 0);
     // What the second one counted before it gave up is what it has.
     let taken = usize::try_from(second.taken_bytes()).unwrap();
     feed(&mut second, content.slice(taken..)).await;
@@ -189,8 +189,8 @@ async fn a_third_party_gets_the_next_place_however_many_the_others_wait_for() {
 #[tokio::test]
 async fn what_nobody_wants_gets_a_place_after_everybody_else() {
     let places = Arc::new(WriteSlots::new(1));
-    let seats = Subscribers::new();
-    let unwanted = WriteOwner::those_at(seats.clone(), Party::Caller("alice".into()));
+    let subscribers = Subscribers::new();
+    let unwanted = WriteOwner::those_at(subscribers.clone(), Party::Caller("alice".into()));
     let held = places.take(&unwanted).await;
     assert!(!places.are_wanted_before(&unwanted));
     let last = Waits::begin(&places, unwanted.clone()).await;
@@ -202,7 +202,7 @@ async fn what_nobody_wants_gets_a_place_after_everybody_else() {
     let first = first.place().await;
     let second = Waits::begin(&places, named("mallory")).await;
     // Somebody wants it after all, and has had no place meanwhile.
-    let _seat = seats.take();
+    let _seat = subscribers.take();
     drop(first);
     let last = last.place().await;
     drop(last);
@@ -229,7 +229,7 @@ async fn what_is_shown_is_there_whenever_its_segment_is_stored() {
     let writer = harbour.store.begin().unwrap();
     let blob = writer.in_flight();
     blob.expect(content.len() as u64);
-    let mut shown = BlobFeed::new(harbour.bridge.clone(), writer);
+    let mut shown = BlobFeed::new(harbour.blocking.clone(), writer);
     let mut at = 0;
     for (index, bytes) in [1_000, 300_000, 40_000, 200_000, 100_000].into_iter().enumerate() {
         feed(&mut shown, content.slice(at..at + bytes)).await;
@@ -265,7 +265,7 @@ async fn a_writer_that_trickles_keeps_its_place_for_no_longer_than_one_that_stan
         let mut pump = harbour.pump();
         feed(&mut pump, other.clone()).await;
         finish(pump, &other).await;
-        assert!(harbour.bridge.places().handed_on >= 1);
+        assert!(harbour.blocking.places().handed_on >= 1);
         trickle.abort();
     };
     tokio::time::timeout(PATIENCE, play).await.unwrap();
@@ -294,7 +294,7 @@ async fn what_waits_to_be_written_is_held_by_whoever_sent_it() {
     let mut pump = harbour.pump();
     pump.write_for(Party::Caller("alice".into()));
     feed(&mut pump, noise(UNPLACED_BYTES_MAX - 1, 1)).await;
-    let held = harbour.bridge.held();
+    let held = harbour.blocking.held();
     assert_eq!(held.bytes(), UNPLACED_BYTES_MAX as u64 - 1);
     feed(&mut pump, noise(SEGMENT_BYTES, 2)).await;
     pump.append(Bytes::new()).await.unwrap();
@@ -305,29 +305,29 @@ async fn what_waits_to_be_written_is_held_by_whoever_sent_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_parties_whose_jobs_hang_leave_room_for_a_third() {
-    let bridge = BlockingPool::default();
+    let blocking = BlockingPool::default();
     let (gate, open) = std::sync::mpsc::channel::<()>();
     let open = Arc::new(std::sync::Mutex::new(open));
     let mut hostile = Vec::new();
     for name in ["mallory", "oscar"].repeat(BLOCKING_JOBS_MAX) {
-        let (bridge, open) = (bridge.clone(), Arc::clone(&open));
+        let (blocking, open) = (blocking.clone(), Arc::clone(&open));
         let work =
-            async move { bridge.run(move || open.lock().unwrap().recv().unwrap_err()).await };
+            async move { blocking.run(move || open.lock().unwrap().recv().unwrap_err()).await };
         hostile.push(tokio::spawn(party::work_for(Party::Caller(name.into()), work)));
     }
     let all = hostile.len();
     let waits = async {
-        while bridge.jobs().running + bridge.jobs().waiting < all {
+        while blocking.jobs().running + blocking.jobs().waiting < all {
             tokio::task::yield_now().await;
         }
-        let alice = party::work_for(Party::Caller("alice".into()), bridge.run(|| 7));
+        let alice = party::work_for(Party::Caller("alice".into()), blocking.run(|| 7));
         assert_eq!(alice.await, 7);
-        assert!(bridge.jobs().running <= BLOCKING_JOBS_MAX * 3 / 4);
+        assert!(blocking.jobs().running <= BLOCKING_JOBS_MAX * 3 / 4);
     };
     tokio::time::timeout(PATIENCE, waits).await.unwrap();
     drop(gate);
     for job in hostile {
         job.await.unwrap();
     }
-    assert_eq!(bridge.jobs(), JobsState { running: 0, waiting: 0, ahead: 0 });
+    assert_eq!(blocking.jobs(), JobsState { running: 0, waiting: 0, ahead: 0 });
 }

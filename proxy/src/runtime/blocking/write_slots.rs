@@ -34,13 +34,13 @@ pub(super) struct WriteSlots {
 pub(crate) struct WriteOwner {
     party: Party,
     /// Who wants it; none where it is written because somebody sends it.
-    seats: Option<Subscribers>,
+    subscribers: Option<Subscribers>,
 }
 
 impl WriteOwner {
     /// A download that these wait for, and this party began.
-    pub(crate) const fn those_at(seats: Subscribers, party: Party) -> Self {
-        Self { party, seats: Some(seats) }
+    pub(crate) const fn those_at(subscribers: Subscribers, party: Party) -> Self {
+        Self { party, subscribers: Some(subscribers) }
     }
 
     pub(super) const fn party(&self) -> &Party {
@@ -48,13 +48,13 @@ impl WriteOwner {
     }
 
     pub(super) fn is_wanted(&self) -> bool {
-        self.seats.as_ref().is_none_or(Subscribers::are_taken)
+        self.subscribers.as_ref().is_none_or(Subscribers::are_taken)
     }
 }
 
 impl From<Party> for WriteOwner {
     fn from(party: Party) -> Self {
-        Self { party, seats: None }
+        Self { party, subscribers: None }
     }
 }
 

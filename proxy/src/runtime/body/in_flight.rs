@@ -14,7 +14,7 @@ use crate::runtime::subscribers::Subscription;
 
 /// Follows a blob in flight at the pace of the client.
 pub(crate) struct InFlightBody {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     blob: InFlight,
     at: u64,
     end: Option<u64>,
@@ -37,9 +37,9 @@ pub(crate) enum Completion {
 
 impl InFlightBody {
     /// From `at` on, to the end or to `end`.
-    pub(super) fn new(bridge: BlockingPool, blob: InFlight, at: u64, end: Option<u64>) -> Self {
+    pub(super) fn new(blocking: BlockingPool, blob: InFlight, at: u64, end: Option<u64>) -> Self {
         let ending = Completion::Arrived;
-        Self { bridge, blob, at, end, reading: None, ending, held: None, _seat: None }
+        Self { blocking, blob, at, end, reading: None, ending, held: None, _seat: None }
     }
 
     /// The same with its last bytes held back, or not.
@@ -48,8 +48,8 @@ impl InFlightBody {
     }
 
     /// The same for somebody who wants it.
-    pub(super) fn seated(self, seat: Subscription) -> Self {
-        Self { _seat: Some(seat), ..self }
+    pub(super) fn seated(self, subscription: Subscription) -> Self {
+        Self { _seat: Some(subscription), ..self }
     }
 
     pub(super) fn poll_next(
@@ -95,15 +95,15 @@ impl InFlightBody {
                     return Poll::Ready(Some(Ok(self.take(bytes))));
                 }
                 Tail::Stored => {
-                    let (bridge, blob, at) = (self.bridge.clone(), self.blob.clone(), self.at);
+                    let (blocking, blob, at) = (self.blocking.clone(), self.blob.clone(), self.at);
                     let job = async move {
-                        let reading = bridge.reading(SEGMENT_BYTES);
+                        let reading = blocking.reading(SEGMENT_BYTES);
                         let read = move || {
                             let read = blob.read_stored(at);
                             drop(reading);
                             read
                         };
-                        bridge.run(read).await
+                        blocking.run(read).await
                     };
                     self.reading = Some(Box::pin(job));
                 }

@@ -15,7 +15,7 @@ use crate::runtime::memory_gauge::ReadReservation;
 /// Gives what is in memory at once, and reads the rest in batches: the next one while the client
 /// takes the one before, as long as there is room for that.
 pub(crate) struct StoredBody {
-    bridge: BlockingPool,
+    blocking: BlockingPool,
     ready: VecDeque<Bytes>,
     /// Of `ready`.
     pub(super) ready_bytes: u64,
@@ -37,9 +37,9 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// As many segments as are handed over at once, or one while memory is short.
-    pub(crate) fn begin(bridge: &BlockingPool) -> Self {
-        let bytes = if bridge.is_short() { SEGMENT_BYTES } else { BATCH_BYTES };
-        Self { bytes, _reading: bridge.reading(bytes) }
+    pub(crate) fn begin(blocking: &BlockingPool) -> Self {
+        let bytes = if blocking.is_short() { SEGMENT_BYTES } else { BATCH_BYTES };
+        Self { bytes, _reading: blocking.reading(bytes) }
     }
 }
 
@@ -65,10 +65,16 @@ pub(crate) fn read_batch(
 
 impl StoredBody {
     /// Bytes that were read already, then what the reader has left.
-    pub(super) fn new(bridge: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
+    pub(super) fn new(blocking: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
         let first_bytes: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
         let left_bytes = first_bytes + rest.left_bytes();
-        Self { bridge, ready: first, ready_bytes: first_bytes, left_bytes, work: Work::Idle(rest) }
+        Self {
+            blocking,
+            ready: first,
+            ready_bytes: first_bytes,
+            left_bytes,
+            work: Work::Idle(rest),
+        }
     }
 
     pub(super) fn poll_next(
@@ -112,17 +118,17 @@ impl StoredBody {
     }
 
     fn read(&self, reader: BlobReader) -> Job<(BlobReader, Result<VecDeque<Bytes>, StoreError>)> {
-        let (bridge, batch) = (self.bridge.clone(), Batch::begin(&self.bridge));
-        Box::pin(async move { bridge.run(move || read_batch(reader, &batch)).await })
+        let (blocking, batch) = (self.blocking.clone(), Batch::begin(&self.blocking));
+        Box::pin(async move { blocking.run(move || read_batch(reader, &batch)).await })
     }
 
     /// Begins on the next batch before it is asked for.
     fn ahead(&self, reader: BlobReader) -> Work {
-        let wanted = reader.left_bytes() > 0 && !self.bridge.is_short();
-        let room = wanted.then(|| self.bridge.room_ahead());
+        let wanted = reader.left_bytes() > 0 && !self.blocking.is_short();
+        let room = wanted.then(|| self.blocking.room_ahead());
         match room.flatten() {
             Some(room) => {
-                let batch = Batch::begin(&self.bridge);
+                let batch = Batch::begin(&self.blocking);
                 Work::Reading(Box::pin(BlockingPool::begin(room, move || {
                     read_batch(reader, &batch)
                 })))

@@ -22,7 +22,7 @@ pub(crate) struct MemoryBudget {
 
 /// What a whole body holds.
 pub(crate) struct Reservation {
-    purse: MemoryBudget,
+    budget: MemoryBudget,
     /// In all.
     pool: u64,
     /// Of its party and its connection.
@@ -31,7 +31,7 @@ pub(crate) struct Reservation {
 
 /// What a body holds that goes on piece by piece.
 pub(crate) struct StreamReservation {
-    purse: MemoryBudget,
+    budget: MemoryBudget,
     own: u64,
     /// Of that, what no store counts.
     passing: u64,
@@ -70,7 +70,7 @@ impl MemoryBudget {
     /// Nothing yet.
     #[must_use]
     pub(crate) fn nothing(&self) -> Reservation {
-        Reservation { purse: self.clone(), pool: 0, own: 0 }
+        Reservation { budget: self.clone(), pool: 0, own: 0 }
     }
 
     /// So many bytes that are there anyway.
@@ -99,7 +99,7 @@ impl MemoryBudget {
     /// A body that goes on piece by piece, of which nothing is held yet.
     #[must_use]
     pub(crate) fn pieces(&self) -> StreamReservation {
-        StreamReservation { purse: self.clone(), own: 0, passing: 0 }
+        StreamReservation { budget: self.clone(), own: 0, passing: 0 }
     }
 
     /// Whether such a body may begin: not when everything is taken, and past the party's share only
@@ -141,7 +141,7 @@ impl Reservation {
 
     /// So many more. Whoever holds nothing else may take one body, however large it is.
     fn reserve(&mut self, pool: u64, own: u64) -> Result<(), Error> {
-        let MemoryBudget { part, bounds, connection } = &self.purse;
+        let MemoryBudget { part, bounds, connection } = &self.budget;
         let of_connection = bounds.share / CONNECTION_BYTES_PART;
         let refused = |of| Err(Error::TooManyBytes(of));
         if !add(connection, own, self.own, of_connection) {
@@ -163,7 +163,7 @@ impl Reservation {
     }
 
     fn set(&mut self, pool: u64, own: u64) {
-        let MemoryBudget { part, connection, .. } = &self.purse;
+        let MemoryBudget { part, connection, .. } = &self.budget;
         change(&part.held.bytes, self.pool, pool);
         change(&part.whole, self.own, own);
         change(connection, self.own, own);
@@ -180,7 +180,7 @@ impl Drop for Reservation {
 impl StreamReservation {
     /// So much from now on; `passing` when it is nothing of a store's.
     pub(crate) fn set(&mut self, bytes: u64, passing: bool) {
-        let part = &self.purse.part;
+        let part = &self.budget.part;
         change(&part.pieces, self.own, bytes);
         self.own = bytes;
         let passing = if passing { bytes } else { 0 };

@@ -57,11 +57,11 @@ mod tests {
     fn what_has_no_length_is_reserved_in_steps_before_it_is_there() {
         let pool = Arc::new(MemoryGauge::default());
         let bounds = MemoryBounds { most: u64::MAX, share: 600_000 };
-        let purse = pool.purse(Party::Ourselves, bounds);
-        let (mut hold, mut collected) = (purse.take(0).unwrap(), CollectedBytes::with_room(0));
+        let budget = pool.budget(Party::Ourselves, bounds);
+        let (mut hold, mut collected) = (budget.take(0).unwrap(), CollectedBytes::with_room(0));
         let piece = Bytes::from(vec![7; 10_000]);
         let mut seen = Vec::new();
-        let _other = purse.note(1);
+        let _other = budget.note(1);
         let refused = loop {
             match collected.push(&piece, 10_000_000, &mut hold) {
                 Ok(()) => assert!(collected.0.capacity() as u64 <= pool.bytes()),
@@ -78,8 +78,8 @@ mod tests {
     #[test]
     fn the_last_step_goes_no_further_than_the_body_may() {
         let pool = Arc::new(MemoryGauge::default());
-        let purse = pool.purse(Party::Ourselves, MemoryBounds { most: 1 << 20, share: 1 << 20 });
-        let (mut hold, mut collected) = (purse.take(0).unwrap(), CollectedBytes::with_room(0));
+        let budget = pool.budget(Party::Ourselves, MemoryBounds { most: 1 << 20, share: 1 << 20 });
+        let (mut hold, mut collected) = (budget.take(0).unwrap(), CollectedBytes::with_room(0));
         collected.push(&Bytes::from(vec![7; 1_000]), 1_500, &mut hold).unwrap();
         collected.push(&Bytes::from(vec![7; 500]), 1_500, &mut hold).unwrap();
         assert_eq!((pool.bytes(), collected.into_bytes().len()), (1_500, 1_500));

@@ -25,11 +25,11 @@ pub(super) struct Runs<K, V> {
 /// Work that is going on.
 pub(super) struct Run<V> {
     pub(super) answer: watch::Receiver<Answer<V>>,
-    pub(super) whose: OnBehalfOf,
+    pub(super) on_behalf_of: OnBehalfOf,
     /// Who began it.
     pub(super) party: Party,
     /// Who wants its result.
-    pub(super) seats: Subscribers,
+    pub(super) subscribers: Subscribers,
     /// Tells it to end.
     pub(super) end: watch::Sender<bool>,
 }
@@ -50,7 +50,7 @@ impl<V> Run<V> {
 
     /// For how long nobody wanted it, when that is long enough to end it.
     fn unwanted_for(&self) -> Option<Duration> {
-        let unwanted = self.seats.empty_for().filter(|time| *time >= UNWANTED_GRACE);
+        let unwanted = self.subscribers.empty_for().filter(|time| *time >= UNWANTED_GRACE);
         unwanted.filter(|_| !self.is_ending())
     }
 }
