@@ -8,6 +8,7 @@
 //! Registries read an outline: what points at something, and nothing that is said about it. It takes no
 //! more than [`Manifest::outline_bytes`] says, whatever somebody wrote.
 
+mod kind;
 mod outline;
 mod reading;
 mod signed;
@@ -16,41 +17,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use kind::Detail;
+pub use kind::ManifestKind;
+
+use crate::limits::{MANIFEST_SIZE_BYTES_MAX, REFERRER_BYTES_MAX};
 use crate::members::Faults;
-use crate::referrers::REFERRER_BYTES_MAX;
 use crate::{Algorithm, Descriptor, Digest, Digester, MediaType, Mismatch, ParseError};
-
-/// Largest manifest, in bytes: what the specification asks a registry to accept at least, and what
-/// ACR accepts at most.
-pub const MANIFEST_SIZE_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// What a manifest is made of.
-#[expect(clippy::large_enum_variant, reason = "one per manifest, and most are images")]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ManifestKind {
-    /// One image or artifact: its configuration and its layers. The old artifact manifest has no
-    /// configuration; its `blobs` are here as layers.
-    Image {
-        /// The configuration.
-        config: Option<Descriptor>,
-        /// The layers, base first.
-        layers: Vec<Descriptor>,
-    },
-    /// A manifest of manifests.
-    Index {
-        /// Its children, in their order.
-        manifests: Vec<Descriptor>,
-    },
-    /// Something that is not interpreted: of a type that we do not know, or not JSON.
-    Opaque,
-}
-
-/// How much of it is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Detail {
-    All,
-    Outline,
-}
 
 /// A manifest as it came, and what we read of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

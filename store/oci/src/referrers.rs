@@ -11,12 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
+use crate::limits::REFERRER_BYTES_MAX;
 use crate::members::{each, members, text};
 use crate::{Descriptor, Manifest, MediaType};
-
-/// Largest entry of a list, in bytes of JSON. Annotations that do not fit are left out of the list; the
-/// manifest has them all.
-pub const REFERRER_BYTES_MAX: usize = 64 * 1024;
 
 /// What an entry keeps when even without annotations it is too large.
 const ESSENTIAL: [&str; 4] = ["mediaType", "digest", "size", "artifactType"];

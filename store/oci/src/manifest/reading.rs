@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::kind::{Detail, ManifestKind};
 use super::outline::DESCRIPTOR_BYTES;
-use super::{Detail, ManifestKind, signed};
+use super::signed;
 use crate::members::{Faults, each, members, number, text};
 use crate::{Descriptor, MediaType};
 
