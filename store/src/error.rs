@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use wharf_oci::Digest;
 
+/// What every operation of a store returns.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
 /// Why an operation of a store failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -137,6 +140,11 @@ impl StoreError {
             }
             _ => Self::Database { operation, key, source },
         }
+    }
+
+    /// A value its decoder refused.
+    pub(crate) fn undecodable(operation: &'static str, key: impl Into<String>) -> Self {
+        Self::Corrupt { operation, key: key.into(), reason: "the record is malformed".to_owned() }
     }
 
     /// Names a file system error, with a full disk told apart.

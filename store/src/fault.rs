@@ -6,9 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use wharf_oci::{Digest, HashState, Hashed, UploadId};
 
-use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Fate, Published, Sink, Source};
+use crate::blob::{BlobReader, BlobStore, BlobWriter};
+use crate::blob_info::BlobInfo;
 use crate::hot::Pressure;
 use crate::sessions::{NewUpload, SavedUpload, UploadStore};
+use crate::sink::{Fate, Published, Sink};
+use crate::source::Source;
 use crate::{Result, StoreError};
 
 /// What can be made to fail.

@@ -13,9 +13,9 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::Result;
-use crate::blob::Source;
 use crate::hot::{HotSegments, Pressure};
 use crate::limits::SEGMENT_BYTES;
+use crate::source::Source;
 
 /// A reader's view of a blob in flight; cheap to clone, every clone sees the same bytes.
 #[derive(Clone)]

@@ -8,7 +8,7 @@
 use wharf_oci::{Digest, RepoName};
 
 use crate::Result;
-use crate::blob::BlobInfo;
+use crate::blob_info::BlobInfo;
 use crate::manifests::ManifestStore;
 
 /// Where a blob belongs.

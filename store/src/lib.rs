@@ -12,6 +12,7 @@
 //! | to change | look in |
 //! | --- | --- |
 //! | what a blob store must do | `blob.rs`, and its proof `contract.rs` |
+//! | what a backend gives | `sink.rs`, `source.rs` |
 //! | readers of a blob that is still arriving | `in_flight.rs` |
 //! | what repositories know | `manifests.rs` |
 //! | uploads that outlive the process | `sessions.rs` |
@@ -25,6 +26,7 @@
 #![warn(missing_docs)]
 
 mod blob;
+mod blob_info;
 mod buffers;
 #[cfg(any(test, feature = "test-util"))]
 pub mod contract;
@@ -36,16 +38,21 @@ mod hot;
 mod in_flight;
 mod journal;
 pub mod limits;
+mod lock;
 mod manifests;
 #[cfg(any(test, feature = "test-util"))]
 mod memory;
+mod part_key;
 mod parts;
 mod rocks;
 mod sessions;
+mod sink;
+mod source;
 mod upkeep;
 
-pub use blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, ReadyBlob, Retention};
-pub use error::StoreError;
+pub use blob::{BlobReader, BlobStore, BlobWriter, ReadyBlob};
+pub use blob_info::{BlobInfo, Retention};
+pub use error::{Result, StoreError};
 #[cfg(any(test, feature = "test-util"))]
 pub use fault::{FaultStore, Operation};
 pub use in_flight::{InFlight, Tail};
@@ -53,7 +60,8 @@ pub use journal::{Delivery, DeliveryStore, Destination, Errand, Refused, Trouble
 pub use manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 #[cfg(any(test, feature = "test-util"))]
 pub use memory::MemoryStore;
-pub use parts::{PartKey, PartStore, TakenUp};
+pub use part_key::PartKey;
+pub use parts::{PartStore, TakenUp};
 pub use rocks::RocksStore;
 pub use sessions::{NewUpload, SavedUpload, UploadStore};
 pub use upkeep::{
@@ -66,6 +74,3 @@ pub use upkeep::{
 pub fn decode_anything(key: &[u8], value: &[u8]) {
     rocks::decode_anything(key, value);
 }
-
-/// What every operation of a store returns.
-pub type Result<T> = std::result::Result<T, StoreError>;

@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use wharf_oci::{Digest, Digester, HashState, Hashed, Manifest, Referrer, RepoName, Tag, UploadId};
 
-use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter, Fate, Published, Sink, Source};
+use crate::blob::{BlobReader, BlobStore, BlobWriter};
+use crate::blob_info::BlobInfo;
 use crate::hot::HotSegments;
 use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
 use crate::limits::{HOT_BYTES_MAX, PAGE_ENTRIES_MAX, SEGMENT_BYTES};
+use crate::lock::lock;
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::parts::PartStore;
 use crate::sessions::{NewUpload, SavedUpload, UploadStore};
+use crate::sink::{Fate, Published, Sink};
+use crate::source::Source;
 use crate::{Result, StoreError};
 
 /// Everything in maps; gone when dropped.
@@ -69,10 +73,6 @@ impl Drop for MemorySink {
     fn drop(&mut self) {
         self.done();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Source for MemorySource {

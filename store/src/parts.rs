@@ -3,19 +3,9 @@
 //! Invariant: what is taken up is exactly the first bytes that were laid down, and their hash; it is
 //! taken up once.
 
-use wharf_oci::Digest;
-
 use crate::Result;
 use crate::blob::{BlobStore, BlobWriter};
-
-/// What a part is the begin of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartKey {
-    /// Where it came from: what one said is not gone on with by another.
-    pub source: String,
-    /// What the whole is to be.
-    pub digest: Digest,
-}
+use crate::part_key::PartKey;
 
 /// A part that is gone on with.
 pub struct TakenUp {

@@ -7,28 +7,39 @@
 
 mod backup;
 mod ballast;
+mod blob_records;
 mod consistency;
+mod deliveries;
 mod engine;
 mod evict;
 mod forget;
+mod format;
+mod freeing;
 mod holder;
 mod journal;
 mod lease;
-mod names;
+mod links;
 mod options;
-mod order;
 mod parents;
+mod part_pool;
 mod parts;
 mod private;
 mod read;
+mod reaper;
+mod recency;
 mod records;
 mod recover;
 mod referrers;
+mod repositories;
 mod runs;
 mod schema;
 mod scrub;
 mod space;
+mod start;
+mod take_up;
+mod touched;
 mod upgrade;
+mod upkeep;
 mod uploads;
 mod write;
 
@@ -39,15 +50,16 @@ use std::sync::atomic::Ordering;
 use rocksdb::{IteratorMode, WriteBatch};
 use wharf_oci::Digest;
 
-use crate::blob::{BlobInfo, BlobReader, BlobStore, BlobWriter};
+use crate::blob::{BlobReader, BlobStore, BlobWriter};
+use crate::blob_info::BlobInfo;
 use crate::buffers;
 use crate::limits::DISK_RESERVE_BYTES;
 use crate::upkeep::{Evicted, Eviction, StoreOptions, Usage, Watch};
 use crate::{Result, StoreError};
 
 use engine::Engine;
-use lease::Reaper;
 use read::SegmentSource;
+use reaper::Reaper;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use records::decode_anything;
 use records::{Located, Quarantined};
@@ -73,16 +85,14 @@ impl RocksStore {
 
     /// As [`RocksStore::open`], with a limit on disk, in memory, or both.
     pub fn open_with(folder: &Path, how: &StoreOptions) -> Result<Self> {
-        let engine = Arc::new(Engine::open(folder, how)?);
-        recover::recover(&engine)?;
-        ballast::hold(&engine)?;
+        let engine = Arc::new(start::open(folder, how)?);
         let reaper = Arc::new(Reaper::start(Arc::clone(&engine))?);
         Ok(Self { engine, reaper })
     }
 
     /// Whether there is a store in `folder`, of a format we know.
     pub fn exists(folder: &Path) -> Result<bool> {
-        Ok(schema::found_format(folder)?.is_some())
+        Ok(format::found_format(folder)?.is_some())
     }
 
     /// What the store holds and takes, measured now.
@@ -156,8 +166,8 @@ impl RocksStore {
         for entry in self.engine.db().iterator_cf(&family, IteratorMode::Start) {
             let (_, value) =
                 entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
-            let record =
-                Quarantined::decode(&value).ok_or_else(|| undecodable("listing", QUARANTINE))?;
+            let record = Quarantined::decode(&value)
+                .ok_or_else(|| StoreError::undecodable("listing", QUARANTINE))?;
             blobs += 1;
             bytes += record.located.size_bytes;
         }
@@ -180,8 +190,8 @@ impl RocksStore {
 
     /// Notes a read for the order of use.
     fn touch(&self, number: u64) {
-        if self.engine.order.touch(number)
-            && let Err(error) = order::write_touched(&self.engine)
+        if self.engine.recency.touch(number)
+            && let Err(error) = touched::write_touched(&self.engine)
         {
             tracing::error!(%error, "the order of use could not be written");
         }
@@ -239,11 +249,6 @@ impl std::fmt::Debug for RocksStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "RocksStore({})", self.engine.folder().display())
     }
-}
-
-/// A value its decoder refused.
-fn undecodable(operation: &'static str, key: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { operation, key: key.into(), reason: "the record is malformed".to_owned() }
 }
 
 #[cfg(test)]

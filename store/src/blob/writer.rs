@@ -8,14 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, Digester, Hashed, Mismatch, RepoName};
 
-use super::{BlobInfo, Fate, Published, Retention, Sink, Source};
+use crate::blob_info::{BlobInfo, Retention};
 use crate::buffers::SegmentBuffer;
 use crate::hashing::{Digesters, Hashing};
 use crate::hot::{HotSegments, Pressure};
 use crate::in_flight::InFlight;
 use crate::journal::{Delivery, Errand};
 use crate::limits::SEGMENT_BYTES;
-use crate::parts::PartKey;
+use crate::part_key::PartKey;
+use crate::sink::{Fate, Published, Sink};
+use crate::source::Source;
 use crate::{Result, StoreError};
 
 /// Content that arrives. Dropping it forgets everything and tells every reader so.

@@ -7,8 +7,9 @@
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
 
-use super::read;
-use crate::blob::{BlobStore, BlobWriter, Retention};
+use super::samples::read;
+use crate::blob::{BlobStore, BlobWriter};
+use crate::blob_info::Retention;
 use crate::limits::SEGMENT_BYTES;
 use crate::sessions::{NewUpload, UploadStore};
 

@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, Digester, RepoName};
 
-use super::{append_all, noise, read};
-use crate::blob::{BlobStore, Retention};
+use super::samples::{append_all, noise, read};
+use crate::blob::BlobStore;
+use crate::blob_info::Retention;
 use crate::limits::SEGMENT_BYTES;
 use crate::manifests::ManifestStore;
 

@@ -2,7 +2,7 @@
 
 use wharf_oci::{Digest, REFERRER_BYTES_MAX, Referrer, RepoName};
 
-use super::manifest;
+use super::samples::manifest;
 use crate::manifests::ManifestStore;
 
 /// Enough for every referrer of these tests.

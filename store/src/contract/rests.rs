@@ -4,8 +4,8 @@
 
 use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
 
-use super::{append_all, drain, noise, read, telling_sizes};
-use crate::blob::Retention;
+use super::samples::{append_all, drain, noise, read, telling_sizes};
+use crate::blob_info::Retention;
 use crate::limits::SEGMENT_BYTES;
 use crate::sessions::{NewUpload, UploadStore};
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rocksdb::checkpoint::Checkpoint;
 
-use super::{RocksStore, private, schema};
+use super::{RocksStore, format, private, schema};
 use crate::upkeep::{Copied, Progress, Watch};
 use crate::{Result, StoreError};
 
@@ -29,11 +29,11 @@ impl RocksStore {
         Checkpoint::new(self.engine.db())
             .and_then(|checkpoint| checkpoint.create_checkpoint(partial.join("db")))
             .map_err(|error| StoreError::database("backing up to", key(), error))?;
-        schema::mark(&partial)?;
+        format::mark(&partial)?;
         private::mend(&partial);
         fs::rename(&partial, to).map_err(|error| StoreError::io("renaming", &partial, error))?;
         if let Some(parent) = to.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            schema::sync_folder(parent)?;
+            format::sync_folder(parent)?;
         }
         let files = files_under(to)?;
         let bytes = files.iter().map(|(_, bytes)| bytes).sum();
@@ -43,7 +43,7 @@ impl RocksStore {
     /// Makes a new store in `to`, which must not exist, from a backup. Everything is copied, so the
     /// backup stays what it is, and the new store is opened once to see it can be.
     pub fn restore(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
-        if schema::found_format(from)?.is_none() {
+        if format::found_format(from)?.is_none() {
             return Err(StoreError::NoStore { path: from.to_owned() });
         }
         refuse_existing(to)?;
@@ -94,10 +94,10 @@ fn copy(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
             return Err(StoreError::Abandoned { reason });
         }
     }
-    schema::sync_folder(&target)?;
+    format::sync_folder(&target)?;
     copy_file(&from.join(schema::MARKER), &to.join(schema::MARKER))
         .map_err(|error| StoreError::io("copying", from, error))?;
-    schema::sync_folder(to)?;
+    format::sync_folder(to)?;
     Ok(Copied { folder: to.to_owned(), files: progress.done, bytes: progress.done_bytes })
 }
 

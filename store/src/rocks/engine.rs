@@ -14,14 +14,15 @@ use rocksdb::{BoundColumnFamily, ColumnFamilyDescriptor, DB, Options, WriteBatch
 use wharf_oci::{Digest, UploadId};
 
 use super::options::{self, RUN_OPTIONS};
-use super::order::Order;
-use super::parts::Parts;
+use super::part_pool::PartPool;
+use super::recency::Recency;
 use super::records::{Located, Numbered, Session, Totals};
 use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SESSIONS, SMALL, TOTALS};
 use super::space::Space;
-use super::{ballast, holder, private, recover, undecodable, upgrade};
+use super::{holder, private};
 use crate::hot::HotSegments;
-use crate::limits::{LIMIT_BYTES_MIN, NUMBERS_RESERVED};
+use crate::limits::NUMBERS_RESERVED;
+use crate::lock::lock;
 use crate::upkeep::StoreOptions;
 use crate::{Result, StoreError};
 
@@ -33,9 +34,9 @@ pub(super) struct Engine {
     folder: PathBuf,
     numbers: Mutex<Numbers>,
     pub(super) space: Space,
-    pub(super) order: Order,
+    pub(super) recency: Recency,
     pub(super) hot: Arc<HotSegments>,
-    pub(super) parts: Parts,
+    pub(super) parts: PartPool,
     pub(super) small_blob_segments: usize,
     /// Each held while one of its digests is made visible or forgotten, so that two writers of one
     /// digest agree.
@@ -72,22 +73,16 @@ struct Numbers {
 }
 
 impl Engine {
+    /// Opens the database of a folder that is a store. Numbers are given out once the start says from where.
     pub(super) fn open(folder: &Path, how: &StoreOptions) -> Result<Self> {
-        if let Some(limit_bytes) = how.limit_bytes.filter(|limit| *limit < LIMIT_BYTES_MIN) {
-            return Err(StoreError::LimitTooSmall { limit_bytes, least_bytes: LIMIT_BYTES_MIN });
-        }
-        let format = schema::claim(folder)?;
-        private::require_own(folder)?;
-        private::mend(folder);
-        ballast::release_if_full(folder)?;
-        let engine = Self {
+        Ok(Self {
             db: open_database(folder)?,
             folder: folder.to_owned(),
             numbers: Mutex::new(Numbers { next: 0, reserved: 0 }),
             space: Space::new(how.limit_bytes),
-            order: Order::default(),
+            recency: Recency::default(),
             hot: Arc::new(HotSegments::new(how.hot_bytes)),
-            parts: Parts::default(),
+            parts: PartPool::default(),
             small_blob_segments: how.small_blob_segments,
             digests: std::array::from_fn(|_| Mutex::default()),
             evicting: Mutex::default(),
@@ -95,15 +90,12 @@ impl Engine {
             evicted: Counter::default(),
             small_heap_bytes: AtomicU64::new(0),
             background: Mutex::default(),
-        };
-        if format < schema::FORMAT {
-            upgrade::upgrade(&engine, format)?;
-            schema::mark(folder)?;
-        }
-        let next = engine.stored_next_number()?;
-        *lock(&engine.numbers) = Numbers { next, reserved: next };
-        engine.clear_incoming()?;
-        Ok(engine)
+        })
+    }
+
+    /// The first number that was never given out, as the start found it.
+    pub(super) fn start_numbers(&self, next: u64) {
+        *lock(&self.numbers) = Numbers { next, reserved: next };
     }
 
     pub(super) const fn db(&self) -> &DB {
@@ -220,7 +212,7 @@ impl Engine {
             None => Ok(None),
             Some(value) => match Located::decode(&value) {
                 Some(located) => Ok(Some(located)),
-                None => Err(undecodable("reading", digest.to_string())),
+                None => Err(StoreError::undecodable("reading", digest.to_string())),
             },
         }
     }
@@ -231,7 +223,7 @@ impl Engine {
             None => Ok(None),
             Some(value) => match Numbered::decode(&value) {
                 Some(numbered) => Ok(Some(numbered)),
-                None => Err(undecodable("reading", format!("blob number {number}"))),
+                None => Err(StoreError::undecodable("reading", format!("blob number {number}"))),
             },
         }
     }
@@ -239,9 +231,8 @@ impl Engine {
     pub(super) fn totals(&self) -> Result<Totals> {
         match self.get(META, TOTALS)? {
             None => Ok(Totals::default()),
-            Some(value) => {
-                Totals::decode(&value).ok_or_else(|| undecodable("reading", "the totals"))
-            }
+            Some(value) => Totals::decode(&value)
+                .ok_or_else(|| StoreError::undecodable("reading", "the totals")),
         }
     }
 
@@ -371,22 +362,9 @@ impl Engine {
         Ok(())
     }
 
-    fn stored_next_number(&self) -> Result<u64> {
-        let stored = match self.get(META, NEXT_NUMBER) {
-            Ok(None) => return Ok(1),
-            Ok(Some(value)) => value.try_into().ok(),
-            Err(StoreError::Corrupt { .. }) => None,
-            Err(error) => return Err(error),
-        };
-        match stored {
-            Some(number) => Ok(u64::from_be_bytes(number)),
-            None => recover::next_number(self),
-        }
-    }
-
     /// Runs that were never ingested belong to a process that is gone: the lock of the database is
     /// ours by now.
-    fn clear_incoming(&self) -> Result<()> {
+    pub(super) fn clear_incoming(&self) -> Result<()> {
         let incoming = self.folder.join("incoming");
         // The folder itself stays: on a full disk there may be no room for another.
         private::make(&incoming)?;
@@ -458,9 +436,4 @@ fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {
         return StoreError::Locked { path: folder.to_owned(), holder };
     }
     StoreError::database("opening", folder.display().to_string(), error)
-}
-
-/// A panic elsewhere leaves these values whole: each is changed after the step that can fail.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,15 +8,15 @@ use std::ops::ControlFlow;
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Digest, RepoName};
 
-use super::ballast;
 use super::engine::Engine;
-use super::lease::{self, Leases, Remains};
+use super::freeing;
+use super::lease::{Leases, Remains};
 use super::records::{Hold, Quarantined};
 use super::schema::{self, LINKS, QUARANTINE, RECENCY, SMALL};
 use super::space::ShortBy;
-use super::{forget, journal, order, parts, undecodable};
+use super::{blob_records, forget, journal, links, parts, recency, touched};
 use crate::limits::{
-    EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, PART_TIME, SMALL_HEAP_BYTES,
+    EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, SMALL_HEAP_BYTES,
 };
 use crate::upkeep::{Evicted, Eviction, Progress, Watch};
 use crate::{Result, StoreError};
@@ -55,24 +55,6 @@ pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -
     }
 }
 
-/// What is done from time to time: the order of use is written, the disk looked at, and a store
-/// that grew over its limit, or a disk others fill, gets room.
-pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
-    order::write_touched(engine)?;
-    parts::forget_old(engine, leases, PART_TIME)?;
-    give_back_small(engine, SMALL_HEAP_BYTES)?;
-    engine.measure_records()?;
-    ballast::hold_again(engine, leases)?;
-    if engine.space.reserve(engine.folder(), 0)?.is_err() {
-        match reserve(engine, leases, 0, "upkeep") {
-            // Nothing may go; whoever writes is told.
-            Err(StoreError::Full { .. }) => {}
-            other => return other,
-        }
-    }
-    Ok(())
-}
-
 /// Evicts on request.
 pub(super) fn evict(
     engine: &Engine,
@@ -97,7 +79,7 @@ pub(super) fn evict(
             Ok(evicted)
         }
         Eviction::UnusedSince { ms } => {
-            evict_cached(engine, leases, Goal::Before(order::of_ms(*ms)), watch)
+            evict_cached(engine, leases, Goal::Before(recency::of_ms(*ms)), watch)
         }
         Eviction::Repository(repo) => evict_repository(engine, leases, repo, watch),
         Eviction::Quarantined => evict_quarantined(engine, leases),
@@ -114,7 +96,7 @@ enum Goal {
 
 /// Evicts in the order of use until the goal is reached or nothing is left.
 fn evict_cached(engine: &Engine, leases: &Leases, goal: Goal, watch: Watch<'_>) -> Result<Evicted> {
-    order::write_touched(engine)?;
+    touched::write_touched(engine)?;
     let mut evicted = Evicted::default();
     let mut from = [0_u8; 16];
     let total_bytes = if let Goal::Free(bytes) = goal { bytes } else { 0 };
@@ -180,7 +162,8 @@ fn page(engine: &Engine, from: [u8; 16]) -> Result<Vec<([u8; 16], Digest)>> {
         let (key, value) =
             entry.map_err(|error| StoreError::database("listing", RECENCY, error))?;
         let key = <[u8; 16]>::try_from(&*key).ok();
-        key.zip(schema::decode_digest(&value)).ok_or_else(|| undecodable("listing", RECENCY))
+        key.zip(schema::decode_digest(&value))
+            .ok_or_else(|| StoreError::undecodable("listing", RECENCY))
     });
     entries.collect()
 }
@@ -206,8 +189,8 @@ fn forget_cached(engine: &Engine, leases: &Leases, digest: &Digest) -> Result<Op
         return Ok(None);
     }
     let mut batch = WriteBatch::default();
-    forget::unpublish(engine, &mut batch, digest, &located)?;
-    let links = forget::unlink_all(engine, &mut batch, digest)?;
+    blob_records::unpublish(engine, &mut batch, digest, &located)?;
+    let links = links::unlink_all(engine, &mut batch, digest)?;
     let remains = forget::doom(engine, &mut batch, &located)?;
     engine.write_soon(batch, "evicting", || digest.to_string())?;
     engine.evicted.add(located.size_bytes);
@@ -222,7 +205,7 @@ fn free_all(engine: &Engine, leases: &Leases, remains: Vec<Remains>) -> Result<(
     engine.sync()?;
     for remains in remains {
         if leases.doom(remains) {
-            lease::free(engine, &remains)?;
+            freeing::free(engine, &remains)?;
         }
     }
     Ok(())
@@ -254,12 +237,12 @@ fn evict_repository(
     let prefix = schema::repo_prefix(repo);
     let mut from = prefix.clone();
     loop {
-        let page = links(engine, &prefix, &from)?;
+        let page = links_page(engine, &prefix, &from)?;
         let Some((last, _)) = page.last() else { break };
         from = [last.as_slice(), &[0]].concat();
         let mut freed = Vec::new();
         for (key, digest) in &page {
-            let others = forget::holders_of(engine, digest)?.iter().any(|other| other != repo);
+            let others = links::holders_of(engine, digest)?.iter().any(|other| other != repo);
             let forget = || unless_damaged(forget_cached(engine, leases, digest));
             let gone = if others { None } else { forget()? };
             if let Some(gone) = gone {
@@ -283,7 +266,7 @@ fn evict_repository(
 
 type Linked = (Vec<u8>, Digest);
 
-fn links(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<Linked>> {
+fn links_page(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<Linked>> {
     let family = engine.family(LINKS)?;
     let mode = IteratorMode::From(from, Direction::Forward);
     let mut links = Vec::new();
@@ -292,7 +275,8 @@ fn links(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<Linked>> {
         if !key.starts_with(prefix) {
             break;
         }
-        let (_, digest) = schema::decode_link(&key).ok_or_else(|| undecodable("listing", LINKS))?;
+        let (_, digest) =
+            schema::decode_link(&key).ok_or_else(|| StoreError::undecodable("listing", LINKS))?;
         links.push((key.into_vec(), digest));
     }
     Ok(links)
@@ -319,8 +303,8 @@ fn evict_quarantined(engine: &Engine, leases: &Leases) -> Result<Evicted> {
     for entry in engine.db().iterator_cf(&family, IteratorMode::Start) {
         let (key, value) =
             entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
-        let record =
-            Quarantined::decode(&value).ok_or_else(|| undecodable("listing", QUARANTINE))?;
+        let record = Quarantined::decode(&value)
+            .ok_or_else(|| StoreError::undecodable("listing", QUARANTINE))?;
         let mut batch = WriteBatch::default();
         let remains = forget::doom(engine, &mut batch, &record.located)?;
         batch.delete_cf(&family, &key);

@@ -4,71 +4,22 @@
 //! Invariant: whoever changes what a digest leads to holds the lock of that digest.
 
 use rocksdb::WriteBatch;
-use wharf_oci::{Digest, RepoName};
+use wharf_oci::Digest;
 
+use super::blob_records::unpublish;
 use super::engine::Engine;
 use super::journal;
 use super::lease::Remains;
-use super::order::now_ms;
-use super::records::{Doomed, Located, Quarantined, Totals};
-use super::schema::{
-    self, BLOBS, DOOMED, HOLDERS, LINKS, META, NUMBERS, QUARANTINE, RECENCY, TOTALS,
-};
-use crate::limits::PAGE_ENTRIES_MAX;
-use crate::{Result, StoreError};
-
-/// Adds to `batch` what makes a published blob unknown. The caller holds its lock.
-pub(super) fn unpublish(
-    engine: &Engine,
-    batch: &mut WriteBatch,
-    digest: &Digest,
-    located: &Located,
-) -> Result<()> {
-    batch.delete_cf(&engine.family(BLOBS)?, schema::digest_key(digest));
-    batch.delete_cf(&engine.family(NUMBERS)?, located.number.to_be_bytes());
-    if let Some(numbered) = engine.numbered(located.number)?.filter(|known| known.used > 0) {
-        let key = schema::recency_key(numbered.used, located.number);
-        batch.delete_cf(&engine.family(RECENCY)?, key);
-    }
-    let change = Totals::of(located).negative().encode();
-    batch.merge_cf(&engine.family(META)?, TOTALS, change);
-    Ok(())
-}
+use super::recency::now_ms;
+use super::records::{Doomed, Located, Quarantined};
+use super::schema::{self, DOOMED, QUARANTINE};
+use crate::Result;
 
 /// Adds to `batch` that the bytes are to be freed; also what is left to do for that.
 pub(super) fn doom(engine: &Engine, batch: &mut WriteBatch, located: &Located) -> Result<Remains> {
     let doomed = Doomed::of(located);
     batch.put_cf(&engine.family(DOOMED)?, located.number.to_be_bytes(), doomed.encode());
     Ok(Remains { number: located.number, doomed })
-}
-
-/// Adds to `batch` that no repository has the blob; how many had it.
-pub(super) fn unlink_all(engine: &Engine, batch: &mut WriteBatch, digest: &Digest) -> Result<u64> {
-    let (holders, links) = (engine.family(HOLDERS)?, engine.family(LINKS)?);
-    let mut count = 0;
-    for repo in holders_of(engine, digest)? {
-        batch.delete_cf(&holders, schema::holder_key(digest, &repo));
-        batch.delete_cf(&links, schema::repo_digest_key(&repo, digest));
-        count += 1;
-    }
-    Ok(count)
-}
-
-/// The repositories that have a blob, at most a page of them: what is left over is a link to
-/// nothing, which does no harm.
-pub(super) fn holders_of(engine: &Engine, digest: &Digest) -> Result<Vec<RepoName>> {
-    let prefix = schema::digest_key(digest);
-    let family = engine.family(HOLDERS)?;
-    let mode = rocksdb::IteratorMode::From(&prefix, rocksdb::Direction::Forward);
-    let mut repos = Vec::new();
-    for entry in engine.db().iterator_cf(&family, mode).take(PAGE_ENTRIES_MAX) {
-        let (key, _) = entry.map_err(|error| StoreError::database("listing", HOLDERS, error))?;
-        if !key.starts_with(&prefix) {
-            break;
-        }
-        repos.extend(schema::decode_holder(&key));
-    }
-    Ok(repos)
 }
 
 /// Forgets a blob; what is left to free, or `None` when it is not here. The caller holds its lock.

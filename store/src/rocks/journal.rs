@@ -10,81 +10,18 @@ use wharf_oci::{Digest, RepoName};
 use super::engine::Engine;
 use super::records::Hold;
 use super::schema::{self, JOURNAL};
-use super::{RocksStore, forget, names, undecodable, write};
-use crate::blob::BlobInfo;
-use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
+use super::{blob_records, links};
+use crate::journal::Delivery;
 use crate::limits::DELIVERIES_MAX;
 use crate::{Result, StoreError};
 
-impl DeliveryStore for RocksStore {
-    fn deliveries(&self) -> Result<Vec<Delivery>> {
-        let family = self.engine.family(JOURNAL)?;
-        let mut owed = Vec::new();
-        for entry in self.engine.db().iterator_cf(&family, IteratorMode::Start) {
-            let (key, value) =
-                entry.map_err(|error| StoreError::database("listing", JOURNAL, error))?;
-            if let Some(delivery) = Delivery::decode(&key, &value) {
-                owed.push(delivery);
-            } else {
-                tracing::error!("the record of a delivery is damaged; the blob stays where it is");
-            }
-        }
-        Ok(owed)
-    }
-
-    fn owe(&self, digest: &Digest, errand: &Errand) -> Result<Option<Delivery>> {
-        let _changing = self.engine.changing(digest);
-        let Some(located) = self.engine.located(digest)? else {
-            return Ok(None);
-        };
-        let delivery = errand.of(BlobInfo { digest: *digest, size_bytes: located.size_bytes });
-        let mut batch = WriteBatch::default();
-        if located.hold < Hold::Pending {
-            write::hold(&self.engine, &mut batch, digest, &located, Hold::Pending)?;
-        }
-        owe(&self.engine, &mut batch, &delivery)?;
-        self.engine.write(batch, "owing", || format!("{}@{digest}", errand.repo))?;
-        Ok(Some(delivery))
-    }
-
-    fn note_trouble(&self, delivery: &Delivery, trouble: &Trouble) -> Result<bool> {
-        let _changing = self.engine.changing(&delivery.digest);
-        if !is_still_owed(&self.engine, delivery)? {
-            return Ok(false);
-        }
-        let noted = Delivery { trouble: Some(trouble.clone()), ..delivery.clone() };
-        let mut batch = WriteBatch::default();
-        batch.put_cf(&self.engine.family(JOURNAL)?, key_of(delivery), noted.encode());
-        self.engine.write_soon(batch, "noting", || delivery.digest.to_string())?;
-        Ok(true)
-    }
-
-    fn delivered(&self, delivery: &Delivery) -> Result<bool> {
-        let _changing = self.engine.changing(&delivery.digest);
-        if !is_still_owed(&self.engine, delivery)? {
-            return Ok(false);
-        }
-        let mut batch = WriteBatch::default();
-        settle(&self.engine, &mut batch, &delivery.errand.repo, &delivery.digest)?;
-        self.engine.write(batch, "settling", || delivery.digest.to_string())?;
-        Ok(true)
-    }
-
-    fn settled_holders(&self, digest: &Digest) -> Result<Vec<RepoName>> {
-        let owing = owing(&self.engine, digest)?;
-        let mut holders = forget::holders_of(&self.engine, digest)?;
-        holders.retain(|holder| !owing.contains(holder));
-        Ok(holders)
-    }
-}
-
-fn key_of(delivery: &Delivery) -> Vec<u8> {
+pub(super) fn key_of(delivery: &Delivery) -> Vec<u8> {
     schema::holder_key(&delivery.digest, &delivery.errand.repo)
 }
 
 /// Adds to `batch` that a blob is owed, and its link. The blob is held by the caller.
 pub(super) fn owe(engine: &Engine, batch: &mut WriteBatch, delivery: &Delivery) -> Result<()> {
-    names::link(engine, batch, &delivery.errand.repo, &delivery.digest)?;
+    links::link(engine, batch, &delivery.errand.repo, &delivery.digest)?;
     batch.put_cf(&engine.family(JOURNAL)?, key_of(delivery), delivery.encode());
     Ok(())
 }
@@ -95,13 +32,14 @@ pub(super) fn is_owed(engine: &Engine, repo: &RepoName, digest: &Digest) -> Resu
 }
 
 /// Whether it is this errand that is owed, not one that came after it.
-fn is_still_owed(engine: &Engine, delivery: &Delivery) -> Result<bool> {
+pub(super) fn is_still_owed(engine: &Engine, delivery: &Delivery) -> Result<bool> {
     let key = key_of(delivery);
     let Some(value) = engine.get(JOURNAL, &key)? else {
         return Ok(false);
     };
-    let owed = Delivery::decode(&key, &value)
-        .ok_or_else(|| undecodable("reading", format!("the delivery of {}", delivery.digest)))?;
+    let owed = Delivery::decode(&key, &value).ok_or_else(|| {
+        StoreError::undecodable("reading", format!("the delivery of {}", delivery.digest))
+    })?;
     Ok(owed.errand.id == delivery.errand.id)
 }
 
@@ -122,7 +60,7 @@ pub(super) fn settle(
         && let Some(located) = engine.located(digest)?
         && located.hold == Hold::Pending
     {
-        write::hold(engine, batch, digest, &located, Hold::Cached)?;
+        blob_records::hold(engine, batch, digest, &located, Hold::Cached)?;
     }
     Ok(())
 }
@@ -136,7 +74,7 @@ pub(super) fn settle_all(engine: &Engine, batch: &mut WriteBatch, digest: &Diges
 }
 
 /// The repositories that owe a blob.
-fn owing(engine: &Engine, digest: &Digest) -> Result<Vec<RepoName>> {
+pub(super) fn owing(engine: &Engine, digest: &Digest) -> Result<Vec<RepoName>> {
     let prefix = schema::digest_key(digest);
     let mode = IteratorMode::From(&prefix, Direction::Forward);
     let mut repos = Vec::new();

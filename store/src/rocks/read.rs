@@ -13,9 +13,9 @@ use super::lease::Lease;
 use super::options::segment_read_options;
 use super::records::Located;
 use super::schema::{self, Place};
-use crate::blob::Source;
 use crate::buffers::SegmentBuffer;
 use crate::limits::SEGMENT_BYTES;
+use crate::source::Source;
 use crate::{Result, StoreError};
 
 /// The segments of one number; holding it keeps them.

@@ -7,8 +7,9 @@
 use wharf_oci::{Digest, HashState, RepoName, UploadId};
 
 use super::schema::{self, Place};
-use crate::blob::{Fate, Retention};
+use crate::blob_info::Retention;
 use crate::journal::{Delivery, Destination, Errand, Refused, Trouble};
+use crate::sink::Fate;
 
 /// What keeps a blob from being evicted; of two, the later one wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

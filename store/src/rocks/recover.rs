@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use rocksdb::{IteratorMode, LiveFile, WriteBatch};
 
 use super::engine::Engine;
-use super::lease::{self, Remains};
+use super::freeing::free;
+use super::lease::Remains;
 use super::records::{Doomed, Located, Session, Totals};
 use super::schema::{
-    self, BLOBS, DOOMED, META, NUMBERS, Place, QUARANTINE, SESSIONS, SMALL, TOTALS,
+    self, BLOBS, DOOMED, META, NEXT_NUMBER, NUMBERS, Place, QUARANTINE, SESSIONS, SMALL, TOTALS,
 };
 use super::space::on_disk;
-use super::undecodable;
 use crate::limits::NUMBERS_RESERVED;
 use crate::{Result, StoreError};
 
@@ -33,7 +33,7 @@ pub(super) fn recover(engine: &Engine) -> Result<()> {
             }
         } else if !quarantined.contains(&run.number) && is_unowned(engine, run.number)? {
             let doomed = Doomed { place: Place::Epoch(run.epoch), bytes: run.bytes };
-            lease::free(engine, &Remains { number: run.number, doomed })?;
+            free(engine, &Remains { number: run.number, doomed })?;
         }
     }
     drop_empty_epochs(engine)?;
@@ -74,7 +74,7 @@ fn quarantined_numbers(engine: &Engine) -> Result<HashSet<u64>> {
     let family = engine.family(QUARANTINE)?;
     let entries = engine.db().iterator_cf(&family, IteratorMode::Start).map(|entry| {
         let (key, _) = entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
-        schema::decode_number(&key).ok_or_else(|| undecodable("listing", QUARANTINE))
+        schema::decode_number(&key).ok_or_else(|| StoreError::undecodable("listing", QUARANTINE))
     });
     entries.collect()
 }
@@ -86,11 +86,11 @@ fn free_doomed(engine: &Engine) -> Result<()> {
         let (key, value) = entry.map_err(|error| StoreError::database("listing", DOOMED, error))?;
         match (schema::decode_number(&key), Doomed::decode(&value)) {
             (Some(number), Some(found)) => doomed.push((number, found)),
-            _ => return Err(undecodable("reading", "a forgotten blob")),
+            _ => return Err(StoreError::undecodable("reading", "a forgotten blob")),
         }
     }
     for (number, doomed) in doomed {
-        lease::free(engine, &Remains { number, doomed })?;
+        free(engine, &Remains { number, doomed })?;
     }
     Ok(())
 }
@@ -145,8 +145,22 @@ fn count_blobs(engine: &Engine) -> Result<()> {
     engine.write(batch, "counting", || "blobs".to_owned())
 }
 
-/// The number after every one that bytes on disk have, for a store that cannot say which it gave out.
+/// The first number that was never given out.
 pub(super) fn next_number(engine: &Engine) -> Result<u64> {
+    let stored = match engine.get(META, NEXT_NUMBER) {
+        Ok(None) => return Ok(1),
+        Ok(Some(value)) => value.try_into().ok(),
+        Err(StoreError::Corrupt { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    match stored {
+        Some(number) => Ok(u64::from_be_bytes(number)),
+        None => number_after_all(engine),
+    }
+}
+
+/// The number after every one that bytes on disk have, for a store that cannot say which it gave out.
+fn number_after_all(engine: &Engine) -> Result<u64> {
     let runs = runs_on_disk(engine)?.into_iter().map(|run| run.number);
     let small = engine.db().iterator_cf(&engine.family(SMALL)?, IteratorMode::End).next();
     let small = small.and_then(|entry| schema::decode_number(&entry.ok()?.0));

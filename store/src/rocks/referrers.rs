@@ -9,7 +9,6 @@ use wharf_oci::{Digest, Manifest, REFERRER_BYTES_MAX, Referrer, RepoName};
 use super::engine::Engine;
 use super::options::scan_options;
 use super::schema::{self, REFERRERS};
-use super::undecodable;
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::manifests::Page;
 use crate::{Result, StoreError};
@@ -65,8 +64,9 @@ pub(super) fn page(
         if after.as_deref() == Some(&key) {
             continue;
         }
-        let entry = Referrer::parse(&value)
-            .ok_or_else(|| undecodable("listing", format!("referrers of {repo}@{subject}")))?;
+        let entry = Referrer::parse(&value).ok_or_else(|| {
+            StoreError::undecodable("listing", format!("referrers of {repo}@{subject}"))
+        })?;
         bytes += entry.json().len() + 1;
         if entries.len() >= PAGE_ENTRIES_MAX || bytes > bytes_max {
             return Ok(Page { entries, more: true });

@@ -15,7 +15,8 @@ use super::read::SegmentSource;
 use super::records::Numbered;
 use super::schema::{self, META, NUMBERS, SCRUB_CURSOR};
 use super::{RocksStore, consistency, forget};
-use crate::blob::{BlobInfo, BlobReader};
+use crate::blob::BlobReader;
+use crate::blob_info::BlobInfo;
 use crate::limits::{DAMAGE_LEN_MAX, EVICTION_PAGE_LEN, SCRUB_CURSOR_BYTES};
 use crate::upkeep::{Damage, Progress, ScrubPlan, Scrubbed, Watch};
 use crate::{Result, StoreError};
@@ -207,7 +208,7 @@ fn page(engine: &Engine, from: u64) -> Result<Vec<(u64, Numbered)>> {
             entry.map_err(|error| StoreError::database("listing", NUMBERS, error))?;
         schema::decode_number(&key)
             .zip(Numbered::decode(&value))
-            .ok_or_else(|| super::undecodable("listing", NUMBERS))
+            .ok_or_else(|| StoreError::undecodable("listing", NUMBERS))
     });
     entries.collect()
 }

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
-use super::engine::lock;
 use crate::limits::{DISK_RESERVE_BYTES, EPOCH_RUNS_MAX, REWRITE_BYTES_MAX};
+use crate::lock::lock;
 use crate::{Result, StoreError};
 
 /// File systems hand out space in blocks of this many bytes.

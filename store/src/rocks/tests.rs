@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use wharf_oci::{Algorithm, Digester, Span};
 
 use super::RocksStore;
-use crate::blob::{BlobStore, Retention};
+use crate::blob::BlobStore;
+use crate::blob_info::Retention;
 use crate::contract::{self, noise, put, read_all};
 use crate::fault::{FaultStore, Operation};
 use crate::limits::{RUN_SEGMENTS_MAX, SEGMENT_BYTES};

@@ -11,7 +11,7 @@ use super::engine::Engine;
 use super::records::{Hold, Located, Numbered, Totals};
 use super::schema::{self, BLOBS, HOLDERS, LINKS, META, NUMBERS, TOTALS};
 use super::space::on_disk;
-use super::{parents, referrers, undecodable};
+use super::{parents, referrers};
 use crate::{Result, StoreError};
 
 pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
@@ -37,8 +37,10 @@ fn to_2(engine: &Engine) -> Result<()> {
     let (blobs, numbers) = (engine.family(BLOBS)?, engine.family(NUMBERS)?);
     for entry in engine.db().iterator_cf(&blobs, IteratorMode::Start) {
         let (key, value) = entry.map_err(|error| StoreError::database("listing", BLOBS, error))?;
-        let located = located_2(&value, &run_bytes).ok_or_else(|| undecodable("reading", BLOBS))?;
-        let digest = schema::decode_digest(&key).ok_or_else(|| undecodable("reading", BLOBS))?;
+        let located = located_2(&value, &run_bytes)
+            .ok_or_else(|| StoreError::undecodable("reading", BLOBS))?;
+        let digest =
+            schema::decode_digest(&key).ok_or_else(|| StoreError::undecodable("reading", BLOBS))?;
         totals = totals.plus(Totals::of(&located));
         let numbered = Numbered { used: 0, digest };
         let mut batch = WriteBatch::default();
@@ -50,7 +52,7 @@ fn to_2(engine: &Engine) -> Result<()> {
     for entry in engine.db().iterator_cf(&engine.family(LINKS)?, IteratorMode::Start) {
         let (key, _) = entry.map_err(|error| StoreError::database("listing", LINKS, error))?;
         let (repo, digest) =
-            schema::decode_link(&key).ok_or_else(|| undecodable("reading", LINKS))?;
+            schema::decode_link(&key).ok_or_else(|| StoreError::undecodable("reading", LINKS))?;
         let mut batch = WriteBatch::default();
         batch.put_cf(&holders, schema::holder_key(&digest, &repo), []);
         engine.write_soon(batch, "upgrading", || format!("{repo}@{digest}"))?;

@@ -14,7 +14,8 @@ use wharf_oci::{Algorithm, Digest, Digester, Manifest, RepoName};
 use super::RocksStore;
 use super::evict;
 use super::schema::{self, BLOBS, HOLDERS, JOURNAL, META, NUMBERS, PARENTS, TOTALS};
-use crate::blob::{BlobStore, Retention};
+use crate::blob::BlobStore;
+use crate::blob_info::Retention;
 use crate::contract::{errand, noise, put, read_all};
 use crate::limits::{LIMIT_BYTES_MIN, SEGMENT_BYTES};
 use crate::upkeep::{Eviction, Progress, ScrubPlan, StoreOptions};
@@ -333,8 +334,8 @@ fn what_nobody_used_since_a_moment_goes_on_request() {
     let (_folder, store) = store();
     let old = cache(&store, &noise(2 * MIB, 1)).unwrap();
     let used = cache(&store, &noise(2 * MIB, 2)).unwrap();
-    let before = super::order::now_ms() + 1;
-    while super::order::now_ms() <= before {
+    let before = super::recency::now_ms() + 1;
+    while super::recency::now_ms() <= before {
         std::thread::yield_now();
     }
     drop(store.open(&used).unwrap());

@@ -11,12 +11,11 @@ use super::lease::{Lease, Remains};
 use super::records::{Doomed, Session};
 use super::recover;
 use super::schema::{self, Place, SESSIONS};
-use super::undecodable;
 use super::write::RocksSink;
-use crate::Result;
 use crate::blob::BlobWriter;
 use crate::limits::SEGMENT_BYTES;
 use crate::sessions::{NewUpload, SavedUpload, UploadStore};
+use crate::{Result, StoreError};
 
 impl RocksStore {
     /// The record of an upload that nobody has open, and the lease that keeps it so.
@@ -26,7 +25,7 @@ impl RocksStore {
             return Ok(None);
         };
         let session = Session::decode(&key, &value)
-            .ok_or_else(|| undecodable("reading", format!("upload {id}")))?;
+            .ok_or_else(|| StoreError::undecodable("reading", format!("upload {id}")))?;
         let Some(lease) = self.reaper.try_lease(session.number) else {
             return Ok(None);
         };

@@ -8,22 +8,26 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use rocksdb::WriteBatch;
-use wharf_oci::{Digest, HashState, Hashed};
+use wharf_oci::{HashState, Hashed};
 
+use super::blob_records::{add_records, hold};
 use super::engine::Engine;
-use super::lease::{Lease, Leases, Reaper};
-use super::order::now_ms;
-use super::parts::{self, Part};
+use super::lease::{Lease, Leases};
+use super::part_pool::Part;
 use super::read::SegmentSource;
-use super::records::{Hold, Located, Numbered, Session, Totals};
+use super::reaper::Reaper;
+use super::recency::now_ms;
+use super::records::{Hold, Located, Session};
 use super::runs::Runs;
-use super::schema::{self, BLOBS, META, NUMBERS, Place, RECENCY, SESSIONS, SMALL, TOTALS};
-use super::{evict, forget, journal, names};
-use crate::blob::{BlobInfo, Fate, Published, Sink, Source};
+use super::schema::{self, Place, SESSIONS, SMALL};
+use super::{evict, journal, links, parts};
+use crate::blob_info::BlobInfo;
 use crate::hot::Pressure;
 use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT};
-use crate::parts::PartKey;
+use crate::part_key::PartKey;
 use crate::sessions::NewUpload;
+use crate::sink::{Fate, Published, Sink};
+use crate::source::Source;
 use crate::{Result, StoreError};
 
 pub(super) struct RocksSink {
@@ -149,7 +153,7 @@ impl RocksSink {
         if known.hold < fate.into() {
             hold(&self.engine, &mut batch, &info.digest, &known, fate.into())?;
         } else {
-            self.engine.order.touch(known.number);
+            self.engine.recency.touch(known.number);
         }
         add_names(&self.engine, &mut batch, info, fate)?;
         if batch.is_empty() {
@@ -192,45 +196,9 @@ fn add_names(
 ) -> Result<()> {
     match fate {
         Fate::Retained(_, None) => Ok(()),
-        Fate::Retained(_, Some(repo)) => names::link_anew(engine, batch, repo, &info.digest),
+        Fate::Retained(_, Some(repo)) => links::link_anew(engine, batch, repo, &info.digest),
         Fate::Pending(errand) => journal::owe(engine, batch, &errand.of(info)),
     }
-}
-
-/// Adds to `batch` what leads to a blob. The caller holds the lock of its digest.
-fn add_records(
-    engine: &Engine,
-    batch: &mut WriteBatch,
-    digest: &Digest,
-    located: &Located,
-) -> Result<()> {
-    let key = schema::digest_key(digest);
-    let used = match located.hold {
-        Hold::Cached => engine.order.now(),
-        Hold::Pending | Hold::Kept => 0,
-    };
-    if used > 0 {
-        let order = schema::recency_key(used, located.number);
-        batch.put_cf(&engine.family(RECENCY)?, order, &key);
-    }
-    let numbered = Numbered { used, digest: *digest };
-    let number = located.number.to_be_bytes();
-    batch.put_cf(&engine.family(NUMBERS)?, number, numbered.encode());
-    batch.put_cf(&engine.family(BLOBS)?, &key, located.encode());
-    batch.merge_cf(&engine.family(META)?, TOTALS, Totals::of(located).encode());
-    Ok(())
-}
-
-/// Adds to `batch` that a known blob is held otherwise. The caller holds the lock of its digest.
-pub(super) fn hold(
-    engine: &Engine,
-    batch: &mut WriteBatch,
-    digest: &Digest,
-    known: &Located,
-    hold: Hold,
-) -> Result<()> {
-    forget::unpublish(engine, batch, digest, known)?;
-    add_records(engine, batch, digest, &Located { hold, ..*known })
 }
 
 impl Sink for RocksSink {

@@ -25,7 +25,7 @@ fn a_store_of_format_1_is_upgraded() {
         let usage = store.usage().unwrap();
         assert_eq!((usage.format, usage.blobs, usage.cached_blobs), (schema::FORMAT, 2, 0));
         assert_eq!(
-            super::super::forget::holders_of(&store.engine, &large_digest).unwrap(),
+            super::super::links::holders_of(&store.engine, &large_digest).unwrap(),
             std::slice::from_ref(&repo)
         );
     }

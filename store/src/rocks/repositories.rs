@@ -4,9 +4,8 @@
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Digest, Manifest, Referrer, RepoName, Tag};
 
-use super::engine::Engine;
 use super::schema::{self, HOLDERS, LINKS, MANIFESTS, PARENTS, REPOS, TAGS};
-use super::{RocksStore, forget, journal, parents, referrers, undecodable};
+use super::{RocksStore, blob_records, forget, journal, links, parents, referrers};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::{Result, StoreError};
@@ -62,13 +61,13 @@ impl RocksStore {
     }
 
     fn remember_repo(&self, batch: &mut WriteBatch, repo: &RepoName) -> Result<()> {
-        remember_repo(&self.engine, batch, repo)
+        links::remember_repo(&self.engine, batch, repo)
     }
 
     /// Links a blob that is not linked yet. The caller holds the lock of the digest.
     fn write_link(&self, repo: &RepoName, digest: &Digest) -> Result<()> {
         let mut batch = WriteBatch::default();
-        link_anew(&self.engine, &mut batch, repo, digest)?;
+        links::link_anew(&self.engine, &mut batch, repo, digest)?;
         if batch.is_empty() {
             return Ok(());
         }
@@ -99,7 +98,9 @@ impl ManifestStore for RocksStore {
             return Ok(None);
         };
         let manifest = schema::decode_manifest(*digest, &value);
-        manifest.map(Some).ok_or_else(|| undecodable("reading", format!("{repo}@{digest}")))
+        manifest
+            .map(Some)
+            .ok_or_else(|| StoreError::undecodable("reading", format!("{repo}@{digest}")))
     }
 
     fn put_manifest(
@@ -152,7 +153,7 @@ impl ManifestStore for RocksStore {
             None => Ok(None),
             Some(value) => schema::decode_tag(&value)
                 .map(Some)
-                .ok_or_else(|| undecodable("reading", format!("{repo}:{tag}"))),
+                .ok_or_else(|| StoreError::undecodable("reading", format!("{repo}:{tag}"))),
         }
     }
 
@@ -180,7 +181,7 @@ impl ManifestStore for RocksStore {
         let tags = entries.iter().take(limit).map(|(key, _)| {
             key.get(prefix.len()..)
                 .and_then(|tag| std::str::from_utf8(tag).ok()?.parse().ok())
-                .ok_or_else(|| undecodable("listing", format!("tags of {repo}")))
+                .ok_or_else(|| StoreError::undecodable("listing", format!("tags of {repo}")))
         });
         Ok(Some(Page { entries: tags.collect::<Result<_>>()?, more }))
     }
@@ -193,7 +194,7 @@ impl ManifestStore for RocksStore {
             std::str::from_utf8(key)
                 .ok()
                 .and_then(|name| name.parse().ok())
-                .ok_or_else(|| undecodable("listing", "repositories"))
+                .ok_or_else(|| StoreError::undecodable("listing", "repositories"))
         });
         Ok(Page { entries: repos.collect::<Result<_>>()?, more })
     }
@@ -221,9 +222,9 @@ impl ManifestStore for RocksStore {
         let entries = self.scan(PARENTS, &prefix, after.as_deref(), limit)?;
         let more = entries.len() > limit;
         let parents = entries.iter().take(limit).map(|(key, _)| {
-            key.get(prefix.len()..)
-                .and_then(schema::decode_digest)
-                .ok_or_else(|| undecodable("listing", format!("what names {repo}@{digest}")))
+            key.get(prefix.len()..).and_then(schema::decode_digest).ok_or_else(|| {
+                StoreError::undecodable("listing", format!("what names {repo}@{digest}"))
+            })
         });
         Ok(Page { entries: parents.collect::<Result<_>>()?, more })
     }
@@ -254,10 +255,10 @@ impl ManifestStore for RocksStore {
         batch.delete_cf(&self.engine.family(LINKS)?, schema::repo_digest_key(repo, digest));
         batch.delete_cf(&self.engine.family(HOLDERS)?, schema::holder_key(digest, repo));
         let mut remains = None;
-        if forget::holders_of(&self.engine, digest)?.iter().all(|holder| holder == repo)
+        if links::holders_of(&self.engine, digest)?.iter().all(|holder| holder == repo)
             && let Some(located) = self.engine.located(digest)?
         {
-            forget::unpublish(&self.engine, &mut batch, digest, &located)?;
+            blob_records::unpublish(&self.engine, &mut batch, digest, &located)?;
             remains = Some(forget::doom(&self.engine, &mut batch, &located)?);
             journal::settle_all(&self.engine, &mut batch, digest)?;
         } else {
@@ -272,38 +273,5 @@ impl ManifestStore for RocksStore {
 
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
         Ok(self.engine.get(LINKS, &schema::repo_digest_key(repo, digest))?.is_some())
-    }
-}
-
-fn remember_repo(engine: &Engine, batch: &mut WriteBatch, repo: &RepoName) -> Result<()> {
-    if engine.get(REPOS, repo.as_str().as_bytes())?.is_none() {
-        batch.put_cf(&engine.family(REPOS)?, repo.as_str(), []);
-    }
-    Ok(())
-}
-
-/// Adds to `batch` that a repository has a blob. The caller holds the lock of the digest.
-pub(super) fn link(
-    engine: &Engine,
-    batch: &mut WriteBatch,
-    repo: &RepoName,
-    digest: &Digest,
-) -> Result<()> {
-    remember_repo(engine, batch, repo)?;
-    batch.put_cf(&engine.family(LINKS)?, schema::repo_digest_key(repo, digest), []);
-    batch.put_cf(&engine.family(HOLDERS)?, schema::holder_key(digest, repo), []);
-    Ok(())
-}
-
-/// The same, and nothing when the repository has it already. The caller holds the lock of the digest.
-pub(super) fn link_anew(
-    engine: &Engine,
-    batch: &mut WriteBatch,
-    repo: &RepoName,
-    digest: &Digest,
-) -> Result<()> {
-    match engine.get(LINKS, &schema::repo_digest_key(repo, digest))? {
-        Some(_) => Ok(()),
-        None => link(engine, batch, repo, digest),
     }
 }

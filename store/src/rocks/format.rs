@@ -1,0 +1,101 @@
+//! The marker: the file by which a folder is a store, and says its format.
+//!
+//! Invariant: the marker comes at once and durably, after everything it speaks of.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+
+use super::private;
+use super::schema::{FORMAT, MARKER};
+use crate::{Result, StoreError};
+
+const MARKER_WORDS: &str = "wharf store format ";
+
+/// Makes sure that `folder` is a store of a format we know, or makes it one when it is empty.
+/// Nothing is written into a folder that is not ours. The format it has.
+pub(super) fn claim(folder: &Path) -> Result<u32> {
+    if let Some(found) = found_format(folder)? {
+        return Ok(found);
+    }
+    private::make(folder)?;
+    let mut entries =
+        fs::read_dir(folder).map_err(|error| StoreError::io("reading", folder, error))?;
+    // A claim that was interrupted leaves its unfinished marker; nothing else of ours comes first.
+    let unfinished = format!("{MARKER}.new");
+    if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != unfinished.as_str())) {
+        return Err(StoreError::NotAStore { path: folder.to_owned() });
+    }
+    mark(folder)?;
+    Ok(FORMAT)
+}
+
+/// The format of the store in `folder`; `None` when it has no marker.
+pub(super) fn found_format(folder: &Path) -> Result<Option<u32>> {
+    let marker = folder.join(MARKER);
+    let text = match fs::read_to_string(&marker) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("reading", marker, error)),
+    };
+    let format = text.trim_end().strip_prefix(MARKER_WORDS).and_then(|found| found.parse().ok());
+    match format {
+        Some(found) if found > FORMAT => {
+            Err(StoreError::NewerFormat { path: folder.to_owned(), found, known: FORMAT })
+        }
+        Some(found) if found > 0 => Ok(Some(found)),
+        _ => Err(StoreError::NotAStore { path: folder.to_owned() }),
+    }
+}
+
+/// Says the folder holds a store of this format, durably and at once.
+pub(super) fn mark(folder: &Path) -> Result<()> {
+    let partial = folder.join(format!("{MARKER}.new"));
+    write_synced(&partial, format!("{MARKER_WORDS}{FORMAT}\n").as_bytes())
+        .map_err(|error| StoreError::io("writing", &partial, error))?;
+    fs::rename(&partial, folder.join(MARKER))
+        .map_err(|error| StoreError::io("renaming", &partial, error))?;
+    sync_folder(folder)
+}
+
+/// Makes names in a folder durable.
+pub(super) fn sync_folder(folder: &Path) -> Result<()> {
+    fs::File::open(folder)
+        .and_then(|handle| handle.sync_all())
+        .map_err(|error| StoreError::io("syncing", folder, error))
+}
+
+/// A file of its own: what an interrupted run left goes, and a link leads nowhere.
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::File::create_new(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_folder_is_refused_and_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("diary.txt"), "dear diary").unwrap();
+        assert!(matches!(claim(folder.path()), Err(StoreError::NotAStore { .. })));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_a_known_one_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        claim(folder.path()).unwrap();
+        claim(folder.path()).unwrap();
+        fs::write(folder.path().join(MARKER), "wharf store format 5\n").unwrap();
+        assert!(matches!(claim(folder.path()), Err(StoreError::NewerFormat { found: 5, .. })));
+        fs::write(folder.path().join(MARKER), "something else\n").unwrap();
+        assert!(matches!(claim(folder.path()), Err(StoreError::NotAStore { .. })));
+    }
+}
