@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use wharf_oci::{Digest, RepoName, Tag};
-use wharf_store::{Eviction, Progress, RocksStore, ScrubPlan, Scrubbed, StoreError, Usage, Watch};
+use wharf_store::{
+    Eviction, Progress, RocksStore, ScrubPlan, ScrubReport, StoreError, Usage, Watch,
+};
 
 use crate::push::outbox::Outbox;
 use crate::push::outbox::report;
@@ -272,7 +274,7 @@ const fn unwanted<'a>(
     DropSelection { repository, digest, waiting }
 }
 
-fn found(scrubbed: &Scrubbed) -> (Value, bool) {
+fn found(scrubbed: &ScrubReport) -> (Value, bool) {
     (json(scrubbed), !scrubbed.damage.is_empty() || scrubbed.more_damage > 0)
 }
 

@@ -22,9 +22,9 @@ pub(crate) fn made_bytes() -> u64 {
 }
 
 /// A segment that was made, as long as somebody has a part of it.
-struct Made<B>(B, u64);
+struct CountedSegment<B>(B, u64);
 
-impl<B: AsRef<[u8]>> Made<B> {
+impl<B: AsRef<[u8]>> CountedSegment<B> {
     fn new(buffer: B) -> Self {
         let bytes = buffer.as_ref().len() as u64;
         MADE.fetch_add(bytes, Ordering::Relaxed);
@@ -32,13 +32,13 @@ impl<B: AsRef<[u8]>> Made<B> {
     }
 }
 
-impl<B: AsRef<[u8]>> AsRef<[u8]> for Made<B> {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for CountedSegment<B> {
     fn as_ref(&self) -> &[u8] {
         self.0.as_ref()
     }
 }
 
-impl<B> Drop for Made<B> {
+impl<B> Drop for CountedSegment<B> {
     fn drop(&mut self) {
         MADE.fetch_sub(self.1, Ordering::Relaxed);
     }
@@ -80,9 +80,9 @@ impl SegmentBuffer {
     pub(crate) fn freeze(self) -> Bytes {
         if self.0.len() < SEGMENT_BYTES / 2 {
             let few: Box<[u8]> = self.0.as_slice().into();
-            return Bytes::from_owner(Made::new(few));
+            return Bytes::from_owner(CountedSegment::new(few));
         }
-        Bytes::from_owner(Made::new(self))
+        Bytes::from_owner(CountedSegment::new(self))
     }
 }
 

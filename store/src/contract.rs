@@ -16,7 +16,7 @@ use wharf_oci::{Algorithm, Digester, RepoName, Span, Tag};
 use crate::blob::BlobStore;
 use crate::blob_info::Retention;
 use crate::in_flight::Tail;
-use crate::journal::{DeliveryStore, Errand, Refused, Trouble};
+use crate::journal::{DeliveryStore, Errand, LastError, Refusal};
 use crate::limits::SEGMENT_BYTES;
 use crate::manifests::{ManifestStore, TagRecord};
 
@@ -197,9 +197,9 @@ fn what_is_published_pending_is_linked_and_owed<S: BlobStore + DeliveryStore>(
         assert!(store.has_blob(repo, &delivery.digest).expect("has"));
         assert_eq!(read(store, &delivery.digest).expect("there"), content);
         assert_eq!(store.settled_holders(&delivery.digest).expect("holders"), []);
-        let refused = Refused { status: 403, code: "DENIED".to_owned() };
+        let refused = Refusal { status: 403, code: "DENIED".to_owned() };
         let reason = "not today".to_owned();
-        let trouble = Trouble { at_ms: 9, tries: 2, reason, refused: Some(refused) };
+        let trouble = LastError { at_ms: 9, tries: 2, reason, refused: Some(refused) };
         assert!(store.note_trouble(&delivery, &trouble).expect("note"));
         let noted = store.deliveries().expect("list");
         assert_eq!(noted.first().and_then(|noted| noted.trouble.as_ref()), Some(&trouble));

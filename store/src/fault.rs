@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use wharf_oci::{Digest, HashState, Hashed, UploadId};
+use wharf_oci::{Digest, HashResult, HashState, UploadId};
 
 use crate::blob::{BlobReader, BlobStore, BlobWriter};
 use crate::blob_info::BlobInfo;
-use crate::hot::Pressure;
+use crate::segment_cache::Pressure;
 use crate::sessions::{NewUpload, SavedUpload, UploadStore};
-use crate::sink::{Fate, Published, Sink};
+use crate::sink::{PublishAs, Published, Sink};
 use crate::source::Source;
 use crate::{Result, StoreError};
 
@@ -149,27 +149,27 @@ impl Sink for FaultSink {
         self.inner.source()
     }
 
-    fn publish(self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
+    fn publish(self: Box<Self>, hashed: HashResult, how: PublishAs<'_>) -> Result<Published> {
         self.plan.pass(Operation::Publish, "publish")?;
-        self.inner.publish(hashed, fate)
+        self.inner.publish(hashed, how)
     }
 
     fn is_full(&self, pressure: Pressure) -> bool {
         self.inner.is_full(pressure)
     }
 
-    fn end_run(&mut self, hash: &mut dyn FnMut() -> HashState) -> Result<()> {
+    fn is_resumable(&self) -> bool {
+        self.inner.is_resumable()
+    }
+
+    fn end_run(&mut self, hash: Option<HashState>) -> Result<()> {
         self.plan.pass(Operation::EndRun, "end_run")?;
         self.inner.end_run(hash)
     }
 
-    fn settle(
-        &mut self,
-        hash: &mut dyn FnMut() -> HashState,
-        size_bytes: Option<u64>,
-    ) -> Result<()> {
+    fn flush_run(&mut self, hash: Option<HashState>, size_bytes: Option<u64>) -> Result<()> {
         self.plan.pass(Operation::EndRun, "settle")?;
-        self.inner.settle(hash, size_bytes)
+        self.inner.flush_run(hash, size_bytes)
     }
 
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Hashing beside storing: the hash of a segment runs on another core while the segment is written.
 //!
-//! Invariant: segments are hashed in the order in which they were given, and [`Hashing::settled`]
+//! Invariant: segments are hashed in the order in which they were given, and [`Hashing::finished`]
 //! is of all of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,7 +77,7 @@ impl Hashing {
     }
 
     /// The hashes of everything that was given.
-    pub(crate) fn settled(&mut self) -> &mut Digesters {
+    pub(crate) fn finished(&mut self) -> &mut Digesters {
         if let State::Away(back) = &self.state {
             self.state = State::Here(returned(back));
         }
@@ -111,7 +111,7 @@ impl Hashing {
             Err(refused) => {
                 THREADS.free.fetch_add(1, Ordering::Relaxed);
                 self.waiting = refused_job(refused).segments;
-                self.settled();
+                self.finished();
             }
         }
     }
@@ -198,11 +198,11 @@ mod tests {
                         whole.extend_from_slice(&segment);
                         hashing.push(segment);
                         if index % 30 == 29 {
-                            let size = hashing.settled().first.size_bytes();
+                            let size = hashing.finished().first.size_bytes();
                             assert_eq!(size, whole.len() as u64);
                         }
                     }
-                    let digesters = hashing.settled().clone();
+                    let digesters = hashing.finished().clone();
                     for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
                         let hashed = digesters.of(algorithm).unwrap().clone().finish();
                         assert_eq!(hashed.digest, Digester::digest(algorithm, &whole));

@@ -13,8 +13,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::Result;
-use crate::hot::{HotSegments, Pressure};
 use crate::limits::SEGMENT_BYTES;
+use crate::segment_cache::{Pressure, SegmentCache};
 use crate::source::Source;
 
 /// A reader's view of a blob in flight; cheap to clone, every clone sees the same bytes.
@@ -26,7 +26,7 @@ struct Shared {
     state: Mutex<State>,
     /// Where segments are found that have left memory.
     source: Arc<dyn Source>,
-    hot: Arc<HotSegments>,
+    cache: Arc<SegmentCache>,
 }
 
 struct State {
@@ -66,12 +66,12 @@ pub enum Tail {
 }
 
 impl InFlight {
-    pub(crate) fn new(source: Arc<dyn Source>, hot: Arc<HotSegments>) -> Self {
-        Self::resumed(source, hot, 0)
+    pub(crate) fn new(source: Arc<dyn Source>, cache: Arc<SegmentCache>) -> Self {
+        Self::resumed(source, cache, 0)
     }
 
     /// A blob whose first segments are stored already; the last of them is held back.
-    pub(crate) fn resumed(source: Arc<dyn Source>, hot: Arc<HotSegments>, stored: u64) -> Self {
+    pub(crate) fn resumed(source: Arc<dyn Source>, cache: Arc<SegmentCache>, stored: u64) -> Self {
         let state = State {
             segments: VecDeque::new(),
             first_segment: stored,
@@ -83,7 +83,7 @@ impl InFlight {
             outcome: Outcome::Open,
             wakers: Vec::new(),
         };
-        Self(Arc::new(Shared { state: Mutex::new(state), source, hot }))
+        Self(Arc::new(Shared { state: Mutex::new(state), source, cache }))
     }
 
     /// What is at `offset`; pending until the writer gets there.
@@ -150,7 +150,7 @@ impl InFlight {
             let within = |offset: u64| usize::try_from(offset.checked_sub(at)?).ok();
             let (Some(first), Some(last)) = (within(from), within(end)) else { return };
             let Some(news) = bytes.get(first..last).filter(|news| !news.is_empty()) else { return };
-            self.0.hot.take(news.len());
+            self.0.cache.take(news.len());
             state.shown.push_back(Bytes::copy_from_slice(news));
             state.shown_bytes = end;
             state.see()
@@ -160,11 +160,11 @@ impl InFlight {
 
     /// Adds a segment. The one before it becomes visible, because it is no longer the last.
     pub(crate) fn push(&self, segment: Bytes) {
-        self.0.hot.take(segment.len());
+        self.0.cache.take(segment.len());
         let wakers = {
             let mut state = self.lock();
             state.segments.push_back(segment);
-            self.0.hot.give_back(state.forget_shown());
+            self.0.cache.give_back(state.forget_shown());
             state.see()
         };
         wakers.into_iter().for_each(Waker::wake);
@@ -174,19 +174,20 @@ impl InFlight {
     pub(crate) fn stored(&self, segments: u64) {
         let mut state = self.lock();
         state.stored_segments = segments;
-        while self.0.hot.pressure() > Pressure::None && state.first_segment < state.stored_segments
+        while self.0.cache.pressure() > Pressure::None
+            && state.first_segment < state.stored_segments
         {
             let Some(segment) = state.segments.pop_front() else {
                 break;
             };
             state.first_segment += 1;
-            self.0.hot.give_back(segment.len());
+            self.0.cache.give_back(segment.len());
         }
     }
 
     /// Whether all blobs in flight together keep too much.
     pub(crate) fn pressure(&self) -> Pressure {
-        self.0.hot.pressure()
+        self.0.cache.pressure()
     }
 
     /// The same when they are in memory. Does not block.
@@ -207,7 +208,7 @@ impl InFlight {
             (first, state.segments.drain(..count).collect::<Vec<_>>())
         };
         for (index, segment) in (first..).zip(segments) {
-            self.0.hot.give_back(segment.len());
+            self.0.cache.give_back(segment.len());
             self.0.source.keep(index, segment);
         }
     }
@@ -321,6 +322,6 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
         let in_memory = state.segments.iter().chain(&state.shown);
-        self.hot.give_back(in_memory.map(Bytes::len).sum());
+        self.cache.give_back(in_memory.map(Bytes::len).sum());
     }
 }

@@ -45,12 +45,12 @@ pub struct Delivery {
     /// Its size.
     pub size_bytes: u64,
     /// Why it is not there yet, when it was tried.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<LastError>,
 }
 
 /// The last thing that went wrong with a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trouble {
+pub struct LastError {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// How often it was tried until then.
@@ -58,12 +58,12 @@ pub struct Trouble {
     /// What went wrong, for people.
     pub reason: String,
     /// Set when the upstream does not want the blob: trying again will not help by itself.
-    pub refused: Option<Refused>,
+    pub refused: Option<Refusal>,
 }
 
 /// A refusal in the words of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct Refusal {
     /// Its status.
     pub status: u16,
     /// Its error code.
@@ -95,7 +95,7 @@ pub trait DeliveryStore: ManifestStore {
 
     /// Notes why a delivery failed; `false` when this one is not owed any more. Power loss may take
     /// the note.
-    fn note_trouble(&self, delivery: &Delivery, trouble: &Trouble) -> Result<bool>;
+    fn note_trouble(&self, delivery: &Delivery, trouble: &LastError) -> Result<bool>;
 
     /// The upstream has the blob: nothing is owed any more. `false` when this delivery was not owed
     /// any more, which changes nothing.

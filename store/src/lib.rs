@@ -34,7 +34,6 @@ mod error;
 #[cfg(any(test, feature = "test-util"))]
 mod fault;
 mod hashing;
-mod hot;
 mod in_flight;
 mod journal;
 pub mod limits;
@@ -45,6 +44,7 @@ mod memory;
 mod part_key;
 mod parts;
 mod rocks;
+mod segment_cache;
 mod sessions;
 mod sink;
 mod source;
@@ -56,16 +56,17 @@ pub use error::{Result, StoreError};
 #[cfg(any(test, feature = "test-util"))]
 pub use fault::{FaultStore, Operation};
 pub use in_flight::{InFlight, Tail};
-pub use journal::{Delivery, DeliveryStore, Destination, Errand, Refused, Trouble};
+pub use journal::{Delivery, DeliveryStore, Destination, Errand, LastError, Refusal};
 pub use manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 #[cfg(any(test, feature = "test-util"))]
 pub use memory::MemoryStore;
 pub use part_key::PartKey;
-pub use parts::{PartStore, TakenUp};
+pub use parts::{PartStore, ResumedPart};
 pub use rocks::RocksStore;
 pub use sessions::{NewUpload, SavedUpload, UploadStore};
 pub use upkeep::{
-    Copied, Damage, Evicted, Eviction, Progress, ScrubPlan, Scrubbed, StoreOptions, Usage, Watch,
+    CopyReport, Damage, Eviction, EvictionReport, Progress, ScrubPlan, ScrubReport, StoreOptions,
+    Usage, Watch,
 };
 
 /// Decodes bytes as every record of the store in turn; what decodes must encode to the same bytes.

@@ -5,18 +5,20 @@ use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use wharf_oci::{Digest, Digester, HashState, Hashed, Manifest, Referrer, RepoName, Tag, UploadId};
+use wharf_oci::{
+    Digest, Digester, HashResult, HashState, Manifest, Referrer, RepoName, Tag, UploadId,
+};
 
 use crate::blob::{BlobReader, BlobStore, BlobWriter};
 use crate::blob_info::BlobInfo;
-use crate::hot::HotSegments;
-use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
+use crate::journal::{Delivery, DeliveryStore, Errand, LastError};
 use crate::limits::{HOT_BYTES_MAX, PAGE_ENTRIES_MAX, SEGMENT_BYTES};
 use crate::lock::lock;
 use crate::manifests::{ManifestStore, Page, StoredManifest, TagRecord};
 use crate::parts::PartStore;
+use crate::segment_cache::SegmentCache;
 use crate::sessions::{NewUpload, SavedUpload, UploadStore};
-use crate::sink::{Fate, Published, Sink};
+use crate::sink::{PublishAs, Published, Sink};
 use crate::source::Source;
 use crate::{Result, StoreError};
 
@@ -24,14 +26,14 @@ use crate::{Result, StoreError};
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
-    names: Arc<Mutex<Names>>,
+    names: Arc<Mutex<Repositories>>,
     uploads: Uploads,
 }
 
 type Segments = Arc<Mutex<Vec<Bytes>>>;
 
 #[derive(Default)]
-struct Names {
+struct Repositories {
     repos: BTreeSet<RepoName>,
     manifests: BTreeMap<(RepoName, Digest), StoredManifest>,
     tags: BTreeMap<(RepoName, String), TagRecord>,
@@ -43,19 +45,19 @@ struct Names {
 struct MemorySource(Segments);
 
 /// An upload at rest.
-struct Saved {
+struct UploadAtRest {
     upload: NewUpload,
     segments: Vec<Bytes>,
     hash: HashState,
     tail: Vec<u8>,
 }
 
-type Uploads = Arc<Mutex<BTreeMap<UploadId, Saved>>>;
+type Uploads = Arc<Mutex<BTreeMap<UploadId, UploadAtRest>>>;
 
 struct MemorySink {
     segments: Segments,
     blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
-    names: Arc<Mutex<Names>>,
+    names: Arc<Mutex<Repositories>>,
     uploads: Uploads,
     upload: Option<NewUpload>,
 }
@@ -106,16 +108,16 @@ impl Sink for MemorySink {
         Arc::new(MemorySource(Arc::clone(&self.segments)))
     }
 
-    fn publish(self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
+    fn publish(self: Box<Self>, hashed: HashResult, how: PublishAs<'_>) -> Result<Published> {
         self.done();
         let info = BlobInfo { digest: hashed.digest, size_bytes: hashed.size_bytes };
         // Blob and names at once; whoever needs both takes the names first.
         let mut names = lock(&self.names);
         lock(&self.blobs).entry(hashed.digest).or_insert(Arc::clone(&self.segments));
-        match fate {
-            Fate::Retained(_, None) => {}
-            Fate::Retained(_, Some(repo)) => names.link(repo, hashed.digest),
-            Fate::Pending(errand) => names.owe(errand.of(info)),
+        match how {
+            PublishAs::Retained(_, None) => {}
+            PublishAs::Retained(_, Some(repo)) => names.link(repo, hashed.digest),
+            PublishAs::Pending(errand) => names.owe(errand.of(info)),
         }
         Ok(Published { info, own: true })
     }
@@ -123,7 +125,7 @@ impl Sink for MemorySink {
     fn suspend(&mut self, hash: HashState, tail: &[u8]) -> Result<()> {
         if let Some(upload) = self.upload.take() {
             let segments = lock(&self.segments).clone();
-            let saved = Saved { upload, segments, hash, tail: tail.to_vec() };
+            let saved = UploadAtRest { upload, segments, hash, tail: tail.to_vec() };
             lock(&self.uploads).insert(saved.upload.id, saved);
         }
         Ok(())
@@ -149,7 +151,7 @@ impl BlobStore for MemoryStore {
     }
 
     fn begin(&self) -> Result<BlobWriter> {
-        Ok(BlobWriter::new(Box::new(self.sink(None, Vec::new())), hot()))
+        Ok(BlobWriter::new(Box::new(self.sink(None, Vec::new())), segment_cache()))
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {
@@ -158,7 +160,7 @@ impl BlobStore for MemoryStore {
     }
 }
 
-impl Names {
+impl Repositories {
     fn owe(&mut self, delivery: Delivery) {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         self.link(&key.0, key.1);
@@ -189,7 +191,7 @@ impl DeliveryStore for MemoryStore {
         Ok(delivery)
     }
 
-    fn note_trouble(&self, delivery: &Delivery, trouble: &Trouble) -> Result<bool> {
+    fn note_trouble(&self, delivery: &Delivery, trouble: &LastError) -> Result<bool> {
         let mut names = lock(&self.names);
         let owed = names.owed(delivery);
         Ok(owed.map(|owed| owed.trouble = Some(trouble.clone())).is_some())
@@ -210,8 +212,8 @@ impl DeliveryStore for MemoryStore {
     }
 }
 
-fn hot() -> Arc<HotSegments> {
-    Arc::new(HotSegments::new(HOT_BYTES_MAX))
+fn segment_cache() -> Arc<SegmentCache> {
+    Arc::new(SegmentCache::new(HOT_BYTES_MAX))
 }
 
 impl MemoryStore {
@@ -229,7 +231,7 @@ impl PartStore for MemoryStore {}
 impl UploadStore for MemoryStore {
     fn begin_upload(&self, upload: NewUpload) -> Result<BlobWriter> {
         let sink = self.sink(Some(upload), Vec::new());
-        Ok(BlobWriter::new(Box::new(sink), hot()))
+        Ok(BlobWriter::new(Box::new(sink), segment_cache()))
     }
 
     fn resume_upload(&self, id: UploadId) -> Result<Option<BlobWriter>> {
@@ -240,7 +242,7 @@ impl UploadStore for MemoryStore {
             return Ok(None);
         };
         let sink = self.sink(Some(saved.upload), saved.segments);
-        Ok(Some(BlobWriter::resumed(Box::new(sink), hot(), digester, &saved.tail)))
+        Ok(Some(BlobWriter::resumed(Box::new(sink), segment_cache(), digester, &saved.tail)))
     }
 
     fn saved_uploads(&self) -> Result<Vec<SavedUpload>> {

@@ -8,7 +8,7 @@ use crate::blob::{BlobStore, BlobWriter};
 use crate::part_key::PartKey;
 
 /// A part that is gone on with.
-pub struct TakenUp {
+pub struct ResumedPart {
     /// It has the bytes of the part, and takes those that follow them.
     pub writer: BlobWriter,
     /// How large the whole was said to be.
@@ -19,7 +19,7 @@ pub struct TakenUp {
 /// ends, when there are too many, after a time, and before anything else when space is short.
 pub trait PartStore: BlobStore {
     /// Goes on with a part; `None` when there is none.
-    fn take_up(&self, _key: &PartKey) -> Result<Option<TakenUp>> {
+    fn take_up(&self, _key: &PartKey) -> Result<Option<ResumedPart>> {
         Ok(None)
     }
 }

@@ -54,15 +54,15 @@ use crate::blob::{BlobReader, BlobStore, BlobWriter};
 use crate::blob_info::BlobInfo;
 use crate::buffers;
 use crate::limits::DISK_RESERVE_BYTES;
-use crate::upkeep::{Evicted, Eviction, StoreOptions, Usage, Watch};
+use crate::upkeep::{Eviction, EvictionReport, StoreOptions, Usage, Watch};
 use crate::{Result, StoreError};
 
 use engine::Engine;
 use read::SegmentSource;
 use reaper::Reaper;
+use records::QuarantineRecord;
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) use records::decode_anything;
-use records::{Located, Quarantined};
 use schema::{META, PROBE, QUARANTINE, SESSIONS};
 use write::RocksSink;
 
@@ -119,15 +119,15 @@ impl RocksStore {
             uploads: self.count_uploads()?,
             parts,
             part_bytes,
-            in_flight_bytes: engine.hot.in_flight_bytes(),
-            hot_bytes: engine.hot.kept_bytes(),
+            in_flight_bytes: engine.segment_cache.in_flight_bytes(),
+            hot_bytes: engine.segment_cache.kept_bytes(),
             evicted_blobs: engine.evicted.blobs.load(Ordering::Relaxed),
             evicted_bytes: engine.evicted.bytes.load(Ordering::Relaxed),
         })
     }
 
     /// Evicts now, whatever the limit says. Blocks until the space is given back.
-    pub fn evict(&self, what: &Eviction, watch: Watch<'_>) -> Result<Evicted> {
+    pub fn evict(&self, what: &Eviction, watch: Watch<'_>) -> Result<EvictionReport> {
         evict::evict(&self.engine, self.reaper.leases(), what, watch)
     }
 
@@ -149,15 +149,15 @@ impl RocksStore {
     /// How many bytes blobs in flight keep in memory.
     #[must_use]
     pub fn in_flight_bytes(&self) -> u64 {
-        self.engine.hot.in_flight_bytes()
+        self.engine.segment_cache.in_flight_bytes()
     }
 
     /// How many bytes of segments are in memory only because somebody who reads has them: the store let
     /// go of them, or never kept them. Each counts once. Cheap.
     #[must_use]
     pub fn read_bytes(&self) -> u64 {
-        let hot = &self.engine.hot;
-        buffers::made_bytes().saturating_sub(hot.in_flight_bytes() + hot.kept_bytes())
+        let cache = &self.engine.segment_cache;
+        buffers::made_bytes().saturating_sub(cache.in_flight_bytes() + cache.kept_bytes())
     }
 
     fn quarantined(&self) -> Result<(u64, u64)> {
@@ -166,10 +166,10 @@ impl RocksStore {
         for entry in self.engine.db().iterator_cf(&family, IteratorMode::Start) {
             let (_, value) =
                 entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
-            let record = Quarantined::decode(&value)
+            let record = QuarantineRecord::decode(&value)
                 .ok_or_else(|| StoreError::undecodable("listing", QUARANTINE))?;
             blobs += 1;
-            bytes += record.located.size_bytes;
+            bytes += record.blob.size_bytes;
         }
         Ok((blobs, bytes))
     }
@@ -184,10 +184,6 @@ impl RocksStore {
         Ok(uploads)
     }
 
-    fn locate(&self, digest: &Digest) -> Result<Option<Located>> {
-        self.engine.located(digest)
-    }
-
     /// Notes a read for the order of use.
     fn touch(&self, number: u64) {
         if self.engine.recency.touch(number)
@@ -200,29 +196,29 @@ impl RocksStore {
 
 impl BlobStore for RocksStore {
     fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>> {
-        let located = self.locate(digest)?;
-        Ok(located.map(|located| BlobInfo { digest: *digest, size_bytes: located.size_bytes }))
+        let blob = self.engine.blob_record(digest)?;
+        Ok(blob.map(|blob| BlobInfo { digest: *digest, size_bytes: blob.size_bytes }))
     }
 
     fn open(&self, digest: &Digest) -> Result<Option<BlobReader>> {
         // The lease is taken first: a removal between the two look-ups would free the bytes.
-        let Some(located) = self.locate(digest)? else {
+        let Some(blob) = self.engine.blob_record(digest)? else {
             return Ok(None);
         };
-        let lease = self.reaper.lease(located.number);
-        if self.locate(digest)?.is_none_or(|now| now.number != located.number) {
+        let lease = self.reaper.lease(blob.number);
+        if self.engine.blob_record(digest)?.is_none_or(|now| now.number != blob.number) {
             drop(lease);
             return self.open(digest);
         }
-        self.touch(located.number);
-        let info = BlobInfo { digest: *digest, size_bytes: located.size_bytes };
-        let source = SegmentSource::published(Arc::clone(&self.engine), located, lease);
+        self.touch(blob.number);
+        let info = BlobInfo { digest: *digest, size_bytes: blob.size_bytes };
+        let source = SegmentSource::published(Arc::clone(&self.engine), blob, lease);
         Ok(Some(BlobReader::new(info, Arc::new(source))))
     }
 
     fn begin(&self) -> Result<BlobWriter> {
         let sink = RocksSink::begin(Arc::clone(&self.engine), &self.reaper, None)?;
-        Ok(BlobWriter::new(Box::new(sink), Arc::clone(&self.engine.hot)))
+        Ok(BlobWriter::new(Box::new(sink), Arc::clone(&self.engine.segment_cache)))
     }
 
     fn remove(&self, digest: &Digest) -> Result<bool> {

@@ -5,22 +5,33 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_oci::{HashState, Hashed, RepoName};
+use wharf_oci::{HashResult, HashState, RepoName};
 
 use crate::Result;
 use crate::blob_info::{BlobInfo, Retention};
-use crate::hot::Pressure;
 use crate::journal::Errand;
 use crate::part_key::PartKey;
+use crate::segment_cache::Pressure;
 use crate::source::Source;
 
 /// How a blob is published.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Fate<'a> {
+pub(crate) enum PublishAs<'a> {
     /// As the retention says; linked to the repository, when there is one.
     Retained(Retention, Option<&'a RepoName>),
     /// Owed to an upstream: linked, and kept until it is delivered.
     Pending(&'a Errand),
+}
+
+impl PublishAs<'_> {
+    /// What keeps the blob from then on.
+    pub(crate) const fn retention(self) -> Retention {
+        match self {
+            Self::Retained(Retention::Cached, _) => Retention::Cached,
+            Self::Retained(Retention::Pending | Retention::Kept, _) => Retention::Kept,
+            Self::Pending(_) => Retention::Pending,
+        }
+    }
 }
 
 /// What publishing came to.
@@ -41,19 +52,21 @@ pub(crate) trait Sink: Send {
         false
     }
 
-    /// Begins to make readable what it took. `hash` is asked by the sink of an upload that outlives
-    /// the process: what everything taken hashes to is durable with it.
-    fn end_run(&mut self, _hash: &mut dyn FnMut() -> HashState) -> Result<()> {
+    /// Whether an upload stays resumable after the process. Only such a sink gets the hash state of the
+    /// segments with the end of a run.
+    fn is_resumable(&self) -> bool {
+        false
+    }
+
+    /// Starts to make the segments of the run readable. A resumable sink stores `hash`, the state after all
+    /// segments, together with the run.
+    fn end_run(&mut self, _hash: Option<HashState>) -> Result<()> {
         Ok(())
     }
 
     /// Makes readable all it took and keeps no memory for it. `size_bytes` is that of the whole
     /// content, once everything is here.
-    fn settle(
-        &mut self,
-        _hash: &mut dyn FnMut() -> HashState,
-        _size_bytes: Option<u64>,
-    ) -> Result<()> {
+    fn flush_run(&mut self, _hash: Option<HashState>, _size_bytes: Option<u64>) -> Result<()> {
         Ok(())
     }
 
@@ -64,7 +77,7 @@ pub(crate) trait Sink: Send {
     fn source(&self) -> Arc<dyn Source>;
 
     /// Makes everything durable and visible under its digest, at once or not at all.
-    fn publish(self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published>;
+    fn publish(self: Box<Self>, hashed: HashResult, how: PublishAs<'_>) -> Result<Published>;
 
     /// Makes everything taken, and `tail` after it, durable for an upload that is to rest. The sink is
     /// dropped next, and what it saved stays.

@@ -92,7 +92,7 @@ pub enum Eviction {
 
 /// What an eviction took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evicted {
+pub struct EvictionReport {
     /// Blobs.
     pub blobs: u64,
     /// The sum of their sizes.
@@ -143,7 +143,7 @@ pub struct Damage {
 
 /// What a scrub or a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scrubbed {
+pub struct ScrubReport {
     /// Blobs that were read.
     pub blobs: u64,
     /// Their bytes.
@@ -158,7 +158,7 @@ pub struct Scrubbed {
 
 /// What a backup or a restore wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Copied {
+pub struct CopyReport {
     /// Where to.
     pub folder: PathBuf,
     /// Files.

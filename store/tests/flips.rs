@@ -13,7 +13,7 @@ use wharf_oci::{Digest, RepoName};
 use wharf_store::contract::noise;
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{
-    BlobStore, ManifestStore, Retention, RocksStore, ScrubPlan, Scrubbed, StoreError,
+    BlobStore, ManifestStore, Retention, RocksStore, ScrubPlan, ScrubReport, StoreError,
 };
 
 use crate::ground::{Dice, MIB, digest_of, go_on, hash_of, number_from, publish, say, trial_size};
@@ -149,7 +149,7 @@ enum Reading {
     Corrupt,
 }
 
-fn scrub(store: &RocksStore) -> Result<Scrubbed, String> {
+fn scrub(store: &RocksStore) -> Result<ScrubReport, String> {
     let plan = ScrubPlan { from_start: true, quarantine: true, bytes_per_second: None };
     store.scrub(&plan, &mut go_on).map_err(|error| format!("the scrub fails: {error:?}"))
 }

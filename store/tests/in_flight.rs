@@ -174,7 +174,7 @@ fn play(store: &dyn BlobStore, scene: &Scene, seed: u64) {
             }
             writer.append(piece).expect("append");
             if scene.settles[appends % scene.settles.len()] {
-                writer.settle().expect("settle");
+                writer.flush_run().expect("settle");
             }
         }
         // Kept until all have read, because dropping it forgets what is on disk.
@@ -207,7 +207,7 @@ fn end(
             proving.store(true, Ordering::SeqCst);
             let mut ready = writer.verify(&digest).expect("verify").expect("the digest is right");
             if scene.settles[0] {
-                ready.settle().expect("settle");
+                ready.flush_run().expect("settle");
             }
             if scene.end == End::Proven {
                 return Some(ready);

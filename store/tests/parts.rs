@@ -7,7 +7,8 @@ use wharf_oci::{Algorithm, Digest, Digester};
 use wharf_store::contract::noise;
 use wharf_store::limits::{PARTS_MAX, SEGMENT_BYTES};
 use wharf_store::{
-    BlobStore, Eviction, PartKey, PartStore, Retention, RocksStore, StoreOptions, TakenUp, Usage,
+    BlobStore, Eviction, PartKey, PartStore, ResumedPart, Retention, RocksStore, StoreOptions,
+    Usage,
 };
 
 use crate::ground::{MIB, digest_of, go_on, hash_of, publish};
@@ -44,7 +45,7 @@ fn a_part_is_gone_on_with_from_its_last_whole_segment_once() {
         assert!(usage(&store).part_bytes >= (segments * SEGMENT_BYTES) as u64);
         let elsewhere = PartKey { source: "https://other".to_owned(), ..key.clone() };
         assert!(store.take_up(&elsewhere).unwrap().is_none(), "another one may say another thing");
-        let TakenUp { mut writer, size_bytes } = store.take_up(&key).unwrap().unwrap();
+        let ResumedPart { mut writer, size_bytes } = store.take_up(&key).unwrap().unwrap();
         assert_eq!(
             (writer.size_bytes(), size_bytes),
             ((segments * SEGMENT_BYTES) as u64, content.len() as u64)

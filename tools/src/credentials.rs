@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use tokio::io::AsyncWriteExt;
-use wharf_oci::{DockerConfig, Kept};
+use wharf_oci::{DockerConfig, StoredLogin};
 
 use crate::input;
 use crate::offer::model::Credentials;
@@ -193,9 +193,9 @@ async fn login_of(
         reason: error.to_string(),
     })?;
     match kept {
-        Kept::Here(login) => Ok(Some(login.into())),
-        Kept::Helper(helper) => ask_helper(helper, host).await,
-        Kept::Nowhere => Ok(None),
+        StoredLogin::Here(login) => Ok(Some(login.into())),
+        StoredLogin::Helper(helper) => ask_helper(helper, host).await,
+        StoredLogin::Nowhere => Ok(None),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
-use wharf_store::{Damage, ScrubPlan, Scrubbed, StoreError};
+use wharf_store::{Damage, ScrubPlan, ScrubReport, StoreError};
 
 use super::Maintenance;
 use crate::limits::{SCRUB_PAUSE, SCRUB_REMEMBERED_MAX, SCRUB_SLICE};
@@ -76,7 +76,7 @@ async fn slice(
     maintenance: &Maintenance,
     bytes_per_second: u64,
     (rates, stop): (&watch::Receiver<Option<u64>>, &watch::Receiver<bool>),
-) -> Result<Scrubbed, StoreError> {
+) -> Result<ScrubReport, StoreError> {
     let turn = Arc::clone(&maintenance.work).lock_owned().await;
     let plan =
         ScrubPlan { bytes_per_second: Some(bytes_per_second), from_start: false, quarantine: true };
@@ -113,7 +113,7 @@ struct Pass {
 }
 
 impl Pass {
-    fn add(&mut self, scrubbed: &Scrubbed, maintenance: &Maintenance) {
+    fn add(&mut self, scrubbed: &ScrubReport, maintenance: &Maintenance) {
         self.count(scrubbed);
         maintenance.scrubbed(|state| {
             state.blobs += scrubbed.blobs;
@@ -128,7 +128,7 @@ impl Pass {
         });
     }
 
-    fn count(&mut self, scrubbed: &Scrubbed) {
+    fn count(&mut self, scrubbed: &ScrubReport) {
         self.blobs += scrubbed.blobs;
         self.bytes += scrubbed.bytes;
         self.damaged += scrubbed.damage.len() as u64 + scrubbed.more_damage;
@@ -168,16 +168,16 @@ mod tests {
             quarantined: false,
         };
         let mut pass = Pass::default();
-        let slice = Scrubbed {
+        let slice = ScrubReport {
             blobs: 3,
             bytes: 10,
             damage: vec![damage("tags"), damage("tags"), damage("links")],
-            ..Scrubbed::default()
+            ..ScrubReport::default()
         };
         pass.count(&slice);
         pass.count(&slice);
         assert_eq!((pass.blobs, pass.bytes, pass.damaged, pass.logged.len()), (6, 20, 6, 2));
-        pass.count(&Scrubbed { complete: true, ..Scrubbed::default() });
+        pass.count(&ScrubReport { complete: true, ..ScrubReport::default() });
         assert_eq!((pass.blobs, pass.damaged, pass.logged.len()), (0, 0, 2));
     }
 }

@@ -419,7 +419,7 @@ impl Uploads {
         (side, room): (Option<UpstreamSide>, Option<Share>),
     ) {
         let Some(name) = name else { return };
-        let settled = self.blocking.run(move || ready.settle().map(|()| ready)).await;
+        let settled = self.blocking.run(move || ready.flush_run().map(|()| ready)).await;
         match settled {
             Ok(ready) => {
                 let held = SessionBytes::Proven(Box::new(ready), self.blocking.clone());

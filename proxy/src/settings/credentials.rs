@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use wharf_oci::{DockerConfig, Kept, Login, Secret};
+use wharf_oci::{DockerConfig, Login, Secret, StoredLogin};
 
 use super::address::Address;
 
@@ -67,8 +67,8 @@ pub(crate) fn has_docker_login(path: &Path, host: &str) -> Result<bool, String> 
     let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
     let config = DockerConfig::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
     match config.look_up(host).map_err(|error| refuse(error.to_string()))? {
-        Kept::Here(_) | Kept::Helper(_) => Ok(true),
-        Kept::Nowhere => Ok(false),
+        StoredLogin::Here(_) | StoredLogin::Helper(_) => Ok(true),
+        StoredLogin::Nowhere => Ok(false),
     }
 }
 

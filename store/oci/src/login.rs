@@ -68,7 +68,7 @@ impl Login {
 
 /// Where a `config.json` says that a login is.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Kept<'a> {
+pub enum StoredLogin<'a> {
     /// In the file.
     Here(Login),
     /// With the program `docker-credential-NAME`.
@@ -110,10 +110,10 @@ impl DockerConfig {
     }
 
     /// Where the login of exactly this `HOST[:PORT]` is.
-    pub fn look_up(&self, host: &str) -> Result<Kept<'_>, ParseError> {
+    pub fn look_up(&self, host: &str) -> Result<StoredLogin<'_>, ParseError> {
         let helper = self.cred_helpers.iter().find(|(key, _)| host_of(key) == host);
         if let Some((_, helper)) = helper {
-            return Ok(Kept::Helper(helper));
+            return Ok(StoredLogin::Helper(helper));
         }
         let entry = self.auths.iter().find(|(key, _)| host_of(key) == host);
         let login = entry.map(|(_, entry)| entry.login()).transpose();
@@ -121,9 +121,9 @@ impl DockerConfig {
             reason: format!("the entry of {host} {reason}"),
         })?;
         if let Some(login) = login.flatten() {
-            return Ok(Kept::Here(login));
+            return Ok(StoredLogin::Here(login));
         }
-        Ok(self.creds_store.as_deref().map_or(Kept::Nowhere, Kept::Helper))
+        Ok(self.creds_store.as_deref().map_or(StoredLogin::Nowhere, StoredLogin::Helper))
     }
 }
 
@@ -188,10 +188,13 @@ mod tests {
         );
         let config = DockerConfig::parse(text.as_bytes()).unwrap();
         let found = Login::basic("user", Secret::new("pass:word"));
-        assert_eq!(config.look_up("a").unwrap(), Kept::Here(found));
-        assert_eq!(config.look_up("b").unwrap(), Kept::Helper("desktop"));
-        assert_eq!(config.look_up("c").unwrap(), Kept::Helper("acr"));
-        assert_eq!(DockerConfig::parse(b" \n").unwrap().look_up("a").unwrap(), Kept::Nowhere);
+        assert_eq!(config.look_up("a").unwrap(), StoredLogin::Here(found));
+        assert_eq!(config.look_up("b").unwrap(), StoredLogin::Helper("desktop"));
+        assert_eq!(config.look_up("c").unwrap(), StoredLogin::Helper("acr"));
+        assert_eq!(
+            DockerConfig::parse(b" \n").unwrap().look_up("a").unwrap(),
+            StoredLogin::Nowhere
+        );
     }
 
     #[test]
@@ -199,7 +202,7 @@ mod tests {
         let config =
             DockerConfig::parse(br#"{"auths":{"a":{"auth":"x","identitytoken":"t"}}}"#).unwrap();
         let token = Login::IdentityToken(Secret::new("t"));
-        assert_eq!(config.look_up("a").unwrap(), Kept::Here(token.clone()));
+        assert_eq!(config.look_up("a").unwrap(), StoredLogin::Here(token.clone()));
         let answer = parse_helper_answer(br#"{"Username":"<token>","Secret":"t"}"#).unwrap();
         assert_eq!(answer, Some(token));
         let answer = parse_helper_answer(br#"{"Username":"u","Secret":"p"}"#).unwrap();

@@ -45,7 +45,7 @@ impl Faults {
 }
 
 /// Some members of an object.
-pub(crate) struct Found<'a, const N: usize> {
+pub(crate) struct FoundMembers<'a, const N: usize> {
     /// Their values, in the order of the names that were asked for.
     pub(crate) values: [Option<&'a RawValue>; N],
     /// Whether each was there once, under exactly its name.
@@ -56,12 +56,12 @@ pub(crate) struct Found<'a, const N: usize> {
 pub(crate) fn members<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
-) -> Result<Found<'a, N>, serde_json::Error> {
+) -> Result<FoundMembers<'a, N>, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(json);
-    let Found { values, is_exact } = Members(names).deserialize(&mut reader)?;
+    let FoundMembers { values, is_exact } = Members(names).deserialize(&mut reader)?;
     reader.end()?;
     let values = values.map(|value| value.filter(|value| value.get() != "null"));
-    Ok(Found { values, is_exact })
+    Ok(FoundMembers { values, is_exact })
 }
 
 /// Each element of an array with its place; whether it is one.
@@ -82,7 +82,7 @@ pub(crate) fn number(raw: Option<&RawValue>) -> Option<u64> {
 struct Members<'n, const N: usize>([&'n str; N]);
 
 impl<'de, const N: usize> DeserializeSeed<'de> for Members<'_, N> {
-    type Value = Found<'de, N>;
+    type Value = FoundMembers<'de, N>;
 
     fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
         reader.deserialize_map(self)
@@ -90,7 +90,7 @@ impl<'de, const N: usize> DeserializeSeed<'de> for Members<'_, N> {
 }
 
 impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
-    type Value = Found<'de, N>;
+    type Value = FoundMembers<'de, N>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -108,7 +108,7 @@ impl<'de, const N: usize> Visitor<'de> for Members<'_, N> {
                 None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(Found { values, is_exact })
+        Ok(FoundMembers { values, is_exact })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Hash and size while bytes pass. No IO: the caller moves the bytes, this file proves them.
 //!
-//! Invariant: the digest in a [`Hashed`] is of exactly the bytes given to `update`, whatever the
+//! Invariant: the digest in a [`HashResult`] is of exactly the bytes given to `update`, whatever the
 //! splits, also across `save` and `restore`.
 
 use std::fmt;
@@ -68,12 +68,12 @@ impl Digester {
 
     /// The digest and size of everything seen.
     #[must_use]
-    pub fn finish(self) -> Hashed {
+    pub fn finish(self) -> HashResult {
         let digest = match self.state {
             State::Sha256(hash) => Digest::Sha256(hash.finalize().into()),
             State::Sha512(hash) => Digest::Sha512(hash.finalize().into()),
         };
-        Hashed { digest, size_bytes: self.size_bytes }
+        HashResult { digest, size_bytes: self.size_bytes }
     }
 
     /// The state as bytes, from which [`Digester::restore`] goes on in another process.
@@ -119,14 +119,14 @@ pub struct HashState {
 
 /// What some bytes turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hashed {
+pub struct HashResult {
     /// Their digest.
     pub digest: Digest,
     /// Their number.
     pub size_bytes: u64,
 }
 
-impl Hashed {
+impl HashResult {
     /// Nothing when the digest is the expected one, else what was expected and what came.
     pub fn expect(&self, expected: &Digest) -> Result<(), Mismatch> {
         if self.digest == *expected {

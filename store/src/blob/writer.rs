@@ -6,17 +6,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_oci::{Algorithm, Digest, Digester, Hashed, Mismatch, RepoName};
+use wharf_oci::{Algorithm, Digest, Digester, HashResult, HashState, Mismatch, RepoName};
 
 use crate::blob_info::{BlobInfo, Retention};
 use crate::buffers::SegmentBuffer;
 use crate::hashing::{Digesters, Hashing};
-use crate::hot::{HotSegments, Pressure};
 use crate::in_flight::InFlight;
 use crate::journal::{Delivery, Errand};
 use crate::limits::SEGMENT_BYTES;
 use crate::part_key::PartKey;
-use crate::sink::{Fate, Published, Sink};
+use crate::segment_cache::{Pressure, SegmentCache};
+use crate::sink::{PublishAs, Published, Sink};
 use crate::source::Source;
 use crate::{Result, StoreError};
 
@@ -34,8 +34,8 @@ pub struct BlobWriter {
 }
 
 impl BlobWriter {
-    pub(crate) fn new(sink: Box<dyn Sink>, hot: Arc<HotSegments>) -> Self {
-        let in_flight = InFlight::new(sink.source(), hot);
+    pub(crate) fn new(sink: Box<dyn Sink>, cache: Arc<SegmentCache>) -> Self {
+        let in_flight = InFlight::new(sink.source(), cache);
         let first = Digester::new(Algorithm::Sha256);
         let hashing = Hashing::new(Digesters { first, second: None });
         let filling = SegmentBuffer::new();
@@ -46,11 +46,11 @@ impl BlobWriter {
     /// follows them.
     pub(crate) fn resumed(
         sink: Box<dyn Sink>,
-        hot: Arc<HotSegments>,
+        cache: Arc<SegmentCache>,
         first: Digester,
         tail: &[u8],
     ) -> Self {
-        let in_flight = InFlight::resumed(sink.source(), hot, sink.stored_segments());
+        let in_flight = InFlight::resumed(sink.source(), cache, sink.stored_segments());
         let mut filling = SegmentBuffer::new();
         filling.extend_from_slice(tail);
         let size_bytes = first.size_bytes() + tail.len() as u64;
@@ -63,7 +63,7 @@ impl BlobWriter {
     #[must_use]
     pub fn hashing(mut self, algorithm: Algorithm) -> Self {
         if self.size_bytes == 0 {
-            self.hashing.settled().first = Digester::new(algorithm);
+            self.hashing.finished().first = Digester::new(algorithm);
         }
         self
     }
@@ -72,7 +72,7 @@ impl BlobWriter {
     /// before the first byte; costs a second hash of everything.
     #[must_use]
     pub fn also_hashing(mut self, algorithm: Algorithm) -> Self {
-        let digesters = self.hashing.settled();
+        let digesters = self.hashing.finished();
         if self.size_bytes == 0 && digesters.of(algorithm).is_none() {
             digesters.second = Some(Digester::new(algorithm));
         }
@@ -111,14 +111,20 @@ impl BlobWriter {
     }
 
     /// Makes all whole segments readable from disk, and lets go of their memory. Blocks on the disk.
-    pub fn settle(&mut self) -> Result<()> {
-        let hashing = &mut self.hashing;
-        self.sink.settle(&mut || hashing.settled().first.save(), None)?;
+    pub fn flush_run(&mut self) -> Result<()> {
+        let hash = self.hash_state();
+        self.sink.flush_run(hash, None)?;
         // Segments that wait to be hashed are memory too, and so is room for what may never come.
-        let _ = self.hashing.settled();
+        let _ = self.hashing.finished();
         self.filling.compact();
         self.let_go();
         Ok(())
+    }
+
+    /// The state after all whole segments, for a resumable sink; `None` for any other, without waiting
+    /// for the hash.
+    fn hash_state(&mut self) -> Option<HashState> {
+        self.sink.is_resumable().then(|| self.hashing.finished().first.save())
     }
 
     fn let_go(&self) {
@@ -141,9 +147,9 @@ impl BlobWriter {
         }
         self.in_flight.prove(hashed.size_bytes);
         let short = self.in_flight.pressure() > Pressure::None;
-        let mut ready = ReadyBlob { writer: self, hashed, last, settled: false };
+        let mut ready = ReadyBlob { writer: self, hashed, last, flushed: false };
         if short {
-            ready.settle()?;
+            ready.flush_run()?;
         }
         Ok(Ok(ready))
     }
@@ -152,7 +158,7 @@ impl BlobWriter {
     /// and the upload can be resumed, by another process too. Any other writer is just dropped.
     pub fn suspend(mut self) -> Result<()> {
         self.in_flight.abandon("the upload rests until it is resumed");
-        let hash = self.hashing.settled().first.save();
+        let hash = self.hashing.finished().first.save();
         self.sink.suspend(hash, self.filling.as_ref())
     }
 
@@ -161,13 +167,13 @@ impl BlobWriter {
     /// of the whole. Blocks on the disk.
     pub fn lay_down(mut self, key: PartKey, size_bytes: u64) -> Result<()> {
         self.in_flight.abandon("its writer stopped before the end");
-        let hash = self.hashing.settled().first.save();
+        let hash = self.hashing.finished().first.save();
         self.sink.lay_down(hash, key, size_bytes)
     }
 
     /// The digest of everything by `algorithm`; read again only when another one ran.
-    fn hash_by(&mut self, algorithm: Algorithm) -> Result<Hashed> {
-        let running = self.hashing.settled().of(algorithm).cloned();
+    fn hash_by(&mut self, algorithm: Algorithm) -> Result<HashResult> {
+        let running = self.hashing.finished().of(algorithm).cloned();
         let mut digester = match running {
             Some(digester) => digester,
             None => self.read_again(algorithm)?,
@@ -189,7 +195,7 @@ impl BlobWriter {
     /// The same writer behind a sink around its sink, for a store around another.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn wrap(mut self, around: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>) -> Self {
-        let sink = std::mem::replace(&mut self.sink, Box::new(Spent));
+        let sink = std::mem::replace(&mut self.sink, Box::new(Consumed));
         self.sink = around(sink);
         self
     }
@@ -199,8 +205,8 @@ impl BlobWriter {
         self.hashing.push(segment.clone());
         self.store(segment)?;
         if self.sink.is_full(self.in_flight.pressure()) {
-            let hashing = &mut self.hashing;
-            self.sink.end_run(&mut || hashing.settled().first.save())?;
+            let hash = self.hash_state();
+            self.sink.end_run(hash)?;
             self.in_flight.stored(self.sink.stored_segments());
         }
         Ok(())
@@ -230,10 +236,10 @@ impl Drop for BlobWriter {
 /// get all that is in memory.
 pub struct ReadyBlob {
     writer: BlobWriter,
-    hashed: Hashed,
+    hashed: HashResult,
     /// The last segment, when it is shorter than others and the sink does not have it.
     last: Option<Bytes>,
-    settled: bool,
+    flushed: bool,
 }
 
 impl ReadyBlob {
@@ -245,42 +251,40 @@ impl ReadyBlob {
 
     /// Makes all of it readable from disk before it is published, so it can wait without taking
     /// memory. Blocks.
-    pub fn settle(&mut self) -> Result<()> {
-        self.settled = true;
+    pub fn flush_run(&mut self) -> Result<()> {
+        self.flushed = true;
         self.put_last()?;
-        let (writer, size_bytes) = (&mut self.writer, self.hashed.size_bytes);
-        let hashing = &mut writer.hashing;
-        writer.sink.settle(&mut || hashing.settled().first.save(), Some(size_bytes))?;
-        writer.let_go();
+        self.writer.sink.flush_run(None, Some(self.hashed.size_bytes))?;
+        self.writer.let_go();
         Ok(())
     }
 
     /// Keeps it: durable when this returns. Blocks.
     pub fn publish(self, retention: Retention) -> Result<BlobInfo> {
-        self.publish_as(Fate::Retained(retention, None))
+        self.publish_as(PublishAs::Retained(retention, None))
     }
 
     /// Keeps it for a repository: the blob and its link are durable when this returns, or neither of
     /// them, so that nobody finds a blob that nobody has. Blocks.
     pub fn publish_into(self, retention: Retention, repo: &RepoName) -> Result<BlobInfo> {
-        self.publish_as(Fate::Retained(retention, Some(repo)))
+        self.publish_as(PublishAs::Retained(retention, Some(repo)))
     }
 
     /// Keeps it until it is delivered: the blob, its link to the errand's repository and what is
     /// owed are durable when this returns, or none of them. Blocks.
     pub fn publish_pending(self, errand: &Errand) -> Result<Delivery> {
-        self.publish_as(Fate::Pending(errand)).map(|info| errand.of(info))
+        self.publish_as(PublishAs::Pending(errand)).map(|info| errand.of(info))
     }
 
     /// Lets the upload of [`UploadStore`](crate::UploadStore) rest after all: it can be resumed and
     /// proven again. One that was settled rests where its last border is. Any other blob is dropped.
     /// Blocks.
     pub fn suspend(mut self) -> Result<()> {
-        if self.settled {
+        if self.flushed {
             self.writer.sink.leave();
             return Ok(());
         }
-        let hash = self.writer.hashing.settled().first.save();
+        let hash = self.writer.hashing.finished().first.save();
         let last = self.last.take().unwrap_or_default();
         self.writer.sink.suspend(hash, &last)
     }
@@ -293,11 +297,11 @@ impl ReadyBlob {
         Ok(())
     }
 
-    fn publish_as(mut self, fate: Fate<'_>) -> Result<BlobInfo> {
+    fn publish_as(mut self, how: PublishAs<'_>) -> Result<BlobInfo> {
         self.put_last()?;
         self.writer.done = true;
-        let sink = std::mem::replace(&mut self.writer.sink, Box::new(Spent));
-        let published = sink.publish(self.hashed, fate)?;
+        let sink = std::mem::replace(&mut self.writer.sink, Box::new(Consumed));
+        let published = sink.publish(self.hashed, how)?;
         // When another writer was first these bytes go, so their readers keep them in memory.
         if published.own {
             let segments = self.hashed.size_bytes.div_ceil(SEGMENT_BYTES as u64);
@@ -309,9 +313,9 @@ impl ReadyBlob {
 }
 
 /// What is left in a writer whose sink was published.
-struct Spent;
+struct Consumed;
 
-impl Sink for Spent {
+impl Sink for Consumed {
     fn put(&mut self, _: Bytes) -> Result<()> {
         Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
     }
@@ -324,12 +328,12 @@ impl Sink for Spent {
         Arc::new(Self)
     }
 
-    fn publish(self: Box<Self>, _: Hashed, _: Fate<'_>) -> Result<Published> {
+    fn publish(self: Box<Self>, _: HashResult, _: PublishAs<'_>) -> Result<Published> {
         Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
     }
 }
 
-impl Source for Spent {
+impl Source for Consumed {
     fn read(&self, _: u64) -> Result<Bytes> {
         Err(StoreError::Abandoned { reason: "the blob was published".to_owned() })
     }

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use rocksdb::checkpoint::Checkpoint;
 
 use super::{RocksStore, format, private, schema};
-use crate::upkeep::{Copied, Progress, Watch};
+use crate::upkeep::{CopyReport, Progress, Watch};
 use crate::{Result, StoreError};
 
 impl RocksStore {
     /// Copies the store as it is at this moment into `to`, which must not exist, while it goes on
     /// being used. On the same file system runs are linked, not copied, so it takes no time and no
     /// space until the store lets go of them.
-    pub fn backup(&self, to: &Path) -> Result<Copied> {
+    pub fn backup(&self, to: &Path) -> Result<CopyReport> {
         refuse_existing(to)?;
         // Built beside and renamed: a backup that broke off is never taken for one.
         let partial = partial_of(to);
@@ -37,12 +37,12 @@ impl RocksStore {
         }
         let files = files_under(to)?;
         let bytes = files.iter().map(|(_, bytes)| bytes).sum();
-        Ok(Copied { folder: to.to_owned(), files: files.len() as u64, bytes })
+        Ok(CopyReport { folder: to.to_owned(), files: files.len() as u64, bytes })
     }
 
     /// Makes a new store in `to`, which must not exist, from a backup. Everything is copied, so the
     /// backup stays what it is, and the new store is opened once to see it can be.
-    pub fn restore(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
+    pub fn restore(from: &Path, to: &Path, watch: Watch<'_>) -> Result<CopyReport> {
         if format::found_format(from)?.is_none() {
             return Err(StoreError::NoStore { path: from.to_owned() });
         }
@@ -55,7 +55,7 @@ impl RocksStore {
         let copied = copy(from, &partial, watch)?;
         drop(Self::open(&partial)?);
         fs::rename(&partial, to).map_err(|error| StoreError::io("renaming", &partial, error))?;
-        Ok(Copied { folder: to.to_owned(), ..copied })
+        Ok(CopyReport { folder: to.to_owned(), ..copied })
     }
 }
 
@@ -70,7 +70,7 @@ fn partial_of(to: &Path) -> PathBuf {
 }
 
 /// Copies the database, then the marker.
-fn copy(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
+fn copy(from: &Path, to: &Path, watch: Watch<'_>) -> Result<CopyReport> {
     let database = from.join("db");
     let files = files_under(&database)?;
     let mut progress = Progress {
@@ -98,7 +98,7 @@ fn copy(from: &Path, to: &Path, watch: Watch<'_>) -> Result<Copied> {
     copy_file(&from.join(schema::MARKER), &to.join(schema::MARKER))
         .map_err(|error| StoreError::io("copying", from, error))?;
     format::sync_folder(to)?;
-    Ok(Copied { folder: to.to_owned(), files: progress.done, bytes: progress.done_bytes })
+    Ok(CopyReport { folder: to.to_owned(), files: progress.done, bytes: progress.done_bytes })
 }
 
 fn copy_file(from: &Path, to: &Path) -> io::Result<u64> {

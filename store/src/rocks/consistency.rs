@@ -11,24 +11,25 @@ use wharf_oci::Digest;
 use super::engine::Engine;
 use super::options::scan_options;
 use super::parents;
-use super::records::{Doomed, Hold, Located, Numbered, Quarantined, Session, Totals};
+use super::records::{BlobRecord, DoomedRecord, NumberRecord, QuarantineRecord, Session, Totals};
 use super::schema::{
     self, BLOBS, DOOMED, FAMILIES, HOLDERS, JOURNAL, LINKS, MANIFESTS, META, NUMBERS, PARENTS,
     QUARANTINE, RECENCY, REFERRERS, REPOS, SESSIONS, SMALL, TAGS, TOTALS,
 };
 use crate::Result;
+use crate::blob_info::Retention;
 use crate::journal::Delivery;
-use crate::upkeep::Scrubbed;
+use crate::upkeep::ScrubReport;
 
 /// Checks every family, then that they agree.
-pub(super) fn check(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
+pub(super) fn check(engine: &Engine, found: &mut ScrubReport) -> Result<()> {
     for family in FAMILIES {
         check_family(engine, family, found)?;
     }
     check_agreement(engine, found)
 }
 
-fn check_family(engine: &Engine, family: &'static str, found: &mut Scrubbed) -> Result<()> {
+fn check_family(engine: &Engine, family: &'static str, found: &mut ScrubReport) -> Result<()> {
     let handle = engine.family(family)?;
     let entries = engine.db().iterator_cf_opt(&handle, scan_options(), IteratorMode::Start);
     let mut bad = 0_u64;
@@ -50,17 +51,18 @@ fn check_family(engine: &Engine, family: &'static str, found: &mut Scrubbed) -> 
 
 fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
     match family {
-        BLOBS => schema::decode_digest(key).is_some() && Located::decode(value).is_some(),
-        NUMBERS => schema::decode_number(key).is_some() && Numbered::decode(value).is_some(),
+        BLOBS => schema::decode_digest(key).is_some() && BlobRecord::decode(value).is_some(),
+        NUMBERS => schema::decode_number(key).is_some() && NumberRecord::decode(value).is_some(),
         RECENCY => schema::decode_recency(key).is_some() && schema::decode_digest(value).is_some(),
-        DOOMED => schema::decode_number(key).is_some() && Doomed::decode(value).is_some(),
+        DOOMED => schema::decode_number(key).is_some() && DoomedRecord::decode(value).is_some(),
         SMALL => schema::decode_segment(key).is_some(),
         LINKS => schema::decode_link(key).is_some(),
         HOLDERS => schema::decode_holder(key).is_some(),
         PARENTS => schema::decode_parent(key).is_some(),
         SESSIONS => Session::decode(key, value).is_some(),
         QUARANTINE => {
-            schema::decode_quarantine_key(key).is_some() && Quarantined::decode(value).is_some()
+            schema::decode_quarantine_key(key).is_some()
+                && QuarantineRecord::decode(value).is_some()
         }
         JOURNAL => Delivery::decode(key, value).is_some(),
         TAGS => schema::decode_tag(value).is_some(),
@@ -75,7 +77,7 @@ fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
 }
 
 /// Manifests, and what they name the other way round, agree; so do the views of the blobs.
-fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
+fn check_agreement(engine: &Engine, found: &mut ScrubReport) -> Result<()> {
     let moment = engine.db().snapshot();
     parents::check(engine, &moment, found)?;
     check_blobs(engine, &moment, found)
@@ -83,7 +85,7 @@ fn check_agreement(engine: &Engine, found: &mut Scrubbed) -> Result<()> {
 
 /// Blobs, numbers, the order of use, the journal and the totals are five views of one set; each change of it is
 /// one batch, so at one moment they agree, also in a store that is in use.
-fn check_blobs(engine: &Engine, moment: &Snapshot<'_>, found: &mut Scrubbed) -> Result<()> {
+fn check_blobs(engine: &Engine, moment: &Snapshot<'_>, found: &mut ScrubReport) -> Result<()> {
     let mut ordered: HashMap<u64, u64> = HashMap::new();
     for entry in entries(engine, moment, RECENCY)? {
         // What cannot be read was reported with its family, and cannot be compared.
@@ -101,19 +103,19 @@ fn check_blobs(engine: &Engine, moment: &Snapshot<'_>, found: &mut Scrubbed) -> 
     let mut sum = Totals::default();
     for entry in entries(engine, moment, BLOBS)? {
         let Ok((key, value)) = entry else { return Ok(()) };
-        let (Some(digest), Some(located)) = (schema::decode_digest(&key), Located::decode(&value))
+        let (Some(digest), Some(blob)) = (schema::decode_digest(&key), BlobRecord::decode(&value))
         else {
             continue;
         };
-        sum = sum.plus(Totals::of(&located));
-        let used = ordered.remove(&located.number).unwrap_or(0);
-        let Ok(record) = moment.get_cf(&numbers, located.number.to_be_bytes()) else {
+        sum = sum.plus(Totals::of(&blob));
+        let used = ordered.remove(&blob.number).unwrap_or(0);
+        let Ok(record) = moment.get_cf(&numbers, blob.number.to_be_bytes()) else {
             return Ok(());
         };
-        let agreed = Numbered { used, digest };
-        if record.as_deref().and_then(Numbered::decode) != Some(agreed)
-            || (used > 0) != (located.hold == Hold::Cached)
-            || !holds_what_is_owed(located.hold, owed.contains(&digest))
+        let agreed = NumberRecord { used, digest };
+        if record.as_deref().and_then(NumberRecord::decode) != Some(agreed)
+            || (used > 0) != (blob.retention == Retention::Cached)
+            || !holds_what_is_owed(blob.retention, owed.contains(&digest))
         {
             found.add_records(NUMBERS, format!("the records of {digest} contradict each other"));
         }
@@ -131,11 +133,11 @@ fn check_blobs(engine: &Engine, moment: &Snapshot<'_>, found: &mut Scrubbed) -> 
 }
 
 /// What is owed is not evicted, and what is not owed is not held for that.
-fn holds_what_is_owed(hold: Hold, is_owed: bool) -> bool {
-    match hold {
-        Hold::Cached => !is_owed,
-        Hold::Pending => is_owed,
-        Hold::Kept => true,
+fn holds_what_is_owed(retention: Retention, is_owed: bool) -> bool {
+    match retention {
+        Retention::Cached => !is_owed,
+        Retention::Pending => is_owed,
+        Retention::Kept => true,
     }
 }
 

@@ -3,11 +3,10 @@
 use rocksdb::{IteratorMode, WriteBatch};
 use wharf_oci::{Digest, RepoName};
 
-use super::records::Hold;
 use super::schema::JOURNAL;
 use super::{RocksStore, blob_records, journal, links};
-use crate::blob_info::BlobInfo;
-use crate::journal::{Delivery, DeliveryStore, Errand, Trouble};
+use crate::blob_info::{BlobInfo, Retention};
+use crate::journal::{Delivery, DeliveryStore, Errand, LastError};
 use crate::{Result, StoreError};
 
 impl DeliveryStore for RocksStore {
@@ -28,20 +27,20 @@ impl DeliveryStore for RocksStore {
 
     fn owe(&self, digest: &Digest, errand: &Errand) -> Result<Option<Delivery>> {
         let _changing = self.engine.changing(digest);
-        let Some(located) = self.engine.located(digest)? else {
+        let Some(blob) = self.engine.blob_record(digest)? else {
             return Ok(None);
         };
-        let delivery = errand.of(BlobInfo { digest: *digest, size_bytes: located.size_bytes });
+        let delivery = errand.of(BlobInfo { digest: *digest, size_bytes: blob.size_bytes });
         let mut batch = WriteBatch::default();
-        if located.hold < Hold::Pending {
-            blob_records::hold(&self.engine, &mut batch, digest, &located, Hold::Pending)?;
+        if blob.retention < Retention::Pending {
+            blob_records::retain(&self.engine, &mut batch, digest, &blob, Retention::Pending)?;
         }
         journal::owe(&self.engine, &mut batch, &delivery)?;
         self.engine.write(batch, "owing", || format!("{}@{digest}", errand.repo))?;
         Ok(Some(delivery))
     }
 
-    fn note_trouble(&self, delivery: &Delivery, trouble: &Trouble) -> Result<bool> {
+    fn note_trouble(&self, delivery: &Delivery, trouble: &LastError) -> Result<bool> {
         let _changing = self.engine.changing(&delivery.digest);
         if !journal::is_still_owed(&self.engine, delivery)? {
             return Ok(false);
@@ -59,7 +58,7 @@ impl DeliveryStore for RocksStore {
             return Ok(false);
         }
         let mut batch = WriteBatch::default();
-        journal::settle(&self.engine, &mut batch, &delivery.errand.repo, &delivery.digest)?;
+        journal::complete(&self.engine, &mut batch, &delivery.errand.repo, &delivery.digest)?;
         self.engine.write(batch, "settling", || delivery.digest.to_string())?;
         Ok(true)
     }

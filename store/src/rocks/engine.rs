@@ -16,13 +16,13 @@ use wharf_oci::{Digest, UploadId};
 use super::options::{self, RUN_OPTIONS};
 use super::part_pool::PartPool;
 use super::recency::Recency;
-use super::records::{Located, Numbered, Session, Totals};
+use super::records::{BlobRecord, NumberRecord, Session, Totals};
 use super::schema::{self, BLOBS, FAMILIES, META, NEXT_NUMBER, NUMBERS, SESSIONS, SMALL, TOTALS};
 use super::space::Space;
 use super::{holder, private};
-use crate::hot::HotSegments;
 use crate::limits::NUMBERS_RESERVED;
 use crate::lock::lock;
+use crate::segment_cache::SegmentCache;
 use crate::upkeep::StoreOptions;
 use crate::{Result, StoreError};
 
@@ -35,7 +35,7 @@ pub(super) struct Engine {
     numbers: Mutex<Numbers>,
     pub(super) space: Space,
     pub(super) recency: Recency,
-    pub(super) hot: Arc<HotSegments>,
+    pub(super) segment_cache: Arc<SegmentCache>,
     pub(super) parts: PartPool,
     pub(super) small_blob_segments: usize,
     /// Each held while one of its digests is made visible or forgotten, so that two writers of one
@@ -81,7 +81,7 @@ impl Engine {
             numbers: Mutex::new(Numbers { next: 0, reserved: 0 }),
             space: Space::new(how.limit_bytes),
             recency: Recency::default(),
-            hot: Arc::new(HotSegments::new(how.hot_bytes)),
+            segment_cache: Arc::new(SegmentCache::new(how.hot_bytes)),
             parts: PartPool::default(),
             small_blob_segments: how.small_blob_segments,
             digests: std::array::from_fn(|_| Mutex::default()),
@@ -207,21 +207,21 @@ impl Engine {
         self.db.flush_wal(true).map_err(|error| StoreError::database("syncing", key(), error))
     }
 
-    pub(super) fn located(&self, digest: &Digest) -> Result<Option<Located>> {
+    pub(super) fn blob_record(&self, digest: &Digest) -> Result<Option<BlobRecord>> {
         match self.get(BLOBS, &schema::digest_key(digest))? {
             None => Ok(None),
-            Some(value) => match Located::decode(&value) {
-                Some(located) => Ok(Some(located)),
+            Some(value) => match BlobRecord::decode(&value) {
+                Some(blob) => Ok(Some(blob)),
                 None => Err(StoreError::undecodable("reading", digest.to_string())),
             },
         }
     }
 
     /// Whose a number is.
-    pub(super) fn numbered(&self, number: u64) -> Result<Option<Numbered>> {
+    pub(super) fn number_record(&self, number: u64) -> Result<Option<NumberRecord>> {
         match self.get(NUMBERS, &number.to_be_bytes())? {
             None => Ok(None),
-            Some(value) => match Numbered::decode(&value) {
+            Some(value) => match NumberRecord::decode(&value) {
                 Some(numbered) => Ok(Some(numbered)),
                 None => Err(StoreError::undecodable("reading", format!("blob number {number}"))),
             },

@@ -11,14 +11,15 @@ use wharf_oci::{Digest, RepoName};
 use super::engine::Engine;
 use super::freeing;
 use super::lease::{Leases, Remains};
-use super::records::{Hold, Quarantined};
+use super::records::QuarantineRecord;
 use super::schema::{self, LINKS, QUARANTINE, RECENCY, SMALL};
 use super::space::ShortBy;
 use super::{blob_records, forget, journal, links, parts, recency, touched};
+use crate::blob_info::Retention;
 use crate::limits::{
     EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, SMALL_HEAP_BYTES,
 };
-use crate::upkeep::{Evicted, Eviction, Progress, Watch};
+use crate::upkeep::{Eviction, EvictionReport, Progress, Watch};
 use crate::{Result, StoreError};
 
 /// Takes room for bytes of a run, and makes it when there is none.
@@ -61,14 +62,14 @@ pub(super) fn evict(
     leases: &Leases,
     what: &Eviction,
     watch: Watch<'_>,
-) -> Result<Evicted> {
+) -> Result<EvictionReport> {
     let _evicting = engine.evicting();
     engine.measure_records()?;
     match what {
         Eviction::DownTo { disk_bytes } => {
             let over = engine.space.used_bytes().saturating_sub(*disk_bytes);
             let goal = Goal::Free(over.saturating_sub(parts::forget(engine, leases, over)?));
-            let mut evicted = Evicted::default();
+            let mut evicted = EvictionReport::default();
             if goal != Goal::Free(0) {
                 evicted = evict_quarantined(engine, leases)?;
                 let cached = evict_cached(engine, leases, goal, watch)?;
@@ -95,9 +96,14 @@ enum Goal {
 }
 
 /// Evicts in the order of use until the goal is reached or nothing is left.
-fn evict_cached(engine: &Engine, leases: &Leases, goal: Goal, watch: Watch<'_>) -> Result<Evicted> {
+fn evict_cached(
+    engine: &Engine,
+    leases: &Leases,
+    goal: Goal,
+    watch: Watch<'_>,
+) -> Result<EvictionReport> {
     touched::write_touched(engine)?;
-    let mut evicted = Evicted::default();
+    let mut evicted = EvictionReport::default();
     let mut from = [0_u8; 16];
     let total_bytes = if let Goal::Free(bytes) = goal { bytes } else { 0 };
     loop {
@@ -144,7 +150,7 @@ fn unless_damaged<T: Default>(result: Result<T>) -> Result<T> {
     }
 }
 
-fn is_reached(goal: Goal, evicted: &Evicted, next: [u8; 16]) -> bool {
+fn is_reached(goal: Goal, evicted: &EvictionReport, next: [u8; 16]) -> bool {
     match goal {
         Goal::Free(bytes) => evicted.bytes >= bytes,
         Goal::Before(moment) => {
@@ -173,28 +179,28 @@ fn next_key(key: [u8; 16]) -> [u8; 16] {
 }
 
 /// A blob that nobody can find any more.
-struct Gone {
+struct EvictedBlob {
     remains: Remains,
     size_bytes: u64,
     links: u64,
 }
 
 /// Forgets a blob unless it must stay. Not synced: [`free_all`] does that before bytes go.
-fn forget_cached(engine: &Engine, leases: &Leases, digest: &Digest) -> Result<Option<Gone>> {
+fn forget_cached(engine: &Engine, leases: &Leases, digest: &Digest) -> Result<Option<EvictedBlob>> {
     let _changing = engine.changing(digest);
-    let Some(located) = engine.located(digest)? else {
+    let Some(blob) = engine.blob_record(digest)? else {
         return Ok(None);
     };
-    if located.hold != Hold::Cached || leases.is_held(located.number) {
+    if blob.retention != Retention::Cached || leases.is_held(blob.number) {
         return Ok(None);
     }
     let mut batch = WriteBatch::default();
-    blob_records::unpublish(engine, &mut batch, digest, &located)?;
+    blob_records::unpublish(engine, &mut batch, digest, &blob)?;
     let links = links::unlink_all(engine, &mut batch, digest)?;
-    let remains = forget::doom(engine, &mut batch, &located)?;
+    let remains = forget::doom(engine, &mut batch, &blob)?;
     engine.write_soon(batch, "evicting", || digest.to_string())?;
-    engine.evicted.add(located.size_bytes);
-    Ok(Some(Gone { remains, size_bytes: located.size_bytes, links }))
+    engine.evicted.add(blob.size_bytes);
+    Ok(Some(EvictedBlob { remains, size_bytes: blob.size_bytes, links }))
 }
 
 /// Frees bytes whose records are gone; those that someone began to read meanwhile go later.
@@ -232,8 +238,8 @@ fn evict_repository(
     leases: &Leases,
     repo: &RepoName,
     watch: Watch<'_>,
-) -> Result<Evicted> {
-    let mut evicted = Evicted::default();
+) -> Result<EvictionReport> {
+    let mut evicted = EvictionReport::default();
     let prefix = schema::repo_prefix(repo);
     let mut from = prefix.clone();
     loop {
@@ -264,9 +270,9 @@ fn evict_repository(
     Ok(evicted)
 }
 
-type Linked = (Vec<u8>, Digest);
+type LinkEntry = (Vec<u8>, Digest);
 
-fn links_page(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<Linked>> {
+fn links_page(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<LinkEntry>> {
     let family = engine.family(LINKS)?;
     let mode = IteratorMode::From(from, Direction::Forward);
     let mut links = Vec::new();
@@ -296,21 +302,21 @@ fn unlink(engine: &Engine, repo: &RepoName, digest: &Digest, key: &[u8]) -> Resu
 }
 
 /// Takes what is in quarantine.
-fn evict_quarantined(engine: &Engine, leases: &Leases) -> Result<Evicted> {
-    let mut evicted = Evicted::default();
+fn evict_quarantined(engine: &Engine, leases: &Leases) -> Result<EvictionReport> {
+    let mut evicted = EvictionReport::default();
     let family = engine.family(QUARANTINE)?;
     let mut freed = Vec::new();
     for entry in engine.db().iterator_cf(&family, IteratorMode::Start) {
         let (key, value) =
             entry.map_err(|error| StoreError::database("listing", QUARANTINE, error))?;
-        let record = Quarantined::decode(&value)
+        let record = QuarantineRecord::decode(&value)
             .ok_or_else(|| StoreError::undecodable("listing", QUARANTINE))?;
         let mut batch = WriteBatch::default();
-        let remains = forget::doom(engine, &mut batch, &record.located)?;
+        let remains = forget::doom(engine, &mut batch, &record.blob)?;
         batch.delete_cf(&family, &key);
         engine.write_soon(batch, "evicting", || "a blob in quarantine".to_owned())?;
         evicted.blobs += 1;
-        evicted.bytes += record.located.size_bytes;
+        evicted.bytes += record.blob.size_bytes;
         freed.push(remains);
     }
     free_all(engine, leases, freed)?;

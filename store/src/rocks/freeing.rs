@@ -12,7 +12,7 @@ use crate::{Result, StoreError};
 /// is counted last.
 pub(super) fn free(engine: &Engine, remains: &Remains) -> Result<()> {
     let Remains { number, doomed } = *remains;
-    engine.hot.forget(number);
+    engine.segment_cache.forget(number);
     let mut batch = WriteBatch::default();
     match doomed.place {
         Place::Epoch(epoch) => engine.delete_runs(epoch, number, 0)?,

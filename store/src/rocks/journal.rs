@@ -8,9 +8,9 @@ use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Digest, RepoName};
 
 use super::engine::Engine;
-use super::records::Hold;
 use super::schema::{self, JOURNAL};
 use super::{blob_records, links};
+use crate::blob_info::Retention;
 use crate::journal::Delivery;
 use crate::limits::DELIVERIES_MAX;
 use crate::{Result, StoreError};
@@ -45,7 +45,7 @@ pub(super) fn is_still_owed(engine: &Engine, delivery: &Delivery) -> Result<bool
 
 /// Adds to `batch` that a repository owes a blob no more. When no other one owes it, it is cached from
 /// now on.
-pub(super) fn settle(
+pub(super) fn complete(
     engine: &Engine,
     batch: &mut WriteBatch,
     repo: &RepoName,
@@ -57,16 +57,16 @@ pub(super) fn settle(
     }
     batch.delete_cf(&engine.family(JOURNAL)?, schema::holder_key(digest, repo));
     if owing.len() == 1
-        && let Some(located) = engine.located(digest)?
-        && located.hold == Hold::Pending
+        && let Some(blob) = engine.blob_record(digest)?
+        && blob.retention == Retention::Pending
     {
-        blob_records::hold(engine, batch, digest, &located, Hold::Cached)?;
+        blob_records::retain(engine, batch, digest, &blob, Retention::Cached)?;
     }
     Ok(())
 }
 
 /// Adds to `batch` that nobody owes a blob, which the same batch makes unknown.
-pub(super) fn settle_all(engine: &Engine, batch: &mut WriteBatch, digest: &Digest) -> Result<()> {
+pub(super) fn complete_all(engine: &Engine, batch: &mut WriteBatch, digest: &Digest) -> Result<()> {
     for repo in owing(engine, digest)? {
         batch.delete_cf(&engine.family(JOURNAL)?, schema::holder_key(digest, &repo));
     }

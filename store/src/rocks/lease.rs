@@ -7,22 +7,22 @@ use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
-use super::records::Doomed;
+use super::records::DoomedRecord;
 use crate::lock::lock;
 
 /// Bytes to free.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Remains {
     pub(super) number: u64,
-    pub(super) doomed: Doomed,
+    pub(super) doomed: DoomedRecord,
 }
 
 /// Who holds which number.
 #[derive(Debug, Default)]
-pub(super) struct Leases(Mutex<Held>);
+pub(super) struct Leases(Mutex<LeaseTable>);
 
 #[derive(Debug, Default)]
-struct Held {
+struct LeaseTable {
     held: HashMap<u64, u32>,
     /// Doomed while held; freed with the last lease.
     doomed: HashMap<u64, Remains>,
@@ -89,7 +89,7 @@ impl Lease {
     }
 
     /// Frees the bytes when this and every other lease are gone.
-    pub(super) fn doom(&self, doomed: Doomed) {
+    pub(super) fn doom(&self, doomed: DoomedRecord) {
         let number = self.number;
         lock(&self.leases.0).doomed.insert(number, Remains { number, doomed });
     }

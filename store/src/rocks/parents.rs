@@ -12,7 +12,7 @@ use super::engine::Engine;
 use super::options::scan_options;
 use super::schema::{self, MANIFESTS, PARENTS};
 use crate::manifests::StoredManifest;
-use crate::upkeep::Scrubbed;
+use crate::upkeep::ScrubReport;
 use crate::{Result, StoreError};
 
 /// Adds to `batch` what a manifest names that is kept now; `before` is what was kept under its digest.
@@ -83,7 +83,7 @@ fn decode(key: &[u8], value: &[u8]) -> Option<(RepoName, StoredManifest)> {
 }
 
 /// Whether it is what the manifests say at one moment: every entry is there, and no other.
-pub(super) fn check(engine: &Engine, moment: &Snapshot<'_>, found: &mut Scrubbed) -> Result<()> {
+pub(super) fn check(engine: &Engine, moment: &Snapshot<'_>, found: &mut ScrubReport) -> Result<()> {
     let (manifests, parents) = (engine.family(MANIFESTS)?, engine.family(PARENTS)?);
     let mut expected = 0_u64;
     for entry in moment.iterator_cf_opt(&manifests, scan_options(), IteratorMode::Start) {

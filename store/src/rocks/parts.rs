@@ -9,7 +9,7 @@ use super::engine::Engine;
 use super::freeing;
 use super::lease::{Leases, Remains};
 use super::part_pool::{Part, bytes_of};
-use super::records::Doomed;
+use super::records::DoomedRecord;
 use super::schema::Place;
 use crate::Result;
 use crate::limits::{PARTS_BYTES_MAX, PARTS_MAX, PARTS_SHARE};
@@ -53,7 +53,7 @@ pub(super) fn free_all(
 ) -> Result<u64> {
     let mut freed = 0;
     for Part { lease, epoch, run_bytes, .. } in parts {
-        let doomed = Doomed { place: Place::Epoch(epoch), bytes: run_bytes };
+        let doomed = DoomedRecord { place: Place::Epoch(epoch), bytes: run_bytes };
         let remains = Remains { number: lease.number(), doomed };
         drop(lease);
         // Whoever still reads it frees it later.

@@ -47,7 +47,7 @@ pub(super) fn require_own(folder: &Path) -> Result<()> {
 
 /// What was done about a folder and all that is in it.
 #[derive(Default)]
-struct Mended {
+struct ModeReport {
     files: u64,
     /// How many stay as they are, with the first of them.
     left: u64,
@@ -85,13 +85,13 @@ pub(super) fn mend(folder: &Path) {
     }
 }
 
-fn mend_all(folder: &Path) -> Mended {
+fn mend_all(folder: &Path) -> ModeReport {
     each(folder, mend_one)
 }
 
 /// Does something to a folder and to all that is in it; it is told which one is that folder.
-fn each(folder: &Path, act: impl Fn(&Path, bool) -> io::Result<bool>) -> Mended {
-    let mut mended = Mended::default();
+fn each(folder: &Path, act: impl Fn(&Path, bool) -> io::Result<bool>) -> ModeReport {
+    let mut mended = ModeReport::default();
     // The folder before what is in it: then nobody else comes to that.
     let mut open = vec![folder.to_owned()];
     let mut folders = 0;
@@ -117,7 +117,7 @@ fn each(folder: &Path, act: impl Fn(&Path, bool) -> io::Result<bool>) -> Mended 
     mended
 }
 
-impl Mended {
+impl ModeReport {
     fn note(&mut self, path: &Path, result: io::Result<bool>) {
         match result {
             Ok(true) => self.files += 1,

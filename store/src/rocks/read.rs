@@ -11,7 +11,7 @@ use super::engine::Engine;
 use super::forget;
 use super::lease::Lease;
 use super::options::segment_read_options;
-use super::records::Located;
+use super::records::BlobRecord;
 use super::schema::{self, Place};
 use crate::buffers::SegmentBuffer;
 use crate::limits::SEGMENT_BYTES;
@@ -44,17 +44,17 @@ impl SegmentSource {
         Self { engine, lease, place, size_bytes, access: Access::Client }
     }
 
-    pub(super) fn published(engine: Arc<Engine>, located: Located, lease: Lease) -> Self {
-        let (place, size) = (OnceLock::from(located.place), OnceLock::from(located.size_bytes));
+    pub(super) fn published(engine: Arc<Engine>, blob: BlobRecord, lease: Lease) -> Self {
+        let (place, size) = (OnceLock::from(blob.place), OnceLock::from(blob.size_bytes));
         Self { engine, lease, place, size_bytes: size, access: Access::Client }
     }
 
-    pub(super) fn checked(engine: Arc<Engine>, located: Located, lease: Lease) -> Self {
-        Self { access: Access::Check, ..Self::published(engine, located, lease) }
+    pub(super) fn checked(engine: Arc<Engine>, blob: BlobRecord, lease: Lease) -> Self {
+        Self { access: Access::Check, ..Self::published(engine, blob, lease) }
     }
 
     /// Says where the segments are; the first answer stands.
-    pub(super) fn settle(&self, place: Place) {
+    pub(super) fn set_place(&self, place: Place) {
         let _ = self.place.set(place);
     }
 
@@ -65,7 +65,7 @@ impl SegmentSource {
 
     /// The blob is published.
     pub(super) fn publish(&self, place: Place, size_bytes: u64) {
-        self.settle(place);
+        self.set_place(place);
         self.sized(size_bytes);
     }
 
@@ -109,13 +109,13 @@ impl SegmentSource {
             return self.fetch(index);
         }
         let number = self.lease.number();
-        if let Some(segment) = self.engine.hot.get(number, index) {
+        if let Some(segment) = self.engine.segment_cache.get(number, index) {
             return Ok(segment);
         }
         let fetched = self.fetch(index);
         match (&fetched, self.size_bytes.get()) {
             (Ok(segment), Some(size)) => {
-                self.engine.hot.keep_read(number, index, segment.clone(), *size);
+                self.engine.segment_cache.keep_read(number, index, segment.clone(), *size);
             }
             (Err(StoreError::Corrupt { reason, .. }), Some(_)) => {
                 if let Err(error) = forget::quarantine(&self.engine, number, reason) {
@@ -149,11 +149,11 @@ impl Source for SegmentSource {
         }
         let index = offset / SEGMENT_BYTES as u64;
         let within = usize::try_from(offset % SEGMENT_BYTES as u64).ok()?;
-        let segment = self.engine.hot.get(self.lease.number(), index)?;
+        let segment = self.engine.segment_cache.get(self.lease.number(), index)?;
         (within < segment.len()).then(|| segment.slice(within..))
     }
 
     fn keep(&self, index: u64, segment: Bytes) {
-        self.engine.hot.keep(self.lease.number(), index, segment);
+        self.engine.segment_cache.keep(self.lease.number(), index, segment);
     }
 }

@@ -8,90 +8,68 @@ use wharf_oci::{Digest, HashState, RepoName, UploadId};
 
 use super::schema::{self, Place};
 use crate::blob_info::Retention;
-use crate::journal::{Delivery, Destination, Errand, Refused, Trouble};
-use crate::sink::Fate;
-
-/// What keeps a blob from being evicted; of two, the later one wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Hold {
-    /// Nothing: it is cached.
-    Cached,
-    /// It is owed to an upstream, as a record of the journal says.
-    Pending,
-    /// It is nowhere else.
-    Kept,
-}
-
-impl From<Fate<'_>> for Hold {
-    fn from(fate: Fate<'_>) -> Self {
-        match fate {
-            Fate::Retained(Retention::Cached, _) => Self::Cached,
-            Fate::Retained(Retention::Kept, _) => Self::Kept,
-            Fate::Pending(_) => Self::Pending,
-        }
-    }
-}
+use crate::journal::{Delivery, Destination, Errand, LastError, Refusal};
 
 /// Where a published blob is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Located {
+pub(super) struct BlobRecord {
     pub(super) number: u64,
     pub(super) size_bytes: u64,
     pub(super) place: Place,
     /// Size of its run files; none for a small blob.
     pub(super) run_bytes: u64,
-    pub(super) hold: Hold,
+    pub(super) retention: Retention,
 }
 
-impl Located {
+impl BlobRecord {
     pub(super) fn encode(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(29);
         bytes.extend(self.number.to_be_bytes());
         bytes.extend(self.size_bytes.to_be_bytes());
         bytes.extend(self.place.encode());
         bytes.extend(self.run_bytes.to_be_bytes());
-        bytes.push(match self.hold {
-            Hold::Kept => 0,
-            Hold::Cached => 1,
-            Hold::Pending => 2,
+        bytes.push(match self.retention {
+            Retention::Kept => 0,
+            Retention::Cached => 1,
+            Retention::Pending => 2,
         });
         bytes
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
-        let located = Self {
+        let blob = Self {
             number: fields.u64()?,
             size_bytes: fields.u64()?,
             place: Place::decode(fields.take(4)?)?,
             run_bytes: fields.u64()?,
-            hold: match fields.u8()? {
-                0 => Hold::Kept,
-                1 => Hold::Cached,
-                2 => Hold::Pending,
+            retention: match fields.u8()? {
+                0 => Retention::Kept,
+                1 => Retention::Cached,
+                2 => Retention::Pending,
                 _ => return None,
             },
         };
-        fields.end(located)
+        fields.end(blob)
     }
 
     /// Format 1 had neither the size of runs nor what holds the blob.
     pub(super) fn decode_format_1(bytes: &[u8]) -> Option<(u64, u64, Place)> {
         let mut fields = Fields(bytes);
-        let located = (fields.u64()?, fields.u64()?, Place::decode(fields.take(4)?)?);
-        fields.end(located)
+        let blob = (fields.u64()?, fields.u64()?, Place::decode(fields.take(4)?)?);
+        fields.end(blob)
     }
 }
 
 /// Who has a number, and when it was last read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Numbered {
+pub(super) struct NumberRecord {
     /// Its place in the order of use; zero for a blob that is never evicted.
     pub(super) used: u64,
     pub(super) digest: Digest,
 }
 
-impl Numbered {
+impl NumberRecord {
     pub(super) fn encode(&self) -> Vec<u8> {
         [&self.used.to_be_bytes(), schema::digest_key(&self.digest).as_slice()].concat()
     }
@@ -104,19 +82,19 @@ impl Numbered {
 
 /// Bytes of a number that nobody may find any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Doomed {
+pub(super) struct DoomedRecord {
     pub(super) place: Place,
     /// What they take: run files, or the segments of a small blob.
     pub(super) bytes: u64,
 }
 
-impl Doomed {
-    pub(super) const fn of(located: &Located) -> Self {
-        let bytes = match located.place {
-            Place::Small => located.size_bytes,
-            Place::Epoch(_) => located.run_bytes,
+impl DoomedRecord {
+    pub(super) const fn of(blob: &BlobRecord) -> Self {
+        let bytes = match blob.place {
+            Place::Small => blob.size_bytes,
+            Place::Epoch(_) => blob.run_bytes,
         };
-        Self { place: located.place, bytes }
+        Self { place: blob.place, bytes }
     }
 
     pub(super) fn encode(self) -> Vec<u8> {
@@ -134,16 +112,16 @@ impl Doomed {
 
 /// A blob whose bytes were found to be wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Quarantined {
-    pub(super) located: Located,
+pub(super) struct QuarantineRecord {
+    pub(super) blob: BlobRecord,
     /// When that was found, in milliseconds since 1970.
     pub(super) found_ms: u64,
     pub(super) reason: String,
 }
 
-impl Quarantined {
+impl QuarantineRecord {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut bytes = self.located.encode();
+        let mut bytes = self.blob.encode();
         bytes.extend(self.found_ms.to_be_bytes());
         bytes.extend(self.reason.as_bytes());
         bytes
@@ -152,7 +130,7 @@ impl Quarantined {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut fields = Fields(bytes);
         Some(Self {
-            located: Located::decode(fields.take(29)?)?,
+            blob: BlobRecord::decode(fields.take(29)?)?,
             found_ms: fields.u64()?,
             reason: String::from_utf8(fields.0.to_vec()).ok()?,
         })
@@ -256,7 +234,7 @@ impl Delivery {
         bytes.extend(trouble.at_ms.to_be_bytes());
         bytes.extend(u64::from(trouble.tries).to_be_bytes());
         put_counted(&mut bytes, &trouble.reason);
-        if let Some(Refused { status, code }) = &trouble.refused {
+        if let Some(Refusal { status, code }) = &trouble.refused {
             bytes.extend(u64::from(*status).to_be_bytes());
             put_counted(&mut bytes, code);
         }
@@ -273,7 +251,7 @@ impl Delivery {
         let tried = fields.u8()?;
         let trouble = match tried {
             0 => None,
-            1 | 2 => Some(Trouble {
+            1 | 2 => Some(LastError {
                 at_ms: fields.u64()?,
                 tries: fields.u64()?.try_into().ok()?,
                 reason: fields.text()?,
@@ -304,9 +282,9 @@ pub(super) struct Totals {
 
 impl Totals {
     /// What one blob adds.
-    pub(super) fn of(located: &Located) -> Self {
-        let bytes = i64::try_from(located.size_bytes).unwrap_or(i64::MAX);
-        let cached = i64::from(located.hold == Hold::Cached);
+    pub(super) fn of(blob: &BlobRecord) -> Self {
+        let bytes = i64::try_from(blob.size_bytes).unwrap_or(i64::MAX);
+        let cached = i64::from(blob.retention == Retention::Cached);
         Self { blobs: 1, bytes, cached_blobs: cached, cached_bytes: cached.saturating_mul(bytes) }
     }
 
@@ -369,8 +347,8 @@ impl<'a> Fields<'a> {
         String::from_utf8(self.counted()?.to_vec()).ok()
     }
 
-    fn refused(&mut self) -> Option<Refused> {
-        Some(Refused { status: self.u64()?.try_into().ok()?, code: self.text()? })
+    fn refused(&mut self) -> Option<Refusal> {
+        Some(Refusal { status: self.u64()?.try_into().ok()?, code: self.text()? })
     }
 
     /// The value, when nothing is left over.
@@ -383,13 +361,13 @@ impl<'a> Fields<'a> {
 /// the same bytes.
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) fn decode_anything(key: &[u8], value: &[u8]) {
-    if let Some(located) = Located::decode(value) {
-        assert_eq!(located.encode(), value);
+    if let Some(blob) = BlobRecord::decode(value) {
+        assert_eq!(blob.encode(), value);
     }
-    if let Some(numbered) = Numbered::decode(value) {
+    if let Some(numbered) = NumberRecord::decode(value) {
         assert_eq!(numbered.encode(), value);
     }
-    if let Some(quarantined) = Quarantined::decode(value) {
+    if let Some(quarantined) = QuarantineRecord::decode(value) {
         assert_eq!(quarantined.encode(), value);
     }
     if let Some(session) = Session::decode(key, value) {
@@ -410,7 +388,7 @@ pub(crate) fn decode_anything(key: &[u8], value: &[u8]) {
     if let Some(record) = schema::decode_tag(value) {
         assert_eq!(schema::encode_tag(&record), value);
     }
-    let _ = (Doomed::decode(value), Located::decode_format_1(value));
+    let _ = (DoomedRecord::decode(value), BlobRecord::decode_format_1(value));
     let _ = (schema::decode_number(key), schema::decode_recency(key), schema::decode_link(key));
     let _ = (schema::decode_holder(key), schema::decode_quarantine_key(key));
     if let Some((repo, child, parent)) = schema::decode_parent(key) {
@@ -435,21 +413,21 @@ mod tests {
             size_bytes in any::<u64>(),
             epoch in any::<u32>(),
             run_bytes in any::<u64>(),
-            hold in any::<u8>(),
+            rank in any::<u8>(),
             reason in ".{0,40}",
             tail in proptest::collection::vec(any::<u8>(), 0..100),
         ) {
-            let hold = [Hold::Cached, Hold::Pending, Hold::Kept][usize::from(hold % 3)];
+            let retention = [Retention::Cached, Retention::Pending, Retention::Kept][usize::from(rank % 3)];
             let place = place(epoch);
-            let located = Located { number, size_bytes, place, run_bytes, hold };
-            prop_assert_eq!(Located::decode(&located.encode()), Some(located));
-            let doomed = Doomed { place, bytes: run_bytes };
-            prop_assert_eq!(Doomed::decode(&doomed.encode()), Some(doomed));
-            let quarantined = Quarantined { located, found_ms: size_bytes, reason: reason.clone() };
-            prop_assert_eq!(Quarantined::decode(&quarantined.encode()), Some(quarantined));
+            let blob = BlobRecord { number, size_bytes, place, run_bytes, retention };
+            prop_assert_eq!(BlobRecord::decode(&blob.encode()), Some(blob));
+            let doomed = DoomedRecord { place, bytes: run_bytes };
+            prop_assert_eq!(DoomedRecord::decode(&doomed.encode()), Some(doomed));
+            let quarantined = QuarantineRecord { blob, found_ms: size_bytes, reason: reason.clone() };
+            prop_assert_eq!(QuarantineRecord::decode(&quarantined.encode()), Some(quarantined));
             let digest = Digest::from_raw(Algorithm::Sha512, &[7; 64]).unwrap();
-            let numbered = Numbered { used: size_bytes, digest };
-            prop_assert_eq!(Numbered::decode(&numbered.encode()), Some(numbered));
+            let numbered = NumberRecord { used: size_bytes, digest };
+            prop_assert_eq!(NumberRecord::decode(&numbered.encode()), Some(numbered));
             let hash = HashState { algorithm: Algorithm::Sha256, size_bytes, bytes: tail.clone() };
             let id = UploadId::from_u128(u128::from(number) << 7);
             let session = Session {
@@ -468,9 +446,9 @@ mod tests {
             prop_assert_eq!(Session::decode(&key, &session.encode()), Some(session.clone()));
             let unowned = Session { owner: None, ..session };
             prop_assert_eq!(Session::decode(&key, &unowned.encode()), Some(unowned));
-            let refused = Refused { status: 403, code: reason.clone() };
-            let trouble = Trouble { at_ms: number, tries: 7, reason, refused: Some(refused) };
-            for trouble in [None, Some(trouble.clone()), Some(Trouble { refused: None, ..trouble })] {
+            let refused = Refusal { status: 403, code: reason.clone() };
+            let trouble = LastError { at_ms: number, tries: 7, reason, refused: Some(refused) };
+            for trouble in [None, Some(trouble.clone()), Some(LastError { refused: None, ..trouble })] {
                 let to = Destination {
                     upstream: "https://acme.azurecr.io".to_owned(),
                     repo: "base".parse().unwrap(),
@@ -482,7 +460,7 @@ mod tests {
                 let delivery = Delivery { errand, digest, size_bytes, trouble };
                 prop_assert_eq!(Delivery::decode(&key, &delivery.encode()), Some(delivery));
             }
-            let totals = Totals::of(&located);
+            let totals = Totals::of(&blob);
             prop_assert_eq!(Totals::decode(&totals.encode()), Some(totals));
             prop_assert_eq!(totals.plus(totals.negative()), Totals::default());
         }

@@ -10,7 +10,7 @@ use rocksdb::{IteratorMode, LiveFile, WriteBatch};
 use super::engine::Engine;
 use super::freeing::free;
 use super::lease::Remains;
-use super::records::{Doomed, Located, Session, Totals};
+use super::records::{BlobRecord, DoomedRecord, Session, Totals};
 use super::schema::{
     self, BLOBS, DOOMED, META, NEXT_NUMBER, NUMBERS, Place, QUARANTINE, SESSIONS, SMALL, TOTALS,
 };
@@ -32,7 +32,7 @@ pub(super) fn recover(engine: &Engine) -> Result<()> {
                 engine.delete_runs(run.epoch, run.number, *segments)?;
             }
         } else if !quarantined.contains(&run.number) && is_unowned(engine, run.number)? {
-            let doomed = Doomed { place: Place::Epoch(run.epoch), bytes: run.bytes };
+            let doomed = DoomedRecord { place: Place::Epoch(run.epoch), bytes: run.bytes };
             free(engine, &Remains { number: run.number, doomed })?;
         }
     }
@@ -84,7 +84,7 @@ fn free_doomed(engine: &Engine) -> Result<()> {
     let mut doomed = Vec::new();
     for entry in engine.db().iterator_cf(&engine.family(DOOMED)?, IteratorMode::Start) {
         let (key, value) = entry.map_err(|error| StoreError::database("listing", DOOMED, error))?;
-        match (schema::decode_number(&key), Doomed::decode(&value)) {
+        match (schema::decode_number(&key), DoomedRecord::decode(&value)) {
             (Some(number), Some(found)) => doomed.push((number, found)),
             _ => return Err(StoreError::undecodable("reading", "a forgotten blob")),
         }
@@ -136,8 +136,8 @@ fn count_blobs(engine: &Engine) -> Result<()> {
     let mut totals = Totals::default();
     for entry in engine.db().iterator_cf(&engine.family(BLOBS)?, IteratorMode::Start) {
         let Ok((_, value)) = entry else { break };
-        if let Some(located) = Located::decode(&value) {
-            totals = totals.plus(Totals::of(&located));
+        if let Some(blob) = BlobRecord::decode(&value) {
+            totals = totals.plus(Totals::of(&blob));
         }
     }
     let mut batch = WriteBatch::default();

@@ -239,7 +239,7 @@ impl ManifestStore for RocksStore {
 
     fn link_if_here(&self, repo: &RepoName, digest: &Digest) -> Result<bool> {
         let _changing = self.engine.changing(digest);
-        if self.engine.located(digest)?.is_none() {
+        if self.engine.blob_record(digest)?.is_none() {
             return Ok(false);
         }
         self.write_link(repo, digest)?;
@@ -256,13 +256,13 @@ impl ManifestStore for RocksStore {
         batch.delete_cf(&self.engine.family(HOLDERS)?, schema::holder_key(digest, repo));
         let mut remains = None;
         if links::holders_of(&self.engine, digest)?.iter().all(|holder| holder == repo)
-            && let Some(located) = self.engine.located(digest)?
+            && let Some(blob) = self.engine.blob_record(digest)?
         {
-            blob_records::unpublish(&self.engine, &mut batch, digest, &located)?;
-            remains = Some(forget::doom(&self.engine, &mut batch, &located)?);
-            journal::settle_all(&self.engine, &mut batch, digest)?;
+            blob_records::unpublish(&self.engine, &mut batch, digest, &blob)?;
+            remains = Some(forget::doom(&self.engine, &mut batch, &blob)?);
+            journal::complete_all(&self.engine, &mut batch, digest)?;
         } else {
-            journal::settle(&self.engine, &mut batch, repo, digest)?;
+            journal::complete(&self.engine, &mut batch, repo, digest)?;
         }
         self.engine.write(batch, "unlinking", || format!("{repo}@{digest}"))?;
         if let Some(remains) = remains {

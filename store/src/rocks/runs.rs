@@ -19,7 +19,7 @@ use super::evict;
 use super::lease::Leases;
 use super::options::RUN_OPTIONS;
 use super::read::SegmentSource;
-use super::records::{Doomed, Session};
+use super::records::{DoomedRecord, Session};
 use super::schema::{self, Place};
 use super::space::on_disk;
 use crate::limits::{RUN_FILES_ALL_MAX, RUN_FILES_MAX};
@@ -30,7 +30,7 @@ pub(super) struct Runs {
     number: u64,
     source: Arc<SegmentSource>,
     open: Option<Run>,
-    ending: Option<Ending>,
+    ending: Option<EndingRun>,
     /// Set with the first run; all runs of a blob are in one epoch.
     epoch: Option<u32>,
     begun: u64,
@@ -73,13 +73,13 @@ struct Run {
 }
 
 /// A run that is becoming readable.
-struct Ending {
-    thread: JoinHandle<Result<Ingested>>,
+struct EndingRun {
+    thread: JoinHandle<Result<IngestedRun>>,
     /// How many segments are readable then.
     segments: u64,
 }
 
-struct Ingested {
+struct IngestedRun {
     epoch: u32,
     bytes: u64,
     file: Option<File>,
@@ -109,7 +109,7 @@ impl Runs {
         // Only names files, and those of runs before are gone.
         self.begun = segments;
         if let Some(epoch) = epoch {
-            self.source.settle(Place::Epoch(epoch));
+            self.source.set_place(Place::Epoch(epoch));
         }
     }
 
@@ -186,7 +186,7 @@ impl Runs {
         let thread = thread
             .spawn(work)
             .map_err(|error| StoreError::io("starting a thread in", self.engine.folder(), error))?;
-        self.ending = Some(Ending { thread, segments });
+        self.ending = Some(EndingRun { thread, segments });
         Ok(())
     }
 
@@ -211,7 +211,7 @@ impl Runs {
         if self.files.len() > RUN_FILES_MAX {
             self.files.pop_front();
         }
-        self.source.settle(Place::Epoch(ingested.epoch));
+        self.source.set_place(Place::Epoch(ingested.epoch));
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Runs {
     /// another thread waits for that.
     pub(super) fn give_up(&mut self, upload: Option<UploadId>) {
         drop(self.open.take());
-        let mut rest = Rest {
+        let mut rest = AbandonedBlob {
             engine: Arc::clone(&self.engine),
             source: Arc::clone(&self.source),
             upload,
@@ -269,7 +269,7 @@ impl Runs {
 }
 
 /// What is left of a blob that was given up.
-struct Rest {
+struct AbandonedBlob {
     engine: Arc<Engine>,
     source: Arc<SegmentSource>,
     upload: Option<UploadId>,
@@ -277,7 +277,7 @@ struct Rest {
     bytes: u64,
 }
 
-impl Rest {
+impl AbandonedBlob {
     /// The record goes before the lease: from then on the upload would count as at rest.
     fn forget(self) {
         if let Some(id) = self.upload
@@ -287,12 +287,12 @@ impl Rest {
         }
         if let Some(epoch) = self.epoch {
             let (place, bytes) = (Place::Epoch(epoch), self.bytes);
-            self.source.lease().doom(Doomed { place, bytes });
+            self.source.lease().doom(DoomedRecord { place, bytes });
         }
     }
 }
 
-fn joined(thread: JoinHandle<Result<Ingested>>) -> Result<Ingested> {
+fn joined(thread: JoinHandle<Result<IngestedRun>>) -> Result<IngestedRun> {
     match thread.join() {
         Ok(ingested) => ingested,
         Err(panic) => std::panic::resume_unwind(panic),
@@ -301,7 +301,7 @@ fn joined(thread: JoinHandle<Result<Ingested>>) -> Result<Ingested> {
 
 impl Run {
     /// Makes it durable and readable.
-    fn ingest(mut self, epoch: Option<u32>) -> Result<Ingested> {
+    fn ingest(mut self, epoch: Option<u32>) -> Result<IngestedRun> {
         self.writer.finish().map_err(|error| {
             StoreError::database("finishing", self.file.display().to_string(), error)
         })?;
@@ -309,7 +309,7 @@ impl Run {
         let file = File::open(&self.file).ok();
         let reserved = std::mem::take(&mut self.reserved_bytes);
         let epoch = self.engine.ingest(epoch, &self.file, bytes, reserved)?;
-        Ok(Ingested { epoch, bytes, file })
+        Ok(IngestedRun { epoch, bytes, file })
     }
 }
 

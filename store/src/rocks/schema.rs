@@ -15,13 +15,13 @@ pub(super) const MARKER: &str = "WHARF-STORE";
 
 /// [`NEXT_NUMBER`], [`TOTALS`], [`SCRUB_CURSOR`].
 pub(super) const META: &str = "meta";
-/// digest -> `Located`.
+/// digest -> `BlobRecord`.
 pub(super) const BLOBS: &str = "blobs";
-/// number -> `Numbered`, written with the one above.
+/// number -> `NumberRecord`, written with the one above.
 pub(super) const NUMBERS: &str = "numbers";
 /// place in the order of use, number -> digest: blobs that may be evicted, the first to go first.
 pub(super) const RECENCY: &str = "recency";
-/// number -> `Doomed`: forgotten, but its bytes are not freed yet.
+/// number -> `DoomedRecord`: forgotten, but its bytes are not freed yet.
 pub(super) const DOOMED: &str = "doomed";
 /// number, segment -> bytes of small blobs.
 pub(super) const SMALL: &str = "small";
@@ -37,7 +37,7 @@ pub(super) const LINKS: &str = "links";
 pub(super) const HOLDERS: &str = "holders";
 /// upload -> `Session`.
 pub(super) const SESSIONS: &str = "sessions";
-/// number, digest -> `Quarantined`.
+/// number, digest -> `QuarantineRecord`.
 pub(super) const QUARANTINE: &str = "quarantine";
 /// repository, digest, manifest -> nothing: the manifests that name a digest.
 pub(super) const PARENTS: &str = "parents";

@@ -12,19 +12,19 @@ use wharf_oci::{Digest, Digester};
 
 use super::engine::Engine;
 use super::read::SegmentSource;
-use super::records::Numbered;
+use super::records::NumberRecord;
 use super::schema::{self, META, NUMBERS, SCRUB_CURSOR};
 use super::{RocksStore, consistency, forget};
 use crate::blob::BlobReader;
 use crate::blob_info::BlobInfo;
 use crate::limits::{DAMAGE_LEN_MAX, EVICTION_PAGE_LEN, SCRUB_CURSOR_BYTES};
-use crate::upkeep::{Damage, Progress, ScrubPlan, Scrubbed, Watch};
+use crate::upkeep::{Damage, Progress, ScrubPlan, ScrubReport, Watch};
 use crate::{Result, StoreError};
 
 impl RocksStore {
     /// Hashes every blob again, from where the last scrub stopped. What lies is reported, and put
     /// into quarantine when the plan says so. Blocks for as long as reading everything takes.
-    pub fn scrub(&self, plan: &ScrubPlan, watch: Watch<'_>) -> Result<Scrubbed> {
+    pub fn scrub(&self, plan: &ScrubPlan, watch: Watch<'_>) -> Result<ScrubReport> {
         let start = if plan.from_start { 0 } else { cursor(&self.engine)? };
         let mut pass = Pass::new(self, *plan, true)?;
         pass.run(start, watch)?;
@@ -36,7 +36,7 @@ impl RocksStore {
     }
 
     /// Hashes every blob again and compares every record with every other. Changes nothing.
-    pub fn verify(&self, watch: Watch<'_>) -> Result<Scrubbed> {
+    pub fn verify(&self, watch: Watch<'_>) -> Result<ScrubReport> {
         let plan = ScrubPlan { bytes_per_second: None, from_start: true, quarantine: false };
         let mut pass = Pass::new(self, plan, false)?;
         pass.run(0, watch)?;
@@ -45,7 +45,7 @@ impl RocksStore {
     }
 }
 
-impl Scrubbed {
+impl ScrubReport {
     /// Adds a damage; past a bound it is counted only.
     pub(super) fn add(&mut self, damage: Damage) {
         if self.damage.len() < DAMAGE_LEN_MAX {
@@ -68,7 +68,7 @@ struct Pass<'a> {
     store: &'a RocksStore,
     plan: ScrubPlan,
     remembers: bool,
-    found: Scrubbed,
+    found: ScrubReport,
     progress: Progress,
     /// For the rate: since when, and how many bytes.
     since: Instant,
@@ -83,7 +83,7 @@ impl<'a> Pass<'a> {
             total_bytes: totals.bytes.max(0).cast_unsigned(),
             ..Progress::default()
         };
-        let (found, since) = (Scrubbed::default(), Instant::now());
+        let (found, since) = (ScrubReport::default(), Instant::now());
         Ok(Self { store, plan, remembers, found, progress, since, unsaved_bytes: 0 })
     }
 
@@ -126,7 +126,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads one blob; whether the pass is to stop before the end of that.
-    fn check(&mut self, number: u64, numbered: &Numbered, watch: Watch<'_>) -> Result<bool> {
+    fn check(&mut self, number: u64, numbered: &NumberRecord, watch: Watch<'_>) -> Result<bool> {
         let digest = numbered.digest;
         let mut reader = match open(self.store, number, &digest) {
             Ok(Some(reader)) => reader,
@@ -190,16 +190,16 @@ impl<'a> Pass<'a> {
 /// A reader that is no use: only of what is on disk, and without a place in the order.
 fn open(store: &RocksStore, number: u64, digest: &Digest) -> Result<Option<BlobReader>> {
     let lease = store.reaper.lease(number);
-    let located = store.engine.located(digest)?.filter(|located| located.number == number);
-    Ok(located.map(|located| {
-        let info = BlobInfo { digest: *digest, size_bytes: located.size_bytes };
-        let source = SegmentSource::checked(Arc::clone(&store.engine), located, lease);
+    let blob = store.engine.blob_record(digest)?.filter(|blob| blob.number == number);
+    Ok(blob.map(|blob| {
+        let info = BlobInfo { digest: *digest, size_bytes: blob.size_bytes };
+        let source = SegmentSource::checked(Arc::clone(&store.engine), blob, lease);
         BlobReader::new(info, Arc::new(source))
     }))
 }
 
 /// The next published numbers.
-fn page(engine: &Engine, from: u64) -> Result<Vec<(u64, Numbered)>> {
+fn page(engine: &Engine, from: u64) -> Result<Vec<(u64, NumberRecord)>> {
     let family = engine.family(NUMBERS)?;
     let from = from.to_be_bytes();
     let mode = IteratorMode::From(&from, Direction::Forward);
@@ -207,7 +207,7 @@ fn page(engine: &Engine, from: u64) -> Result<Vec<(u64, Numbered)>> {
         let (key, value) =
             entry.map_err(|error| StoreError::database("listing", NUMBERS, error))?;
         schema::decode_number(&key)
-            .zip(Numbered::decode(&value))
+            .zip(NumberRecord::decode(&value))
             .ok_or_else(|| StoreError::undecodable("listing", NUMBERS))
     });
     entries.collect()

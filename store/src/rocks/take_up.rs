@@ -11,10 +11,10 @@ use crate::Result;
 use crate::blob::BlobWriter;
 use crate::limits::{PART_TIME, SEGMENT_BYTES};
 use crate::part_key::PartKey;
-use crate::parts::{PartStore, TakenUp};
+use crate::parts::{PartStore, ResumedPart};
 
 impl PartStore for RocksStore {
-    fn take_up(&self, key: &PartKey) -> Result<Option<TakenUp>> {
+    fn take_up(&self, key: &PartKey) -> Result<Option<ResumedPart>> {
         let Some(part) = self.engine.parts.take(key) else { return Ok(None) };
         let stored = part.segments * SEGMENT_BYTES as u64;
         let digester = Digester::restore(&part.hash).filter(|known| known.size_bytes() == stored);
@@ -25,8 +25,8 @@ impl PartStore for RocksStore {
         };
         let size_bytes = part.size_bytes;
         let sink = RocksSink::take_up(Arc::clone(&self.engine), Arc::clone(leases), part);
-        let hot = Arc::clone(&self.engine.hot);
-        let writer = BlobWriter::resumed(Box::new(sink), hot, digester, &[]);
-        Ok(Some(TakenUp { writer, size_bytes }))
+        let cache = Arc::clone(&self.engine.segment_cache);
+        let writer = BlobWriter::resumed(Box::new(sink), cache, digester, &[]);
+        Ok(Some(ResumedPart { writer, size_bytes }))
     }
 }

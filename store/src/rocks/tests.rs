@@ -218,7 +218,7 @@ fn a_writer_that_settled_holds_no_memory_and_its_upload_survives_a_kill() {
         let start = usize::try_from(writer.size_bytes()).unwrap();
         writer.append(content.slice(start..end)).unwrap();
         assert!(store.in_flight_bytes() > 0);
-        writer.settle().unwrap();
+        writer.flush_run().unwrap();
         assert_eq!(store.in_flight_bytes(), 0);
         assert!(run_bytes(&store) >= (end / SEGMENT_BYTES * SEGMENT_BYTES) as u64);
     }
@@ -233,7 +233,7 @@ fn a_writer_that_settled_holds_no_memory_and_its_upload_survives_a_kill() {
     for (store, writer) in [(&store, writer), (&killed, resumed)] {
         let in_flight = writer.in_flight();
         let mut ready = writer.verify(&digest).unwrap().unwrap();
-        ready.settle().unwrap();
+        ready.flush_run().unwrap();
         assert_eq!(store.in_flight_bytes(), 0);
         let last = 5 * SEGMENT_BYTES as u64;
         assert_eq!(in_flight.read_stored(last).unwrap(), content.slice(5 * SEGMENT_BYTES..));

@@ -5,7 +5,7 @@
 use rocksdb::WriteBatch;
 
 use super::engine::Engine;
-use super::records::Numbered;
+use super::records::NumberRecord;
 use super::schema::{self, NUMBERS, RECENCY};
 use crate::{Result, StoreError};
 
@@ -25,12 +25,12 @@ pub(super) fn write_touched(engine: &Engine) -> Result<()> {
 }
 
 fn write_one(engine: &Engine, number: u64, used: u64) -> Result<()> {
-    let Some(numbered) = engine.numbered(number)? else {
+    let Some(numbered) = engine.number_record(number)? else {
         return Ok(());
     };
     let _changing = engine.changing(&numbered.digest);
     // Looked at again under the lock: it may have been forgotten or published as kept.
-    match engine.numbered(number)? {
+    match engine.number_record(number)? {
         Some(numbered) if numbered.used > 0 && numbered.used < used => {
             move_to(engine, number, &numbered, used)
         }
@@ -38,13 +38,13 @@ fn write_one(engine: &Engine, number: u64, used: u64) -> Result<()> {
     }
 }
 
-fn move_to(engine: &Engine, number: u64, before: &Numbered, used: u64) -> Result<()> {
+fn move_to(engine: &Engine, number: u64, before: &NumberRecord, used: u64) -> Result<()> {
     let recency = engine.family(RECENCY)?;
     let mut batch = WriteBatch::default();
     batch.delete_cf(&recency, schema::recency_key(before.used, number));
     let digest = schema::digest_key(&before.digest);
     batch.put_cf(&recency, schema::recency_key(used, number), digest);
-    let numbered = Numbered { used, digest: before.digest };
+    let numbered = NumberRecord { used, digest: before.digest };
     batch.put_cf(&engine.family(NUMBERS)?, number.to_be_bytes(), numbered.encode());
     engine.write_soon(batch, "ordering", || before.digest.to_string())
 }

@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use rocksdb::{IteratorMode, WriteBatch};
 
 use super::engine::Engine;
-use super::records::{Hold, Located, Numbered, Totals};
+use super::records::{BlobRecord, NumberRecord, Totals};
 use super::schema::{self, BLOBS, HOLDERS, LINKS, META, NUMBERS, TOTALS};
 use super::space::on_disk;
 use super::{parents, referrers};
+use crate::blob_info::Retention;
 use crate::{Result, StoreError};
 
 pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
@@ -37,15 +38,15 @@ fn to_2(engine: &Engine) -> Result<()> {
     let (blobs, numbers) = (engine.family(BLOBS)?, engine.family(NUMBERS)?);
     for entry in engine.db().iterator_cf(&blobs, IteratorMode::Start) {
         let (key, value) = entry.map_err(|error| StoreError::database("listing", BLOBS, error))?;
-        let located = located_2(&value, &run_bytes)
+        let blob = located_2(&value, &run_bytes)
             .ok_or_else(|| StoreError::undecodable("reading", BLOBS))?;
         let digest =
             schema::decode_digest(&key).ok_or_else(|| StoreError::undecodable("reading", BLOBS))?;
-        totals = totals.plus(Totals::of(&located));
-        let numbered = Numbered { used: 0, digest };
+        totals = totals.plus(Totals::of(&blob));
+        let numbered = NumberRecord { used: 0, digest };
         let mut batch = WriteBatch::default();
-        batch.put_cf(&blobs, &key, located.encode());
-        batch.put_cf(&numbers, located.number.to_be_bytes(), numbered.encode());
+        batch.put_cf(&blobs, &key, blob.encode());
+        batch.put_cf(&numbers, blob.number.to_be_bytes(), numbered.encode());
         engine.write_soon(batch, "upgrading", || digest.to_string())?;
     }
     let holders = engine.family(HOLDERS)?;
@@ -62,13 +63,13 @@ fn to_2(engine: &Engine) -> Result<()> {
     engine.write(batch, "upgrading", || "the totals".to_owned())
 }
 
-fn located_2(value: &[u8], run_bytes: &HashMap<u64, u64>) -> Option<Located> {
-    if let Some(located) = Located::decode(value) {
-        return Some(located);
+fn located_2(value: &[u8], run_bytes: &HashMap<u64, u64>) -> Option<BlobRecord> {
+    if let Some(blob) = BlobRecord::decode(value) {
+        return Some(blob);
     }
-    let (number, size_bytes, place) = Located::decode_format_1(value)?;
+    let (number, size_bytes, place) = BlobRecord::decode_format_1(value)?;
     let run_bytes = run_bytes.get(&number).copied().unwrap_or(0);
-    Some(Located { number, size_bytes, place, run_bytes, hold: Hold::Kept })
+    Some(BlobRecord { number, size_bytes, place, run_bytes, retention: Retention::Kept })
 }
 
 fn run_bytes_by_number(engine: &Engine) -> Result<HashMap<u64, u64>> {

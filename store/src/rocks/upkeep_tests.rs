@@ -114,12 +114,12 @@ fn a_damaged_record_does_not_keep_others_from_being_evicted() {
     let (_folder, store) = limited(LIMIT_BYTES_MIN);
     let damaged = [1, 2].map(|seed| cache(&store, &noise(20 * MIB, seed)).unwrap());
     drop(store.open(&damaged[1]).unwrap());
-    let located = store.locate(&damaged[1]).unwrap().unwrap();
+    let blob = store.engine.blob_record(&damaged[1]).unwrap().unwrap();
     let mut batch = WriteBatch::default();
     let blobs = store.engine.family(BLOBS).unwrap();
     batch.put_cf(&blobs, schema::digest_key(&damaged[0]), b"lies");
     let numbers = store.engine.family(NUMBERS).unwrap();
-    batch.put_cf(&numbers, located.number.to_be_bytes(), b"lies");
+    batch.put_cf(&numbers, blob.number.to_be_bytes(), b"lies");
     store.engine.write(batch, "planting", String::new).unwrap();
     for seed in 10..22 {
         cache(&store, &noise(30 * MIB, seed)).unwrap();
@@ -258,13 +258,13 @@ fn what_is_owed_and_lies_goes_into_quarantine_and_stays_owed() {
     let repo: RepoName = "one".parse().unwrap();
     let (content, other) = (noise(MIB, 1), noise(MIB, 2));
     let delivery = owe(&store, &content, &repo, 1);
-    let source = store.locate(&put(&store, &other, MIB)).unwrap().unwrap();
-    let located = store.locate(&delivery.digest).unwrap().unwrap();
+    let source = store.engine.blob_record(&put(&store, &other, MIB)).unwrap().unwrap();
+    let blob = store.engine.blob_record(&delivery.digest).unwrap().unwrap();
     let segment = |number| schema::segment_key(number, 1);
     let bytes = store.engine.get(&source.place.family(), &segment(source.number)).unwrap().unwrap();
     let mut batch = WriteBatch::default();
-    let family = store.engine.family(&located.place.family()).unwrap();
-    batch.put_cf(&family, segment(located.number), bytes);
+    let family = store.engine.family(&blob.place.family()).unwrap();
+    batch.put_cf(&family, segment(blob.number), bytes);
     store.engine.write(batch, "planting", String::new).unwrap();
     let plan = ScrubPlan { quarantine: true, from_start: true, ..ScrubPlan::default() };
     let found = store.scrub(&plan, &mut go_on).unwrap();
@@ -352,8 +352,8 @@ fn a_scrub_that_is_stopped_goes_on_and_puts_what_lies_into_quarantine() {
     let (_folder, store) = store();
     let digests: Vec<Digest> = (0..5).map(|seed| put(&store, &noise(MIB, seed), MIB)).collect();
     // A record that leads to the bytes of another blob: only hashing finds that.
-    let (a, b) = (store.locate(&digests[1]).unwrap().unwrap(), &digests[2]);
-    let b_located = store.locate(b).unwrap().unwrap();
+    let (a, b) = (store.engine.blob_record(&digests[1]).unwrap().unwrap(), &digests[2]);
+    let b_located = store.engine.blob_record(b).unwrap().unwrap();
     let mut batch = WriteBatch::default();
     let segment = |number| schema::segment_key(number, 1);
     let family = store.engine.family(&b_located.place.family()).unwrap();

@@ -8,7 +8,7 @@ use wharf_oci::{Algorithm, Digester, UploadId};
 
 use super::RocksStore;
 use super::lease::{Lease, Remains};
-use super::records::{Doomed, Session};
+use super::records::{DoomedRecord, Session};
 use super::recover;
 use super::schema::{self, Place, SESSIONS};
 use super::write::RocksSink;
@@ -49,7 +49,7 @@ impl RocksStore {
         self.engine.forget_session(session.id)?;
         self.engine.sync()?;
         let place = session.place.unwrap_or(Place::Small);
-        let doomed = Doomed { place, bytes: session.run_bytes };
+        let doomed = DoomedRecord { place, bytes: session.run_bytes };
         self.reaper.doom(Remains { number: session.number, doomed });
         Ok(())
     }
@@ -59,7 +59,7 @@ impl UploadStore for RocksStore {
     fn begin_upload(&self, upload: NewUpload) -> Result<BlobWriter> {
         let sink = RocksSink::begin(Arc::clone(&self.engine), &self.reaper, Some(upload))?;
         sink.save_empty(Digester::new(Algorithm::Sha256).save())?;
-        Ok(BlobWriter::new(Box::new(sink), Arc::clone(&self.engine.hot)))
+        Ok(BlobWriter::new(Box::new(sink), Arc::clone(&self.engine.segment_cache)))
     }
 
     fn resume_upload(&self, id: UploadId) -> Result<Option<BlobWriter>> {
@@ -81,8 +81,8 @@ impl UploadStore for RocksStore {
             return Ok(None);
         }
         let sink = RocksSink::resume(Arc::clone(&self.engine), &self.reaper, lease, &session);
-        let hot = Arc::clone(&self.engine.hot);
-        Ok(Some(BlobWriter::resumed(Box::new(sink), hot, digester, &session.tail)))
+        let cache = Arc::clone(&self.engine.segment_cache);
+        Ok(Some(BlobWriter::resumed(Box::new(sink), cache, digester, &session.tail)))
     }
 
     fn saved_uploads(&self) -> Result<Vec<SavedUpload>> {

@@ -8,25 +8,25 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use rocksdb::WriteBatch;
-use wharf_oci::{HashState, Hashed};
+use wharf_oci::{HashResult, HashState};
 
-use super::blob_records::{add_records, hold};
+use super::blob_records::{add_records, retain};
 use super::engine::Engine;
 use super::lease::{Lease, Leases};
 use super::part_pool::Part;
 use super::read::SegmentSource;
 use super::reaper::Reaper;
 use super::recency::now_ms;
-use super::records::{Hold, Located, Session};
+use super::records::{BlobRecord, Session};
 use super::runs::Runs;
 use super::schema::{self, Place, SESSIONS, SMALL};
 use super::{evict, journal, links, parts};
-use crate::blob_info::BlobInfo;
-use crate::hot::Pressure;
+use crate::blob_info::{BlobInfo, Retention};
 use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT};
 use crate::part_key::PartKey;
+use crate::segment_cache::Pressure;
 use crate::sessions::NewUpload;
-use crate::sink::{Fate, Published, Sink};
+use crate::sink::{PublishAs, Published, Sink};
 use crate::source::Source;
 use crate::{Result, StoreError};
 
@@ -107,11 +107,11 @@ impl RocksSink {
     }
 
     /// One batch, synced: from here on the digest is visible and survives.
-    fn commit(&mut self, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
+    fn commit(&mut self, hashed: HashResult, how: PublishAs<'_>) -> Result<Published> {
         let digest = hashed.digest;
         let info = BlobInfo { digest, size_bytes: hashed.size_bytes };
         let _changing = self.engine.changing(&digest);
-        let known = match self.engine.located(&digest) {
+        let known = match self.engine.blob_record(&digest) {
             // A record that cannot be read is written anew, and is found before the damaged one.
             Err(StoreError::Corrupt { reason, .. }) => {
                 tracing::error!(%digest, reason, "the record of a blob is damaged; it is replaced");
@@ -120,24 +120,24 @@ impl RocksSink {
             known => known?,
         };
         if let Some(known) = known {
-            self.keep_known(info, known, fate)?;
+            self.keep_known(info, known, how)?;
             return Ok(Published { info, own: false });
         }
         let place = self.runs.epoch().map_or(Place::Small, Place::Epoch);
-        let located = Located {
+        let blob = BlobRecord {
             number: self.number,
             size_bytes: hashed.size_bytes,
             place,
             run_bytes: self.runs.bytes(),
-            hold: fate.into(),
+            retention: how.retention(),
         };
         let mut batch = WriteBatch::default();
         let small = self.engine.family(SMALL)?;
         for (index, segment) in (0_u64..).zip(&self.waiting) {
             batch.put_cf(&small, schema::segment_key(self.number, index), segment);
         }
-        add_records(&self.engine, &mut batch, &digest, &located)?;
-        add_names(&self.engine, &mut batch, info, fate)?;
+        add_records(&self.engine, &mut batch, &digest, &blob)?;
+        add_names(&self.engine, &mut batch, info, how)?;
         if let Some(NewUpload { id, .. }) = &self.upload {
             batch.delete_cf(&self.engine.family(SESSIONS)?, id.as_u128().to_be_bytes());
         }
@@ -148,14 +148,14 @@ impl RocksSink {
     }
 
     /// Another writer was first. A blob that is published to be held more is so from now on.
-    fn keep_known(&self, info: BlobInfo, known: Located, fate: Fate<'_>) -> Result<()> {
+    fn keep_known(&self, info: BlobInfo, known: BlobRecord, how: PublishAs<'_>) -> Result<()> {
         let mut batch = WriteBatch::default();
-        if known.hold < fate.into() {
-            hold(&self.engine, &mut batch, &info.digest, &known, fate.into())?;
+        if known.retention < how.retention() {
+            retain(&self.engine, &mut batch, &info.digest, &known, how.retention())?;
         } else {
             self.engine.recency.touch(known.number);
         }
-        add_names(&self.engine, &mut batch, info, fate)?;
+        add_names(&self.engine, &mut batch, info, how)?;
         if batch.is_empty() {
             return Ok(());
         }
@@ -192,12 +192,12 @@ fn add_names(
     engine: &Engine,
     batch: &mut WriteBatch,
     info: BlobInfo,
-    fate: Fate<'_>,
+    how: PublishAs<'_>,
 ) -> Result<()> {
-    match fate {
-        Fate::Retained(_, None) => Ok(()),
-        Fate::Retained(_, Some(repo)) => links::link_anew(engine, batch, repo, &info.digest),
-        Fate::Pending(errand) => journal::owe(engine, batch, &errand.of(info)),
+    match how {
+        PublishAs::Retained(_, None) => Ok(()),
+        PublishAs::Retained(_, Some(repo)) => links::link_anew(engine, batch, repo, &info.digest),
+        PublishAs::Pending(errand) => journal::owe(engine, batch, &errand.of(info)),
     }
 }
 
@@ -221,16 +221,16 @@ impl Sink for RocksSink {
         self.runs.open_segments() >= enough
     }
 
-    fn end_run(&mut self, hash: &mut dyn FnMut() -> HashState) -> Result<()> {
-        let upload = if self.upload.is_some() { self.session(hash(), &[]) } else { None };
+    fn is_resumable(&self) -> bool {
+        self.upload.is_some()
+    }
+
+    fn end_run(&mut self, hash: Option<HashState>) -> Result<()> {
+        let upload = hash.and_then(|hash| self.session(hash, &[]));
         self.runs.end(upload)
     }
 
-    fn settle(
-        &mut self,
-        hash: &mut dyn FnMut() -> HashState,
-        size_bytes: Option<u64>,
-    ) -> Result<()> {
+    fn flush_run(&mut self, hash: Option<HashState>, size_bytes: Option<u64>) -> Result<()> {
         self.put_waiting()?;
         if self.runs.open_segments() > 0 {
             match size_bytes {
@@ -253,16 +253,16 @@ impl Sink for RocksSink {
         Arc::clone(&self.source) as Arc<dyn Source>
     }
 
-    fn publish(mut self: Box<Self>, hashed: Hashed, fate: Fate<'_>) -> Result<Published> {
+    fn publish(mut self: Box<Self>, hashed: HashResult, how: PublishAs<'_>) -> Result<Published> {
         self.end_all()?;
         // Small blobs are records: room for them is made before, and counted when they are written.
         let waiting: u64 = self.waiting.iter().map(|segment| segment.len() as u64).sum();
         evict::reserve(&self.engine, &self.leases, 2 * waiting, &hashed.digest.to_string())?;
-        let published = self.commit(hashed, fate);
+        let published = self.commit(hashed, how);
         self.engine.space.release(2 * waiting);
         // What was fetched for one is mostly fetched for many.
         let own = published.as_ref().is_ok_and(|done| done.own);
-        if own && Hold::from(fate) == Hold::Cached && self.runs.written() > 0 {
+        if own && how.retention() == Retention::Cached && self.runs.written() > 0 {
             self.runs.expect_readers();
         }
         published

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
-use wharf_oci::{Algorithm, Digester, Hashed};
+use wharf_oci::{Algorithm, Digester, HashResult};
 
 use super::entries::{Entries, EntryFault};
 use super::layers::Limits;
@@ -38,9 +38,9 @@ pub(super) struct Plan {
 
 /// The findings of the read.
 pub(super) struct Found {
-    pub(super) blob: Hashed,
+    pub(super) blob: HashResult,
     /// The tar, when all of it was inflated.
-    pub(super) tar: Option<Hashed>,
+    pub(super) tar: Option<HashResult>,
     pub(super) unpacked: Result<Behind, UnpackError>,
     pub(super) tar_fault: Option<TarFault>,
     pub(super) entry_faults: Vec<EntryFault>,

@@ -266,9 +266,9 @@ mod tests {
                 assert!(result.get(field).is_some(), "{label}: no field {field}");
             }
         };
-        known(READ, serde_json::to_value(wharf_store::Scrubbed::default()).unwrap());
-        known(EVICTED, serde_json::to_value(wharf_store::Evicted::default()).unwrap());
-        let copied = wharf_store::Copied { folder: "a".into(), files: 1, bytes: 2 };
+        known(READ, serde_json::to_value(wharf_store::ScrubReport::default()).unwrap());
+        known(EVICTED, serde_json::to_value(wharf_store::EvictionReport::default()).unwrap());
+        let copied = wharf_store::CopyReport { folder: "a".into(), files: 1, bytes: 2 };
         known(COPIED, serde_json::to_value(copied).unwrap());
         let line = progress_line("scrub", &Progress { done: 1, total: 2, ..Progress::default() });
         assert_eq!(line, "scrub: 1 of 2, 0 B of 0 B");

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
-use wharf_oci::{DockerConfig, Kept, Login, parse_helper_answer};
+use wharf_oci::{DockerConfig, Login, StoredLogin, parse_helper_answer};
 
 use super::programs;
 use crate::Error;
@@ -28,9 +28,9 @@ impl DockerLogins {
         let bytes = self.read().await.map_err(|error| refuse(error.to_string()))?;
         let config = DockerConfig::parse(&bytes).map_err(|error| refuse(error.to_string()))?;
         match config.look_up(&self.host).map_err(|error| refuse(error.to_string()))? {
-            Kept::Here(login) => Ok(login),
-            Kept::Helper(name) => self.ask_helper(name).await,
-            Kept::Nowhere => Err(refuse(format!("it has no login for {}", self.host))),
+            StoredLogin::Here(login) => Ok(login),
+            StoredLogin::Helper(name) => self.ask_helper(name).await,
+            StoredLogin::Nowhere => Err(refuse(format!("it has no login for {}", self.host))),
         }
     }
 

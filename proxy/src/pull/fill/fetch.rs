@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use wharf_oci::{ByteRange, Digest, RepoName};
-use wharf_store::{BlobWriter, PartKey, Retention, TakenUp};
+use wharf_store::{BlobWriter, PartKey, ResumedPart, Retention};
 
 use super::RunningFill;
 use crate::Error;
@@ -119,8 +119,8 @@ impl Fill {
 
     /// With what an earlier download left, and the rest from the upstream; with all of it when the
     /// upstream sends no parts, or has another blob now.
-    async fn go_on(&self, part: TakenUp) -> Result<(Download, BlobWriter), Error> {
-        let TakenUp { writer, size_bytes } = part;
+    async fn go_on(&self, part: ResumedPart) -> Result<(Download, BlobWriter), Error> {
+        let ResumedPart { writer, size_bytes } = part;
         let rest = ByteRange::From { first: writer.size_bytes() }.resolve(size_bytes);
         let upstream = &self.upstream_repo.upstream;
         let answered = match rest {

@@ -12,7 +12,7 @@ use http::StatusCode;
 use tokio::time::Instant;
 use wharf_oci::{Digest, ErrorCode, RepoName};
 use wharf_store::limits::DELIVERIES_MAX;
-use wharf_store::{Delivery, Refused};
+use wharf_store::{Delivery, Refusal};
 
 use super::OutboxState;
 use super::pool::{Amount, OutboxFull, OutboxPool};
@@ -469,7 +469,7 @@ fn after(time_ms: u64, wait: Duration) -> u64 {
 }
 
 /// A refusal as the client that pushes the manifest hears it.
-fn bypassed(delivery: &Delivery, refused: &Refused, reason: &str) -> Error {
+fn bypassed(delivery: &Delivery, refused: &Refusal, reason: &str) -> Error {
     let digest = delivery.digest;
     let code = refused.code.parse().unwrap_or(ErrorCode::Unknown);
     if code == ErrorCode::ManifestBlobUnknown {

@@ -6,7 +6,7 @@ use crate::limits::{DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX};
 use tokio::time::Instant;
 use wharf_oci::{Algorithm, Digester};
 use wharf_store::contract::errand;
-use wharf_store::{BlobInfo, Delivery, Refused, Trouble};
+use wharf_store::{BlobInfo, Delivery, LastError, Refusal};
 
 const UPSTREAM: &str = "https://acme.azurecr.io";
 
@@ -34,8 +34,8 @@ fn down() -> Error {
     Error::UpstreamFailed { operation: "testing", reason: "it is down".to_owned() }
 }
 
-fn troubled(delivery: &Delivery, refused: Option<Refused>) -> Delivery {
-    let trouble = Trouble { at_ms: 1, tries: 1, reason: "no".to_owned(), refused };
+fn troubled(delivery: &Delivery, refused: Option<Refusal>) -> Delivery {
+    let trouble = LastError { at_ms: 1, tries: 1, reason: "no".to_owned(), refused };
     Delivery { trouble: Some(trouble), ..delivery.clone() }
 }
 
@@ -135,7 +135,7 @@ fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
     let owed = delivery(1, 1);
     table.add(owed.clone(), alice());
     assert_eq!(workers(&mut table, now), 1);
-    let refused = Refused { status: 400, code: "SIZE_INVALID".to_owned() };
+    let refused = Refusal { status: 400, code: "SIZE_INVALID".to_owned() };
     let digests = [owed.digest];
     for _ in 0..2 {
         assert_eq!(table.urge(&repo(), &digests), [UPSTREAM]);
@@ -206,7 +206,7 @@ fn bytes_and_numbers_have_a_bound_and_what_goes_makes_room() {
 
 /// Has a blob be refused at this time.
 fn refuse(table: &mut OutboxTable, owed: &Delivery, at_ms: u64) {
-    let refused = Refused { status: 400, code: "SIZE_INVALID".to_owned() };
+    let refused = Refusal { status: 400, code: "SIZE_INVALID".to_owned() };
     let mut owed = troubled(owed, Some(refused));
     owed.trouble.as_mut().unwrap().at_ms = at_ms;
     table.failed(&owed, &down(), Instant::now());

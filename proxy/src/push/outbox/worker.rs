@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::{Instant, sleep_until};
 use wharf_oci::{Digest, RepoName};
-use wharf_store::{Delivery, Refused, Trouble};
+use wharf_store::{Delivery, LastError, Refusal};
 
 use super::Outbox;
 use super::table::NextDelivery;
@@ -191,7 +191,7 @@ impl Outbox {
     async fn failed(&self, mut delivery: Delivery, error: Error) {
         self.shared.failures.fetch_add(1, Ordering::Relaxed);
         let tries = delivery.trouble.as_ref().map_or(0, |trouble| trouble.tries);
-        let trouble = Trouble {
+        let trouble = LastError {
             at_ms: now_ms(),
             tries: tries.saturating_add(1),
             reason: reason(&error),
@@ -219,9 +219,9 @@ fn reason(error: &Error) -> String {
 }
 
 /// What trying again does not help against.
-fn refusal(error: &Error) -> Option<Refused> {
+fn refusal(error: &Error) -> Option<Refusal> {
     let refused = |status: u16, code: wharf_oci::ErrorCode| {
-        Some(Refused { status, code: code.as_str().to_owned() })
+        Some(Refusal { status, code: code.as_str().to_owned() })
     };
     match error {
         Error::UpstreamRefused { status, code, .. } => match status.as_u16() {

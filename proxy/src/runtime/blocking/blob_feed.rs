@@ -134,7 +134,7 @@ impl BlobFeed {
             if let Ok(ready) = &mut ready
                 && places.are_wanted()
             {
-                ready.settle()?;
+                ready.flush_run()?;
             }
             Ok(ready)
         })
@@ -267,7 +267,7 @@ impl Work {
         // What does not fill a segment is out of reach from here on; what comes before it must be there.
         self.settled().await?;
         self.show();
-        self.start(self.batch_bytes, BlobWriter::settle).await?;
+        self.start(self.batch_bytes, BlobWriter::flush_run).await?;
         self.settled().await?;
         if let Some(place) = self.place.take() {
             self.blocking.places.hand_on(place);

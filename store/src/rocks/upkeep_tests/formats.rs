@@ -128,10 +128,10 @@ fn to_format_1(store: &RocksStore, digests: &[Digest], repo: &RepoName) {
     let engine = &store.engine;
     let mut batch = WriteBatch::default();
     for digest in digests {
-        let located = engine.located(digest).unwrap().unwrap();
-        let number = located.number.to_be_bytes();
-        let size = located.size_bytes.to_be_bytes();
-        let value = [number.as_slice(), &size, &located.place.encode()].concat();
+        let blob = engine.blob_record(digest).unwrap().unwrap();
+        let number = blob.number.to_be_bytes();
+        let size = blob.size_bytes.to_be_bytes();
+        let value = [number.as_slice(), &size, &blob.place.encode()].concat();
         batch.put_cf(&engine.family(BLOBS).unwrap(), schema::digest_key(digest), value);
         batch.put_cf(&engine.family(NUMBERS).unwrap(), number, schema::digest_key(digest));
         batch.delete_cf(&engine.family(HOLDERS).unwrap(), schema::holder_key(digest, repo));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
 use flate2::Crc;
-use wharf_oci::{Algorithm, Digester, Hashed};
+use wharf_oci::{Algorithm, Digester, HashResult};
 
 use super::pool::{Block, Packed};
 use crate::image::codec::Codec;
@@ -34,7 +34,7 @@ pub(super) enum Hashing {
 
 /// The input, hashed.
 pub(super) struct HashedInput {
-    pub(super) hashed: Hashed,
+    pub(super) hashed: HashResult,
     /// The hash behind each hashed block.
     pub(super) states: Vec<Saved>,
 }
@@ -65,7 +65,7 @@ pub(super) fn hash_in_order(
 
 /// A finished layer.
 pub(super) struct Written {
-    pub(super) hashed: Hashed,
+    pub(super) hashed: HashResult,
     pub(super) same_as: Option<KnownLayer>,
     /// The blocks of a known layer it begins with.
     led: Vec<TrackedBlock>,

@@ -22,16 +22,16 @@ pub(crate) enum Pressure {
 
 /// The memory of one store for segments.
 #[derive(Debug)]
-pub(crate) struct HotSegments {
+pub(crate) struct SegmentCache {
     limit_bytes: u64,
     in_flight_bytes: AtomicU64,
     /// Of what is kept, for those who only want to know.
     kept_bytes: AtomicU64,
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptSegments>,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct KeptSegments {
     segments: HashMap<Key, Entry>,
     /// Of blobs that fit, least recently used first.
     lasting: BTreeMap<u64, Key>,
@@ -48,18 +48,18 @@ type Key = (u64, u64);
 #[derive(Debug)]
 struct Entry {
     used: u64,
-    stay: Stay,
+    priority: Priority,
     segment: Bytes,
 }
 
 /// What is let go of first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stay {
+enum Priority {
     Lasting,
     Passing,
 }
 
-impl HotSegments {
+impl SegmentCache {
     pub(crate) fn new(limit_bytes: u64) -> Self {
         Self {
             limit_bytes,
@@ -109,22 +109,22 @@ impl HotSegments {
 
     /// Keeps a segment that was just written, as long as there is room.
     pub(crate) fn keep(&self, number: u64, index: u64, segment: Bytes) {
-        self.insert((number, index), segment, Stay::Lasting);
+        self.insert((number, index), segment, Priority::Lasting);
     }
 
     /// Keeps a segment that was read. One of a blob that is large against the limit would push out
     /// everything else and then itself: such stay for a moment only.
     pub(crate) fn keep_read(&self, number: u64, index: u64, segment: Bytes, size_bytes: u64) {
         let large = size_bytes > self.limit_bytes / 4;
-        let stay = if large { Stay::Passing } else { Stay::Lasting };
-        self.insert((number, index), segment, stay);
+        let priority = if large { Priority::Passing } else { Priority::Lasting };
+        self.insert((number, index), segment, priority);
     }
 
-    fn insert(&self, key: Key, segment: Bytes, stay: Stay) {
+    fn insert(&self, key: Key, segment: Bytes, priority: Priority) {
         let room = self.limit_bytes.saturating_sub(self.in_flight_bytes());
         let mut kept = self.lock();
         if segment.len() as u64 <= room {
-            kept.insert(key, segment, stay);
+            kept.insert(key, segment, priority);
         }
         kept.shrink_passing_to(self.limit_bytes / 3);
         kept.shrink_to(room);
@@ -142,12 +142,12 @@ impl HotSegments {
     }
 
     /// A panic elsewhere leaves at worst a segment that is counted and not found.
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, KeptSegments> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl KeptSegments {
     fn get(&mut self, key: Key) -> Option<Bytes> {
         self.clock += 1;
         let clock = self.clock;
@@ -155,7 +155,7 @@ impl Kept {
         let before = std::mem::replace(&mut entry.used, clock);
         let segment = entry.segment.clone();
         // What passes leaves in the order in which it came, however many read it.
-        if entry.stay == Stay::Lasting {
+        if entry.priority == Priority::Lasting {
             self.lasting.remove(&before);
             self.lasting.insert(clock, key);
         } else {
@@ -164,34 +164,34 @@ impl Kept {
         Some(segment)
     }
 
-    fn insert(&mut self, key: Key, segment: Bytes, stay: Stay) {
+    fn insert(&mut self, key: Key, segment: Bytes, priority: Priority) {
         self.remove(key);
         self.clock += 1;
         let bytes = segment.len() as u64;
         self.bytes += bytes;
-        if stay == Stay::Passing {
+        if priority == Priority::Passing {
             self.passing_bytes += bytes;
         }
         let used = self.clock;
-        self.order(stay).insert(used, key);
-        self.segments.insert(key, Entry { used, stay, segment });
+        self.order(priority).insert(used, key);
+        self.segments.insert(key, Entry { used, priority, segment });
     }
 
     fn remove(&mut self, key: Key) {
-        if let Some(Entry { used, stay, segment }) = self.segments.remove(&key) {
+        if let Some(Entry { used, priority, segment }) = self.segments.remove(&key) {
             let bytes = segment.len() as u64;
-            self.order(stay).remove(&used);
+            self.order(priority).remove(&used);
             self.bytes -= bytes;
-            if stay == Stay::Passing {
+            if priority == Priority::Passing {
                 self.passing_bytes -= bytes;
             }
         }
     }
 
-    const fn order(&mut self, stay: Stay) -> &mut BTreeMap<u64, Key> {
-        match stay {
-            Stay::Lasting => &mut self.lasting,
-            Stay::Passing => &mut self.passing,
+    const fn order(&mut self, priority: Priority) -> &mut BTreeMap<u64, Key> {
+        match priority {
+            Priority::Lasting => &mut self.lasting,
+            Priority::Passing => &mut self.passing,
         }
     }
 
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_goes_first() {
-        let hot = HotSegments::new(300);
+        let hot = SegmentCache::new(300);
         for index in 0..3 {
             hot.keep(1, index, segment());
         }
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_passes_takes_a_third_and_leaves_what_lasts_alone() {
-        let hot = HotSegments::new(900);
+        let hot = SegmentCache::new(900);
         hot.keep_read(1, 0, segment(), 200);
         for index in 0..50 {
             hot.keep_read(2, index, segment(), 5_000);
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn blobs_in_flight_push_out_what_is_kept() {
-        let hot = HotSegments::new(300);
+        let hot = SegmentCache::new(300);
         hot.keep(1, 0, segment());
         hot.keep(1, 1, segment());
         hot.take(200);
