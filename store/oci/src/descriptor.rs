@@ -1,4 +1,5 @@
-//! `Descriptor`: what a manifest points at, and how one is read that others wrote.
+//! `Descriptor`: the pointer of a manifest to content, and the lenient reader of other programs'
+//! descriptors.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +9,29 @@ use serde_json::value::RawValue;
 use crate::members::{Faults, each, members, number, text};
 use crate::{Digest, MediaType, Platform};
 
-/// What a manifest points at (image-spec, "Content Descriptors").
+/// A pointer to content (image-spec, "Content Descriptors").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What the bytes are.
+    /// The media type of the content.
     pub media_type: MediaType,
-    /// Their address.
+    /// The digest of the content.
     pub digest: Digest,
-    /// Their number.
+    /// The size of the content, in bytes.
     pub size: u64,
-    /// Where else they can be had (non-distributable layers).
+    /// Other addresses of the content (non-distributable layers).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
-    /// Free text about this use of them.
+    /// Free text, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
-    /// The bytes themselves, base64, when they are small.
+    /// The content itself in base64, when it is small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// What the image behind it runs on; in an index.
+    /// The platform of the image, in an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
-    /// The kind of artifact behind it.
+    /// The artifact type of the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
 }
@@ -51,15 +52,15 @@ impl Descriptor {
         }
     }
 
-    /// Whether a registry or a layout may lack these bytes: a layer that registries may refuse to hold,
-    /// or one that says where else it can be had.
+    /// Whether a registry or a layout may lack the content: registries may refuse the layer, or it
+    /// has another address.
     #[must_use]
     pub fn may_be_elsewhere(&self) -> bool {
         self.media_type.is_nondistributable() || !self.urls.is_empty()
     }
 
-    /// Whether a copy leaves these bytes where they are: registries may refuse to hold them, and their
-    /// source is known. With one of the two alone the copy would lose a layer that it could have.
+    /// Whether a copy leaves the content at its source: registries may refuse it, and it has
+    /// another address. With only one of the two, the copy would lose an available layer.
     #[must_use]
     pub fn stays_elsewhere(&self) -> bool {
         self.media_type.is_nondistributable() && !self.urls.is_empty()
@@ -67,9 +68,9 @@ impl Descriptor {
 }
 
 impl Descriptor {
-    /// Reads one that somebody else wrote; `None` without a digest, because it points at nothing then.
-    /// Everything else may be missing or of another kind: no type is `application/octet-stream`, no
-    /// size is 0. `place` is what it is called in a fault.
+    /// Reads a descriptor of another program; `None` without a digest. Any other field may be
+    /// missing or of another kind: a missing type is `application/octet-stream`, a missing size 0.
+    /// `place` names the descriptor in a fault.
     pub(crate) fn read(raw: &RawValue, place: &str, faults: &mut Faults) -> Option<Self> {
         let odd = match serde_json::from_str(raw.get()) {
             Ok(descriptor) => return Some(descriptor),
@@ -88,8 +89,8 @@ impl Descriptor {
         Some(Self { urls, artifact_type, ..read })
     }
 
-    /// The same without what is said about it, and of its addresses the first one only: whether it has one
-    /// matters.
+    /// As [`Self::read`], without annotations, and with the first address only: a descriptor with
+    /// an address counts, not how many it has.
     pub(crate) fn read_outline(raw: &RawValue, place: &str, faults: &mut Faults) -> Option<Self> {
         let found = members(raw.get(), ["mediaType", "digest", "size", "urls"]);
         let [media_type, digest, size, urls] = found.map(|found| found.values).unwrap_or_default();
@@ -122,7 +123,7 @@ impl Descriptor {
     }
 }
 
-/// What JSON says is wrong, without the place in its line: the line is only a part of what came.
+/// The fault found by the JSON parser, without its position: the position is within a fragment.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.rsplit_once(" at line ").map_or(text.clone(), |(reason, _)| reason.to_owned())

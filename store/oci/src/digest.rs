@@ -1,7 +1,7 @@
 //! `Digest`: the address of content, as plain bytes. Text exists only at the edges.
 //!
-//! Invariant: a `Digest` has exactly the length of its algorithm, and `parse` accepts exactly what
-//! `Display` writes (lowercase hexadecimal, no other form).
+//! Invariant: a `Digest` has exactly the length of its algorithm, and `parse` accepts exactly the
+//! output of `Display` (lowercase hexadecimal, no other form).
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::error::{ParseError, excerpt};
 
-/// The hash functions that a digest may name (image-spec, "Registered algorithms").
+/// The hash functions of digests (image-spec, "Registered algorithms").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// SHA-256, the one that every registry knows.
+    /// SHA-256, known by every registry.
     Sha256,
     /// SHA-512, optional in the specification.
     Sha512,
@@ -108,7 +108,7 @@ impl Digest {
         text
     }
 
-    /// The first twelve hexadecimal digits, for tables that people read.
+    /// The first twelve hexadecimal digits, for tables.
     #[must_use]
     pub fn short(&self) -> String {
         self.hex().chars().take(12).collect()

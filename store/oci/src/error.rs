@@ -1,12 +1,12 @@
-//! One error for every word that fails to parse, naming the word, never the layer that read it.
-//! Which HTTP status it becomes is decided elsewhere. Text that a stranger sent is kept short.
+//! One error for every word of the protocol. An error names the word, never the layer. The proxy
+//! chooses the HTTP status. Repeated text of a client is kept short.
 
 use crate::RepoName;
 
-/// Longest piece of the offending text that an error repeats, in characters.
+/// Longest excerpt of the refused text in an error, in characters.
 const EXCERPT_CHARS_MAX: usize = 128;
 
-/// Why a text is not the word that it should be.
+/// Why a text is not a word of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseError {
@@ -15,7 +15,7 @@ pub enum ParseError {
     Digest {
         /// The text, shortened.
         text: String,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: &'static str,
     },
     /// Not a repository name of the distribution specification.
@@ -23,7 +23,7 @@ pub enum ParseError {
     RepoName {
         /// The text, shortened.
         text: String,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: &'static str,
     },
     /// Not a tag of the distribution specification.
@@ -31,15 +31,15 @@ pub enum ParseError {
     Tag {
         /// The text, shortened.
         text: String,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: &'static str,
     },
-    /// Neither a tag nor a digest, where the manifest of a repository is named.
+    /// Neither a tag nor a digest, in the URL of a manifest.
     #[error("{fault}")]
     Reference {
         /// The repository.
         repo: RepoName,
-        /// What is wrong with it as the one that it looks like.
+        /// The fault in the text, read as a digest when it has a colon, else as a tag.
         fault: Box<ParseError>,
     },
     /// Not a media type (`type/subtype`).
@@ -54,21 +54,22 @@ pub enum ParseError {
         /// The text, shortened.
         text: String,
     },
-    /// Not a byte range, or one that no size satisfies.
+    /// Not a byte range, or one no size satisfies.
     #[error("`{text}` is not a range: {reason}")]
     Range {
         /// The text, shortened.
         text: String,
-        /// What is wrong with it.
+        /// The fault in it.
         reason: &'static str,
     },
-    /// Not a file of logins, or not the answer of a credential helper. Never a part of its content.
+    /// Not a file of logins, or not the answer of a credential helper. The error repeats nothing of
+    /// the content.
     #[error("{reason}")]
     Login {
-        /// What is wrong, and where.
+        /// The fault, with its position.
         reason: String,
     },
-    /// Not an upload session identifier that this program gave out.
+    /// Not an identifier of an upload session of this program.
     #[error("`{text}` is not an upload session")]
     UploadId {
         /// The text, shortened.
@@ -80,37 +81,37 @@ pub enum ParseError {
         /// The text, shortened.
         text: String,
     },
-    /// The query of a page of a list, longer than is kept.
+    /// The query of a page of a list is too long.
     #[error("`{text}` as the query of a page is too long; the limit is {limit_bytes} bytes")]
     PageQuery {
         /// The text, shortened.
         text: String,
-        /// How many bytes are allowed.
+        /// Most bytes of a query.
         limit_bytes: usize,
     },
-    /// Larger than a registry has to accept.
+    /// The manifest is larger than registries have to accept.
     #[error("the manifest has {size_bytes} bytes; the limit is {limit_bytes}")]
     ManifestTooLarge {
-        /// How many bytes it has.
+        /// The size of the manifest, in bytes.
         size_bytes: u64,
-        /// How many are allowed.
+        /// The most a manifest may have, in bytes.
         limit_bytes: u64,
     },
-    /// Not a manifest that we can read.
+    /// The manifest cannot be read.
     #[error("the manifest is not valid: {reason}")]
     Manifest {
-        /// What is wrong, with the position when it is not JSON.
+        /// The fault, with its position when the manifest is not JSON.
         reason: String,
     },
 }
 
-/// The offending text as an error shows it: bounded, and without characters that could forge a
-/// line in a log.
+/// The refused text as errors show it: bounded, and without characters able to forge a line of a
+/// log.
 pub(crate) fn excerpt(text: &str) -> String {
     shortened(text, EXCERPT_CHARS_MAX)
 }
 
-/// The same with another bound.
+/// As [`excerpt`], with another bound.
 pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
     let mut shown: String =
         text.chars().take(chars_max).map(|c| if is_odd(c) { '\u{fffd}' } else { c }).collect();

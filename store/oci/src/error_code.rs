@@ -1,5 +1,5 @@
-//! The error codes of the distribution specification ("Error Codes") and the JSON body that
-//! carries them. Which status goes with which code is the proxy's table.
+//! The error codes of the distribution specification ("Error Codes") and their JSON body. The proxy
+//! maps codes to statuses.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::shortened;
 
-/// Longest message of somebody else that is repeated, in characters.
+/// Longest repeated message of an upstream, in characters.
 const MESSAGE_CHARS_MAX: usize = 1_000;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
-        /// What went wrong, in the specification's words.
+        /// The fault, in the words of the specification.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ErrorCode {
             $($(#[$doc])* $name,)*
@@ -61,9 +61,9 @@ codes! {
     Unsupported = "UNSUPPORTED";
     /// code-14: too many requests.
     TooManyRequests = "TOOMANYREQUESTS";
-    /// Not of the specification: what a change was to replace is something else (RFC 9110 §13.1).
+    /// Not of the specification: the content to replace has changed (RFC 9110 §13.1).
     PreconditionFailed = "PRECONDITION_FAILED";
-    /// Not of the specification, but what registries say when the fault is theirs.
+    /// Not of the specification: registries send it for their own faults.
     Unknown = "UNKNOWN";
 }
 
@@ -84,7 +84,7 @@ impl FromStr for ErrorCode {
 /// The body of an error answer, read leniently: registries leave fields out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorBody {
-    /// What went wrong, most often one entry.
+    /// The errors, most often one.
     #[serde(default)]
     pub errors: Vec<ErrorEntry>,
 }
@@ -98,7 +98,7 @@ pub struct ErrorEntry {
     /// A sentence for people.
     #[serde(default)]
     pub message: String,
-    /// Anything.
+    /// Any JSON value.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
     pub detail: serde_json::Value,
 }
@@ -111,8 +111,8 @@ impl ErrorBody {
         Self { errors: vec![entry] }
     }
 
-    /// Reads the body of an answer; `None` when it is not such a body. Messages are shortened, and
-    /// hold nothing that could forge a line where they are repeated.
+    /// Reads the body of an answer; `None` when it is no error body. Messages are shortened, and
+    /// lose every character able to forge a line of a log.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut body: Self = serde_json::from_slice(bytes).ok()?;
@@ -122,7 +122,7 @@ impl ErrorBody {
         Some(body).filter(|body| !body.errors.is_empty())
     }
 
-    /// The body as it is sent.
+    /// The body as JSON text.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings and JSON values always serialise")

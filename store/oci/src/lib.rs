@@ -1,16 +1,16 @@
 //! The words of the OCI registry protocol, as types: one file per word.
 //!
-//! Text is parsed here once, at the edge; past that point a digest, a repository name or a range
-//! that exists is well formed. Nothing here does IO, is async, or knows HTTP, so both ends of the
-//! protocol (the proxy, its upstream client, the command line) share one grammar.
+//! Text is parsed once, at the edge. Past the edge every digest, repository name and range is well
+//! formed. The crate does no IO, is not async and knows no HTTP, so both ends of the protocol (the
+//! proxy, its upstream client, the command line) share one grammar.
 //!
 //! | word | type |
 //! | --- | --- |
 //! | content address | [`Digest`], [`Algorithm`], proven by [`Digester`] |
 //! | repository, tag, tag-or-digest | [`RepoName`], [`Tag`], [`Reference`] |
-//! | what a descriptor points at | [`MediaType`], [`Descriptor`], [`Platform`] |
+//! | descriptor and its fields | [`MediaType`], [`Descriptor`], [`Platform`] |
 //! | manifest of an image, an index, an artifact | [`Manifest`] |
-//! | list of what refers to a manifest | [`ReferrerList`], [`Referrer`] |
+//! | list of referrers of a manifest | [`ReferrerList`], [`Referrer`] |
 //! | part of a blob, part of an upload | [`ByteRange`], [`ContentRange`], [`ChunkRange`] |
 //! | URL of each endpoint | [`Endpoint`], [`UploadId`] |
 //! | error body | [`ErrorCode`], [`ErrorBody`] |

@@ -1,8 +1,7 @@
-//! How to log in to a registry, as `docker login` keeps it: the entries of its `config.json`, and
-//! what a credential helper answers. Reading the file and running the helper is for others.
+//! Logins to a registry, as `docker login` keeps them: the entries of its `config.json`, and the
+//! answer of a credential helper. The caller reads the file and runs the helper.
 //!
-//! Invariant: a secret shows neither in `Debug` nor in an error; only `Secret::expose` gives it
-//! out.
+//! Invariant: a secret shows neither in `Debug` nor in an error; only `Secret::expose` returns it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,12 +26,12 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for whoever must show it to a registry.
+    /// The text itself, for a request to a registry.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -54,7 +53,7 @@ pub enum Login {
         /// The password.
         password: Secret,
     },
-    /// A token that is exchanged for access tokens.
+    /// A token, to exchange for access tokens.
     IdentityToken(Secret),
 }
 
@@ -66,7 +65,7 @@ impl Login {
     }
 }
 
-/// Where a `config.json` says that a login is.
+/// The place of a login after `config.json`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum StoredLogin<'a> {
     /// In the file.
@@ -103,13 +102,13 @@ impl DockerConfig {
         if bytes.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        // The message of the parser would quote the value, so only the place is told.
+        // The message of the parser would quote the value, so the error has the position only.
         serde_json::from_slice(bytes).map_err(|error| ParseError::Login {
             reason: format!("line {} column {} is not as expected", error.line(), error.column()),
         })
     }
 
-    /// Where the login of exactly this `HOST[:PORT]` is.
+    /// The place of the login of exactly this `HOST[:PORT]`.
     pub fn look_up(&self, host: &str) -> Result<StoredLogin<'_>, ParseError> {
         let helper = self.cred_helpers.iter().find(|(key, _)| host_of(key) == host);
         if let Some((_, helper)) = helper {

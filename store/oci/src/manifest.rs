@@ -1,12 +1,12 @@
-//! `Manifest`: the exact bytes with the few fields that we read. Never serialised again: what came
-//! in is what goes out, because its digest is of those bytes.
+//! `Manifest`: the exact bytes of a manifest, and the few fields of it in use. A manifest is never
+//! serialised again, because its digest is the digest of its bytes.
 //!
-//! Invariant: a `Manifest` has at most 4 MiB, and every digest in it parsed. How much of the rest has
-//! to be as the specification says is the choice of who reads it: all of it ([`Manifest::parse`]),
-//! what makes a digest or a reference ([`Manifest::accept`]), or nothing ([`Manifest::read`]).
+//! Invariant: a `Manifest` has at most 4 MiB, and every digest in it parsed. The reader chooses how
+//! strictly the specification applies: [`Manifest::parse`] to every field, [`Manifest::accept`] to
+//! digests and references, [`Manifest::read`] to none.
 //!
-//! Registries read an outline: what points at something, and nothing that is said about it. It takes no
-//! more than [`Manifest::outline_bytes`] says, whatever somebody wrote.
+//! Registries read an outline: descriptors without their annotations. Its memory is bounded by
+//! [`Manifest::outline_bytes`], for any content.
 
 mod kind;
 mod outline;
@@ -24,7 +24,7 @@ use crate::limits::{MANIFEST_SIZE_BYTES_MAX, REFERRER_BYTES_MAX};
 use crate::members::Faults;
 use crate::{Algorithm, Descriptor, Digest, Digester, MediaType, Mismatch, ParseError};
 
-/// A manifest as it came, and what we read of it.
+/// A manifest: its bytes, and the fields read from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     bytes: Bytes,
@@ -35,17 +35,16 @@ pub struct Manifest {
     subject: Option<Descriptor>,
     artifact_type: Option<String>,
     annotations: BTreeMap<String, String>,
-    /// The same of an outline, as they stand there.
+    /// The annotations of an outline, as JSON text.
     unread: Option<Bytes>,
-    /// What the digest is of, when that is not the bytes.
+    /// The signed payload, where the digest is of the payload instead of the bytes.
     payload: Option<signed::Payload>,
 }
 
 impl Manifest {
-    /// Reads a manifest that has to be as the specification says; `declared` is the `Content-Type`
-    /// that it came with.
+    /// Reads a manifest strictly after the specification; `declared` is its `Content-Type`.
     ///
-    /// Refused: more than 4 MiB, whatever [`Self::accept`] refuses, and fields that are missing or of
+    /// Refused: more than 4 MiB, everything [`Self::accept`] refuses, and fields missing or of
     /// another kind.
     pub fn parse(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
         let (manifest, faults) = Self::draft(bytes, declared, Detail::All)?;
@@ -54,31 +53,31 @@ impl Manifest {
 
     /// Reads a manifest as registries take it: its outline.
     ///
-    /// Refused: more than 4 MiB, not JSON, a `mediaType` that differs from the declared one, a kind
-    /// that we do not know (schema 1 among them), fields of two kinds at once, an image without a
-    /// configuration, and a descriptor without a digest.
+    /// Refused: more than 4 MiB, not JSON, a `mediaType` unlike the declared one, an unknown kind
+    /// (schema 1 among them), fields of two kinds at once, an image without a configuration, and a
+    /// descriptor without a digest.
     pub fn accept(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
         let (manifest, faults) = Self::draft(bytes, declared, Detail::Outline)?;
         refuse(manifest, faults.into_wrong())
     }
 
-    /// Reads a manifest that a registry has: what can be understood of it is, and the rest is let be.
+    /// Reads a manifest held by a registry as far as possible; unreadable fields are skipped.
     ///
     /// Refused: more than 4 MiB.
     pub fn read(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
         Self::draft(bytes, declared, Detail::All).map(|(manifest, _)| manifest)
     }
 
-    /// Reads the outline of a manifest that a registry has: like [`Self::read`], without annotations, and
-    /// of its descriptors no more than type, digest, size and the first address.
+    /// Reads the outline of a manifest held by a registry: as [`Self::read`], without annotations,
+    /// and of its descriptors only type, digest, size and the first address.
     ///
     /// Refused: more than 4 MiB.
     pub fn read_outline(bytes: Bytes, declared: Option<&MediaType>) -> Result<Self, ParseError> {
         Self::draft(bytes, declared, Detail::Outline).map(|(manifest, _)| manifest)
     }
 
-    /// How much memory the outline of these bytes takes at most beside them, with what a registry makes of
-    /// it to keep it.
+    /// Upper bound of the memory for the outline of these bytes, in bytes: without the bytes
+    /// themselves, with the records a registry derives from it.
     #[must_use]
     pub fn outline_bytes(bytes: &[u8]) -> u64 {
         outline::memory_bytes(bytes)
@@ -116,14 +115,13 @@ impl Manifest {
         &self.bytes
     }
 
-    /// The SHA-256 digest that it is known by: of those bytes, or of what is signed in them (Docker's
-    /// schema 1).
+    /// The manifest's SHA-256 digest: of the bytes, or of their signed payload (Docker's schema 1).
     #[must_use]
     pub const fn digest(&self) -> Digest {
         self.digest
     }
 
-    /// The same by another algorithm.
+    /// The digest by another algorithm.
     #[must_use]
     pub fn digest_by(&self, algorithm: Algorithm) -> Digest {
         match algorithm {
@@ -132,8 +130,8 @@ impl Manifest {
         }
     }
 
-    /// Whether it is what a digest stands for, by the digest's own algorithm: its bytes, or what is
-    /// signed in them.
+    /// Whether `expected` is the manifest's digest, by the algorithm of `expected`: of the bytes,
+    /// or of their signed payload.
     pub fn prove(&self, expected: &Digest) -> Result<(), Mismatch> {
         if self.payload.is_some() && self.digest_by(expected.algorithm()) == *expected {
             return Ok(());
@@ -143,25 +141,25 @@ impl Manifest {
         digester.finish().expect(expected)
     }
 
-    /// Whether it is JSON of a type that somebody named, and so can be nothing but a manifest.
+    /// Whether the bytes are JSON with a stated type, so nothing but a manifest.
     #[must_use]
     pub fn says_what_it_is(&self) -> bool {
         self.is_object && !self.media_type.is_generic()
     }
 
-    /// What to send as `Content-Type`.
+    /// The value for `Content-Type`.
     #[must_use]
     pub const fn media_type(&self) -> &MediaType {
         &self.media_type
     }
 
-    /// What it is made of.
+    /// The parts of the manifest.
     #[must_use]
     pub const fn kind(&self) -> &ManifestKind {
         &self.kind
     }
 
-    /// The manifest that this one refers to.
+    /// The manifest's subject.
     #[must_use]
     pub const fn subject(&self) -> Option<&Descriptor> {
         self.subject.as_ref()
@@ -173,7 +171,7 @@ impl Manifest {
         &self.annotations
     }
 
-    /// Those that fit into a list of referrers, and perhaps more.
+    /// The annotations for a list of referrers, perhaps more than fit into it.
     pub(crate) fn listed_annotations(&self) -> BTreeMap<String, String> {
         match &self.unread {
             Some(unread) => outline::annotations(unread, REFERRER_BYTES_MAX),
@@ -181,7 +179,7 @@ impl Manifest {
         }
     }
 
-    /// What kind of artifact it is: its own word, or the media type of its configuration
+    /// The artifact type: stated by the manifest, else the media type of its configuration
     /// (distribution-spec, "Listing Referrers").
     #[must_use]
     pub fn artifact_type(&self) -> Option<&str> {
@@ -194,7 +192,7 @@ impl Manifest {
         }
     }
 
-    /// The blobs that must exist before it: configuration and layers; none for an index.
+    /// The blobs a registry needs before the manifest: configuration and layers; none for an index.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         let (config, layers): (Option<&Descriptor>, &[Descriptor]) = match &self.kind {
             ManifestKind::Image { config, layers } => (config.as_ref(), layers),
@@ -203,7 +201,7 @@ impl Manifest {
         config.into_iter().chain(layers)
     }
 
-    /// What an index lists, mostly manifests; nothing for an image.
+    /// The entries of an index, mostly manifests; none for an image.
     #[must_use]
     pub fn children(&self) -> &[Descriptor] {
         match &self.kind {
@@ -212,7 +210,7 @@ impl Manifest {
         }
     }
 
-    /// Every digest that it names; of one that is not interpreted, whatever looks like one in it.
+    /// Every digest named by the manifest; for an opaque one, every text in the form of a digest.
     #[must_use]
     pub fn named(&self) -> Vec<Digest> {
         match &self.kind {
@@ -223,7 +221,7 @@ impl Manifest {
         }
     }
 
-    /// How others point at it.
+    /// A descriptor of the manifest.
     #[must_use]
     pub fn descriptor(&self) -> Descriptor {
         Descriptor::new(self.media_type.clone(), self.digest, self.bytes.len() as u64)
@@ -246,7 +244,7 @@ fn hash(bytes: &Bytes, payload: Option<&signed::Payload>, algorithm: Algorithm) 
     digester.finish().digest
 }
 
-/// Whatever in a text has the form of a digest.
+/// Every text in the form of a digest.
 fn digests_in(bytes: &[u8]) -> Vec<Digest> {
     let at = |start: usize, length: usize| {
         std::str::from_utf8(bytes.get(start..start + length)?).ok()?.parse().ok()

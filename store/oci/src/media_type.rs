@@ -1,5 +1,6 @@
-//! `MediaType`: what the bytes behind a descriptor are, with the types that we serve by name.
-//! Parameters (`; charset=…`) are cut off at parse, because they never change what a manifest is.
+//! `MediaType`: the type of the content behind a descriptor, with constants for the known types.
+//! Parameters (`; charset=…`) are cut off at parse, because they never change the type of a
+//! manifest.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -29,15 +30,15 @@ known! {
     OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
     /// OCI image index.
     OCI_INDEX = "application/vnd.oci.image.index.v1+json";
-    /// The artifact manifest of a release candidate of OCI 1.1 that registries still hold.
+    /// The artifact manifest of a release candidate of OCI 1.1, still in registries.
     OCI_ARTIFACT = "application/vnd.oci.artifact.manifest.v1+json";
-    /// The artifact manifest of ORAS before OCI 1.1, which registries still hold.
+    /// The artifact manifest of ORAS before OCI 1.1, still in registries.
     ORAS_ARTIFACT = "application/vnd.cncf.oras.artifact.manifest.v1+json";
     /// Docker image manifest, version 2, schema 2.
     DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
     /// Docker manifest list.
     DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json";
-    /// Docker image manifest, schema 1: passed on as it is, and refused by name where it would be new.
+    /// Docker image manifest, schema 1: served as it is, and refused for a push.
     DOCKER_SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+json";
     /// The same, signed.
     DOCKER_SCHEMA_1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws";
@@ -60,7 +61,7 @@ known! {
 }
 
 impl MediaType {
-    /// Every manifest type that we can read, in the order of an `Accept` header.
+    /// Every readable manifest type, in the order of an `Accept` header.
     pub const MANIFESTS: [Self; 6] = [
         Self::OCI_INDEX,
         Self::DOCKER_LIST,
@@ -76,31 +77,31 @@ impl MediaType {
         &self.0
     }
 
-    /// Whether this names a manifest or an index that we can read.
+    /// Whether this is the type of a readable manifest or index.
     #[must_use]
     pub fn is_manifest(&self) -> bool {
         Self::MANIFESTS.contains(self)
     }
 
-    /// Whether this names a manifest of manifests.
+    /// Whether this is the type of an index.
     #[must_use]
     pub fn is_index(&self) -> bool {
         *self == Self::OCI_INDEX || *self == Self::DOCKER_LIST
     }
 
-    /// Whether this names a manifest of blobs without a configuration.
+    /// Whether this is the type of a manifest of blobs without a configuration.
     #[must_use]
     pub fn is_artifact(&self) -> bool {
         *self == Self::OCI_ARTIFACT || *self == Self::ORAS_ARTIFACT
     }
 
-    /// Whether this names Docker's first schema, which is not read.
+    /// Whether this is Docker's first schema, never read.
     #[must_use]
     pub fn is_schema_1(&self) -> bool {
         *self == Self::DOCKER_SCHEMA_1 || *self == Self::DOCKER_SCHEMA_1_SIGNED
     }
 
-    /// Whether this names a layer or a configuration, and so never a manifest.
+    /// Whether this is the type of a layer or a configuration, so never of a manifest.
     #[must_use]
     pub fn is_blob(&self) -> bool {
         let blobs = [Self::OCI_CONFIG, Self::DOCKER_CONFIG, Self::OCI_EMPTY];
@@ -108,14 +109,14 @@ impl MediaType {
         blobs.contains(self) || layers.iter().any(|prefix| self.0.starts_with(prefix))
     }
 
-    /// Whether this says nothing of what the bytes are, as servers say that do not know it.
+    /// Whether this is a type of servers without knowledge of the content.
     #[must_use]
     pub fn is_generic(&self) -> bool {
         let generic = ["application/json", "application/octet-stream", "binary/octet-stream"];
         generic.contains(&self.as_str()) || self.0.starts_with("text/")
     }
 
-    /// Whether this is a layer that registries may refuse to hold (Windows bases).
+    /// Whether registries may refuse layers of this type (Windows bases).
     #[must_use]
     pub fn is_nondistributable(&self) -> bool {
         self.0.contains(".nondistributable.") || self.0.contains(".foreign.")

@@ -1,8 +1,8 @@
-//! JSON that somebody else wrote, read as the programs that wrote it read it (Go's `encoding/json`):
-//! names in any case, the last of two, `null` for nothing. What is not asked for is passed over, so
-//! that reading takes no more memory than what is found.
+//! JSON of other programs, read as Go's `encoding/json` reads it: names in any case, the last of
+//! two, `null` for absent. Other members are skipped, so memory is bounded by the members of
+//! interest.
 //!
-//! Invariant: what is found are the exact bytes that stand there.
+//! Invariant: a value is the exact bytes of the document.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What was not as it should be, the first of each kind.
+/// Faults of a document, the first of each kind.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Faults {
     wrong: Option<String>,
@@ -18,41 +18,41 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// A digest, a type or a reference is wrong, so that readers would disagree.
+    /// A digest, a type or a reference is wrong, so readers would disagree.
     pub(crate) fn wrong(&mut self, fault: impl FnOnce() -> String) {
         self.wrong.get_or_insert_with(fault);
     }
 
-    /// Not as the specification has it, and everybody understands it all the same.
+    /// Against the specification, and harmless for readers.
     pub(crate) fn odd(&mut self, fault: impl FnOnce() -> String) {
         self.odd.get_or_insert_with(fault);
     }
 
-    /// These first, then those that were found elsewhere.
+    /// These faults first, then `more`.
     pub(crate) fn then(self, more: Self) -> Self {
         Self { wrong: self.wrong.or(more.wrong), odd: self.odd.or(more.odd) }
     }
 
-    /// What is wrong.
+    /// The first fault of the kind [`Self::wrong`].
     pub(crate) fn into_wrong(self) -> Option<String> {
         self.wrong
     }
 
-    /// What is wrong or odd.
+    /// The first fault of either kind.
     pub(crate) fn into_any(self) -> Option<String> {
         self.wrong.or(self.odd)
     }
 }
 
-/// Some members of an object.
+/// The members of an object, by name.
 pub(crate) struct FoundMembers<'a, const N: usize> {
-    /// Their values, in the order of the names that were asked for.
+    /// The values, in the order of the requested names.
     pub(crate) values: [Option<&'a RawValue>; N],
-    /// Whether each was there once, under exactly its name.
+    /// Whether each member occurs once, under exactly its name.
     pub(crate) is_exact: bool,
 }
 
-/// The members of an object with these names; an error when it is no object, or no JSON.
+/// The members of an object with these names; an error when the text is no object, or no JSON.
 pub(crate) fn members<'a, const N: usize>(
     json: &'a str,
     names: [&str; N],
@@ -64,7 +64,7 @@ pub(crate) fn members<'a, const N: usize>(
     Ok(FoundMembers { values, is_exact })
 }
 
-/// Each element of an array with its place; whether it is one.
+/// Visits each element of an array with its index; whether the value is an array.
 pub(crate) fn each(raw: &RawValue, visit: impl FnMut(usize, &RawValue)) -> bool {
     serde_json::Deserializer::from_str(raw.get()).deserialize_seq(Each(visit)).is_ok()
 }

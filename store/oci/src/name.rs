@@ -1,8 +1,7 @@
 //! `RepoName` and `Tag`: the names in a URL, after the grammar of the distribution specification
-//! ("Pulling manifests"), read by `grammar.rs`. Names that people type with a host are in the tools.
+//! ("Pulling manifests"), parsed in `grammar.rs`. Names with a host are in the tools.
 //!
-//! Invariant: a value that exists matches its grammar, so it can be put into a path, a key or a
-//! log without escaping.
+//! Invariant: a value matches its grammar, so it needs no escaping in a path, a key or a log.
 
 mod grammar;
 
@@ -40,12 +39,14 @@ impl Tag {
         &self.0
     }
 
-    /// Whether clients read what it points to in order to write it back with their own part added
-    /// (read-modify-write), so that an old answer erases what others added:
+    /// Whether clients read the manifest of this tag to write it back with an addition
+    /// (read-modify-write). A stale answer would erase the additions of other clients. Such tags
+    /// are:
     ///
-    /// - `ALGORITHM-HEX`, the list of referrers where a registry has no API for it (distribution-spec,
-    ///   "Referrers Tag Schema", which cuts the hexadecimal digits of sha512 to 64);
-    /// - `ALGORITHM-HEX.sig`, `.att`, `.sbom` and the like, where cosign keeps signatures, attestations
+    /// - `ALGORITHM-HEX`, the list of referrers in registries without an API for it
+    ///   (distribution-spec, "Referrers Tag Schema", with the hexadecimal digits of sha512 cut to
+    ///   64);
+    /// - `ALGORITHM-HEX.sig`, `.att`, `.sbom` and the like, for cosign's signatures, attestations
     ///   and bills of materials, also with a prefix of the signer's choice.
     #[must_use]
     pub fn is_read_modify_write(&self) -> bool {

@@ -1,8 +1,8 @@
-//! `PageQuery`: what a registry says in a `Link` to ask for the next page of a list (distribution-spec,
-//! "Listing Referrers"), kept to be said again.
+//! `PageQuery`: the query of a registry's `Link` to the next page of a list (distribution-spec,
+//! "Listing Referrers"), for the next request.
 //!
-//! Invariant: it holds nothing but characters that may stand in a query (RFC 3986 §3.4), so it never
-//! leads to another path or host, nor ends a header; and it is not long.
+//! Invariant: it contains only characters of a query (RFC 3986 §3.4), so it leads to no other path
+//! or host and ends no header; its length is bounded.
 
 use std::fmt;
 use std::fmt::Write as _;
@@ -18,8 +18,9 @@ const LEN_MAX: usize = 2 * 1024;
 pub struct PageQuery(String);
 
 impl PageQuery {
-    /// Reads a query, without its question mark. What cannot stand in one is escaped; `ns`, which chooses
-    /// another registry behind a mirror, is left out: no list of this repository goes on there.
+    /// Reads a query, without its question mark. Characters outside the grammar are escaped. The
+    /// parameter `ns` chooses another registry behind a mirror, so it is left out: no list of this
+    /// repository continues there.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let kept: Vec<_> = text.split('&').filter(|pair| !names_a_registry(pair)).collect();
         let text = kept.join("&");
@@ -39,7 +40,7 @@ impl PageQuery {
         Ok(Self(query))
     }
 
-    /// Whether it stands for the first page.
+    /// Whether this is the query of the first page.
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.0.is_empty()
@@ -70,7 +71,7 @@ fn names_a_registry(pair: &str) -> bool {
     plain.eq_ignore_ascii_case(b"ns")
 }
 
-/// As it follows a path: with its question mark, and nothing for the first page.
+/// With its question mark, to follow a path; empty for the first page.
 impl fmt::Display for PageQuery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_first() { Ok(()) } else { write!(f, "?{}", self.0) }

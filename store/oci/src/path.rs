@@ -1,8 +1,8 @@
 //! The URL grammar of a registry, spelled once: the proxy parses it, clients of a registry render
 //! it. Methods and query parameters are not here.
 //!
-//! Invariant: `Endpoint::parse(endpoint.to_string()) == endpoint`, and a path that is not exactly
-//! of the grammar (empty or dotted components, encoded slashes) is refused, never repaired.
+//! Invariant: `Endpoint::parse(endpoint.to_string()) == endpoint`. A path outside the grammar
+//! (empty or dotted components, encoded slashes) is refused, never repaired.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,11 +13,11 @@ use percent_encoding::percent_decode_str;
 use crate::error::{ParseError, excerpt};
 use crate::{Digest, Reference, RepoName};
 
-/// Longest path that is looked at, in bytes: a name of 255, a digest, and the words between, with
-/// every byte percent-encoded.
+/// Longest path, in bytes: a name of 255, a digest and the words between them, every byte
+/// percent-encoded.
 const PATH_LEN_MAX: usize = 3 * 512;
 
-/// The name of an upload session that this program opened: 32 lowercase hexadecimal digits.
+/// The identifier of an upload session of this program: 32 lowercase hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UploadId(u128);
 
@@ -28,7 +28,7 @@ impl UploadId {
         Self(number)
     }
 
-    /// The number as stored.
+    /// The number, for storage.
     #[must_use]
     pub const fn as_u128(self) -> u128 {
         self.0
@@ -64,40 +64,40 @@ pub enum Endpoint {
     Catalog,
     /// `/v2/<name>/blobs/<digest>`
     Blob {
-        /// Whose.
+        /// The repository.
         repo: RepoName,
-        /// Which.
+        /// The digest of the blob.
         digest: Digest,
     },
     /// `/v2/<name>/manifests/<reference>`
     Manifest {
-        /// Whose.
+        /// The repository.
         repo: RepoName,
-        /// Which.
+        /// The tag or digest of the manifest.
         reference: Reference,
     },
     /// `/v2/<name>/blobs/uploads/`
     Uploads {
-        /// Whose.
+        /// The repository.
         repo: RepoName,
     },
     /// `/v2/<name>/blobs/uploads/<id>`
     Upload {
-        /// Whose.
+        /// The repository.
         repo: RepoName,
-        /// Which.
+        /// The upload session.
         id: UploadId,
     },
     /// `/v2/<name>/tags/list`
     Tags {
-        /// Whose.
+        /// The repository.
         repo: RepoName,
     },
     /// `/v2/<name>/referrers/<digest>`
     Referrers {
-        /// Whose.
+        /// The repository.
         repo: RepoName,
-        /// Of what.
+        /// The digest of the subject.
         digest: Digest,
     },
 }
@@ -105,8 +105,8 @@ pub enum Endpoint {
 impl Endpoint {
     /// Reads the path of a request, still percent-encoded.
     ///
-    /// A name, digest or reference that is malformed is that word's error, so that the answer can
-    /// say `NAME_INVALID` or `DIGEST_INVALID`; a path of no known shape is [`ParseError::Path`].
+    /// A malformed name, digest or reference gives the error of its own word, for the codes
+    /// `NAME_INVALID` and `DIGEST_INVALID`. A path of unknown shape is [`ParseError::Path`].
     pub fn parse(path: &str) -> Result<Self, ParseError> {
         let unknown = || ParseError::Path { text: excerpt(path) };
         if path.len() > PATH_LEN_MAX {
@@ -146,7 +146,7 @@ impl Endpoint {
         }
     }
 
-    /// The repository that is touched; none for the base and the catalog.
+    /// The repository of the endpoint; none for the base and the catalog.
     #[must_use]
     pub const fn repo(&self) -> Option<&RepoName> {
         match self {
@@ -180,8 +180,8 @@ fn repo(components: &[&str]) -> Result<RepoName, ParseError> {
     components.join("/").parse()
 }
 
-/// One component, decoded. What decodes to a slash, to another escape or to bad UTF-8 is left as it
-/// is: another program on the way may have read it differently, and no word may hold a `%`.
+/// Decodes one component. An escape of a slash, of another escape or of bad UTF-8 stays as it is: a
+/// program in between may have decoded it differently, and no word may contain a `%`.
 fn decode(component: &str) -> Cow<'_, str> {
     match percent_decode_str(component).decode_utf8() {
         Ok(decoded) if !decoded.contains(['/', '\\', '%']) => decoded,

@@ -1,4 +1,4 @@
-//! `Platform`: what an image runs on, as an index says it and as people type it.
+//! `Platform`: operating system and architecture of an image, in an index and on a command line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +23,7 @@ pub struct Platform {
     /// The exact version of Windows.
     #[serde(rename = "os.version", default, skip_serializing_if = "Option::is_none")]
     pub os_version: Option<String>,
-    /// Features that the operating system must have.
+    /// Required features of the operating system.
     #[serde(rename = "os.features", default, skip_serializing_if = "Vec::is_empty")]
     pub os_features: Vec<String>,
 }

@@ -1,14 +1,13 @@
 //! Ranges: of a blob that is read (`Range`, `Content-Range`), of a chunk that is uploaded.
 //!
-//! Invariant: a [`Span`] is never empty and never reaches past the size that it was resolved
-//! against.
+//! Invariant: a [`Span`] is never empty and ends within the size of its content.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{ParseError, excerpt};
 
-/// What a client asked for: one range of `Range: bytes=…` (RFC 9110 §14.1.2).
+/// A requested range: one of `Range: bytes=…` (RFC 9110 §14.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ByteRange {
     /// `first-last`, both inclusive, `first <= last`.
@@ -25,7 +24,7 @@ pub enum ByteRange {
     },
     /// `-count`: the last bytes.
     Last {
-        /// How many.
+        /// Number of bytes.
         count: u64,
     },
 }
@@ -121,12 +120,12 @@ impl FromStr for ByteRange {
     }
 }
 
-/// What a server sent: `Content-Range: bytes first-last/size` (RFC 9110 §14.4), size always known.
+/// A served range: `Content-Range: bytes first-last/size` (RFC 9110 §14.4), size always known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ContentRange {
-    /// The part.
+    /// The span of the part.
     pub span: Span,
-    /// The whole, in bytes.
+    /// The size of the whole, in bytes.
     pub size_bytes: u64,
 }
 
@@ -158,9 +157,9 @@ impl FromStr for ContentRange {
     }
 }
 
-/// Which bytes of an upload a chunk carries, or an upload has: `first-last`, inclusive, without a
-/// unit (distribution-spec, "Pushing a blob in chunks"). `bytes=` before it is tolerated on parse,
-/// because some registries write it.
+/// The bytes of a chunk, or of an upload so far: `first-last`, inclusive, without a unit
+/// (distribution-spec, "Pushing a blob in chunks"). Some registries write `bytes=` before it, so
+/// the parser accepts that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChunkRange {
     /// Offset of the first byte.

@@ -1,9 +1,9 @@
-//! `ReferrerList`: what refers to a manifest, as registries list it (distribution-spec, "Listing
-//! Referrers"). Read leniently: entries stay as they came, and one that is no descriptor does not
-//! spoil the others.
+//! `ReferrerList`: the referrers of a manifest, as registries list them (distribution-spec,
+//! "Listing Referrers"). The parser is lenient: entries keep their fields, and a malformed entry
+//! spoils no other.
 //!
-//! Invariant: every entry is a descriptor with a digest, so that strict readers take the whole list, and
-//! has at most [`REFERRER_BYTES_MAX`]: who writes annotations does not decide how large a list is.
+//! Invariant: every entry is a descriptor with a digest, so strict readers take the whole list. An
+//! entry has at most [`REFERRER_BYTES_MAX`], so annotations do not decide the size of a list.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use crate::limits::REFERRER_BYTES_MAX;
 use crate::members::{each, members, text};
 use crate::{Descriptor, Manifest, MediaType};
 
-/// What an entry keeps when even without annotations it is too large.
+/// The fields of an entry too large even without annotations.
 const ESSENTIAL: [&str; 4] = ["mediaType", "digest", "size", "artifactType"];
 
-/// One entry of a list, with the fields that it came with.
+/// One entry of a list, with all its fields.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Referrer {
@@ -33,7 +33,7 @@ pub struct Referrer {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReferrerList(Vec<Referrer>);
 
-/// The types of those fields that readers look at.
+/// The types of the fields in use.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(dead_code, reason = "read for its types")]
@@ -49,7 +49,7 @@ struct Shape {
 }
 
 impl Referrer {
-    /// How a manifest that is known by `digest` is listed.
+    /// The entry of a manifest known by `digest`.
     #[must_use]
     pub fn of(manifest: &Manifest, digest: &crate::Digest) -> Self {
         let mut descriptor = manifest.descriptor();
@@ -59,7 +59,7 @@ impl Referrer {
         Self::from(&descriptor)
     }
 
-    /// Reads one entry, as it was written by [`Self::json`] or by anybody else.
+    /// Reads one entry, written by [`Self::json`] or by a registry.
     #[must_use]
     pub fn parse(json: &[u8]) -> Option<Self> {
         Self::read(serde_json::from_slice(json).ok()?)
@@ -73,7 +73,7 @@ impl Referrer {
         }
     }
 
-    /// Leaves out what is too much; `None` when what remains still is.
+    /// Leaves out fields of an entry too large; `None` when the rest is still too large.
     fn bounded(mut fields: Map<String, Value>) -> Option<Self> {
         if json_len(&fields) > REFERRER_BYTES_MAX {
             let annotations = fields.remove("annotations");
@@ -98,19 +98,19 @@ impl Referrer {
         Some(Self { json, digest: text("digest")?, artifact_type: text("artifactType") })
     }
 
-    /// The digest, as it is written; perhaps by an algorithm that we do not know.
+    /// The digest as text, perhaps of an unknown algorithm.
     #[must_use]
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// What kind of artifact it is.
+    /// The artifact type.
     #[must_use]
     pub fn artifact_type(&self) -> Option<&str> {
         self.artifact_type.as_deref()
     }
 
-    /// The entry as it is written.
+    /// The entry as JSON text.
     #[must_use]
     pub fn json(&self) -> &str {
         self.json.get()
@@ -123,14 +123,14 @@ impl PartialEq for Referrer {
     }
 }
 
-/// How many bytes of JSON a value is.
+/// The size of a value as JSON, in bytes.
 fn json_len(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }
 
-/// Those annotations, in their order, that fit beside these fields.
+/// The annotations, in their order, with room beside these fields.
 fn fitting(fields: &Map<String, Value>, annotations: Map<String, Value>) -> Map<String, Value> {
-    // With the name of the field, its brackets, and a comma before it.
+    // The name of the field, its brackets, and a comma before it.
     let mut room =
         REFERRER_BYTES_MAX.saturating_sub(json_len(fields) + ",\"annotations\":{}".len());
     let fits = |(name, value): &(String, Value)| {
@@ -160,8 +160,8 @@ impl FromIterator<Referrer> for ReferrerList {
 }
 
 impl ReferrerList {
-    /// Reads an answer; `declared` is the `Content-Type` it came with. `None` when it is no index: then
-    /// whoever sent it has no such list.
+    /// Reads an answer; `declared` is its `Content-Type`. `None` when it is no index, so the
+    /// registry has no such list.
     #[must_use]
     pub fn parse(bytes: &[u8], declared: Option<&MediaType>) -> Option<Self> {
         let json = std::str::from_utf8(bytes).ok()?;
@@ -202,7 +202,7 @@ impl IntoIterator for ReferrerList {
     }
 }
 
-/// As the index that it is in an answer.
+/// Serialises as an index.
 impl Serialize for ReferrerList {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]

@@ -1,7 +1,7 @@
 //! Hash and size while bytes pass. No IO: the caller moves the bytes, this file proves them.
 //!
-//! Invariant: the digest in a [`HashResult`] is of exactly the bytes given to `update`, whatever the
-//! splits, also across `save` and `restore`.
+//! Invariant: the digest in a [`HashResult`] is of exactly the bytes given to `update`, for any
+//! split of them, also across `save` and `restore`.
 
 use std::fmt;
 
@@ -34,7 +34,7 @@ impl Digester {
         Self { state, size_bytes: 0 }
     }
 
-    /// The digest of bytes that are all at hand.
+    /// The digest of bytes in memory.
     #[must_use]
     pub fn digest(algorithm: Algorithm, bytes: &[u8]) -> Digest {
         let mut digester = Self::new(algorithm);
@@ -42,7 +42,7 @@ impl Digester {
         digester.finish().digest
     }
 
-    /// Which algorithm runs.
+    /// The algorithm of the hash.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         match self.state {
@@ -51,7 +51,7 @@ impl Digester {
         }
     }
 
-    /// How many bytes were seen.
+    /// The number of bytes so far.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes
@@ -66,7 +66,7 @@ impl Digester {
         self.size_bytes += bytes.len() as u64;
     }
 
-    /// The digest and size of everything seen.
+    /// The digest and size of all bytes so far.
     #[must_use]
     pub fn finish(self) -> HashResult {
         let digest = match self.state {
@@ -76,7 +76,7 @@ impl Digester {
         HashResult { digest, size_bytes: self.size_bytes }
     }
 
-    /// The state as bytes, from which [`Digester::restore`] goes on in another process.
+    /// The state of the hash, for [`Digester::restore`] in another process.
     #[must_use]
     pub fn save(&self) -> HashState {
         let bytes = match &self.state {
@@ -86,7 +86,7 @@ impl Digester {
         HashState { algorithm: self.algorithm(), size_bytes: self.size_bytes, bytes }
     }
 
-    /// Goes on where [`Digester::save`] stopped; `None` when the bytes are not such a state.
+    /// Continues from a state of [`Digester::save`]; `None` when the bytes are no such state.
     #[must_use]
     pub fn restore(saved: &HashState) -> Option<Self> {
         let bytes = saved.bytes.as_slice();
@@ -106,28 +106,28 @@ impl fmt::Debug for Digester {
     }
 }
 
-/// A [`Digester`] at rest.
+/// The saved state of a [`Digester`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashState {
-    /// Which algorithm ran.
+    /// The algorithm of the hash.
     pub algorithm: Algorithm,
-    /// How many bytes it had seen.
+    /// The number of bytes hashed.
     pub size_bytes: u64,
     /// The state in the encoding of the hash library.
     pub bytes: Vec<u8>,
 }
 
-/// What some bytes turned out to be.
+/// Digest and size of hashed bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HashResult {
-    /// Their digest.
+    /// The digest of the bytes.
     pub digest: Digest,
-    /// Their number.
+    /// The size, in bytes.
     pub size_bytes: u64,
 }
 
 impl HashResult {
-    /// Nothing when the digest is the expected one, else what was expected and what came.
+    /// `Ok` when the digest is the expected one.
     pub fn expect(&self, expected: &Digest) -> Result<(), Mismatch> {
         if self.digest == *expected {
             return Ok(());
@@ -136,20 +136,20 @@ impl HashResult {
     }
 }
 
-/// The bytes are not the content that was named.
+/// The bytes are not the named content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, but the {size_bytes} bytes that came are {actual}")]
 pub struct Mismatch {
-    /// What was asked for.
+    /// The expected digest.
     pub expected: Digest,
-    /// What the bytes are.
+    /// The digest of the bytes.
     pub actual: Digest,
-    /// How many came.
+    /// The size, in bytes.
     pub size_bytes: u64,
 }
 
 impl Digest {
-    /// Whether it is the digest of no bytes at all, and so says their number.
+    /// Whether this is the digest of empty content, so its size is known.
     #[must_use]
     pub fn is_of_nothing(&self) -> bool {
         Digester::digest(self.algorithm(), b"") == *self

@@ -1,8 +1,8 @@
-//! `ManifestKind`: the parts of a manifest, and how much of them a reader keeps.
+//! `ManifestKind`: the parts of a manifest; `Detail`: how many fields of it are read.
 
 use crate::Descriptor;
 
-/// What a manifest is made of.
+/// The parts of a manifest.
 #[expect(clippy::large_enum_variant, reason = "one per manifest, and most are images")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ManifestKind {
@@ -19,11 +19,11 @@ pub enum ManifestKind {
         /// Its children, in their order.
         manifests: Vec<Descriptor>,
     },
-    /// Something that is not interpreted: of a type that we do not know, or not JSON.
+    /// Not interpreted: of an unknown type, or not JSON.
     Opaque,
 }
 
-/// How much of it is read.
+/// The fields to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Detail {
     All,

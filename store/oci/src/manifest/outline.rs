@@ -1,6 +1,7 @@
-//! What a registry reads of a manifest, and how much memory that takes.
+//! The memory of an outline, and its annotations for a list of referrers.
 //!
-//! Invariant: the bound is of what bytes hold: a descriptor has a brace of its own, a digest its algorithm.
+//! Invariant: the bound counts bytes of the content: a descriptor needs a brace, a digest its
+//! algorithm.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,11 +13,11 @@ use crate::{Descriptor, Digest};
 
 /// Least memory of a piece on the heap.
 const PIECE_BYTES: usize = 32;
-/// Of a digest: in a list of what is named, and in a set of it that may be half empty.
+/// Memory of a digest: in a list of named digests, and in a half-empty set of them.
 const NAMED_BYTES: usize = 3 * size_of::<Digest>();
-/// How often the bytes themselves are there: texts of descriptors, the record that is kept.
+/// Copies of the bytes: texts of descriptors, and the stored record.
 const COPIES: u64 = 2;
-/// The shortest text of a digest, and of a descriptor that has nothing else.
+/// The shortest text of a digest, and of a descriptor with only a digest.
 const DIGEST_BYTES: usize = 71;
 pub(super) const DESCRIPTOR_BYTES: usize = DIGEST_BYTES + r#"{"digest":""}"#.len();
 
@@ -24,7 +25,7 @@ pub(super) const DESCRIPTOR_BYTES: usize = DIGEST_BYTES + r#"{"digest":""}"#.len
 pub(super) fn memory_bytes(bytes: &[u8]) -> u64 {
     let braces = bytes.split(|byte| *byte == b'{').count() - 1;
     let named = bytes.windows(3).filter(|window| window == b"sha").count();
-    // A digest may be written with escapes, but not without its object where that is looked into.
+    // A digest may be written with escapes, but then it needs an object around it.
     let named = named.max(braces).min(bytes.len() / DIGEST_BYTES);
     let braces = braces.min(bytes.len() / DESCRIPTOR_BYTES);
     let of_descriptors = braces.saturating_mul(size_of::<Descriptor>() + 2 * PIECE_BYTES);
@@ -35,7 +36,7 @@ pub(super) fn memory_bytes(bytes: &[u8]) -> u64 {
         .saturating_add(of_digests as u64)
 }
 
-/// Those annotations, in their order, that fit into so many bytes of JSON; none when one is not text.
+/// The annotations within so many bytes of JSON, in their order; none when a value is not text.
 pub(super) fn annotations(json: &[u8], room: usize) -> BTreeMap<String, String> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     reader.deserialize_map(Fitting { room }).unwrap_or_default()
@@ -65,6 +66,6 @@ impl<'de> Visitor<'de> for Fitting {
     }
 }
 
-/// A text, where it stands when it is written plainly.
+/// A text, borrowed when it has no escapes.
 #[derive(serde::Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);

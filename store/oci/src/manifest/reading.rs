@@ -1,6 +1,6 @@
-//! From the bytes of a manifest to what we need of it, with what was not as it should be.
+//! From the bytes of a manifest to its fields and their faults.
 //!
-//! Invariant: reading never fails. What cannot be understood is a manifest that is not interpreted.
+//! Invariant: reading never fails. A manifest without readable fields is opaque.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::signed;
 use crate::members::{Faults, each, members, number, text};
 use crate::{Descriptor, MediaType};
 
-/// What was read.
+/// The fields of a manifest.
 pub(super) struct Draft {
     pub(super) is_object: bool,
     pub(super) media_type: MediaType,
@@ -21,13 +21,13 @@ pub(super) struct Draft {
     pub(super) subject: Option<Descriptor>,
     pub(super) artifact_type: Option<String>,
     pub(super) annotations: BTreeMap<String, String>,
-    /// Those of an outline, as they stand there.
+    /// The annotations of an outline, as JSON text.
     pub(super) unread: Option<Bytes>,
     pub(super) payload: Option<signed::Payload>,
     pub(super) faults: Faults,
 }
 
-/// Every field that some kind of manifest has. Unknown ones are allowed (image-spec, "Extensibility").
+/// Every field of every kind of manifest. Unknown fields are allowed (image-spec, "Extensibility").
 #[derive(Default)]
 struct Fields {
     schema_version: Option<u64>,
@@ -43,7 +43,7 @@ struct Fields {
     is_signed: bool,
 }
 
-/// Reads a manifest; `declared` is the `Content-Type` that it came with.
+/// Reads a manifest; `declared` is its `Content-Type`.
 pub(super) fn draft(bytes: &Bytes, declared: Option<&MediaType>, detail: Detail) -> Draft {
     let (mut faults, mut inner) = (Faults::default(), Faults::default());
     let fields = std::str::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|json| {
@@ -153,7 +153,7 @@ fn descriptor(
     }
 }
 
-/// The descriptors of an array, those that point at something.
+/// The descriptors of an array; elements without a digest are left out.
 fn descriptors(
     raw: &RawValue,
     name: &str,
@@ -161,8 +161,8 @@ fn descriptors(
 ) -> Option<Vec<Descriptor>> {
     let mut count = 0;
     each(raw, |_, raw| count += usize::from(raw.get().starts_with('{')));
-    // Room for exactly those, of which what is too short has no digest: as it grows, a list takes twice
-    // its size.
+    // Room for exactly these elements, less those too short for a digest: a growing list takes
+    // twice its size.
     let mut found = Vec::with_capacity(count.min(raw.get().len() / DESCRIPTOR_BYTES));
     let is_array = each(raw, |place, raw| {
         found.extend(descriptor(raw, &format!("{name}[{place}]"), (detail, &mut *faults)));
@@ -173,7 +173,7 @@ fn descriptors(
     is_array.then_some(found)
 }
 
-/// Annotations: all of them, or none when one is not text.
+/// All annotations, or none when the value of one is not text.
 fn texts(raw: &RawValue, faults: &mut Faults) -> BTreeMap<String, String> {
     serde_json::from_str(raw.get()).unwrap_or_else(|_| {
         faults.odd(|| "`annotations` are not all text".to_owned());
@@ -181,8 +181,9 @@ fn texts(raw: &RawValue, faults: &mut Faults) -> BTreeMap<String, String> {
     })
 }
 
-/// What it is to be served as: what it was sent as, unless that says nothing of it or is no manifest
-/// while its own word is one; else its own word; else what it looks like.
+/// The media type to serve the manifest with: the declared one, unless it is generic, or no
+/// manifest type beside a `mediaType` of one. Else `mediaType`, else a type guessed from the
+/// fields.
 fn decide_media_type(
     fields: &Fields,
     declared: Option<&MediaType>,
@@ -219,8 +220,8 @@ fn decide_media_type(
     media_type
 }
 
-/// What it is made of. Fields of two kinds at once are wrong, because clients would disagree about
-/// what they pulled (image-spec, "Manifest media types").
+/// The parts of the manifest. Fields of two kinds at once are wrong, because clients would disagree
+/// about the image (image-spec, "Manifest media types").
 fn decide_kind(media_type: &MediaType, fields: &mut Fields, faults: &mut Faults) -> ManifestKind {
     if !media_type.is_manifest() {
         return ManifestKind::Opaque;

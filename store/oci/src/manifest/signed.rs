@@ -1,8 +1,8 @@
-//! Docker's first schema: signed inside (JWS JSON serialisation, as `libtrust` writes it), and its
-//! digest is of what was signed, not of the bytes (Docker registry specification, "Image Manifest
-//! Version 2, Schema 1", "Signed Manifests").
+//! Docker's first schema, signed inside (JWS JSON serialisation, as `libtrust` writes it). Its
+//! digest is of the signed payload, not of the bytes (Docker registry specification, "Image
+//! Manifest Version 2, Schema 1", "Signed Manifests").
 //!
-//! Invariant: besides what was signed the bytes hold the signatures and nothing else.
+//! Invariant: beside the signed payload the bytes contain the signatures and nothing else.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,20 +11,20 @@ use serde::Deserialize;
 
 use crate::Digester;
 
-/// What was signed: the beginning of the bytes, and an end of its own.
+/// The signed payload: the beginning of the bytes, and an end of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Payload {
     length: usize,
     tail: Bytes,
 }
 
-/// A signed document; what is signed is passed over.
+/// A signed document; the payload is skipped.
 #[derive(Deserialize)]
 struct Document {
     signatures: Vec<Signature>,
 }
 
-/// What stands after the payload.
+/// The part after the payload.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rest {
@@ -44,7 +44,7 @@ struct Protected {
 }
 
 impl Payload {
-    /// What the signatures in a document are of; `None` when they do not agree, or are not alone.
+    /// The payload of the signatures; `None` when they disagree, or are not alone.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let document: Document = serde_json::from_slice(bytes).ok()?;
         let mut of_each = document.signatures.iter().map(Signature::protected);
@@ -60,7 +60,7 @@ impl Payload {
             .then_some(Self { length, tail: tail.into() })
     }
 
-    /// Hashes it.
+    /// Hashes the payload.
     pub(super) fn hash(&self, bytes: &[u8], digester: &mut Digester) {
         digester.update(bytes.get(..self.length).unwrap_or_default());
         digester.update(&self.tail);

@@ -1,4 +1,4 @@
-//! What the three ways of reading a manifest take.
+//! The three ways to read a manifest.
 
 #![allow(clippy::unwrap_used)]
 use super::*;
@@ -134,7 +134,7 @@ fn what_registries_take_is_accepted_and_only_what_is_right_is_parsed() {
         assert!(manifest.blobs().skip(1).all(|blob| blob.digest == layer), "{value}");
         assert!(Manifest::parse(bytes, None).is_err(), "{value}");
     }
-    // No value is no field, which nothing asks for here.
+    // A `null` counts as an absent field, and no field here is required.
     for name in ["annotations", "subject", "artifactType", "manifests", "mediaType"] {
         assert!(parse(&image_with(&[(name, null())]), None).is_ok(), "{name}");
     }
@@ -254,7 +254,7 @@ fn what_is_not_interpreted_still_names_what_it_mentions() {
     assert_eq!(manifest.named(), [digest_of(b"{}"), digest_of(b"layer")]);
 }
 
-/// A signed document as `libtrust` writes it, whose payload is `{` `begin` `}`.
+/// A signed document as `libtrust` writes it; its payload is `{` `begin` `}`.
 fn signed(begin: &str, length: usize, tail: &str) -> String {
     use base64::Engine as _;
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
@@ -331,7 +331,7 @@ fn an_outline_points_at_the_same_things_and_says_whether_they_can_be_elsewhere()
     }
 }
 
-/// What an outline has on the heap, beside the bytes, and what is made of it to keep it.
+/// Heap memory of an outline and of the records derived from it, without the bytes.
 fn on_the_heap(manifest: &Manifest) -> usize {
     let piece = |bytes: usize| if bytes == 0 { 0 } else { bytes.max(24) + 8 };
     let descriptor = |one: &Descriptor| {
@@ -346,7 +346,7 @@ fn on_the_heap(manifest: &Manifest) -> usize {
         ManifestKind::Opaque => return 2 * piece(manifest.named().len() * size_of::<Digest>()),
     };
     let texts: usize = manifest.blobs().chain(manifest.children()).map(descriptor).sum();
-    // A list of what is named, and a set of it, which may be half empty.
+    // A list of named digests, and a half-empty set of them.
     let named = manifest.named().len() * size_of::<Digest>() * 3;
     list.capacity() * size_of::<Descriptor>() + texts + named
 }

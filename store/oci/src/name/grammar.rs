@@ -18,7 +18,7 @@ impl RepoName {
         format!("{prefix}/{self}").parse()
     }
 
-    /// What is left when `prefix/` is taken away; `None` when it does not start so.
+    /// The name without `prefix/`; `None` when it has no such prefix.
     #[must_use]
     pub fn strip(&self, prefix: &Self) -> Option<Self> {
         let rest = self.0.strip_prefix(prefix.as_str())?.strip_prefix('/')?;
@@ -43,7 +43,7 @@ impl FromStr for RepoName {
     }
 }
 
-/// What is wrong with one component of a repository name.
+/// The fault in one component of a repository name.
 fn component_fault(component: &str) -> Option<&'static str> {
     let alphanumeric = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     let bytes = component.as_bytes();
