@@ -1,7 +1,7 @@
-//! The seam for content: `BlobStore`, and the reader. The writer is in `blob/writer.rs`; what a backend
-//! gives is in `sink.rs` and `source.rs`. No backend and no HTTP here.
+//! The seam for content: `BlobStore`, and the reader. The writer is in `blob/writer.rs`; the traits
+//! of a backend are in `sink.rs` and `source.rs`. No backend and no HTTP here.
 //!
-//! Invariant: a backend never hashes and never sees bytes that were not hashed.
+//! Invariant: a backend never hashes, and gets hashed bytes only.
 
 mod writer;
 
@@ -16,23 +16,23 @@ use crate::{Result, StoreError};
 
 pub use writer::{BlobWriter, ReadyBlob};
 
-/// Content by digest. Four methods; everything else is built on them.
+/// Content by digest. Four methods; everything else builds on them.
 pub trait BlobStore: Send + Sync {
-    /// Whether the blob is here, and how large.
+    /// The size of the blob; `None` when it is not here.
     fn stat(&self, digest: &Digest) -> Result<Option<BlobInfo>>;
 
-    /// A reader at the first byte. It stays good when the blob is removed meanwhile.
+    /// A reader at the first byte. It stays valid after a removal of the blob.
     fn open(&self, digest: &Digest) -> Result<Option<BlobReader>>;
 
-    /// A writer of content whose digest need not be known yet. Nothing of it is kept unless it is
-    /// verified and published.
+    /// A writer of content with or without a known digest. Only verified and published content is
+    /// kept.
     fn begin(&self) -> Result<BlobWriter>;
 
     /// Forgets the blob; `false` when it was not here.
     fn remove(&self, digest: &Digest) -> Result<bool>;
 }
 
-/// Published content, or a part of it, from the first byte to the last. A clone reads for itself.
+/// A reader of published content, or of a span of it. A clone reads independently.
 #[derive(Clone)]
 pub struct BlobReader {
     info: BlobInfo,
@@ -46,13 +46,13 @@ impl BlobReader {
         Self { info, source, at: 0, end: info.size_bytes }
     }
 
-    /// What is read.
+    /// Digest and size of the blob.
     #[must_use]
     pub const fn info(&self) -> BlobInfo {
         self.info
     }
 
-    /// Only this part; a span past the end is cut to it.
+    /// Limits the reader to a span; the span is cut at the end of the blob.
     #[must_use]
     pub const fn narrow(mut self, span: Span) -> Self {
         let size = self.info.size_bytes;
@@ -61,13 +61,13 @@ impl BlobReader {
         self
     }
 
-    /// How many bytes are still to come.
+    /// The number of bytes left.
     #[must_use]
     pub const fn left_bytes(&self) -> u64 {
         self.end - self.at
     }
 
-    /// The next bytes when they are in memory; `None` when they are not, and at the end. Does not
+    /// The next bytes from memory; `None` when they are not in memory, and at the end. Does not
     /// block.
     pub fn next_hot(&mut self) -> Option<Bytes> {
         if self.at >= self.end {
@@ -93,7 +93,7 @@ impl BlobReader {
         Ok(Some(self.take(bytes)))
     }
 
-    /// Cuts what was read to the part, and goes on behind it.
+    /// Cuts the bytes at the end of the span, and advances.
     fn take(&mut self, mut bytes: Bytes) -> Bytes {
         let left = self.left_bytes();
         if bytes.len() as u64 > left {

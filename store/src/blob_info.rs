@@ -1,25 +1,26 @@
-//! What is known of a blob besides its bytes.
+//! Digest, size and retention of a blob.
 
 use wharf_oci::Digest;
 
-/// What is known of a published blob without reading it.
+/// Digest and size of a published blob, known without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BlobInfo {
-    /// Its address.
+    /// The digest of the content.
     pub digest: Digest,
-    /// Its size.
+    /// The size, in bytes.
     pub size_bytes: u64,
 }
 
-/// What keeps a blob from being evicted when space is short; of two, the later one wins.
+/// The protection of a blob from eviction; of two, the later one wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retention {
-    /// It can be fetched again: it may be evicted.
+    /// Evictable: an upstream has the blob.
     Cached,
-    /// It is owed to an upstream, as a record of the journal says. Only
+    /// Protected until its delivery to an upstream; a record of the journal exists. Only
     /// [`ReadyBlob::publish_pending`](crate::ReadyBlob::publish_pending) and
-    /// [`DeliveryStore::owe`](crate::DeliveryStore::owe) make it so; published so otherwise, it is kept.
+    /// [`DeliveryStore::owe`](crate::DeliveryStore::owe) set it. Any other publication with it
+    /// keeps the blob as [`Self::Kept`].
     Pending,
-    /// It is nowhere else: only an explicit removal takes it.
+    /// Protected: no other copy exists. Only an explicit removal takes the blob.
     Kept,
 }

@@ -1,8 +1,8 @@
-//! Memory for segments, used again and again: fresh memory costs a page fault for every 4 KiB, which
-//! is more than copying into it.
+//! Reused memory for segments: fresh memory costs a page fault for every 4 KiB, more than a copy
+//! into it.
 //!
-//! Invariant: a buffer is in one place: being filled, shared as `Bytes`, or here. What is kept here
-//! is bounded. A segment is counted once, from when it is made until nobody has a part of it.
+//! Invariant: a buffer is in one place: being filled, shared as `Bytes`, or in the free
+//! list. The list is bounded. A segment counts once, from its creation to the drop of its last reference.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -13,15 +13,15 @@ use crate::limits::{SEGMENT_BUFFERS_MAX, SEGMENT_BYTES};
 
 static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// Bytes of segments that somebody has, of every store of the process.
+/// Bytes of live segments, of every store of the process.
 static MADE: AtomicU64 = AtomicU64::new(0);
 
-/// Bytes of segments that somebody has, however many share one.
+/// Bytes of live segments; a shared segment counts once.
 pub(crate) fn made_bytes() -> u64 {
     MADE.load(Ordering::Relaxed)
 }
 
-/// A segment that was made, as long as somebody has a part of it.
+/// A segment, counted for as long as a reference to it lives.
 struct CountedSegment<B>(B, u64);
 
 impl<B: AsRef<[u8]>> CountedSegment<B> {
@@ -44,12 +44,12 @@ impl<B> Drop for CountedSegment<B> {
     }
 }
 
-/// Room for one segment; goes back when it is dropped, also as `Bytes`.
+/// Memory for one segment; it returns to the free list on drop, also as `Bytes`.
 #[derive(Debug)]
 pub(crate) struct SegmentBuffer(Vec<u8>);
 
 impl SegmentBuffer {
-    /// An empty one, without memory until it is used.
+    /// An empty buffer; it has no memory before its first byte.
     pub(crate) const fn new() -> Self {
         Self(Vec::new())
     }
@@ -58,7 +58,7 @@ impl SegmentBuffer {
         self.0.len()
     }
 
-    /// The caller adds no more than there is room for.
+    /// Appends bytes; the caller keeps to the size of a segment.
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
         if self.0.capacity() == 0 {
             let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
@@ -69,14 +69,14 @@ impl SegmentBuffer {
         self.0.extend_from_slice(bytes);
     }
 
-    /// Takes no more memory than what it holds, until more comes.
+    /// Shrinks the memory to the content, until the next append.
     pub(crate) fn compact(&mut self) {
         if self.0.len() < SEGMENT_BYTES / 2 {
             *self = Self(self.0.as_slice().to_vec());
         }
     }
 
-    /// What it holds. Few bytes get memory of their own, so they do not keep a whole buffer.
+    /// The content as `Bytes`. Short content gets memory of its own, so it holds no whole buffer.
     pub(crate) fn freeze(self) -> Bytes {
         if self.0.len() < SEGMENT_BYTES / 2 {
             let few: Box<[u8]> = self.0.as_slice().into();

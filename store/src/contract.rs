@@ -1,5 +1,5 @@
-//! The contract: what every store does, as functions that take a store. A bug in a store gets its
-//! test here, so all of them have it.
+//! The contract of every store, as functions of a store. The test for a bug in one store goes here,
+//! so all stores pass it.
 
 pub mod acts;
 mod links;
@@ -163,7 +163,7 @@ fn a_reader_in_flight_never_takes_a_dropped_writer_for_an_end(store: &dyn BlobSt
     assert!(matches!(poll(&in_flight, visible), Poll::Ready(Tail::Abandoned(_))));
 }
 
-/// The whole contract of what is owed to upstreams.
+/// The whole contract of pending deliveries.
 pub fn deliveries<S: BlobStore + DeliveryStore>(store: &S) {
     let (one, other): (RepoName, RepoName) =
         ("owing/one".parse().expect("a name"), "owing/other".parse().expect("a name"));

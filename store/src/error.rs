@@ -1,10 +1,10 @@
-//! What can go wrong in a store, named by what happened. Absence is `None`, not an error.
+//! The errors of a store, named by the event. Absence is `None`, not an error.
 
 use std::path::PathBuf;
 
 use wharf_oci::Digest;
 
-/// What every operation of a store returns.
+/// The result of every operation of a store.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// Why an operation of a store failed.
@@ -14,42 +14,42 @@ pub enum StoreError {
     /// The disk has no room left.
     #[error("no space left while {operation} {key}")]
     Full {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// On what.
+        /// The object of the operation.
         key: String,
     },
-    /// Stored bytes are not what was stored. Reading again will not help.
+    /// Stored bytes differ from the written ones. Another read will not help.
     #[error("corrupt data while {operation} {key}: {reason}")]
     Corrupt {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// On what.
+        /// The object of the operation.
         key: String,
-        /// How it shows.
+        /// The symptom.
         reason: String,
     },
     /// The database failed in another way.
     #[error("database error while {operation} {key}")]
     Database {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// On what.
+        /// The object of the operation.
         key: String,
-        /// Its words.
+        /// The error of RocksDB.
         source: rocksdb::Error,
     },
     /// The file system failed.
     #[error("{operation} {} failed", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Its words.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// The folder holds something that is not a store.
+    /// The folder has content, and is no store.
     #[error("{} is not empty and not a wharf store; choose another folder", path.display())]
     NotAStore {
         /// The folder.
@@ -63,9 +63,9 @@ pub enum StoreError {
     NewerFormat {
         /// The folder.
         path: PathBuf,
-        /// The format it says it has.
+        /// The format of the store.
         found: u32,
-        /// The newest we know.
+        /// The newest format of this program.
         known: u32,
     },
     /// Another process has the store open.
@@ -73,32 +73,32 @@ pub enum StoreError {
     Locked {
         /// The folder.
         path: PathBuf,
-        /// The id of that process, when the system says it.
+        /// The identifier of the other process, when the system tells it.
         holder: Option<u32>,
     },
     /// The blob left the store while it was read.
     #[error("{digest} was removed while it was read")]
     Removed {
-        /// Which.
+        /// The digest of the blob.
         digest: Digest,
     },
-    /// A limit on disk that no store can keep.
+    /// The limit on disk is too small for any store.
     #[error(
         "a limit of {limit_bytes} bytes is too small for a store; give it at least {least_bytes}"
     )]
     LimitTooSmall {
-        /// As given.
+        /// The limit, in bytes.
         limit_bytes: u64,
-        /// The least that works.
+        /// The least limit, in bytes.
         least_bytes: u64,
     },
-    /// A backup or a restored store would be written over something.
+    /// The target of a backup or a restore exists already.
     #[error("{} exists already; choose a folder that does not", path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
     },
-    /// There is no store where one was expected.
+    /// The folder has no store.
     #[error("there is no wharf store in {}", path.display())]
     NoStore {
         /// The folder.
@@ -107,14 +107,14 @@ pub enum StoreError {
     /// The writer of a blob in flight ended without a proven digest.
     #[error("the blob in flight was given up: {reason}")]
     Abandoned {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// A fault a test asked for.
+    /// A fault injected by a test.
     #[cfg(any(test, feature = "test-util"))]
     #[error("injected fault while {operation}")]
     Injected {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
     },
 }
@@ -124,7 +124,7 @@ fn named(holder: Option<u32>) -> String {
 }
 
 impl StoreError {
-    /// Names a database error after what it is: corruption, a full disk, or itself.
+    /// The error for a database error: corruption, a full disk, or any other.
     pub(crate) fn database(
         operation: &'static str,
         key: impl Into<String>,
@@ -142,12 +142,12 @@ impl StoreError {
         }
     }
 
-    /// A value its decoder refused.
+    /// The error for a record without a valid encoding.
     pub(crate) fn undecodable(operation: &'static str, key: impl Into<String>) -> Self {
         Self::Corrupt { operation, key: key.into(), reason: "the record is malformed".to_owned() }
     }
 
-    /// Names a file system error, with a full disk told apart.
+    /// The error for a file system error, with a full disk apart.
     pub(crate) fn io(
         operation: &'static str,
         path: impl Into<PathBuf>,

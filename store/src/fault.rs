@@ -1,4 +1,5 @@
-//! `FaultStore`: any blob store, failing when a test says so. Counts operations, decides nothing.
+//! `FaultStore`: a wrapper around a blob store with faults injected by a test. Counts operations,
+//! decides nothing.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use crate::sink::{PublishAs, Published, Sink};
 use crate::source::Source;
 use crate::{Result, StoreError};
 
-/// What can be made to fail.
+/// An operation to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     /// [`BlobStore::stat`].
@@ -27,19 +28,19 @@ pub enum Operation {
     Remove,
     /// Taking a segment.
     Put,
-    /// Beginning to make segments readable.
+    /// [`BlobWriter::flush_run`], and the end of a run.
     EndRun,
-    /// Letting an upload rest.
+    /// Suspending an upload.
     Suspend,
     /// Publishing.
     Publish,
 }
 
-/// Passes everything on, but fails the n-th call of an operation.
+/// Passes every operation to the store behind, but fails the n-th call of one.
 #[derive(Clone)]
 pub struct FaultStore<S> {
     inner: S,
-    /// Calls that pass before the one that fails; no entry, no fault.
+    /// Calls before the failing one; without an entry, no fault.
     plan: Arc<Plan>,
 }
 
@@ -64,7 +65,7 @@ impl Plan {
 }
 
 impl<S: BlobStore> FaultStore<S> {
-    /// A store that fails nothing yet.
+    /// A store without faults.
     #[must_use]
     pub fn new(inner: S) -> Self {
         Self { inner, plan: Arc::default() }

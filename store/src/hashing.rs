@@ -1,7 +1,7 @@
-//! Hashing beside storing: the hash of a segment runs on another core while the segment is written.
+//! Parallel hashing: another core hashes a segment while the disk writes it.
 //!
-//! Invariant: segments are hashed in the order in which they were given, and [`Hashing::finished`]
-//! is of all of them.
+//! Invariant: segments are hashed in the order of [`Hashing::push`], and [`Hashing::finished`]
+//! covers all of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -16,7 +16,7 @@ use crate::limits::{HASHING_SEGMENTS_MAX, HASHING_THREADS_MAX};
 #[derive(Clone)]
 pub(crate) struct Digesters {
     pub(crate) first: Digester,
-    /// By the other algorithm as well, when asked for.
+    /// The other algorithm, on request.
     pub(crate) second: Option<Digester>,
 }
 
@@ -28,17 +28,17 @@ impl Digesters {
         }
     }
 
-    /// The one of this algorithm, when it runs.
+    /// The digester of this algorithm, if it runs.
     pub(crate) fn of(&self, algorithm: Algorithm) -> Option<&Digester> {
         let mut both = std::iter::once(&self.first).chain(&self.second);
         both.find(|digester| digester.algorithm() == algorithm)
     }
 }
 
-/// Hashes of segments that may still be running.
+/// The running hash of a blob's segments.
 pub(crate) struct Hashing {
     state: State,
-    /// Given while a thread was busy with those before.
+    /// Segments for the next job, while a thread works on the last one.
     waiting: Vec<Bytes>,
 }
 
@@ -58,11 +58,11 @@ impl Hashing {
         Self { state: State::Here(Box::new(digesters)), waiting: Vec::new() }
     }
 
-    /// Takes the next segment. Returns before it is hashed when a thread is free for that.
+    /// Adds the next segment. Does not wait while a thread is free.
     pub(crate) fn push(&mut self, segment: Bytes) {
         self.waiting.push(segment);
         if let State::Away(back) = &self.state {
-            // A thread that is still busy is waited for only when too much is behind.
+            // Waits for a busy thread only when the queue is full.
             let returned = if self.waiting.len() < HASHING_SEGMENTS_MAX {
                 back.try_recv().ok()
             } else {
@@ -76,7 +76,7 @@ impl Hashing {
         self.start();
     }
 
-    /// The hashes of everything that was given.
+    /// Waits for the hashes of all segments so far.
     pub(crate) fn finished(&mut self) -> &mut Digesters {
         if let State::Away(back) = &self.state {
             self.state = State::Here(returned(back));
@@ -92,7 +92,7 @@ impl Hashing {
         }
     }
 
-    /// Sends what waits to a free thread, or hashes it here when none is.
+    /// Sends the queue to a free thread, or hashes here without one.
     fn start(&mut self) {
         let State::Here(digesters) = &mut self.state else {
             return;
@@ -129,7 +129,7 @@ fn returned(back: &Receiver<Box<Digesters>>) -> Box<Digesters> {
     back.recv().expect("a hashing thread answers every job")
 }
 
-/// Threads of the process that do nothing but hash.
+/// The hashing threads of the process.
 struct Threads {
     jobs: SyncSender<Job>,
     free: Arc<AtomicUsize>,
@@ -138,7 +138,7 @@ struct Threads {
 static THREADS: LazyLock<Threads> = LazyLock::new(Threads::start);
 
 impl Threads {
-    /// One for each core up to a bound; when none can be started everything is hashed in place.
+    /// One thread for each core up to a bound; without any, callers hash themselves.
     fn start() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (jobs, queue) = sync_channel(HASHING_THREADS_MAX);
@@ -171,10 +171,10 @@ fn hash_all(queue: &Mutex<Receiver<Job>>, free: &AtomicUsize) {
         for segment in &segments {
             digesters.update(segment);
         }
-        // Let go of the bytes before the writer goes on.
+        // Frees the bytes before the writer continues.
         drop(segments);
         free.fetch_add(1, Ordering::Relaxed);
-        // A writer that was dropped does not want it any more.
+        // A dropped writer needs no answer.
         let _ = back.try_send(digesters);
     }
 }

@@ -1,10 +1,10 @@
 //! A blob in flight: an append-only run of segments with one writer and any number of readers.
 //!
-//! Readers join at any offset, at any time, and never slow the writer. Segments are kept in memory
-//! until they can be read from disk and memory is short. Where it is known how large the whole will be,
-//! bytes can be shown before their segment is full, so that readers of a slow writer get something.
-//! Invariants: the last segment is visible only once the digest of the whole is proven; a writer that
-//! goes away without that is an error at every reader, never an end.
+//! Readers join at any offset, at any time, and never slow the writer. Segments stay in memory
+//! until they are stored and memory is short. With a known size of the content, bytes can be shown
+//! before their segment is full, for readers of a slow writer.
+//! Invariants: the last segment is visible only after the digest of the content is proven; a drop
+//! of the writer before the proof is an error at every reader, never an end.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,25 +22,26 @@ use crate::source::Source;
 pub struct InFlight(Arc<Shared>);
 
 struct Shared {
-    /// Written by the writer alone, read by every reader, held for a few instructions only.
+    /// Written by the writer alone, read by every reader; the lock is held for a few instructions
+    /// only.
     state: Mutex<State>,
-    /// Where segments are found that have left memory.
+    /// The stored segments.
     source: Arc<dyn Source>,
     cache: Arc<SegmentCache>,
 }
 
 struct State {
-    /// Segments in memory; the first one has index `first_segment`.
+    /// Segments in memory, the first with index `first_segment`.
     segments: VecDeque<Bytes>,
     first_segment: u64,
-    /// Segments below this index can be read from the source.
+    /// The number of segments in the source.
     stored_segments: u64,
-    /// Where the last segment begins, once the size of the whole is known.
+    /// Offset of the last segment, once the size of the content is known.
     held_from: Option<u64>,
-    /// What is shown before its segment is full, without a gap up to `shown_bytes`.
+    /// Shown bytes of unfinished segments, without a gap up to `shown_bytes`.
     shown: VecDeque<Bytes>,
     shown_bytes: u64,
-    /// Bytes that readers may have.
+    /// Bytes open to readers.
     visible_bytes: u64,
     outcome: Outcome,
     wakers: Vec<Waker>,
@@ -52,16 +53,16 @@ enum Outcome {
     Abandoned(String),
 }
 
-/// What a reader finds at its offset.
+/// The state of the blob at a reader's offset.
 #[derive(Debug)]
 pub enum Tail {
     /// The bytes from the offset to the end of a segment.
     Bytes(Bytes),
-    /// They are on disk: call [`InFlight::read_stored`], which blocks.
+    /// On disk: call the blocking [`InFlight::read_stored`].
     Stored,
-    /// The blob is whole and proven, and the offset is its end.
+    /// The content is proven, and the offset is its end.
     End,
-    /// The writer went away; no more bytes will come.
+    /// The writer was dropped; no more bytes will come.
     Abandoned(String),
 }
 
@@ -70,7 +71,7 @@ impl InFlight {
         Self::resumed(source, cache, 0)
     }
 
-    /// A blob whose first segments are stored already; the last of them is held back.
+    /// A blob with stored segments; its last one is held back.
     pub(crate) fn resumed(source: Arc<dyn Source>, cache: Arc<SegmentCache>, stored: u64) -> Self {
         let state = State {
             segments: VecDeque::new(),
@@ -86,7 +87,7 @@ impl InFlight {
         Self(Arc::new(Shared { state: Mutex::new(state), source, cache }))
     }
 
-    /// What is at `offset`; pending until the writer gets there.
+    /// The state at `offset`; pending until the writer gets there.
     pub fn poll_read(&self, offset: u64, context: &mut Context<'_>) -> Poll<Tail> {
         let mut state = self.lock();
         let tail = state.at(offset);
@@ -96,7 +97,7 @@ impl InFlight {
         tail.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// What is at `offset`, or `None` when the writer has not got there.
+    /// The state at `offset`, or `None` until the writer gets there.
     #[must_use]
     pub fn try_read(&self, offset: u64) -> Option<Tail> {
         self.lock().at(offset)
@@ -107,20 +108,20 @@ impl InFlight {
         self.0.source.read(offset)
     }
 
-    /// How many bytes readers may have at this moment.
+    /// The number of bytes open to readers.
     #[must_use]
     pub fn visible_bytes(&self) -> u64 {
         self.lock().visible_bytes
     }
 
-    /// The whole size, once the digest is proven.
+    /// The size of the content, once its digest is proven.
     #[must_use]
     pub fn size_bytes(&self) -> Option<u64> {
         let state = self.lock();
         matches!(state.outcome, Outcome::Proven).then_some(state.visible_bytes)
     }
 
-    /// Reads bytes the writer appended, whether visible to readers or not.
+    /// Reads appended bytes, visible to readers or not.
     pub(crate) fn read_back(&self, offset: u64) -> Result<Bytes> {
         if let Some(bytes) = self.lock().in_memory(offset) {
             return Ok(bytes);
@@ -128,7 +129,7 @@ impl InFlight {
         self.read_stored(offset)
     }
 
-    /// Says how large the whole will be. From now on no more than its last segment is held back.
+    /// Sets the expected size of the content. From now on only its last segment is held back.
     pub fn expect(&self, size_bytes: u64) {
         let wakers = {
             let mut state = self.lock();
@@ -139,9 +140,9 @@ impl InFlight {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Shows bytes from `at` on that the writer is going to append, as far as they follow what there is
-    /// and are not of the last segment. Copied: they may be pieces of something larger. Does nothing
-    /// as long as nobody knows which segment that is.
+    /// Shows future bytes of the writer from offset `at`, as far as they follow the known bytes and
+    /// precede the last segment. The bytes are copied: they may be part of a larger buffer. Does
+    /// nothing before [`InFlight::expect`].
     pub fn show(&self, at: u64, bytes: &[u8]) {
         let wakers = {
             let mut state = self.lock();
@@ -158,7 +159,7 @@ impl InFlight {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Adds a segment. The one before it becomes visible, because it is no longer the last.
+    /// Appends a segment. The segment before it becomes visible, because it is no longer the last.
     pub(crate) fn push(&self, segment: Bytes) {
         self.0.cache.take(segment.len());
         let wakers = {
@@ -170,7 +171,7 @@ impl InFlight {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// Says how many segments the source has, and lets go of them when memory is short.
+    /// Sets the number of stored segments, and frees their memory when memory is short.
     pub(crate) fn stored(&self, segments: u64) {
         let mut state = self.lock();
         state.stored_segments = segments;
@@ -185,19 +186,19 @@ impl InFlight {
         }
     }
 
-    /// Whether all blobs in flight together keep too much.
+    /// The memory pressure of all blobs in flight.
     pub(crate) fn pressure(&self) -> Pressure {
         self.0.cache.pressure()
     }
 
-    /// The same when they are in memory. Does not block.
+    /// The bytes from `offset` to the end of its segment, from memory. Does not block.
     #[must_use]
     pub fn read_hot(&self, offset: u64) -> Option<Bytes> {
         self.0.source.hot(offset)
     }
 
-    /// Segments that are stored go over from memory to their source, which may keep them for the next
-    /// readers. Counted once: they are no longer those of a blob in flight.
+    /// Moves stored segments from memory to their source, for its cache. They no longer count as
+    /// bytes of a blob in flight.
     pub(crate) fn hand_over(&self) {
         let (first, segments) = {
             let mut state = self.lock();
@@ -213,12 +214,12 @@ impl InFlight {
         }
     }
 
-    /// The digest is proven: everything becomes visible.
+    /// Proves the digest: everything becomes visible.
     pub(crate) fn prove(&self, size_bytes: u64) {
         self.end(Outcome::Proven, Some(size_bytes));
     }
 
-    /// The writer goes away.
+    /// Ends the blob without a proof.
     pub(crate) fn abandon(&self, reason: impl Into<String>) {
         self.end(Outcome::Abandoned(reason.into()), None);
     }
@@ -236,7 +237,7 @@ impl InFlight {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// A panic elsewhere cannot leave the state half changed: each change is one assignment.
+    /// A panic elsewhere leaves the state whole: each change is one assignment.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -277,12 +278,12 @@ impl State {
         None
     }
 
-    /// How many bytes the segments have; the last one may be shorter than it counts here.
+    /// The bytes of all segments, with the last one counted as full.
     fn pushed_bytes(&self) -> u64 {
         (self.first_segment + self.segments.len() as u64) * SEGMENT_BYTES as u64
     }
 
-    /// What readers may have by now; those who are to be told.
+    /// Updates the visible bytes; returns the wakers of waiting readers.
     fn see(&mut self) -> Vec<Waker> {
         let pushed = self.pushed_bytes();
         let before_last = pushed.saturating_sub(SEGMENT_BYTES as u64);
@@ -294,7 +295,7 @@ impl State {
         std::mem::take(&mut self.wakers)
     }
 
-    /// Lets go of what is in segments by now; its bytes.
+    /// Drops shown bytes now in segments; returns their number.
     fn forget_shown(&mut self) -> usize {
         let (pushed, mut forgotten) = (self.pushed_bytes(), 0);
         let all: usize = self.shown.iter().map(Bytes::len).sum();
@@ -310,7 +311,7 @@ impl State {
         forgotten
     }
 
-    /// Keeps one waker per reader: a task that polls twice is woken once.
+    /// Keeps one waker per reader, so a task with two polls is woken once.
     fn register(&mut self, waker: &Waker) {
         if !self.wakers.iter().any(|kept| kept.will_wake(waker)) {
             self.wakers.push(waker.clone());

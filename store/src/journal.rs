@@ -1,9 +1,9 @@
-//! The seam for what is owed to upstreams: blobs that are here, promised to a client, and not yet
-//! where they belong. Who delivers them, and when, is not the store's affair.
+//! The seam for pending deliveries: blobs promised to a client, stored here, and not yet at their
+//! upstream. The proxy delivers them at its own time.
 //!
-//! Invariant: a blob, its link and what is owed for it come by one synced batch, so a blob that is
-//! owed is here, and is not evicted. When nothing is owed for it any more it is cached like any
-//! other, in the same batch that says so.
+//! Invariant: one synced batch writes a blob, its link and its delivery, so the blob of a delivery
+//! is here and is not evicted. The batch for the end of the last delivery of a blob also makes the
+//! blob evictable.
 
 use wharf_oci::{Digest, RepoName};
 
@@ -11,67 +11,67 @@ use crate::Result;
 use crate::blob_info::BlobInfo;
 use crate::manifests::ManifestStore;
 
-/// Where a blob belongs.
+/// The target of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destination {
     /// The address of the registry.
     pub upstream: String,
-    /// The repository's name there.
+    /// The repository at the upstream.
     pub repo: RepoName,
-    /// Another repository there that is said to have the blob.
+    /// Another repository at the upstream, perhaps with the blob already.
     pub from: Option<RepoName>,
 }
 
-/// What is owed for a blob that has no digest yet.
+/// The order to deliver a blob, before its digest is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Errand {
-    /// The repository here it was pushed into.
+    /// The repository here.
     pub repo: RepoName,
-    /// Tells this errand from every other for the same blob.
+    /// The identifier of the errand among those of one blob.
     pub id: u64,
-    /// Since when it is owed, in milliseconds since 1970.
+    /// The time of the errand, in milliseconds since 1970.
     pub since_ms: u64,
-    /// Where the blob belongs.
+    /// The target of the blob.
     pub to: Destination,
 }
 
-/// A blob that is owed to an upstream: one for each blob of each repository.
+/// A pending delivery: one for each blob of each repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// What is owed.
+    /// The errand.
     pub errand: Errand,
-    /// The blob.
+    /// The digest of the blob.
     pub digest: Digest,
-    /// Its size.
+    /// The size of the blob, in bytes.
     pub size_bytes: u64,
-    /// Why it is not there yet, when it was tried.
+    /// The last failure; `None` before the first one.
     pub trouble: Option<LastError>,
 }
 
-/// The last thing that went wrong with a delivery.
+/// The last failure of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastError {
-    /// When, in milliseconds since 1970.
+    /// Its time, in milliseconds since 1970.
     pub at_ms: u64,
-    /// How often it was tried until then.
+    /// The number of tries so far.
     pub tries: u32,
-    /// What went wrong, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// Set when the upstream does not want the blob: trying again will not help by itself.
+    /// Set when the upstream refused the blob: another try will not help by itself.
     pub refused: Option<Refusal>,
 }
 
-/// A refusal in the words of the protocol.
+/// A refusal of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Its status.
+    /// The status of the answer.
     pub status: u16,
-    /// Its error code.
+    /// The error code of the answer.
     pub code: String,
 }
 
 impl Errand {
-    /// The delivery of this blob.
+    /// The delivery of a blob after this errand.
     #[must_use]
     pub fn of(&self, info: BlobInfo) -> Delivery {
         Delivery {
@@ -83,24 +83,26 @@ impl Errand {
     }
 }
 
-/// What is owed to upstreams. [`ReadyBlob::publish_pending`](crate::ReadyBlob::publish_pending) adds
-/// to it; [`ManifestStore::unlink_blob`] takes from it, with the link.
+/// A store with pending deliveries.
+/// [`ReadyBlob::publish_pending`](crate::ReadyBlob::publish_pending) adds one;
+/// [`ManifestStore::unlink_blob`] removes one, with the link.
 pub trait DeliveryStore: ManifestStore {
-    /// Everything that is owed.
+    /// Every pending delivery.
     fn deliveries(&self) -> Result<Vec<Delivery>>;
 
-    /// Owes a blob that is here already: links it and keeps it until it is delivered. A delivery of
-    /// the same blob of the same repository is replaced. `None` when the blob is not here.
+    /// Adds a delivery of a stored blob: links the blob and protects it until the delivery ends. It
+    /// replaces another delivery of the same blob and repository. `None` when the blob is not here.
     fn owe(&self, digest: &Digest, errand: &Errand) -> Result<Option<Delivery>>;
 
-    /// Notes why a delivery failed; `false` when this one is not owed any more. Power loss may take
-    /// the note.
+    /// Records a failure; `false` when this delivery is no longer pending. Power loss may take the
+    /// record.
     fn note_trouble(&self, delivery: &Delivery, trouble: &LastError) -> Result<bool>;
 
-    /// The upstream has the blob: nothing is owed any more. `false` when this delivery was not owed
-    /// any more, which changes nothing.
+    /// Ends a delivery: the upstream has the blob. `false`, without a change, when this delivery is
+    /// no longer pending.
     fn delivered(&self, delivery: &Delivery) -> Result<bool>;
 
-    /// Repositories here that have the blob and owe it to nobody: where their upstreams have it.
+    /// The repositories with the blob and without a pending delivery of it: their upstreams have
+    /// it.
     fn settled_holders(&self, digest: &Digest) -> Result<Vec<RepoName>>;
 }

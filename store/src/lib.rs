@@ -1,26 +1,26 @@
 //! Verified blobs, manifests and tags, kept in RocksDB. Synchronous: no async runtime in here.
 //!
 //! The seam is two traits. [`BlobStore`] keeps content by digest and has four methods;
-//! [`ManifestStore`] keeps what repositories say about content. Three stores implement the first:
-//! [`RocksStore`], and for tests `MemoryStore` and `FaultStore` (feature `test-util`), all held to
-//! one contract suite.
+//! [`ManifestStore`] keeps the manifests, tags and links of repositories. Three stores implement
+//! the first: [`RocksStore`], and for tests `MemoryStore` and `FaultStore` (feature `test-util`),
+//! all held to one contract suite.
 //!
-//! What is kept is what was hashed: bytes go through [`BlobWriter::append`], which hashes each of
-//! them; only [`BlobWriter::verify`] makes a [`ReadyBlob`], and only that can be published. While
-//! they arrive, anyone may read them through [`InFlight`], all but the last segment.
+//! Stored bytes are hashed bytes: [`BlobWriter::append`] hashes each byte, only
+//! [`BlobWriter::verify`] makes a [`ReadyBlob`], and only a [`ReadyBlob`] can be published. Readers
+//! may follow a blob in flight through [`InFlight`], up to its last segment.
 //!
 //! | to change | look in |
 //! | --- | --- |
-//! | what a blob store must do | `blob.rs`, and its proof `contract.rs` |
-//! | what a backend gives | `sink.rs`, `source.rs` |
-//! | readers of a blob that is still arriving | `in_flight.rs` |
-//! | what repositories know | `manifests.rs` |
+//! | the contract of a blob store | `blob.rs`, and its proof `contract.rs` |
+//! | the contract of a backend | `sink.rs`, `source.rs` |
+//! | readers of a blob in flight | `in_flight.rs` |
+//! | manifests, tags and links of repositories | `manifests.rs` |
 //! | uploads that outlive the process | `sessions.rs` |
-//! | the begin of content that broke off | `parts.rs` |
-//! | what is owed to upstreams | `journal.rs` |
-//! | what an operator asks for | `upkeep.rs` |
+//! | the first part of interrupted content | `parts.rs` |
+//! | pending deliveries to upstreams | `journal.rs` |
+//! | operations of an operator | `upkeep.rs` |
 //! | keys and families on disk, their values | `rocks/schema.rs`, `rocks/records.rs` |
-//! | who is evicted, and when | `rocks/evict.rs`, `rocks/space.rs` |
+//! | eviction: its order and its trigger | `rocks/evict.rs`, `rocks/space.rs` |
 //! | bounds | `limits.rs` |
 
 #![warn(missing_docs)]
@@ -69,8 +69,8 @@ pub use upkeep::{
     Usage, Watch,
 };
 
-/// Decodes bytes as every record of the store in turn; what decodes must encode to the same bytes.
-/// For fuzz targets and their corpus.
+/// Decodes bytes as every record of the store in turn; a decoded record must encode to the same
+/// bytes. For fuzz targets and their corpus.
 #[cfg(any(test, feature = "test-util"))]
 pub fn decode_anything(key: &[u8], value: &[u8]) {
     rocks::decode_anything(key, value);

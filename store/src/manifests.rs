@@ -1,8 +1,8 @@
-//! The seam for what repositories say: manifests by digest, tags, which blobs are theirs, and who
-//! refers to whom. Content itself is in `blob.rs`.
+//! The seam for repositories: manifests by digest, tags, links to blobs, and referrers. Content
+//! itself is in `blob.rs`.
 //!
-//! Invariant: nothing here is shared between repositories. That a blob is in the store does not
-//! mean a repository has it; its link does.
+//! Invariant: repositories share nothing here. A repository has a blob by its link only, never by
+//! the blob's presence in the store.
 
 use wharf_oci::{Digest, Manifest, MediaType, Referrer, RepoName, Tag};
 
@@ -10,23 +10,23 @@ use bytes::Bytes;
 
 use crate::Result;
 
-/// A manifest as it was put: exact bytes and the type to serve them as.
+/// A stored manifest: exact bytes and media type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredManifest {
-    /// The digest it is known by here.
+    /// The digest of the manifest in this repository.
     pub digest: Digest,
-    /// For `Content-Type`.
+    /// The media type, for `Content-Type`.
     pub media_type: MediaType,
-    /// Exactly what was put.
+    /// The exact bytes of the put.
     pub bytes: Bytes,
 }
 
-/// Where a tag points, and since when we know.
+/// The target of a tag, and the time of the last check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TagRecord {
-    /// The manifest.
+    /// The digest of the manifest.
     pub digest: Digest,
-    /// When that was last known to be true, in milliseconds since 1970.
+    /// The time of the last check, in milliseconds since 1970.
     pub checked_ms: u64,
 }
 
@@ -35,16 +35,16 @@ pub struct TagRecord {
 pub struct Page<T> {
     /// The entries.
     pub entries: Vec<T>,
-    /// Whether there are more after them.
+    /// Whether the listing continues after them.
     pub more: bool,
 }
 
-/// What repositories know. Every write is durable when it returns.
+/// Manifests, tags and links of repositories. Every write is durable when it returns.
 pub trait ManifestStore: Send + Sync {
     /// A manifest of this repository.
     fn manifest(&self, repo: &RepoName, digest: &Digest) -> Result<Option<StoredManifest>>;
 
-    /// Keeps a manifest under `digest` (of any algorithm) and points the tags at it, at once.
+    /// Keeps a manifest under `digest` (of any algorithm) and points the tags at it, in one step.
     fn put_manifest(
         &self,
         repo: &RepoName,
@@ -53,10 +53,10 @@ pub trait ManifestStore: Send + Sync {
         tags: &[(Tag, TagRecord)],
     ) -> Result<()>;
 
-    /// Forgets a manifest and every tag that points at it; `false` when it was not here.
+    /// Forgets a manifest and all tags of it; `false` when it was not here.
     fn remove_manifest(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
 
-    /// Where a tag points.
+    /// The target of a tag.
     fn tag(&self, repo: &RepoName, tag: &Tag) -> Result<Option<TagRecord>>;
 
     /// Points a tag at a manifest.
@@ -71,8 +71,8 @@ pub trait ManifestStore: Send + Sync {
     /// At most `limit` repositories after `last`, in byte order.
     fn repos(&self, last: Option<&str>, limit: usize) -> Result<Page<RepoName>>;
 
-    /// The manifests whose subject is `subject`, after one of them, in the order of their digests; as
-    /// many as have at most `bytes_max` of JSON with their commas, perhaps none.
+    /// The manifests with this subject, after `after`, in the order of their digests; as many as
+    /// fit into `bytes_max` of JSON with their commas, perhaps none.
     fn referrers(
         &self,
         repo: &RepoName,
@@ -81,9 +81,8 @@ pub trait ManifestStore: Send + Sync {
         bytes_max: usize,
     ) -> Result<Page<Referrer>>;
 
-    /// At most `limit` manifests of this repository after one of them, in the order of their digests,
-    /// that name `digest`: as a child, a configuration or a layer. What a manifest refers to
-    /// (its subject) it does not name.
+    /// At most `limit` manifests of this repository after `after`, in the order of their digests,
+    /// with `digest` among their children, configuration or layers. A subject does not count.
     fn parents(
         &self,
         repo: &RepoName,
@@ -92,17 +91,17 @@ pub trait ManifestStore: Send + Sync {
         limit: usize,
     ) -> Result<Page<Digest>>;
 
-    /// Says a blob belongs to a repository, whether it is here or not.
+    /// Links a blob to a repository, here or not.
     fn link_blob(&self, repo: &RepoName, digest: &Digest) -> Result<()>;
 
-    /// Says a blob belongs to a repository; `false` when it is not here, and then nothing
-    /// changes. A removal comes before or after it, never in between.
+    /// Links a blob to a repository; `false`, without a change, when the blob is not here. No
+    /// removal of the blob comes in between.
     fn link_if_here(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
 
-    /// Takes a blob from a repository, and its content with the last repository that had it;
-    /// `false` when it was not linked.
+    /// Removes a link, and with the last link of a blob its content; `false` when there was no
+    /// link.
     fn unlink_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
 
-    /// Whether a blob belongs to a repository.
+    /// Whether a repository has a link to the blob.
     fn has_blob(&self, repo: &RepoName, digest: &Digest) -> Result<bool>;
 }

@@ -1,4 +1,4 @@
-//! `MemoryStore`: the store without a disk, for tests. Honest: the contract suite runs on it too.
+//! `MemoryStore`: the store without a disk, for tests. It passes the contract suite too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -22,7 +22,7 @@ use crate::sink::{PublishAs, Published, Sink};
 use crate::source::Source;
 use crate::{Result, StoreError};
 
-/// Everything in maps; gone when dropped.
+/// Everything in maps; forgotten on drop.
 #[derive(Clone, Default)]
 pub struct MemoryStore {
     blobs: Arc<Mutex<BTreeMap<Digest, Segments>>>,
@@ -63,7 +63,7 @@ struct MemorySink {
 }
 
 impl MemorySink {
-    /// Nothing is left to resume.
+    /// Forgets the upload.
     fn done(&self) {
         if let Some(upload) = &self.upload {
             lock(&self.uploads).remove(&upload.id);
@@ -111,7 +111,7 @@ impl Sink for MemorySink {
     fn publish(self: Box<Self>, hashed: HashResult, how: PublishAs<'_>) -> Result<Published> {
         self.done();
         let info = BlobInfo { digest: hashed.digest, size_bytes: hashed.size_bytes };
-        // Blob and names at once; whoever needs both takes the names first.
+        // Blob and names change together; the lock of the names comes first.
         let mut names = lock(&self.names);
         lock(&self.blobs).entry(hashed.digest).or_insert(Arc::clone(&self.segments));
         match how {
@@ -227,7 +227,7 @@ impl MemoryStore {
 
 impl PartStore for MemoryStore {}
 
-/// Nothing here outlives the process, so only an upload that was suspended rests.
+/// A [`MemoryStore`] ends with the process, so only a suspended upload rests.
 impl UploadStore for MemoryStore {
     fn begin_upload(&self, upload: NewUpload) -> Result<BlobWriter> {
         let sink = self.sink(Some(upload), Vec::new());
@@ -362,7 +362,7 @@ impl ManifestStore for MemoryStore {
         Ok(Page { entries, more: false })
     }
 
-    /// Every manifest is read: what the other store keeps an index of.
+    /// Reads every manifest; the store on disk has an index.
     fn parents(
         &self,
         repo: &RepoName,

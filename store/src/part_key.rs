@@ -2,11 +2,11 @@
 
 use wharf_oci::Digest;
 
-/// What a part is the begin of.
+/// The key of a part: the first segments of interrupted content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartKey {
-    /// Where it came from: what one said is not gone on with by another.
+    /// The source of the content. Another source never continues the part.
     pub source: String,
-    /// What the whole is to be.
+    /// The digest of the whole content.
     pub digest: Digest,
 }

@@ -1,24 +1,23 @@
-//! The seam for the begin of content that broke off, kept while there is room for it.
+//! The seam for parts: the first segments of interrupted content, kept while there is room.
 //!
-//! Invariant: what is taken up is exactly the first bytes that were laid down, and their hash; it is
-//! taken up once.
+//! Invariant: a resumed part has exactly its stored bytes, and their hash; it is resumed once.
 
 use crate::Result;
 use crate::blob::{BlobStore, BlobWriter};
 use crate::part_key::PartKey;
 
-/// A part that is gone on with.
+/// A resumed part.
 pub struct ResumedPart {
-    /// It has the bytes of the part, and takes those that follow them.
+    /// A writer with the bytes of the part; it appends after them.
     pub writer: BlobWriter,
-    /// How large the whole was said to be.
+    /// The expected size of the whole content, in bytes.
     pub size_bytes: u64,
 }
 
-/// A blob store that keeps parts: see [`BlobWriter::lay_down`]. They are forgotten when the process
-/// ends, when there are too many, after a time, and before anything else when space is short.
+/// A blob store with parts: see [`BlobWriter::lay_down`]. Parts are forgotten at the end of the
+/// process, past a bound on their number, after a time, and before any blob when space is short.
 pub trait PartStore: BlobStore {
-    /// Goes on with a part; `None` when there is none.
+    /// Resumes a part; `None` when there is none with this key.
     fn take_up(&self, _key: &PartKey) -> Result<Option<ResumedPart>> {
         Ok(None)
     }

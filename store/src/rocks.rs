@@ -66,19 +66,19 @@ pub(crate) use records::decode_anything;
 use schema::{META, PROBE, QUARANTINE, SESSIONS};
 use write::RocksSink;
 
-/// A store in a folder, open for one process. Dropping it closes the database once no reader is
-/// left; it waits for the runs of writers that went before.
+/// A store in a folder, open for one process. A drop closes the database after the last reader; it
+/// waits for the runs of dropped writers.
 pub struct RocksStore {
     engine: Arc<Engine>,
     reaper: Arc<Reaper>,
 }
 
 impl RocksStore {
-    /// Opens the store in `folder`, or makes one when the folder is empty or missing.
+    /// Opens the store in `folder`; an empty or missing folder becomes a new store.
     ///
-    /// Bytes that no record leads to, left by a process that was killed, are freed here; a store of
-    /// an older format is upgraded. Errors: [`StoreError::NotAStore`],
-    /// [`StoreError::NewerFormat`], [`StoreError::Locked`].
+    /// Frees bytes without a record, left by a killed process, and upgrades a store of an older
+    /// format. Errors: [`StoreError::NotAStore`], [`StoreError::NewerFormat`],
+    /// [`StoreError::Locked`].
     pub fn open(folder: &Path) -> Result<Self> {
         Self::open_with(folder, &StoreOptions::default())
     }
@@ -90,12 +90,12 @@ impl RocksStore {
         Ok(Self { engine, reaper })
     }
 
-    /// Whether there is a store in `folder`, of a format we know.
+    /// Whether `folder` has a store of a known format.
     pub fn exists(folder: &Path) -> Result<bool> {
         Ok(format::found_format(folder)?.is_some())
     }
 
-    /// What the store holds and takes, measured now.
+    /// Measures contents and size of the store.
     pub fn usage(&self) -> Result<Usage> {
         let engine = &self.engine;
         engine.measure_records()?;
@@ -126,14 +126,14 @@ impl RocksStore {
         })
     }
 
-    /// Evicts now, whatever the limit says. Blocks until the space is given back.
+    /// Evicts now, independent of the limit. Blocks until the space is free.
     pub fn evict(&self, what: &Eviction, watch: Watch<'_>) -> Result<EvictionReport> {
         evict::evict(&self.engine, self.reaper.leases(), what, watch)
     }
 
-    /// Whether the store takes something small so it survives power loss: it is written, synced and
-    /// taken away again in one batch. Errors: those of a write, and [`StoreError::Full`] when records
-    /// will soon have no room. Blocks.
+    /// Tries a small write durable across power loss: a record is written, synced and removed in
+    /// one batch. Errors: those of a write, and [`StoreError::Full`] when records will soon have no
+    /// room. Blocks.
     pub fn probe(&self) -> Result<()> {
         let free_bytes = space::free_bytes(self.engine.folder())?;
         if free_bytes < DISK_RESERVE_BYTES / 4 {
@@ -146,14 +146,14 @@ impl RocksStore {
         self.engine.write(batch, "trying", || "a small write".to_owned())
     }
 
-    /// How many bytes blobs in flight keep in memory.
+    /// Bytes of blobs in flight in memory.
     #[must_use]
     pub fn in_flight_bytes(&self) -> u64 {
         self.engine.segment_cache.in_flight_bytes()
     }
 
-    /// How many bytes of segments are in memory only because somebody who reads has them: the store let
-    /// go of them, or never kept them. Each counts once. Cheap.
+    /// Bytes of segments in memory for their readers only: no longer in the cache, or never. A
+    /// shared segment counts once. Cheap.
     #[must_use]
     pub fn read_bytes(&self) -> u64 {
         let cache = &self.engine.segment_cache;
@@ -184,7 +184,7 @@ impl RocksStore {
         Ok(uploads)
     }
 
-    /// Notes a read for the order of use.
+    /// Notes a read in the order of use.
     fn touch(&self, number: u64) {
         if self.engine.recency.touch(number)
             && let Err(error) = touched::write_touched(&self.engine)
@@ -201,7 +201,7 @@ impl BlobStore for RocksStore {
     }
 
     fn open(&self, digest: &Digest) -> Result<Option<BlobReader>> {
-        // The lease is taken first: a removal between the two look-ups would free the bytes.
+        // The lease comes first: a removal between the two look-ups would free the bytes.
         let Some(blob) = self.engine.blob_record(digest)? else {
             return Ok(None);
         };

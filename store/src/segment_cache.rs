@@ -1,7 +1,7 @@
-//! Segments in memory: those of blobs in flight are counted, and those that were just written or
-//! read are kept, all against one limit.
+//! Segments in memory, against one limit: those of blobs in flight count, and recently written or
+//! read ones are cached.
 //!
-//! Invariant: what is kept never takes memory that blobs in flight need; it is let go of first.
+//! Invariant: cached segments yield their memory to blobs in flight first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,23 +9,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-/// How short memory is.
+/// The shortage of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Pressure {
-    /// Blobs in flight fit.
+    /// Blobs in flight fit into the limit.
     None,
-    /// They take more than the limit: let go of what can be read from disk.
+    /// Blobs in flight exceed the limit: stored segments leave memory.
     Short,
-    /// They take half as much again: make more of it readable from disk.
+    /// Blobs in flight exceed the limit by half: runs end early.
     Severe,
 }
 
-/// The memory of one store for segments.
+/// The segments of one store in memory.
 #[derive(Debug)]
 pub(crate) struct SegmentCache {
     limit_bytes: u64,
     in_flight_bytes: AtomicU64,
-    /// Of what is kept, for those who only want to know.
+    /// The bytes of `kept`, readable without its lock.
     kept_bytes: AtomicU64,
     kept: Mutex<KeptSegments>,
 }
@@ -33,16 +33,16 @@ pub(crate) struct SegmentCache {
 #[derive(Debug, Default)]
 struct KeptSegments {
     segments: HashMap<Key, Entry>,
-    /// Of blobs that fit, least recently used first.
+    /// Segments of small blobs, least recently used first.
     lasting: BTreeMap<u64, Key>,
-    /// Of large blobs, for those who read the same blob at nearly the same time.
+    /// Segments of large blobs, for concurrent readers of the same blob.
     passing: BTreeMap<u64, Key>,
     bytes: u64,
     passing_bytes: u64,
     clock: u64,
 }
 
-/// The number of a blob, and the index of the segment in it.
+/// Blob number and segment index.
 type Key = (u64, u64);
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ struct Entry {
     segment: Bytes,
 }
 
-/// What is let go of first.
+/// The order of eviction from the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Priority {
     Lasting,
@@ -69,7 +69,7 @@ impl SegmentCache {
         }
     }
 
-    /// Counts bytes of a blob in flight; what is kept makes room.
+    /// Counts bytes of a blob in flight; cached segments make room.
     pub(crate) fn take(&self, bytes: usize) {
         let before = self.in_flight_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         let room = self.limit_bytes.saturating_sub(before + bytes as u64);
@@ -78,7 +78,7 @@ impl SegmentCache {
         self.kept_bytes.store(kept.bytes, Ordering::Relaxed);
     }
 
-    /// Bytes of a blob in flight that left memory.
+    /// Subtracts bytes of a blob in flight from the count.
     pub(crate) fn give_back(&self, bytes: usize) {
         self.in_flight_bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
@@ -102,18 +102,18 @@ impl SegmentCache {
         self.kept_bytes.load(Ordering::Relaxed)
     }
 
-    /// A kept segment of a blob.
+    /// A cached segment of a blob.
     pub(crate) fn get(&self, number: u64, index: u64) -> Option<Bytes> {
         self.lock().get((number, index))
     }
 
-    /// Keeps a segment that was just written, as long as there is room.
+    /// Caches a segment after its write, as long as there is room.
     pub(crate) fn keep(&self, number: u64, index: u64, segment: Bytes) {
         self.insert((number, index), segment, Priority::Lasting);
     }
 
-    /// Keeps a segment that was read. One of a blob that is large against the limit would push out
-    /// everything else and then itself: such stay for a moment only.
+    /// Caches a segment after its read. A blob large against the limit would evict all other
+    /// segments and then its own, so its segments stay for a moment only.
     pub(crate) fn keep_read(&self, number: u64, index: u64, segment: Bytes, size_bytes: u64) {
         let large = size_bytes > self.limit_bytes / 4;
         let priority = if large { Priority::Passing } else { Priority::Lasting };
@@ -131,7 +131,7 @@ impl SegmentCache {
         self.kept_bytes.store(kept.bytes, Ordering::Relaxed);
     }
 
-    /// Lets go of a blob.
+    /// Removes the segments of a blob.
     pub(crate) fn forget(&self, number: u64) {
         let mut kept = self.lock();
         let keys: Vec<_> = kept.segments.keys().filter(|key| key.0 == number).copied().collect();
@@ -141,7 +141,7 @@ impl SegmentCache {
         self.kept_bytes.store(kept.bytes, Ordering::Relaxed);
     }
 
-    /// A panic elsewhere leaves at worst a segment that is counted and not found.
+    /// After a panic elsewhere the cache may count a segment it does not find, at worst.
     fn lock(&self) -> MutexGuard<'_, KeptSegments> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,7 +154,7 @@ impl KeptSegments {
         let entry = self.segments.get_mut(&key)?;
         let before = std::mem::replace(&mut entry.used, clock);
         let segment = entry.segment.clone();
-        // What passes leaves in the order in which it came, however many read it.
+        // Segments of large blobs leave in the order of arrival, for any number of reads.
         if entry.priority == Priority::Lasting {
             self.lasting.remove(&before);
             self.lasting.insert(clock, key);

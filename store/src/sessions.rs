@@ -1,25 +1,25 @@
-//! The seam for uploads that outlive the process. What a backend keeps of them is its own affair.
+//! The seam for uploads across restarts of the process. Each backend has its own record of them.
 //!
-//! Invariant: an upload that is resumed has exactly the bytes its offset says, and their hash.
+//! Invariant: a resumed upload has exactly the bytes up to its offset, and their hash.
 
 use wharf_oci::{RepoName, UploadId};
 
 use crate::Result;
 use crate::blob::{BlobStore, BlobWriter};
 
-/// An upload that is begun.
+/// A new upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewUpload {
-    /// Its name.
+    /// The identifier of the upload.
     pub id: UploadId,
-    /// Into which repository.
+    /// The target repository.
     pub repo: RepoName,
-    /// Who alone may go on with it, if anybody; a name that is not empty.
+    /// The name of the one caller allowed to continue the upload, if it has an owner; never empty.
     pub owner: Option<String>,
 }
 
 impl NewUpload {
-    /// One that belongs to nobody in particular.
+    /// An upload without an owner.
     #[must_use]
     pub fn unowned(id: UploadId, repo: &RepoName) -> Self {
         Self { id, repo: repo.clone(), owner: None }
@@ -29,31 +29,32 @@ impl NewUpload {
 /// An upload at rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SavedUpload {
-    /// Its name.
+    /// The identifier of the upload.
     pub id: UploadId,
-    /// Into which repository.
+    /// The target repository.
     pub repo: RepoName,
-    /// Who alone may go on with it, if anybody.
+    /// The name of the one caller allowed to continue the upload, if it has an owner.
     pub owner: Option<String>,
-    /// How many bytes of it are durable.
+    /// The number of durable bytes.
     pub offset: u64,
-    /// When it was saved, in milliseconds since 1970.
+    /// The time of the last save, in milliseconds since 1970.
     pub saved_ms: u64,
 }
 
-/// A blob store that remembers uploads. What a writer appended is durable at the border of each run,
-/// and wholly after [`BlobWriter::suspend`].
+/// A blob store with uploads. Appended bytes are durable at the end of each run, and all of them
+/// after [`BlobWriter::suspend`].
 pub trait UploadStore: BlobStore {
-    /// A writer whose progress is kept under the upload's name. Dropping it forgets the upload; only a process
-    /// that ends without dropping it, or [`BlobWriter::suspend`], leaves it to be resumed.
+    /// A writer with a durable state under the upload's identifier. Dropping the writer forgets the
+    /// upload; [`BlobWriter::suspend`], or an end of the process without a drop, leaves it
+    /// resumable.
     fn begin_upload(&self, upload: NewUpload) -> Result<BlobWriter>;
 
-    /// Goes on with an upload at rest; `None` when there is none of this name.
+    /// Resumes an upload at rest; `None` when there is none with this identifier.
     fn resume_upload(&self, id: UploadId) -> Result<Option<BlobWriter>>;
 
     /// Every upload at rest.
     fn saved_uploads(&self) -> Result<Vec<SavedUpload>>;
 
-    /// Forgets an upload at rest; `false` when there is none of this name.
+    /// Forgets an upload at rest; `false` when there is none with this identifier.
     fn forget_upload(&self, id: UploadId) -> Result<bool>;
 }

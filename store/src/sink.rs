@@ -1,6 +1,6 @@
-//! The seam for writing: how a backend takes segments, and publishes them.
+//! The seam for writing: a backend takes the segments of one blob and publishes them.
 //!
-//! Invariant: a backend never hashes and never sees bytes that were not hashed.
+//! Invariant: a backend never hashes, and gets hashed bytes only.
 
 use std::sync::Arc;
 
@@ -14,17 +14,17 @@ use crate::part_key::PartKey;
 use crate::segment_cache::Pressure;
 use crate::source::Source;
 
-/// How a blob is published.
+/// The mode of a publication.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum PublishAs<'a> {
-    /// As the retention says; linked to the repository, when there is one.
+    /// With this retention; with a link when there is a repository.
     Retained(Retention, Option<&'a RepoName>),
-    /// Owed to an upstream: linked, and kept until it is delivered.
+    /// Pending: linked, and protected until its delivery to an upstream.
     Pending(&'a Errand),
 }
 
 impl PublishAs<'_> {
-    /// What keeps the blob from then on.
+    /// The retention of the published blob.
     pub(crate) const fn retention(self) -> Retention {
         match self {
             Self::Retained(Retention::Cached, _) => Retention::Cached,
@@ -34,20 +34,21 @@ impl PublishAs<'_> {
     }
 }
 
-/// What publishing came to.
+/// The result of a publication.
 pub(crate) struct Published {
     pub(crate) info: BlobInfo,
-    /// Whether the bytes of this writer are the ones that are kept; `false` when another writer
-    /// published the same content first.
+    /// Whether the bytes of this writer are the stored ones; `false` when another writer published
+    /// the same content first.
     pub(crate) own: bool,
 }
 
-/// Where a backend takes segments; all but the last have exactly [`SEGMENT_BYTES`](crate::limits::SEGMENT_BYTES).
+/// The segments of one blob on their way to a backend; all but the last have exactly
+/// [`SEGMENT_BYTES`](crate::limits::SEGMENT_BYTES).
 pub(crate) trait Sink: Send {
     /// Takes the next segment.
     fn put(&mut self, segment: Bytes) -> Result<()>;
 
-    /// Whether what it took should be made readable now; under pressure sooner.
+    /// Whether the run is large enough to be ended; smaller under memory pressure.
     fn is_full(&self, _pressure: Pressure) -> bool {
         false
     }
@@ -64,33 +65,33 @@ pub(crate) trait Sink: Send {
         Ok(())
     }
 
-    /// Makes readable all it took and keeps no memory for it. `size_bytes` is that of the whole
-    /// content, once everything is here.
+    /// Makes all segments readable and frees their memory. `size_bytes` is the size of the content,
+    /// once it is complete.
     fn flush_run(&mut self, _hash: Option<HashState>, _size_bytes: Option<u64>) -> Result<()> {
         Ok(())
     }
 
-    /// How many segments the source of [`Sink::source`] can give.
+    /// The number of segments readable from [`Sink::source`].
     fn stored_segments(&self) -> u64;
 
-    /// How readers get at stored segments.
+    /// The source of the stored segments.
     fn source(&self) -> Arc<dyn Source>;
 
-    /// Makes everything durable and visible under its digest, at once or not at all.
+    /// Makes the content durable and visible under its digest, in one step.
     fn publish(self: Box<Self>, hashed: HashResult, how: PublishAs<'_>) -> Result<Published>;
 
-    /// Makes everything taken, and `tail` after it, durable for an upload that is to rest. The sink is
-    /// dropped next, and what it saved stays.
+    /// Makes an upload durable: all segments, then `tail`. The caller drops the sink next, and the
+    /// saved upload stays.
     fn suspend(&mut self, _hash: HashState, _tail: &[u8]) -> Result<()> {
         Ok(())
     }
 
-    /// Makes readable all it took, of which `hash` is, and keeps it for whoever takes up `key`, with
-    /// the size of the whole. The sink is dropped next.
+    /// Makes all segments readable, with their hash state, and keeps them as the part of `key`;
+    /// `size_bytes` is the size of the content. The caller drops the sink next.
     fn lay_down(&mut self, _hash: HashState, _key: PartKey, _size_bytes: u64) -> Result<()> {
         Ok(())
     }
 
-    /// The sink is dropped next, and what is durable of an upload that is to rest stays as it is.
+    /// The caller drops the sink next; the durable state of an upload stays as it is.
     fn leave(&mut self) {}
 }

@@ -1,20 +1,19 @@
-//! The seam for reading: segments as a backend gives them back.
+//! The seam for reading: the segments of a backend.
 
 use bytes::Bytes;
 
 use crate::Result;
 
-/// Where a backend keeps segments, as readers see it.
+/// A reader's view of the segments of one blob.
 pub(crate) trait Source: Send + Sync {
-    /// The bytes from `offset` to the end of the segment that holds it; never empty for an offset
-    /// within the content.
+    /// The bytes from `offset` to the end of its segment; never empty within the content.
     fn read(&self, offset: u64) -> Result<Bytes>;
 
-    /// The same when they are in memory. Does not block.
+    /// The same from memory, else `None`. Does not block.
     fn hot(&self, _offset: u64) -> Option<Bytes> {
         None
     }
 
-    /// Offers a segment that is in memory, to be served from there.
+    /// Offers a segment from memory for the segment cache.
     fn keep(&self, _index: u64, _segment: Bytes) {}
 }

@@ -1,4 +1,4 @@
-//! What an operator asks of a store, and what the answers are. The work is done in `rocks/`.
+//! The requests of an operator to a store, and their reports. The work is done in `rocks/`.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -8,15 +8,15 @@ use wharf_oci::{Digest, RepoName};
 
 use crate::limits::{HOT_BYTES_MAX, SMALL_BLOB_SEGMENTS_MAX};
 
-/// How a store is opened.
+/// The options of an opened store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// The most the store may take on disk, in bytes. Cached blobs are evicted to stay under
-    /// it; what cannot be evicted is refused with [`StoreError::Full`](crate::StoreError::Full).
+    /// The most bytes of the store on disk. Cached blobs are evicted to stay under it; past it a
+    /// write is refused with [`StoreError::Full`](crate::StoreError::Full).
     pub limit_bytes: Option<u64>,
-    /// The most that segments may take in memory, in bytes.
+    /// The most bytes of segments in memory.
     pub hot_bytes: u64,
-    /// Blobs of at most so many segments are kept by ordinary puts.
+    /// The most segments of a small blob, stored by ordinary puts.
     pub small_blob_segments: usize,
 }
 
@@ -30,139 +30,140 @@ impl Default for StoreOptions {
     }
 }
 
-/// What a store holds and takes. Bytes on disk are counted in blocks, as `du` does.
+/// Contents and size of a store. Bytes on disk are counted in blocks, as `du` does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Version of the format on disk.
     pub format: u32,
-    /// Everything in the folder of the store.
+    /// Bytes of the store's folder.
     pub disk_bytes: u64,
-    /// The limit on that, when there is one.
+    /// The limit on disk in bytes, when there is one.
     pub limit_bytes: Option<u64>,
-    /// Runs: the segments of large blobs, also of those still in flight.
+    /// Bytes of runs: the segments of large blobs, also of those in flight.
     pub run_bytes: u64,
-    /// Everything else: small blobs, manifests, tags, records, logs.
+    /// Bytes of everything else: small blobs, manifests, tags, records, logs.
     pub record_bytes: u64,
     /// Published blobs.
     pub blobs: u64,
-    /// The sum of their sizes.
+    /// The sum of the sizes of published blobs, in bytes.
     pub blob_bytes: u64,
-    /// Of those, the ones that may be evicted.
+    /// Evictable blobs.
     pub cached_blobs: u64,
-    /// The sum of their sizes.
+    /// The sum of the sizes of evictable blobs, in bytes.
     pub cached_bytes: u64,
-    /// Blobs that were found to be wrong, and are kept for a look.
+    /// Damaged blobs in quarantine.
     pub quarantined_blobs: u64,
-    /// The sum of their sizes.
+    /// The sum of the sizes of blobs in quarantine, in bytes.
     pub quarantined_bytes: u64,
     /// Uploads at rest or open.
     pub uploads: u64,
-    /// Parts of blobs that are kept for whoever goes on with them.
+    /// Parts of interrupted blobs.
     pub parts: u64,
-    /// What they take on disk; counted in `run_bytes`.
+    /// Bytes of parts on disk; also counted in `run_bytes`.
     pub part_bytes: u64,
-    /// Segments of blobs in flight in memory.
+    /// Bytes of segments of blobs in flight, in memory.
     pub in_flight_bytes: u64,
-    /// Segments kept in memory for readers.
+    /// Bytes of cached segments, in memory.
     pub hot_bytes: u64,
     /// Blobs evicted since the store was opened.
     pub evicted_blobs: u64,
-    /// The sum of their sizes.
+    /// The sum of their sizes, in bytes.
     pub evicted_bytes: u64,
 }
 
-/// What to evict.
+/// The target of an eviction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Eviction {
-    /// Cached blobs, least recently used first, until the store takes at most this on disk.
+    /// Cached blobs, least recently used first, down to this size of the store on disk.
     DownTo {
         /// Bytes on disk.
         disk_bytes: u64,
     },
-    /// Cached blobs that nobody read since this moment.
+    /// Cached blobs without a read since this moment.
     UnusedSince {
         /// Milliseconds since 1970.
         ms: u64,
     },
-    /// What this repository cached, unless another repository has it too.
+    /// The cached blobs of this repository, unless another repository has them too.
     Repository(RepoName),
-    /// What was found to be wrong.
+    /// The damaged blobs in quarantine.
     Quarantined,
 }
 
-/// What an eviction took.
+/// The result of an eviction.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EvictionReport {
-    /// Blobs.
+    /// Evicted blobs.
     pub blobs: u64,
-    /// The sum of their sizes.
+    /// The sum of their sizes, in bytes.
     pub bytes: u64,
-    /// Links of repositories.
+    /// Removed links of repositories.
     pub links: u64,
 }
 
-/// How a scrub goes about it.
+/// The options of a scrub.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ScrubPlan {
-    /// The most that is read in a second, in bytes.
+    /// The most bytes read in a second.
     pub bytes_per_second: Option<u64>,
-    /// Begin with the first blob instead of where the last scrub stopped.
+    /// Start with the first blob instead of the cursor of the last scrub.
     pub from_start: bool,
-    /// Put what lies into quarantine; else it is reported only.
+    /// Put damaged blobs into quarantine; else only report them.
     pub quarantine: bool,
 }
 
-/// How far a long operation is.
+/// The progress of a long operation.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Blobs or files that are done.
+    /// Finished blobs or files.
     pub done: u64,
-    /// Of how many.
+    /// All blobs or files.
     pub total: u64,
-    /// Bytes that are done.
+    /// Finished bytes.
     pub done_bytes: u64,
-    /// Of how many.
+    /// All bytes.
     pub total_bytes: u64,
 }
 
-/// Told how far an operation is; `Break` stops it at once, and the next one goes on from there.
+/// A callback for the progress of an operation. `Break` stops the operation at once; the next one
+/// continues from there.
 pub type Watch<'a> = &'a mut dyn FnMut(&Progress) -> ControlFlow<()>;
 
-/// Stored bytes that are not what was stored.
+/// Damaged content or records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
-    /// The blob, when it is one.
+    /// The digest of the damaged blob.
     pub digest: Option<Digest>,
-    /// What is damaged otherwise: a family of records.
+    /// The column family of the damaged records.
     pub records: Option<String>,
-    /// How it shows.
+    /// The symptom.
     pub reason: String,
     /// Whether the blob was put into quarantine.
     pub quarantined: bool,
 }
 
-/// What a scrub or a verification found.
+/// The report of a scrub or a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScrubReport {
-    /// Blobs that were read.
+    /// Checked blobs.
     pub blobs: u64,
-    /// Their bytes.
+    /// Bytes of the checked blobs.
     pub bytes: u64,
-    /// Whether every blob was read; `false` when it was stopped.
+    /// Whether every blob was checked; `false` after a stop.
     pub complete: bool,
-    /// What lies.
+    /// The damages.
     pub damage: Vec<Damage>,
-    /// Damage past the first of these is counted only.
+    /// The number of damages past the bound of `damage`.
     pub more_damage: u64,
 }
 
-/// What a backup or a restore wrote.
+/// The report of a backup or a restore.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CopyReport {
-    /// Where to.
+    /// The target folder.
     pub folder: PathBuf,
-    /// Files.
+    /// Written files.
     pub files: u64,
-    /// Their bytes.
+    /// Bytes of the files.
     pub bytes: u64,
 }

@@ -1,7 +1,7 @@
-//! Content on its way in: the writer, and what it becomes once its digest is proven. The same for all
-//! backends, which see no more than segments (`Sink`).
+//! Incoming content: the writer, and the blob with a proven digest. The same for all backends; a
+//! backend sees segments only (`Sink`).
 //!
-//! Invariant: each byte is hashed, and nothing is published before the whole is what it was said to be.
+//! Invariant: every byte is hashed, and only content with the expected digest is published.
 
 use std::sync::Arc;
 
@@ -20,16 +20,16 @@ use crate::sink::{PublishAs, Published, Sink};
 use crate::source::Source;
 use crate::{Result, StoreError};
 
-/// Content that arrives. Dropping it forgets everything and tells every reader so.
+/// The writer of a blob. A drop forgets the content and fails every reader.
 pub struct BlobWriter {
-    /// Of whole segments; what is in `filling` is hashed when it is full, or at the end.
+    /// The hash of whole segments; `filling` is hashed when it is full, or at the end.
     hashing: Hashing,
     size_bytes: u64,
     sink: Box<dyn Sink>,
     in_flight: InFlight,
-    /// The segment that is being filled.
+    /// The unfinished segment.
     filling: SegmentBuffer,
-    /// Set once the writer was used up by `verify`, so the drop does not abandon.
+    /// Set by `verify`, so the drop does not abandon the blob.
     done: bool,
 }
 
@@ -42,8 +42,7 @@ impl BlobWriter {
         Self { hashing, size_bytes: 0, sink, in_flight, filling, done: false }
     }
 
-    /// Goes on where a saved writer stopped: all segments of the sink hash to `first`, and `tail`
-    /// follows them.
+    /// Continues a saved writer: the segments of the sink hash to `first`, and `tail` follows them.
     pub(crate) fn resumed(
         sink: Box<dyn Sink>,
         cache: Arc<SegmentCache>,
@@ -58,8 +57,8 @@ impl BlobWriter {
         Self { hashing, size_bytes, sink, in_flight, filling, done: false }
     }
 
-    /// Hashes by another algorithm than SHA-256. Only before the first byte; later it is ignored
-    /// and `verify` reads everything again.
+    /// Sets the hash algorithm instead of SHA-256. After the first byte this is ignored, and
+    /// `verify` reads everything again.
     #[must_use]
     pub fn hashing(mut self, algorithm: Algorithm) -> Self {
         if self.size_bytes == 0 {
@@ -68,8 +67,8 @@ impl BlobWriter {
         self
     }
 
-    /// Hashes by this algorithm too, so that `verify` takes either without reading again. Only
-    /// before the first byte; costs a second hash of everything.
+    /// Adds a second hash algorithm, so `verify` accepts either without another read. Works before
+    /// the first byte only; costs a second hash of everything.
     #[must_use]
     pub fn also_hashing(mut self, algorithm: Algorithm) -> Self {
         let digesters = self.hashing.finished();
@@ -79,19 +78,19 @@ impl BlobWriter {
         self
     }
 
-    /// How many bytes were appended.
+    /// The number of appended bytes.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {
         self.size_bytes
     }
 
-    /// For readers, from any thread, at any time.
+    /// A handle for readers, from any thread, at any time.
     #[must_use]
     pub fn in_flight(&self) -> InFlight {
         self.in_flight.clone()
     }
 
-    /// Takes the next bytes. Blocks on the disk.
+    /// Appends bytes. Blocks on the disk.
     pub fn append(&mut self, mut bytes: Bytes) -> Result<()> {
         while !bytes.is_empty() {
             let room = SEGMENT_BYTES - self.filling.len();
@@ -110,11 +109,12 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Makes all whole segments readable from disk, and lets go of their memory. Blocks on the disk.
+    /// Makes all whole segments readable from disk, and frees their memory. Blocks on the disk.
     pub fn flush_run(&mut self) -> Result<()> {
         let hash = self.hash_state();
         self.sink.flush_run(hash, None)?;
-        // Segments that wait to be hashed are memory too, and so is room for what may never come.
+        // Segments in the hashing queue take memory too, and so does unused room for the next
+        // bytes.
         let _ = self.hashing.finished();
         self.filling.compact();
         self.let_go();
@@ -132,15 +132,15 @@ impl BlobWriter {
         self.in_flight.hand_over();
     }
 
-    /// Proves that everything appended is `digest`. On success readers get the last segment; on a
-    /// mismatch all is forgotten.
+    /// Proves the digest of the content. Readers get the last segment; after a mismatch everything
+    /// is forgotten.
     pub fn verify(mut self, digest: &Digest) -> Result<std::result::Result<ReadyBlob, Mismatch>> {
         let hashed = self.hash_by(digest.algorithm())?;
         if let Err(mismatch) = hashed.expect(digest) {
             self.in_flight.abandon(mismatch.to_string());
             return Ok(Err(mismatch));
         }
-        // Readers get the last segment now; the sink takes it when it is known it stays.
+        // Readers get the last segment now; the sink gets it at the publication.
         let last = (self.filling.len() > 0).then(|| self.take_filled());
         if let Some(last) = &last {
             self.in_flight.push(last.clone());
@@ -154,24 +154,23 @@ impl BlobWriter {
         Ok(Ok(ready))
     }
 
-    /// Lets an upload of [`UploadStore`](crate::UploadStore) rest: everything appended is durable,
-    /// and the upload can be resumed, by another process too. Any other writer is just dropped.
+    /// Suspends an upload of [`UploadStore`](crate::UploadStore): all bytes are durable, and the
+    /// upload can be resumed, by another process too. Any other writer is dropped.
     pub fn suspend(mut self) -> Result<()> {
         self.in_flight.abandon("the upload rests until it is resumed");
         let hash = self.hashing.finished().first.save();
         self.sink.suspend(hash, self.filling.as_ref())
     }
 
-    /// Keeps the whole segments that were appended for whoever takes them up
-    /// ([`PartStore`](crate::PartStore)); what is less than a segment is forgotten. `size_bytes` is that
-    /// of the whole. Blocks on the disk.
+    /// Keeps the whole segments as a part ([`PartStore`](crate::PartStore)) and forgets the rest.
+    /// `size_bytes` is the size of the whole content. Blocks on the disk.
     pub fn lay_down(mut self, key: PartKey, size_bytes: u64) -> Result<()> {
         self.in_flight.abandon("its writer stopped before the end");
         let hash = self.hashing.finished().first.save();
         self.sink.lay_down(hash, key, size_bytes)
     }
 
-    /// The digest of everything by `algorithm`; read again only when another one ran.
+    /// The digest of everything by `algorithm`; another read when only another algorithm ran.
     fn hash_by(&mut self, algorithm: Algorithm) -> Result<HashResult> {
         let running = self.hashing.finished().of(algorithm).cloned();
         let mut digester = match running {
@@ -182,7 +181,7 @@ impl BlobWriter {
         Ok(digester.finish())
     }
 
-    /// Of whole segments.
+    /// The hash of whole segments, by another read.
     fn read_again(&self, algorithm: Algorithm) -> Result<Digester> {
         let mut digester = Digester::new(algorithm);
         let whole_segments = self.size_bytes - self.filling.len() as u64;
@@ -192,7 +191,7 @@ impl BlobWriter {
         Ok(digester)
     }
 
-    /// The same writer behind a sink around its sink, for a store around another.
+    /// Puts another sink around the sink, for a store around another.
     #[cfg(any(test, feature = "test-util"))]
     pub(crate) fn wrap(mut self, around: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>) -> Self {
         let sink = std::mem::replace(&mut self.sink, Box::new(Consumed));
@@ -200,7 +199,7 @@ impl BlobWriter {
         self
     }
 
-    /// Takes a whole segment: it is hashed while it is stored.
+    /// Appends a whole segment: it is hashed while it is stored.
     fn push(&mut self, segment: Bytes) -> Result<()> {
         self.hashing.push(segment.clone());
         self.store(segment)?;
@@ -232,25 +231,25 @@ impl Drop for BlobWriter {
     }
 }
 
-/// Content whose digest is proven. Dropping it forgets the bytes; readers that are under way still
-/// get all that is in memory.
+/// Content with a proven digest. A drop forgets the bytes; current readers still get the bytes in
+/// memory.
 pub struct ReadyBlob {
     writer: BlobWriter,
     hashed: HashResult,
-    /// The last segment, when it is shorter than others and the sink does not have it.
+    /// The last segment, when it is short and not in the sink yet.
     last: Option<Bytes>,
     flushed: bool,
 }
 
 impl ReadyBlob {
-    /// What was proven.
+    /// Digest and size of the content.
     #[must_use]
     pub const fn info(&self) -> BlobInfo {
         BlobInfo { digest: self.hashed.digest, size_bytes: self.hashed.size_bytes }
     }
 
-    /// Makes all of it readable from disk before it is published, so it can wait without taking
-    /// memory. Blocks.
+    /// Makes the whole content readable from disk before its publication, so it takes no memory
+    /// meanwhile. Blocks.
     pub fn flush_run(&mut self) -> Result<()> {
         self.flushed = true;
         self.put_last()?;
@@ -259,26 +258,26 @@ impl ReadyBlob {
         Ok(())
     }
 
-    /// Keeps it: durable when this returns. Blocks.
+    /// Publishes the blob: durable when this returns. Blocks.
     pub fn publish(self, retention: Retention) -> Result<BlobInfo> {
         self.publish_as(PublishAs::Retained(retention, None))
     }
 
-    /// Keeps it for a repository: the blob and its link are durable when this returns, or neither of
-    /// them, so that nobody finds a blob that nobody has. Blocks.
+    /// Publishes the blob with a link of a repository: both are durable when this returns, or
+    /// neither, so no blob is without a link. Blocks.
     pub fn publish_into(self, retention: Retention, repo: &RepoName) -> Result<BlobInfo> {
         self.publish_as(PublishAs::Retained(retention, Some(repo)))
     }
 
-    /// Keeps it until it is delivered: the blob, its link to the errand's repository and what is
-    /// owed are durable when this returns, or none of them. Blocks.
+    /// Publishes the blob until its delivery: the blob, its link to the errand's repository and the
+    /// delivery are durable when this returns, or none of them. Blocks.
     pub fn publish_pending(self, errand: &Errand) -> Result<Delivery> {
         self.publish_as(PublishAs::Pending(errand)).map(|info| errand.of(info))
     }
 
-    /// Lets the upload of [`UploadStore`](crate::UploadStore) rest after all: it can be resumed and
-    /// proven again. One that was settled rests where its last border is. Any other blob is dropped.
-    /// Blocks.
+    /// Suspends the upload of [`UploadStore`](crate::UploadStore) after all: it can be resumed and
+    /// proven again. After [`Self::flush_run`] it resumes at the end of its last run. Any other
+    /// blob is dropped. Blocks.
     pub fn suspend(mut self) -> Result<()> {
         if self.flushed {
             self.writer.sink.leave();
@@ -302,7 +301,8 @@ impl ReadyBlob {
         self.writer.done = true;
         let sink = std::mem::replace(&mut self.writer.sink, Box::new(Consumed));
         let published = sink.publish(self.hashed, how)?;
-        // When another writer was first these bytes go, so their readers keep them in memory.
+        // When another writer was first the sink drops these bytes, so their readers keep them in
+        // memory.
         if published.own {
             let segments = self.hashed.size_bytes.div_ceil(SEGMENT_BYTES as u64);
             self.writer.in_flight.stored(segments);
@@ -312,7 +312,7 @@ impl ReadyBlob {
     }
 }
 
-/// What is left in a writer whose sink was published.
+/// The sink of a published writer.
 struct Consumed;
 
 impl Sink for Consumed {

@@ -1,8 +1,8 @@
-//! Any sequence of what can happen to uploads, on a store and on a model of it: what a fuzz target
-//! makes up, and what its corpus holds.
+//! Any sequence of operations on uploads, on a store and on a model of it: the input of a fuzz
+//! target and its corpus.
 //!
-//! Invariant: an upload has exactly the bytes it was given, at rest too; only one that ended
-//! under its own digest leaves a blob.
+//! Invariant: an upload has exactly its appended bytes, at rest too; only an upload with a proven
+//! digest leaves a blob.
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
@@ -15,9 +15,9 @@ use crate::sessions::{NewUpload, UploadStore};
 
 /// Uploads at once.
 const UPLOADS: usize = 3;
-/// Acts of one input that are carried out.
+/// Acts of one input.
 const ACTS_MAX: usize = 200;
-/// An upload that has more is not added to.
+/// Most bytes of an upload; past it an act appends nothing.
 const UPLOAD_BYTES_MAX: usize = 5 * SEGMENT_BYTES;
 
 enum State {
@@ -25,17 +25,17 @@ enum State {
     Resting,
 }
 
-/// An upload as it should be.
+/// The model of an upload.
 struct Upload {
     id: UploadId,
     content: Vec<u8>,
     state: State,
 }
 
-/// Carries out an act for each two bytes: what, of which upload, and how much.
+/// Carries out one act for each two bytes: operation, upload and size.
 ///
 /// # Panics
-/// When the store is not as the model says.
+/// When the store differs from the model.
 pub fn uploads(store: &impl UploadStore, input: &[u8]) {
     let repo: RepoName = "acts/of-uploads".parse().expect("a name");
     let mut all: [Option<Upload>; UPLOADS] = [const { None }; UPLOADS];
@@ -49,7 +49,7 @@ pub fn uploads(store: &impl UploadStore, input: &[u8]) {
         };
         check(store, &all);
     }
-    // Writers that are dropped forget their uploads, and nothing else is to be found.
+    // Dropped writers forget their uploads, so no upload is left.
     for upload in all.into_iter().flatten() {
         let id = upload.id;
         drop(upload);
@@ -63,12 +63,12 @@ fn begun(store: &impl UploadStore, repo: &RepoName, id: UploadId) -> Upload {
     Upload { id, content: Vec::new(), state: State::Open(writer) }
 }
 
-/// One act; what is left of the upload.
+/// Carries out one act; returns the rest of the upload.
 fn next(store: &impl UploadStore, upload: Upload, what: u8, much: u8) -> Option<Upload> {
     let Upload { id, mut content, state } = upload;
     let state = match (state, what) {
         (State::Open(mut writer), 0..=5) => {
-            // Up to a little more than a segment, and its border often.
+            // Up to a little more than a segment, and often its border.
             let size = usize::from(much) * SEGMENT_BYTES / 128 + usize::from(much & 1);
             if content.len() + size <= UPLOAD_BYTES_MAX {
                 let bytes: Vec<u8> = (0..size).map(|at| much ^ at.to_le_bytes()[0]).collect();
@@ -102,7 +102,7 @@ fn next(store: &impl UploadStore, upload: Upload, what: u8, much: u8) -> Option<
     Some(Upload { id, content, state })
 }
 
-/// Ends an upload: under its digest it is a blob, under another it is nothing.
+/// Ends an upload: under its digest it becomes a blob, under another it is forgotten.
 fn ended(
     store: &impl BlobStore,
     writer: BlobWriter,
@@ -126,7 +126,7 @@ fn ended(
     }
 }
 
-/// The store says of every upload what the model says.
+/// Compares every upload of the store with the model.
 fn check(store: &impl UploadStore, all: &[Option<Upload>; UPLOADS]) {
     let saved = store.saved_uploads().expect("saved");
     for upload in all.iter().flatten() {

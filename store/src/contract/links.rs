@@ -1,7 +1,7 @@
-//! The contract of blobs that come to a repository: with their content at once, or from another one.
+//! The contract of links: to content published for a repository, or present from another one.
 //!
-//! Invariant: a repository that was told it has a blob has its content until somebody takes it
-//! from that repository, whatever others do meanwhile.
+//! Invariant: a linked repository has the content until its link is removed, for any concurrent
+//! operation.
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, Digester, RepoName};
@@ -12,13 +12,13 @@ use crate::blob_info::Retention;
 use crate::limits::SEGMENT_BYTES;
 use crate::manifests::ManifestStore;
 
-/// How often two go for the same blob.
+/// Rounds of two repositories with the same blob.
 const ROUNDS: usize = 200;
 
 /// The whole contract of links.
 ///
 /// # Panics
-/// When the store is not as the contract says.
+/// When the store breaks the contract.
 pub fn links<S: BlobStore + ManifestStore>(store: &S) {
     let (one, other): (RepoName, RepoName) =
         ("links/one".parse().expect("a name"), "links/other".parse().expect("a name"));
@@ -47,7 +47,7 @@ fn what_is_published_into_a_repository_is_linked<S: BlobStore + ManifestStore>(
         let digest = put_into(store, &content, one);
         assert!(store.has_blob(one, &digest).expect("has"));
         assert!(!store.has_blob(other, &digest).expect("has"));
-        // Again, and by another repository: there is one blob, and both have it.
+        // Once more, and for another repository: one blob with two links.
         put_into(store, &content, one);
         put_into(store, &content, other);
         assert!(store.has_blob(other, &digest).expect("has"));
@@ -74,7 +74,7 @@ fn what_is_not_here_is_not_linked<S: BlobStore + ManifestStore>(store: &S, repo:
     assert!(!store.link_if_here(repo, &digest).expect("link"));
 }
 
-/// One repository gets a blob while the last one that had it lets it go.
+/// One repository links a blob while the last link of it is removed.
 fn nobody_loses_what_another_one_deletes<S: BlobStore + ManifestStore>(
     store: &S,
     one: &RepoName,

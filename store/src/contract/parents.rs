@@ -1,6 +1,7 @@
-//! The contract of what names a digest: any sequence of puts and removals, on a store and on a model.
+//! The contract of parents: any sequence of puts and removals, on a store and on a model.
 //!
-//! Invariant: a digest is named by exactly those manifests of its repository that are there now.
+//! Invariant: the parents of a digest are exactly the stored manifests of its repository with that
+//! digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +11,9 @@ use wharf_oci::{Algorithm, Digest, Digester, Manifest, MediaType, RepoName};
 
 use crate::manifests::ManifestStore;
 
-/// Blobs, and manifests, that acts are about.
+/// Blobs and manifests of the acts.
 const THINGS: u8 = 6;
-/// Acts of one input that are carried out.
+/// Acts of one input.
 const ACTS_MAX: usize = 120;
 
 fn descriptor(media_type: &str, digest: &Digest) -> Value {
@@ -35,7 +36,7 @@ fn image(number: u8) -> Manifest {
     Manifest::read(Bytes::from(value.to_string()), None).expect("a manifest")
 }
 
-/// An index of two images, one of them perhaps not there, and of a smaller index.
+/// An index of two images, one perhaps absent, and of a smaller index.
 fn index(number: u8) -> Manifest {
     let child = |number| descriptor(MediaType::OCI_MANIFEST.as_str(), &image(number).digest());
     let mut children = vec![child(number), child(number + 1)];
@@ -49,7 +50,7 @@ fn index(number: u8) -> Manifest {
     Manifest::read(Bytes::from(value.to_string()), None).expect("an index")
 }
 
-/// The bytes of an image, sent as something that is not interpreted.
+/// The bytes of an image, with the type of an opaque manifest.
 fn opaque(number: u8) -> Manifest {
     let media_type = "application/vnd.example.thing.v1+json".parse().expect("a media type");
     Manifest::read(image(number).bytes().clone(), Some(&media_type)).expect("a thing")
@@ -57,10 +58,10 @@ fn opaque(number: u8) -> Manifest {
 
 type Model = BTreeMap<(RepoName, Digest), BTreeSet<Digest>>;
 
-/// Carries out an act for each two bytes: what, and with which manifest of which repository.
+/// Carries out one act for each two bytes: operation, manifest and repository.
 ///
 /// # Panics
-/// When the store is not as the model says.
+/// When the store differs from the model.
 pub fn acts(store: &dyn ManifestStore, input: &[u8]) {
     let repos: [RepoName; 2] =
         ["parents/one", "parents/other"].map(|name| name.parse().expect("a name"));
@@ -95,7 +96,7 @@ pub fn acts(store: &dyn ManifestStore, input: &[u8]) {
     }
 }
 
-/// Everything that can be named is named by whom the model says, by pages of any size.
+/// Compares the parents of every digest with the model, in pages of several sizes.
 fn check(store: &dyn ManifestStore, model: &Model, repo: &RepoName) {
     let numbers = 0..=THINGS + 1;
     let things =

@@ -1,6 +1,6 @@
-//! The contract of uploads that outlive the process: at rest, resumed, proven, forgotten.
+//! The contract of uploads across restarts of the process: suspended, resumed, proven, forgotten.
 //!
-//! Invariant: an upload that rests goes on with exactly the bytes it was given.
+//! Invariant: a resumed upload has exactly its appended bytes.
 
 use wharf_oci::{Algorithm, Digester, RepoName, UploadId};
 
@@ -9,7 +9,7 @@ use crate::blob_info::Retention;
 use crate::limits::SEGMENT_BYTES;
 use crate::sessions::{NewUpload, UploadStore};
 
-/// The whole contract of uploads that outlive the process.
+/// The whole contract of uploads across restarts of the process.
 pub fn uploads(store: &dyn UploadStore) {
     an_upload_that_rests_goes_on_where_it_was(store);
     an_upload_that_is_proven_may_rest_all_the_same(store);
@@ -25,7 +25,7 @@ fn an_upload_that_rests_goes_on_where_it_was(store: &dyn UploadStore) {
         let owner = (seed % 2 == 0).then(|| "alice".to_owned());
         let upload = NewUpload { id, repo: repo.clone(), owner: owner.clone() };
         let mut writer = store.begin_upload(upload).expect("begin");
-        // Rests after a third and after two thirds, once with nothing in between.
+        // Rests after a third and after two thirds, once without bytes in between.
         for end in [size / 3, size / 3, size / 3 * 2] {
             let start = usize::try_from(writer.size_bytes()).expect("it fits");
             append_all(&mut writer, &content.slice(start..end), 70_000);
@@ -49,7 +49,7 @@ fn an_upload_that_rests_goes_on_where_it_was(store: &dyn UploadStore) {
     assert_eq!(store.saved_uploads().expect("list"), []);
 }
 
-/// Nobody took the blob in time: the upload rests, and is proven again later.
+/// A proven upload without a publication: it rests, and is proven again later.
 fn an_upload_that_is_proven_may_rest_all_the_same(store: &dyn UploadStore) {
     let repo: RepoName = "acme/base".parse().expect("a name");
     for (seed, size) in (1_100..).zip(telling_sizes()) {

@@ -1,4 +1,4 @@
-//! What the contract puts into a store, and how it reads it back.
+//! Content and manifests for the contract, and helpers to write and read them.
 
 use std::task::{Context, Poll, Waker};
 
@@ -11,7 +11,7 @@ use crate::in_flight::{InFlight, Tail};
 use crate::journal::{Destination, Errand};
 use crate::limits::{SEGMENT_BYTES, SMALL_BLOB_SEGMENTS_MAX};
 
-/// Sizes at which something changes: segments, small blobs and runs begin or end there.
+/// Sizes at the borders of segments, small blobs and runs.
 #[must_use]
 pub fn telling_sizes() -> Vec<usize> {
     let small = SMALL_BLOB_SEGMENTS_MAX * SEGMENT_BYTES;
@@ -71,7 +71,7 @@ pub(super) fn append_all(writer: &mut BlobWriter, content: &Bytes, piece: usize)
     }
 }
 
-/// Everything a reader gives.
+/// All bytes of a reader.
 pub fn read_all(mut reader: BlobReader) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(segment) = reader.next_segment().expect("read") {
@@ -88,7 +88,7 @@ pub(super) fn poll(in_flight: &InFlight, offset: u64) -> Poll<Tail> {
     in_flight.poll_read(offset, &mut Context::from_waker(Waker::noop()))
 }
 
-/// Reads what is visible from `offset`.
+/// Reads the visible bytes from `offset`.
 pub(super) fn drain(in_flight: &InFlight, mut offset: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {

@@ -1,6 +1,7 @@
 //! Backup of an open store and restore into a new folder.
 //!
-//! Invariants: a folder that has the marker is whole; it is written last. Its owner alone can read it.
+//! Invariants: a folder with the marker is whole, because the marker is written last. Its owner
+//! alone can read it.
 
 use std::fs;
 use std::io;
@@ -13,12 +14,13 @@ use crate::upkeep::{CopyReport, Progress, Watch};
 use crate::{Result, StoreError};
 
 impl RocksStore {
-    /// Copies the store as it is at this moment into `to`, which must not exist, while it goes on
-    /// being used. On the same file system runs are linked, not copied, so it takes no time and no
-    /// space until the store lets go of them.
+    /// Copies the store as it is at this moment into `to`, an absent folder, while the store stays
+    /// in use. On the same file system runs are linked, so the copy takes no time, and no space
+    /// until the store frees them.
     pub fn backup(&self, to: &Path) -> Result<CopyReport> {
         refuse_existing(to)?;
-        // Built beside and renamed: a backup that broke off is never taken for one.
+        // The copy is built beside `to` and renamed, so an interrupted backup is never taken for a
+        // whole one.
         let partial = partial_of(to);
         if partial.exists() {
             fs::remove_dir_all(&partial)
@@ -40,8 +42,8 @@ impl RocksStore {
         Ok(CopyReport { folder: to.to_owned(), files: files.len() as u64, bytes })
     }
 
-    /// Makes a new store in `to`, which must not exist, from a backup. Everything is copied, so the
-    /// backup stays what it is, and the new store is opened once to see it can be.
+    /// Makes a new store in `to`, an absent folder, from a backup. Every file is copied, so the
+    /// backup stays as it is. The new store is opened once as a proof.
     pub fn restore(from: &Path, to: &Path, watch: Watch<'_>) -> Result<CopyReport> {
         if format::found_format(from)?.is_none() {
             return Err(StoreError::NoStore { path: from.to_owned() });

@@ -1,8 +1,9 @@
-//! Room on the disk a start is held by: a file without content. Where others have filled the disk
-//! it goes before the database is opened, because opening writes: the log of records is folded in.
+//! The ballast: a file without content, reserved disk space for a start. When the disk is full the
+//! ballast is removed before the database opens, because the open writes: it flushes the log of
+//! records.
 //!
-//! Invariant: it is made only of room nothing else of the store needs, and counts like everything
-//! that the store takes.
+//! Invariant: the ballast takes only space of no other use to the store, and its space counts as
+//! the store's.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -23,18 +24,19 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("ballast")
 }
 
-/// How much a store with this limit holds: nothing, where it would be missed.
+/// The size of the ballast for a limit, in bytes; zero for a low limit.
 fn wanted_bytes(limit_bytes: Option<u64>) -> u64 {
     let is_small = limit_bytes.is_some_and(|limit| limit / BALLAST_SHARE < BALLAST_BYTES);
     if is_small { 0 } else { BALLAST_BYTES }
 }
 
-/// What is held.
+/// The size of the ballast on disk, in bytes.
 fn held_bytes(folder: &Path) -> u64 {
     fs::metadata(path(folder)).map_or(0, |about| about.blocks() * 512)
 }
 
-/// Before the store is opened: gives the room to whoever opens it, when the disk has less.
+/// Removes the ballast before the database opens, when the disk has less free space than the
+/// ballast.
 pub(super) fn release_if_full(folder: &Path) -> Result<()> {
     let free_bytes = free_bytes(folder)?;
     if free_bytes >= BALLAST_BYTES {
@@ -53,7 +55,8 @@ pub(super) fn release_if_full(folder: &Path) -> Result<()> {
     }
 }
 
-/// Takes the room when the store is opened, if it is not held and nothing has to go for it.
+/// Makes the ballast after the database opened, if it is missing and nothing has to be evicted for
+/// it.
 pub(super) fn hold(engine: &Engine) -> Result<()> {
     let missing = missing_bytes(engine);
     if missing == 0 || engine.space.reserve(engine.folder(), missing)?.is_err() {
@@ -62,8 +65,8 @@ pub(super) fn hold(engine: &Engine) -> Result<()> {
     fill(engine, missing)
 }
 
-/// The same from time to time, where the disk has plenty: what is cached goes for it then, when the
-/// limit of the store leaves no room.
+/// Makes a missing ballast during upkeep, when the disk has plenty of space. Cached blobs are
+/// evicted for it, when the limit of the store leaves no room.
 pub(super) fn hold_again(engine: &Engine, leases: &Leases) -> Result<()> {
     let missing = missing_bytes(engine);
     if missing == 0 || free_bytes(engine.folder())? < DISK_RESERVE_BYTES + 2 * missing {
@@ -80,7 +83,7 @@ fn missing_bytes(engine: &Engine) -> u64 {
     wanted_bytes(engine.space.limit_bytes()).saturating_sub(held_bytes(engine.folder()))
 }
 
-/// Makes it of room that was reserved.
+/// Writes the ballast into reserved space.
 fn fill(engine: &Engine, reserved_bytes: u64) -> Result<()> {
     let path = path(engine.folder());
     let made = make(&path, BALLAST_BYTES);
@@ -93,7 +96,7 @@ fn fill(engine: &Engine, reserved_bytes: u64) -> Result<()> {
     }
 }
 
-/// A file of which every block is there. One that cannot be is none.
+/// A file with every block allocated; without room for all of them, no file.
 fn make(path: &Path, bytes: u64) -> io::Result<()> {
     let link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
     let mut options = OpenOptions::new();
@@ -139,7 +142,7 @@ mod tests {
         assert_eq!(fs::metadata(path(folder.path())).unwrap().len(), 3 << 19);
         assert!(make(&path(folder.path()), u64::MAX / 2).is_err());
         assert!(!path(folder.path()).exists());
-        // With room on the disk it stays.
+        // With room on the disk the ballast stays.
         make(&path(folder.path()), 4096).unwrap();
         release_if_full(folder.path()).unwrap();
         assert!(path(folder.path()).exists());

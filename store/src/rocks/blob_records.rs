@@ -1,7 +1,6 @@
-//! The records that lead to a blob: of its digest, its number, its place in the order of use, and its
-//! share of the totals.
+//! The records of a blob: by its digest and by its number, in the order of use, and in the totals.
 //!
-//! Invariant: they come and go in one batch; whoever changes them holds the lock of the digest.
+//! Invariant: one batch writes or deletes all of them; its caller holds the lock of the digest.
 
 use rocksdb::WriteBatch;
 use wharf_oci::Digest;
@@ -12,7 +11,7 @@ use super::schema::{self, BLOBS, META, NUMBERS, RECENCY, TOTALS};
 use crate::Result;
 use crate::blob_info::Retention;
 
-/// Adds to `batch` what leads to a blob. The caller holds the lock of its digest.
+/// Adds the records of a blob to `batch`. The caller holds the lock of its digest.
 pub(super) fn add_records(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -36,7 +35,7 @@ pub(super) fn add_records(
     Ok(())
 }
 
-/// Adds to `batch` that a known blob is held otherwise. The caller holds the lock of its digest.
+/// Adds another retention of a known blob to `batch`. The caller holds the lock of its digest.
 pub(super) fn retain(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -48,7 +47,7 @@ pub(super) fn retain(
     add_records(engine, batch, digest, &BlobRecord { retention, ..*known })
 }
 
-/// Adds to `batch` what makes a published blob unknown. The caller holds its lock.
+/// Deletes the records of a published blob in `batch`. The caller holds the lock of its digest.
 pub(super) fn unpublish(
     engine: &Engine,
     batch: &mut WriteBatch,

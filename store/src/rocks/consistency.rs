@@ -1,5 +1,5 @@
-//! Whether the records agree with each other: what leads to a blob from one side leads back from
-//! the other, and the sums are right.
+//! Whether the records agree: each blob is found by its digest, its number and the order of use,
+//! and the totals are right.
 //!
 //! Invariant: a check reads each family once, changes nothing, and reports instead of failing.
 
@@ -21,7 +21,7 @@ use crate::blob_info::Retention;
 use crate::journal::Delivery;
 use crate::upkeep::ScrubReport;
 
-/// Checks every family, then that they agree.
+/// Checks every family, then the agreement of the families.
 pub(super) fn check(engine: &Engine, found: &mut ScrubReport) -> Result<()> {
     for family in FAMILIES {
         check_family(engine, family, found)?;
@@ -76,19 +76,19 @@ fn decodes(family: &str, key: &[u8], value: &[u8]) -> bool {
     }
 }
 
-/// Manifests, and what they name the other way round, agree; so do the views of the blobs.
+/// Manifests agree with the records of parents, and the families of blobs with each other.
 fn check_agreement(engine: &Engine, found: &mut ScrubReport) -> Result<()> {
     let moment = engine.db().snapshot();
     parents::check(engine, &moment, found)?;
     check_blobs(engine, &moment, found)
 }
 
-/// Blobs, numbers, the order of use, the journal and the totals are five views of one set; each change of it is
-/// one batch, so at one moment they agree, also in a store that is in use.
+/// Blobs, numbers, the order of use, the journal and the totals are five views of one set. One
+/// batch changes all of them, so they agree in a snapshot, also while the store is in use.
 fn check_blobs(engine: &Engine, moment: &Snapshot<'_>, found: &mut ScrubReport) -> Result<()> {
     let mut ordered: HashMap<u64, u64> = HashMap::new();
     for entry in entries(engine, moment, RECENCY)? {
-        // What cannot be read was reported with its family, and cannot be compared.
+        // The family with the unreadable record is in the report, and cannot be compared.
         let Ok((key, _)) = entry else { return Ok(()) };
         if let Some((used, number)) = schema::decode_recency(&key) {
             ordered.insert(number, used);
@@ -132,7 +132,7 @@ fn check_blobs(engine: &Engine, moment: &Snapshot<'_>, found: &mut ScrubReport) 
     Ok(())
 }
 
-/// What is owed is not evicted, and what is not owed is not held for that.
+/// A blob with a pending delivery is not evictable; one without is not pending.
 fn holds_what_is_owed(retention: Retention, is_owed: bool) -> bool {
     match retention {
         Retention::Cached => !is_owed,

@@ -1,4 +1,4 @@
-//! What is owed to upstreams, as its seam asks for it.
+//! `DeliveryStore` of the store on disk.
 
 use rocksdb::{IteratorMode, WriteBatch};
 use wharf_oci::{Digest, RepoName};

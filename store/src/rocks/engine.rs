@@ -1,7 +1,7 @@
 //! The open database: families, numbers, locks, writes. Knows records, not blobs.
 //!
-//! Invariant: a number is given out once in the life of a store, also across crashes, so bytes of a
-//! forgotten blob can never be taken for those of another.
+//! Invariant: a number is given out once in the life of a store, also across crashes, so the bytes
+//! of a forgotten blob never belong to another.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -26,7 +26,7 @@ use crate::segment_cache::SegmentCache;
 use crate::upkeep::StoreOptions;
 use crate::{Result, StoreError};
 
-/// Digests share locks; this many can be made visible or forgotten at once.
+/// Locks of digests; a lock is shared by several digests.
 const DIGEST_LOCKS: usize = 64;
 
 pub(super) struct Engine {
@@ -38,22 +38,22 @@ pub(super) struct Engine {
     pub(super) segment_cache: Arc<SegmentCache>,
     pub(super) parts: PartPool,
     pub(super) small_blob_segments: usize,
-    /// Each held while one of its digests is made visible or forgotten, so that two writers of one
-    /// digest agree.
+    /// Each is held while a blob becomes visible or is forgotten, so two writers of one digest
+    /// agree.
     digests: [Mutex<()>; DIGEST_LOCKS],
-    /// Held by whoever evicts.
+    /// Held during an eviction.
     evicting: Mutex<()>,
-    /// Runs come with others, and go alone: RocksDB keeps files that went while some came, until
-    /// files go again, and nobody would count them.
+    /// Several runs may be ingested at once; a deletion of runs has the lock alone. RocksDB keeps
+    /// files deleted during an ingest until the next deletion, and they would not be counted.
     runs_change: RwLock<()>,
     pub(super) evicted: Counter,
-    /// Bytes of forgotten small blobs the disk has not back yet.
+    /// Bytes of forgotten small blobs still on disk.
     small_heap_bytes: AtomicU64,
-    /// Threads that nobody else waits for. They hold the engine, so whoever closes the store does.
+    /// Threads without another owner. They hold the engine, so the close of the store joins them.
     background: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// Blobs and their bytes, since the start.
+/// Blobs and bytes since the start.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     pub(super) blobs: AtomicU64,
@@ -73,7 +73,7 @@ struct Numbers {
 }
 
 impl Engine {
-    /// Opens the database of a folder that is a store. Numbers are given out once the start says from where.
+    /// Opens the database of a store. The engine gives out numbers after [`Engine::start_numbers`].
     pub(super) fn open(folder: &Path, how: &StoreOptions) -> Result<Self> {
         Ok(Self {
             db: open_database(folder)?,
@@ -93,7 +93,7 @@ impl Engine {
         })
     }
 
-    /// The first number that was never given out, as the start found it.
+    /// Sets the first unused number, as recovered at the start.
     pub(super) fn start_numbers(&self, next: u64) {
         *lock(&self.numbers) = Numbers { next, reserved: next };
     }
@@ -106,7 +106,7 @@ impl Engine {
         &self.folder
     }
 
-    /// The lock of a digest.
+    /// Locks a digest.
     pub(super) fn changing(&self, digest: &Digest) -> MutexGuard<'_, ()> {
         let last = usize::from(digest.raw().last().copied().unwrap_or(0));
         let [first, ..] = &self.digests;
@@ -117,12 +117,12 @@ impl Engine {
         lock(&self.evicting)
     }
 
-    /// Adds to the forgotten small blobs that wait to be given back; how many bytes they are.
+    /// Adds to the bytes of forgotten small blobs still on disk; returns their sum.
     pub(super) fn small_heap(&self, bytes: u64) -> u64 {
         self.small_heap_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
-    /// Has another thread do what nobody waits for before [`Engine::await_background`].
+    /// Runs work on a thread of its own, joined by [`Engine::await_background`].
     pub(super) fn in_background(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
         let thread = std::thread::Builder::new().name("run".to_owned());
         let thread = thread
@@ -134,8 +134,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Waits for all of that. A database that closes while the process ends finds RocksDB's statics
-    /// destroyed, and aborts.
+    /// Joins the background threads. A database closed during the end of the process meets
+    /// RocksDB's destroyed statics, and aborts.
     pub(super) fn await_background(&self) {
         let threads = std::mem::take(&mut *lock(&self.background));
         for thread in threads {
@@ -145,7 +145,7 @@ impl Engine {
         }
     }
 
-    /// So many of them were given back.
+    /// Subtracts from the bytes of forgotten small blobs, after a rewrite of their table.
     pub(super) fn small_heap_gone(&self, bytes: u64) {
         self.small_heap_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -165,7 +165,7 @@ impl Engine {
             .map_err(|error| StoreError::database("reading", family, error))
     }
 
-    /// Writes a batch so it survives power loss.
+    /// Writes a batch, durable across power loss.
     pub(super) fn write(
         &self,
         batch: WriteBatch,
@@ -175,7 +175,7 @@ impl Engine {
         self.write_batch(batch, true, operation, key)
     }
 
-    /// Writes a batch so it survives the end of this process; power loss may take it until
+    /// Writes a batch, durable across the end of this process; power loss may take it until
     /// [`Engine::sync`].
     pub(super) fn write_soon(
         &self,
@@ -201,7 +201,7 @@ impl Engine {
             .map_err(|error| StoreError::database(operation, key(), error))
     }
 
-    /// Everything written before survives power loss from here on.
+    /// Makes every earlier write durable across power loss.
     pub(super) fn sync(&self) -> Result<()> {
         let key = || self.folder.display().to_string();
         self.db.flush_wal(true).map_err(|error| StoreError::database("syncing", key(), error))
@@ -217,7 +217,7 @@ impl Engine {
         }
     }
 
-    /// Whose a number is.
+    /// The record of a number.
     pub(super) fn number_record(&self, number: u64) -> Result<Option<NumberRecord>> {
         match self.get(NUMBERS, &number.to_be_bytes())? {
             None => Ok(None),
@@ -236,7 +236,8 @@ impl Engine {
         }
     }
 
-    /// How many deletions of a family still lie over what they delete, in its tables and in memory.
+    /// The number of deletions in the tables and in the memory of a family, still above their
+    /// deleted entries.
     pub(super) fn deletions(&self, family: &str) -> Result<u64> {
         let handle = self.family(family)?;
         let failed = |error| StoreError::database("measuring", family, error);
@@ -258,7 +259,7 @@ impl Engine {
             + in_memory(rocksdb::properties::NUM_DELETES_IMM_MEM_TABLES)?)
     }
 
-    /// A number that was never given out before.
+    /// An unused number.
     pub(super) fn take_number(&self) -> Result<u64> {
         let mut numbers = lock(&self.numbers);
         if numbers.next >= numbers.reserved {
@@ -272,13 +273,13 @@ impl Engine {
         Ok(numbers.next - 1)
     }
 
-    /// Where a run is written before it is ingested.
+    /// The file of a run before its ingest.
     pub(super) fn incoming(&self, number: u64, run: u64) -> PathBuf {
         self.folder.join("incoming").join(format!("{number}-{run}.sst"))
     }
 
-    /// Makes a finished file part of an epoch: visible to readers and durable, without a copy. It is
-    /// counted by its size from here on, and no longer by what was reserved.
+    /// Ingests a finished file into an epoch: visible to readers and durable, without a copy. From
+    /// now on the run counts with its size instead of its reservation.
     pub(super) fn ingest(
         &self,
         epoch: Option<u32>,
@@ -296,17 +297,17 @@ impl Engine {
             vec![file],
         );
         ingested.map_err(|error| {
-            // It is counted nowhere; an epoch that stays empty for it is dropped at a start.
+            // The run is not counted; a start drops an epoch without runs.
             let _ = self.space.freed(epoch, run_bytes, || Ok(()));
             StoreError::database("ingesting", file.display().to_string(), error)
         })?;
         Ok(epoch)
     }
 
-    /// Deletes the files of a number from `first_segment` on. They are off the disk when this returns.
+    /// Deletes the files of a number from `first_segment` on. They are off the disk at the return.
     pub(super) fn delete_runs(&self, epoch: u32, number: u64, first_segment: u64) -> Result<()> {
         let family = schema::epoch_family(epoch);
-        // An epoch that is gone took the files along.
+        // The files went with their dropped epoch.
         let Some(handle) = self.db.cf_handle(&family) else {
             return Ok(());
         };
@@ -324,7 +325,7 @@ impl Engine {
             .map_err(|error| StoreError::database("opening", family, error))
     }
 
-    /// Keeps what is durable of an upload.
+    /// Saves the durable state of an upload.
     pub(super) fn save_session(&self, session: &Session, sync: bool) -> Result<()> {
         let mut batch = WriteBatch::default();
         let key = session.id.as_u128().to_be_bytes();
@@ -332,14 +333,14 @@ impl Engine {
         self.write_batch(batch, sync, "saving", || format!("upload {}", session.id))
     }
 
-    /// Nothing is left to resume of an upload.
+    /// Deletes the record of an upload.
     pub(super) fn forget_session(&self, id: UploadId) -> Result<()> {
         let mut batch = WriteBatch::default();
         batch.delete_cf(&self.family(SESSIONS)?, id.as_u128().to_be_bytes());
         self.write_soon(batch, "forgetting", || format!("upload {id}"))
     }
 
-    /// Takes stock of what is not a run: tables of records, logs, RocksDB's own files.
+    /// Measures everything besides runs: tables of records, logs, RocksDB's own files.
     pub(super) fn measure_records(&self) -> Result<()> {
         let mut bytes = 0;
         for family in FAMILIES {
@@ -349,7 +350,7 @@ impl Engine {
                 .map_err(|error| StoreError::database("measuring", family, error))?;
             bytes += tables.unwrap_or(0);
         }
-        // Files of runs that went and are not deleted yet, whatever keeps them.
+        // Files of deleted runs still on disk.
         let obsolete = self.db.property_int_value("rocksdb.obsolete-sst-files-size");
         bytes += obsolete
             .map_err(|error| StoreError::database("measuring", "obsolete files", error))?
@@ -362,11 +363,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs that were never ingested belong to a process that is gone: the lock of the database is
-    /// ours by now.
+    /// Removes runs without an ingest. Their process is gone: this process holds the lock of the
+    /// database.
     pub(super) fn clear_incoming(&self) -> Result<()> {
         let incoming = self.folder.join("incoming");
-        // The folder itself stays: on a full disk there may be no room for another.
+        // The folder itself stays: a full disk may have no room for another.
         private::make(&incoming)?;
         let failed = |error| StoreError::io("clearing", &incoming, error);
         for entry in fs::read_dir(&incoming).map_err(failed)? {
@@ -376,8 +377,8 @@ impl Engine {
     }
 }
 
-/// Opens the database. One that is damaged is opened all the same, so that what is whole can be
-/// read: each damaged table shows when it is read, and says so then.
+/// Opens the database, even a damaged one, so its whole tables can be read. A read of a damaged
+/// table reports the damage.
 fn open_database(folder: &Path) -> Result<DB> {
     match try_open(folder, true) {
         Err(StoreError::Corrupt { reason, .. }) => {
@@ -409,7 +410,7 @@ fn try_open(folder: &Path, strict: bool) -> Result<DB> {
         .map_err(|error| open_error(folder, error))
 }
 
-/// What the files of a folder take, without tables and without folders in it.
+/// The size of the files of a folder, without tables and without subfolders.
 fn other_files(folder: &Path) -> std::io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
@@ -417,7 +418,7 @@ fn other_files(folder: &Path) -> std::io::Result<u64> {
         if entry.path().extension().is_some_and(|extension| extension == "sst") {
             continue;
         }
-        // RocksDB may delete an old log between the two looks.
+        // RocksDB may delete an old log after it was listed.
         if let Ok(about) = entry.metadata() {
             bytes += about.blocks() * 512;
         }
@@ -426,8 +427,8 @@ fn other_files(folder: &Path) -> std::io::Result<u64> {
 }
 
 fn open_error(folder: &Path, error: rocksdb::Error) -> StoreError {
-    // Of a lock that cannot be had at all (no permission, a file system that is read-only) the system
-    // says why.
+    // For a lock out of reach (no permission, a read-only file system) the error of the system has
+    // the reason.
     let text: &str = error.as_ref();
     let is_held = text.to_ascii_lowercase().contains("while lock file")
         && text.contains("Resource temporarily unavailable");

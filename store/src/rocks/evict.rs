@@ -1,7 +1,7 @@
-//! Making room: which cached blobs go, and when. Least recently used first, by bytes.
+//! Eviction: the choice of cached blobs, and its trigger. Least recently used first, by bytes.
 //!
 //! Invariants: a kept, leased or pending blob is never evicted; bytes are freed only after the
-//! records that led to them are durably gone.
+//! deletion of their records is durable.
 
 use std::ops::ControlFlow;
 
@@ -22,17 +22,17 @@ use crate::limits::{
 use crate::upkeep::{Eviction, EvictionReport, Progress, Watch};
 use crate::{Result, StoreError};
 
-/// Takes room for bytes of a run, and makes it when there is none.
-/// [`StoreError::Full`] when nothing is left that may go.
+/// Reserves disk space for a run, after an eviction if there is none. [`StoreError::Full`] when
+/// nothing evictable is left.
 pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -> Result<()> {
     if engine.space.reserve(engine.folder(), bytes)?.is_ok() {
         return Ok(());
     }
     let _evicting = engine.evicting();
     engine.measure_records()?;
-    // Records weigh less or more than the blobs they are of, so one round may not do.
+    // Records weigh less or more than their blobs, so one round may not do.
     for _ in 0..EVICTION_ROUNDS_MAX {
-        // Also on the first round: whoever held the lock before may have made the room.
+        // Also in the first round: the last holder of the lock may have made the room.
         let Err(ShortBy(short)) = engine.space.reserve(engine.folder(), bytes)? else {
             return Ok(());
         };
@@ -89,9 +89,9 @@ pub(super) fn evict(
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Goal {
-    /// So many bytes.
+    /// Until so many bytes are free.
     Free(u64),
-    /// Everything that was last used before.
+    /// Every blob last used before this moment.
     Before(u64),
 }
 
@@ -139,7 +139,7 @@ fn evict_cached(
     Ok(evicted)
 }
 
-/// What a damaged record leads to stays where it is: it must not keep the rest from being evicted.
+/// A blob with a damaged record stays, and the rest is evicted.
 fn unless_damaged<T: Default>(result: Result<T>) -> Result<T> {
     match result {
         Err(StoreError::Corrupt { key, reason, .. }) => {
@@ -178,14 +178,15 @@ fn next_key(key: [u8; 16]) -> [u8; 16] {
     u128::from_be_bytes(key).saturating_add(1).to_be_bytes()
 }
 
-/// A blob that nobody can find any more.
+/// A blob without records.
 struct EvictedBlob {
     remains: Remains,
     size_bytes: u64,
     links: u64,
 }
 
-/// Forgets a blob unless it must stay. Not synced: [`free_all`] does that before bytes go.
+/// Forgets a blob, unless it is protected or leased. Not synced: [`free_all`] syncs before it frees
+/// bytes.
 fn forget_cached(engine: &Engine, leases: &Leases, digest: &Digest) -> Result<Option<EvictedBlob>> {
     let _changing = engine.changing(digest);
     let Some(blob) = engine.blob_record(digest)? else {
@@ -203,7 +204,7 @@ fn forget_cached(engine: &Engine, leases: &Leases, digest: &Digest) -> Result<Op
     Ok(Some(EvictedBlob { remains, size_bytes: blob.size_bytes, links }))
 }
 
-/// Frees bytes whose records are gone; those that someone began to read meanwhile go later.
+/// Frees bytes without records; those with a lease since then are freed later.
 fn free_all(engine: &Engine, leases: &Leases, remains: Vec<Remains>) -> Result<()> {
     if remains.is_empty() {
         return Ok(());
@@ -217,13 +218,14 @@ fn free_all(engine: &Engine, leases: &Leases, remains: Vec<Remains>) -> Result<(
     Ok(())
 }
 
-/// Small blobs lie between others: their space comes back when the table is rewritten.
-/// Not worth it for a heap of less than `least_bytes`.
+/// Frees the space of forgotten small blobs by a rewrite of their table. Not worth it for less than
+/// `least_bytes`.
 pub(super) fn give_back_small(engine: &Engine, least_bytes: u64) -> Result<()> {
     let heap = engine.small_heap(0);
     if heap >= least_bytes {
         engine.db().compact_range_cf(&engine.family(SMALL)?, None::<&[u8]>, None::<&[u8]>);
-        // A disk that is full may have no room for that, and nobody is told; then it is done again.
+        // A full disk may have no room for the rewrite, and RocksDB reports no error; the deletions
+        // are still there, so the next call repeats it.
         if engine.deletions(SMALL)? == 0 {
             engine.small_heap_gone(heap);
         }
@@ -232,7 +234,7 @@ pub(super) fn give_back_small(engine: &Engine, least_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Takes the links of a repository, and what no other repository has.
+/// Removes the links of a repository, and its blobs without another link.
 fn evict_repository(
     engine: &Engine,
     leases: &Leases,
@@ -288,7 +290,7 @@ fn links_page(engine: &Engine, prefix: &[u8], from: &[u8]) -> Result<Vec<LinkEnt
     Ok(links)
 }
 
-/// `false` when the link stays, because the blob is owed to the upstream of this repository.
+/// `false` when the link stays, because the repository has a pending delivery of the blob.
 fn unlink(engine: &Engine, repo: &RepoName, digest: &Digest, key: &[u8]) -> Result<bool> {
     let _changing = engine.changing(digest);
     if journal::is_owed(engine, repo, digest)? {
@@ -301,7 +303,7 @@ fn unlink(engine: &Engine, repo: &RepoName, digest: &Digest, key: &[u8]) -> Resu
     engine.write_soon(batch, "unlinking", || format!("{repo}@{digest}")).map(|()| true)
 }
 
-/// Takes what is in quarantine.
+/// Evicts the blobs in quarantine.
 fn evict_quarantined(engine: &Engine, leases: &Leases) -> Result<EvictionReport> {
     let mut evicted = EvictionReport::default();
     let family = engine.family(QUARANTINE)?;

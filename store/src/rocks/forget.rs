@@ -1,7 +1,7 @@
-//! How a blob leaves: removed, evicted, or put into quarantine. One batch takes everything that
-//! leads to it; its bytes go later.
+//! A blob leaves the store: removed, evicted, or put into quarantine. One batch deletes its
+//! records; its bytes are freed later.
 //!
-//! Invariant: whoever changes what a digest leads to holds the lock of that digest.
+//! Invariant: every change of a digest's records holds the lock of the digest.
 
 use rocksdb::WriteBatch;
 use wharf_oci::Digest;
@@ -15,14 +15,15 @@ use super::records::{BlobRecord, DoomedRecord, QuarantineRecord};
 use super::schema::{self, DOOMED, QUARANTINE};
 use crate::Result;
 
-/// Adds to `batch` that the bytes are to be freed; also what is left to do for that.
+/// Marks the bytes of a blob as doomed in `batch`; returns them for the reaper.
 pub(super) fn doom(engine: &Engine, batch: &mut WriteBatch, blob: &BlobRecord) -> Result<Remains> {
     let doomed = DoomedRecord::of(blob);
     batch.put_cf(&engine.family(DOOMED)?, blob.number.to_be_bytes(), doomed.encode());
     Ok(Remains { number: blob.number, doomed })
 }
 
-/// Forgets a blob; what is left to free, or `None` when it is not here. The caller holds its lock.
+/// Forgets a blob; returns its bytes for the reaper, or `None` when it is not here. The caller
+/// holds the lock of its digest.
 pub(super) fn remove(engine: &Engine, digest: &Digest) -> Result<Option<Remains>> {
     let Some(blob) = engine.blob_record(digest)? else {
         return Ok(None);
@@ -35,8 +36,8 @@ pub(super) fn remove(engine: &Engine, digest: &Digest) -> Result<Option<Remains>
     Ok(Some(remains))
 }
 
-/// Makes a blob unknown whose bytes are wrong, and keeps them for a look; `false` when another blob
-/// has the digest by now. What is owed for it stays owed, so that whoever delivers it learns of this.
+/// Puts a damaged blob into quarantine: its records go, its bytes stay. `false` when the digest
+/// belongs to another blob by now. Its deliveries stay pending, so the next try reports the damage.
 pub(super) fn quarantine(engine: &Engine, number: u64, reason: &str) -> Result<bool> {
     let Some(numbered) = engine.number_record(number)? else {
         return Ok(false);

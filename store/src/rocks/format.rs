@@ -1,6 +1,6 @@
-//! The marker: the file by which a folder is a store, and says its format.
+//! The marker: the file of a store with its format.
 //!
-//! Invariant: the marker comes at once and durably, after everything it speaks of.
+//! Invariant: the marker is written in one step, durably, after everything else of the format.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -12,8 +12,8 @@ use crate::{Result, StoreError};
 
 const MARKER_WORDS: &str = "wharf store format ";
 
-/// Makes sure that `folder` is a store of a format we know, or makes it one when it is empty.
-/// Nothing is written into a folder that is not ours. The format it has.
+/// The format of the store in `folder`. An empty folder becomes a store of the newest format; a
+/// foreign folder is an error, and nothing is written into it.
 pub(super) fn claim(folder: &Path) -> Result<u32> {
     if let Some(found) = found_format(folder)? {
         return Ok(found);
@@ -21,7 +21,7 @@ pub(super) fn claim(folder: &Path) -> Result<u32> {
     private::make(folder)?;
     let mut entries =
         fs::read_dir(folder).map_err(|error| StoreError::io("reading", folder, error))?;
-    // A claim that was interrupted leaves its unfinished marker; nothing else of ours comes first.
+    // An interrupted claim leaves its unfinished marker, and no other file.
     let unfinished = format!("{MARKER}.new");
     if entries.any(|entry| entry.is_ok_and(|entry| entry.file_name() != unfinished.as_str())) {
         return Err(StoreError::NotAStore { path: folder.to_owned() });
@@ -48,7 +48,7 @@ pub(super) fn found_format(folder: &Path) -> Result<Option<u32>> {
     }
 }
 
-/// Says the folder holds a store of this format, durably and at once.
+/// Writes the marker of this format, durably and in one step.
 pub(super) fn mark(folder: &Path) -> Result<()> {
     let partial = folder.join(format!("{MARKER}.new"));
     write_synced(&partial, format!("{MARKER_WORDS}{FORMAT}\n").as_bytes())
@@ -58,14 +58,14 @@ pub(super) fn mark(folder: &Path) -> Result<()> {
     sync_folder(folder)
 }
 
-/// Makes names in a folder durable.
+/// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<()> {
     fs::File::open(folder)
         .and_then(|handle| handle.sync_all())
         .map_err(|error| StoreError::io("syncing", folder, error))
 }
 
-/// A file of its own: what an interrupted run left goes, and a link leads nowhere.
+/// Writes a new file: the rest of an interrupted write is removed, and a link is not followed.
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

@@ -1,4 +1,4 @@
-//! Bytes go back to the disk here.
+//! Freed bytes of blobs, runs and small ones.
 
 use rocksdb::WriteBatch;
 
@@ -8,8 +8,7 @@ use super::schema::{self, DOOMED, Place, SMALL};
 use crate::limits::SMALL_BLOB_SEGMENTS_MAX;
 use crate::{Result, StoreError};
 
-/// Gives the bytes of a number back to the disk. May be done again after it failed: what is counted
-/// is counted last.
+/// Frees the bytes of a number. A failed call may be repeated: the count changes last.
 pub(super) fn free(engine: &Engine, remains: &Remains) -> Result<()> {
     let Remains { number, doomed } = *remains;
     engine.segment_cache.forget(number);
@@ -28,14 +27,14 @@ pub(super) fn free(engine: &Engine, remains: &Remains) -> Result<()> {
     match doomed.place {
         Place::Epoch(epoch) => freed_runs(engine, epoch, doomed.bytes),
         Place::Small => {
-            // Not before: whoever gives the heap back would find nothing deleted yet.
+            // Not earlier: a rewrite of the table would find no deletions yet.
             engine.small_heap(doomed.bytes);
             Ok(())
         }
     }
 }
 
-/// Counts runs that are gone, and drops their epoch when nothing is left of that.
+/// Subtracts deleted runs from the count, and drops their epoch when it is empty.
 fn freed_runs(engine: &Engine, epoch: u32, run_bytes: u64) -> Result<()> {
     let family = schema::epoch_family(epoch);
     engine.space.freed(epoch, run_bytes, || {

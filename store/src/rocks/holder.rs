@@ -1,14 +1,14 @@
-//! Who holds the lock of a store, as the kernel lists locks (`proc_locks(5)`).
+//! The process with the lock of a store, from the kernel's list of locks (`proc_locks(5)`).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// How often the list is read.
+/// Readings of the list.
 const READINGS: usize = 4;
 
-/// The process that has a lock on this file; `None` when the system does not say, as of one in another
-/// container.
+/// The process with a lock on this file; `None` when the system does not tell it, as for a process
+/// in another container.
 pub(super) fn of(lock: &Path) -> Option<u32> {
     let about = fs::metadata(lock).ok()?;
     let device = about.dev();
@@ -25,7 +25,7 @@ pub(super) fn of(lock: &Path) -> Option<u32> {
     })
 }
 
-/// `1: POSIX  ADVISORY  WRITE 4711 fe:01:131074 0 EOF`; a line with `->` is of one who waits.
+/// `1: POSIX  ADVISORY  WRITE 4711 fe:01:131074 0 EOF`; a line with `->` is a waiting process.
 fn holder(line: &str, file: &str) -> Option<u32> {
     let mut words = line.split_whitespace().skip(1);
     let (_kind, _how, _what) = (words.next()?, words.next()?, words.next()?);

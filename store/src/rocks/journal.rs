@@ -1,8 +1,8 @@
-//! What is owed to upstreams, in RocksDB.
+//! The records of pending deliveries.
 //!
-//! Invariant: whoever changes what is owed for a digest holds the lock of that digest. A blob is held
-//! as pending exactly while something is owed for it, unless it is kept anyway; one that went into
-//! quarantine may still be owed.
+//! Invariant: every change of the deliveries of a digest holds the lock of the digest. A blob is
+//! `Pending` exactly while it has deliveries, unless it is `Kept`; a blob in quarantine may still
+//! have deliveries.
 
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Digest, RepoName};
@@ -19,19 +19,20 @@ pub(super) fn key_of(delivery: &Delivery) -> Vec<u8> {
     schema::holder_key(&delivery.digest, &delivery.errand.repo)
 }
 
-/// Adds to `batch` that a blob is owed, and its link. The blob is held by the caller.
+/// Adds a delivery and its link to `batch`. The caller holds the lock of the digest, and the blob
+/// is protected.
 pub(super) fn owe(engine: &Engine, batch: &mut WriteBatch, delivery: &Delivery) -> Result<()> {
     links::link(engine, batch, &delivery.errand.repo, &delivery.digest)?;
     batch.put_cf(&engine.family(JOURNAL)?, key_of(delivery), delivery.encode());
     Ok(())
 }
 
-/// Whether this repository owes the blob.
+/// Whether the repository has a pending delivery of the blob.
 pub(super) fn is_owed(engine: &Engine, repo: &RepoName, digest: &Digest) -> Result<bool> {
     Ok(engine.get(JOURNAL, &schema::holder_key(digest, repo))?.is_some())
 }
 
-/// Whether it is this errand that is owed, not one that came after it.
+/// Whether exactly this errand is pending, not a later one.
 pub(super) fn is_still_owed(engine: &Engine, delivery: &Delivery) -> Result<bool> {
     let key = key_of(delivery);
     let Some(value) = engine.get(JOURNAL, &key)? else {
@@ -43,8 +44,7 @@ pub(super) fn is_still_owed(engine: &Engine, delivery: &Delivery) -> Result<bool
     Ok(owed.errand.id == delivery.errand.id)
 }
 
-/// Adds to `batch` that a repository owes a blob no more. When no other one owes it, it is cached from
-/// now on.
+/// Ends the delivery of a repository in `batch`. After the last delivery of a blob it is cached.
 pub(super) fn complete(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -65,7 +65,7 @@ pub(super) fn complete(
     Ok(())
 }
 
-/// Adds to `batch` that nobody owes a blob, which the same batch makes unknown.
+/// Ends every delivery of a blob in `batch`, together with the blob itself.
 pub(super) fn complete_all(engine: &Engine, batch: &mut WriteBatch, digest: &Digest) -> Result<()> {
     for repo in owing(engine, digest)? {
         batch.delete_cf(&engine.family(JOURNAL)?, schema::holder_key(digest, &repo));
@@ -73,7 +73,7 @@ pub(super) fn complete_all(engine: &Engine, batch: &mut WriteBatch, digest: &Dig
     Ok(())
 }
 
-/// The repositories that owe a blob.
+/// The repositories with a pending delivery of a blob.
 pub(super) fn owing(engine: &Engine, digest: &Digest) -> Result<Vec<RepoName>> {
     let prefix = schema::digest_key(digest);
     let mode = IteratorMode::From(&prefix, Direction::Forward);

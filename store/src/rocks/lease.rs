@@ -1,7 +1,7 @@
-//! Leases on blob numbers. The thread that frees bytes once nobody reads them is in `reaper.rs`.
+//! Leases on blob numbers. The thread for freeing bytes is in `reaper.rs`.
 //!
-//! Invariant: the bytes of a number are freed only when it is doomed and no lease is left; readers
-//! never free anything themselves, because they may be on a thread that must not block.
+//! Invariant: the bytes of a number are freed only when it is doomed and has no lease. Readers
+//! never free bytes themselves, because their thread may not be allowed to block.
 
 use std::collections::HashMap;
 use std::sync::mpsc::SyncSender;
@@ -17,18 +17,18 @@ pub(super) struct Remains {
     pub(super) doomed: DoomedRecord,
 }
 
-/// Who holds which number.
+/// The leases by number.
 #[derive(Debug, Default)]
 pub(super) struct Leases(Mutex<LeaseTable>);
 
 #[derive(Debug, Default)]
 struct LeaseTable {
     held: HashMap<u64, u32>,
-    /// Doomed while held; freed with the last lease.
+    /// Doomed numbers with a lease; freed with the last lease.
     doomed: HashMap<u64, Remains>,
 }
 
-/// Keeps the bytes of one number.
+/// A lease: it keeps the bytes of one number.
 pub(super) struct Lease {
     number: u64,
     leases: Arc<Leases>,
@@ -42,7 +42,7 @@ impl Leases {
         Lease { number, leases: Arc::clone(self), queue }
     }
 
-    /// A lease on a number that nobody holds.
+    /// The only lease on a number; `None` when there is another.
     pub(super) fn try_lease(
         self: &Arc<Self>,
         number: u64,
@@ -58,7 +58,7 @@ impl Leases {
         Some(Lease { number, leases: Arc::clone(self), queue })
     }
 
-    /// Whether no number is held.
+    /// Whether there is no lease at all.
     pub(super) fn is_idle(&self) -> bool {
         lock(&self.0).held.is_empty()
     }
@@ -67,7 +67,7 @@ impl Leases {
         lock(&self.0).held.contains_key(&number)
     }
 
-    /// Whether the caller is to free the bytes now; else the last lease does.
+    /// Whether the caller has to free the bytes now; else the last lease does.
     pub(super) fn doom(&self, remains: Remains) -> bool {
         let mut state = lock(&self.0);
         let held = state.held.contains_key(&remains.number);
@@ -83,7 +83,7 @@ impl Lease {
         self.number
     }
 
-    /// Another lease on the same number.
+    /// A second lease on the same number.
     pub(super) fn again(&self) -> Self {
         self.leases.lease(self.number, self.queue.clone())
     }

@@ -1,7 +1,6 @@
-//! Which repositories have which blobs, both ways round.
+//! The links between repositories and blobs, in both directions.
 //!
-//! Invariant: a link and its way back come and go in one batch; whoever changes them holds the lock of the
-//! digest.
+//! Invariant: one batch writes or deletes both directions; its caller holds the lock of the digest.
 
 use rocksdb::WriteBatch;
 use wharf_oci::{Digest, RepoName};
@@ -22,7 +21,7 @@ pub(super) fn remember_repo(
     Ok(())
 }
 
-/// Adds to `batch` that a repository has a blob. The caller holds the lock of the digest.
+/// Adds a link to `batch`. The caller holds the lock of the digest.
 pub(super) fn link(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -35,7 +34,7 @@ pub(super) fn link(
     Ok(())
 }
 
-/// The same, and nothing when the repository has it already. The caller holds the lock of the digest.
+/// Adds a link to `batch`, unless it exists. The caller holds the lock of the digest.
 pub(super) fn link_anew(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -48,7 +47,7 @@ pub(super) fn link_anew(
     }
 }
 
-/// Adds to `batch` that no repository has the blob; how many had it.
+/// Deletes every link of a blob in `batch`; returns their number.
 pub(super) fn unlink_all(engine: &Engine, batch: &mut WriteBatch, digest: &Digest) -> Result<u64> {
     let (holders, links) = (engine.family(HOLDERS)?, engine.family(LINKS)?);
     let mut count = 0;
@@ -60,8 +59,8 @@ pub(super) fn unlink_all(engine: &Engine, batch: &mut WriteBatch, digest: &Diges
     Ok(count)
 }
 
-/// The repositories that have a blob, at most a page of them: what is left over is a link to
-/// nothing, which does no harm.
+/// The repositories with a link to a blob, at most one page. A link past the page stays without
+/// content, and does no harm.
 pub(super) fn holders_of(engine: &Engine, digest: &Digest) -> Result<Vec<RepoName>> {
     let prefix = schema::digest_key(digest);
     let family = engine.family(HOLDERS)?;

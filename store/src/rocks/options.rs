@@ -1,4 +1,4 @@
-//! How RocksDB is set up: the database, families of records, families of runs, reads.
+//! The options of RocksDB: the database, families of records, families of runs, reads.
 
 use std::sync::LazyLock;
 
@@ -11,8 +11,8 @@ use super::records::Totals;
 use crate::limits::{LOG_BYTES_MAX, OPEN_FILES_MAX, RECORD_BUFFER_BYTES_MAX, SMALL_TABLE_BYTES};
 use crate::{Result, StoreError};
 
-/// Options of runs and of the families that hold them. A writer of a run borrows them for as long
-/// as it lives, hence static.
+/// Options of runs and of their families. The writer of a run borrows them for its life, so they
+/// are static.
 pub(super) static RUN_OPTIONS: LazyLock<Options> = LazyLock::new(run_options);
 
 /// Write buffer of a run file: the default of 1 MiB would copy every segment once more.
@@ -21,12 +21,12 @@ const RUN_WRITE_BUFFER_BYTES: u64 = 64 * 1024;
 const RECORD_CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Small blocks: a look-up among a million digests reads one from the page cache half of the time.
 const RECORD_BLOCK_BYTES: usize = 1024;
-/// RocksDB's own log of what it does; two of these are kept.
+/// RocksDB's own log of events; two of these are kept.
 const DIARY_BYTES_MAX: usize = 1024 * 1024;
 
-/// `strict` refuses a database of which any table cannot be opened.
+/// `strict` refuses a database with any unreadable table.
 pub(super) fn database_options(strict: bool) -> Result<Options> {
-    // Space that is taken before it is used could not be counted: a log would take 32 MiB at once.
+    // Preallocated space could not be counted: a log would take 32 MiB at once.
     let mut options = Options::default()
         .get_options_from_string("allow_fallocate=false")
         .map_err(|error| StoreError::database("setting up", "the database", error))?;
@@ -43,7 +43,7 @@ pub(super) fn database_options(strict: bool) -> Result<Options> {
     Ok(options)
 }
 
-/// Half of what the process may open, so that connections keep the other half.
+/// Half of the process's file descriptors, so connections keep the other half.
 fn open_files() -> u32 {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let half = limit.map_or(OPEN_FILES_MAX, |limit| u32::try_from(limit / 2).unwrap_or(u32::MAX));
@@ -62,7 +62,7 @@ pub(super) fn record_options() -> Options {
     options
 }
 
-/// Small blobs: small tables, rewritten a few at a time, so a rewrite never takes much room.
+/// Small blobs: small tables, rewritten a few at a time, so a rewrite takes little room.
 pub(super) fn small_options() -> Options {
     let mut options = record_options();
     options.set_write_buffer_size(SMALL_TABLE_BYTES);
@@ -82,8 +82,8 @@ fn run_options() -> Options {
     options
 }
 
-/// Sums changes of [`Totals`]. A change that does not decode makes the whole fail to merge, which a
-/// reader sees as corruption.
+/// Sums changes of [`Totals`]. A malformed change fails the merge, and the reader gets a corruption
+/// error.
 fn add_totals(_: &[u8], before: Option<&[u8]>, changes: &MergeOperands) -> Option<Vec<u8>> {
     let mut sum = match before {
         Some(bytes) => Totals::decode(bytes)?,
@@ -102,7 +102,7 @@ pub(super) fn ingest_options() -> IngestExternalFileOptions {
     options
 }
 
-/// Reads of segments leave the block cache alone: a segment is as large as what it would evict.
+/// Reads of segments leave the block cache alone: a segment would evict as much as it adds.
 pub(super) fn segment_read_options() -> ReadOptions {
     let mut options = ReadOptions::default();
     options.fill_cache(false);

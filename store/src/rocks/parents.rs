@@ -1,7 +1,7 @@
-//! Which manifests of a repository name a digest: what they are made of, the other way round.
+//! The parents of a digest: the manifests of a repository with it as child, configuration or layer.
 //!
-//! Invariant: written and taken back in the batch that keeps or forgets the manifest, so that at any
-//! moment it says what the manifests say. Who changes it holds the lock of the manifest's digest.
+//! Invariant: the batch of a manifest writes or deletes its records here, so both agree at any
+//! moment. Its caller holds the lock of the manifest's digest.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,8 @@ use crate::manifests::StoredManifest;
 use crate::upkeep::ScrubReport;
 use crate::{Result, StoreError};
 
-/// Adds to `batch` what a manifest names that is kept now; `before` is what was kept under its digest.
+/// Adds the parent records of a new manifest to `batch`; `before` is the earlier manifest under its
+/// digest.
 pub(super) fn note(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -23,7 +24,7 @@ pub(super) fn note(
     (manifest, digest): (&Manifest, &Digest),
     before: Option<StoredManifest>,
 ) -> Result<()> {
-    // The same bytes name something else only when they are taken for something else.
+    // The same bytes have other children only under another media type.
     if let Some(before) = before.filter(|before| before.media_type != *manifest.media_type()) {
         forget(engine, batch, repo, &before)?;
     }
@@ -34,7 +35,7 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Adds to `batch` that a manifest names nothing any more.
+/// Deletes the parent records of a manifest in `batch`.
 pub(super) fn forget(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -58,7 +59,7 @@ fn named_by(stored: &StoredManifest) -> HashSet<Digest> {
     manifest.map(|manifest| named(&manifest)).unwrap_or_default()
 }
 
-/// Writes it anew from the manifests that are kept. Of one that cannot be read nothing is known.
+/// Writes the records anew from the stored manifests. An unreadable manifest gets none.
 pub(super) fn rebuild(engine: &Engine) -> Result<()> {
     let (manifests, parents) = (engine.family(MANIFESTS)?, engine.family(PARENTS)?);
     for entry in engine.db().iterator_cf_opt(&manifests, scan_options(), IteratorMode::Start) {
@@ -82,12 +83,12 @@ fn decode(key: &[u8], value: &[u8]) -> Option<(RepoName, StoredManifest)> {
     Some((repo, schema::decode_manifest(digest, value)?))
 }
 
-/// Whether it is what the manifests say at one moment: every entry is there, and no other.
+/// Whether the records agree with the manifests of a snapshot: every entry exists, and no other.
 pub(super) fn check(engine: &Engine, moment: &Snapshot<'_>, found: &mut ScrubReport) -> Result<()> {
     let (manifests, parents) = (engine.family(MANIFESTS)?, engine.family(PARENTS)?);
     let mut expected = 0_u64;
     for entry in moment.iterator_cf_opt(&manifests, scan_options(), IteratorMode::Start) {
-        // What cannot be read was reported with its family.
+        // The family with the unreadable record is in the report.
         let Ok((key, value)) = entry else { return Ok(()) };
         let Some((repo, stored)) = decode(&key, &value) else { return Ok(()) };
         for child in named_by(&stored) {

@@ -1,7 +1,7 @@
-//! Parts of blobs that somebody may go on with: their segments are on disk, their hashes here.
+//! Parts of interrupted blobs: segments on disk, hash states in memory.
 //!
-//! Invariants: a part keeps a lease on its number, so its bytes are nobody else's and counted as any
-//! run; no record names it, so the next start frees it.
+//! Invariants: a part holds a lease on its number, so its bytes belong to no other blob and count
+//! as runs. No record has its number, so the next start frees it.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -13,32 +13,32 @@ use super::lease::Lease;
 use crate::lock::lock;
 use crate::part_key::PartKey;
 
-/// All parts, the oldest first. They hold leases: whoever closes the store takes them all.
+/// All parts, the oldest first. They hold leases, so the close of the store removes all of them.
 #[derive(Default)]
 pub(super) struct PartPool(Mutex<VecDeque<Part>>);
 
-/// The begin of a blob.
+/// The first segments of a blob.
 pub(super) struct Part {
     pub(super) key: PartKey,
     pub(super) size_bytes: u64,
     pub(super) lease: Lease,
     pub(super) epoch: u32,
-    /// What its runs take on disk.
+    /// The size of its runs on disk, in bytes.
     pub(super) run_bytes: u64,
     pub(super) segments: u64,
-    /// Of all of them.
+    /// The hash state after all segments.
     pub(super) hash: HashState,
     pub(super) since: Instant,
 }
 
 impl PartPool {
-    /// How many there are, and what they take on disk.
+    /// The number of parts, and their size on disk in bytes.
     pub(super) fn usage(&self) -> (u64, u64) {
         let parts = lock(&self.0);
         (parts.len() as u64, bytes_of(&parts))
     }
 
-    /// Adds the youngest.
+    /// Adds the youngest part.
     pub(super) fn push(&self, part: Part) {
         lock(&self.0).push_back(part);
     }
@@ -49,7 +49,7 @@ impl PartPool {
         parts.remove(index)
     }
 
-    /// Those of the oldest about which `more` is still true.
+    /// Removes the oldest parts while `more` holds.
     pub(super) fn take_while(&self, mut more: impl FnMut(&VecDeque<Part>) -> bool) -> Vec<Part> {
         let (mut parts, mut taken) = (lock(&self.0), Vec::new());
         while more(&parts)

@@ -1,6 +1,6 @@
-//! Which parts of blobs are kept, and for how long.
+//! The lifetime of parts.
 //!
-//! Invariant: a part that is forgotten gives its bytes back, unless a reader still has them.
+//! Invariant: a forgotten part frees its bytes, unless a reader still has them.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::schema::Place;
 use crate::Result;
 use crate::limits::{PARTS_BYTES_MAX, PARTS_MAX, PARTS_SHARE};
 
-/// Keeps a part, and forgets what is too much with it.
+/// Keeps a part, and forgets the oldest ones past the bounds.
 pub(super) fn keep(engine: &Engine, leases: &Leases, part: Part) -> Result<()> {
     let before = engine.parts.take(&part.key);
     engine.parts.push(part);
@@ -25,7 +25,7 @@ pub(super) fn keep(engine: &Engine, leases: &Leases, part: Part) -> Result<()> {
     free_all(engine, leases, before.into_iter().chain(gone)).map(|_| ())
 }
 
-/// Forgets what nobody went on with for long.
+/// Forgets parts older than `time`.
 pub(super) fn forget_old(engine: &Engine, leases: &Leases, time: Duration) -> Result<()> {
     let old = engine
         .parts
@@ -33,19 +33,19 @@ pub(super) fn forget_old(engine: &Engine, leases: &Leases, time: Duration) -> Re
     free_all(engine, leases, old).map(|_| ())
 }
 
-/// Forgets the oldest until they were so many bytes; how many they were.
+/// Forgets the oldest parts until so many bytes are free; returns the freed bytes.
 pub(super) fn forget(engine: &Engine, leases: &Leases, bytes: u64) -> Result<u64> {
     let all = engine.parts.usage().1;
     let gone = engine.parts.take_while(|parts| all.saturating_sub(bytes_of(parts)) < bytes);
     free_all(engine, leases, gone)
 }
 
-/// Forgets all: a store is closed.
+/// Forgets all parts, when the store is closed.
 pub(super) fn forget_all(engine: &Engine, leases: &Leases) -> Result<u64> {
     forget(engine, leases, u64::MAX)
 }
 
-/// What they gave back.
+/// Frees the bytes of parts; returns their number.
 pub(super) fn free_all(
     engine: &Engine,
     leases: &Leases,
@@ -56,7 +56,7 @@ pub(super) fn free_all(
         let doomed = DoomedRecord { place: Place::Epoch(epoch), bytes: run_bytes };
         let remains = Remains { number: lease.number(), doomed };
         drop(lease);
-        // Whoever still reads it frees it later.
+        // The last reader frees the bytes later.
         if leases.doom(remains) {
             freeing::free(engine, &remains)?;
         }

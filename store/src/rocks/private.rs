@@ -1,10 +1,10 @@
-//! Who may look into a store: its owner. Other users of the machine would read what repositories keep
-//! from them, and the key that signs tokens.
+//! Access to the files of a store: its owner alone. Other users of the machine could read the
+//! content of repositories, and the key for tokens.
 //!
-//! What is made here is made so; RocksDB asks the mask of the process, which is its program's to set. What
-//! is found wider, of an earlier version or by somebody's hand, is said and mended. Where that cannot be,
-//! because the folder is somebody else's (a volume a group may write to) or its file system keeps no
-//! modes, it is said, and the store is used all the same.
+//! The store creates files for its owner alone; RocksDB's files follow the mask of the process, set by
+//! its program. Wider modes, left by an earlier version or set by hand, are logged and
+//! corrected. A correction is impossible in a folder of another owner (a volume for a group) or on
+//! a file system without modes: the log says so, and the store is used all the same.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -18,24 +18,24 @@ use super::schema::MARKER;
 use crate::limits::STORE_FOLDERS_MAX;
 use crate::{Result, StoreError};
 
-/// What others have in the mode of a file.
+/// The mode bits of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Makes a folder for its owner, with those above it that are missing.
+/// Creates a folder and its missing parents, for their owner only.
 pub(super) fn make(folder: &Path) -> Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| StoreError::io("creating", folder, error))
 }
 
-/// Whether the superuser works in a folder of somebody else, who may put links and files of their choice
-/// into it meanwhile: nothing outside must change by that, so modes are left alone.
+/// Whether root works in the folder of another user. That user may put links and files into it
+/// meanwhile, so modes stay as they are: nothing outside of it must change.
 fn is_somebody_elses(folder: &Path) -> bool {
     let owner = fs::metadata(folder).map(|about| about.uid());
     geteuid().is_root() && owner.is_ok_and(|uid| !Uid::from_raw(uid).is_root())
 }
 
-/// An error when the superuser would open a store that somebody else runs: what it made there they could
-/// not read any more, and they could have it write where they may not.
+/// An error when root would open the store of another user. That user could not read root's new
+/// files any more, and could make root write to places out of the user's own reach.
 pub(super) fn require_own(folder: &Path) -> Result<()> {
     let Ok(about) = fs::symlink_metadata(folder.join(MARKER)) else { return Ok(()) };
     if !geteuid().is_root() || Uid::from_raw(about.uid()).is_root() {
@@ -45,16 +45,16 @@ pub(super) fn require_own(folder: &Path) -> Result<()> {
     Err(StoreError::io("opening as the superuser", folder, io::Error::other(reason)))
 }
 
-/// What was done about a folder and all that is in it.
+/// The result of a correction of modes.
 #[derive(Default)]
 struct ModeReport {
     files: u64,
-    /// How many stay as they are, with the first of them.
+    /// The number of uncorrected files, and the first of them.
     left: u64,
     first: Option<(PathBuf, io::Error)>,
 }
 
-/// Takes from a folder, and from all that is in it, what others have, and says so in the log.
+/// Removes the access of group and others from a folder and its content, and logs it.
 pub(super) fn mend(folder: &Path) {
     if is_somebody_elses(folder) {
         tracing::warn!(
@@ -89,10 +89,10 @@ fn mend_all(folder: &Path) -> ModeReport {
     each(folder, mend_one)
 }
 
-/// Does something to a folder and to all that is in it; it is told which one is that folder.
+/// Calls `act` for a folder and its content; its flag marks the folder itself.
 fn each(folder: &Path, act: impl Fn(&Path, bool) -> io::Result<bool>) -> ModeReport {
     let mut mended = ModeReport::default();
-    // The folder before what is in it: then nobody else comes to that.
+    // The folder comes before its content: from then on no other user reaches the content.
     let mut open = vec![folder.to_owned()];
     let mut folders = 0;
     while let Some(path) = open.pop() {
@@ -101,7 +101,8 @@ fn each(folder: &Path, act: impl Fn(&Path, bool) -> io::Result<bool>) -> ModeRep
         if folders > STORE_FOLDERS_MAX {
             break;
         }
-        // What cannot be listed is not opened either, which says why.
+        // A folder without a readable listing cannot be opened either, and that error has the
+        // reason.
         for entry in fs::read_dir(&path).into_iter().flatten().flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => open.push(entry.path()),
@@ -109,7 +110,7 @@ fn each(folder: &Path, act: impl Fn(&Path, bool) -> io::Result<bool>) -> ModeRep
                     let path = entry.path();
                     mended.note(&path, act(&path, false));
                 }
-                // A socket has its mode from its maker; what a link leads to is not the store's.
+                // The maker of a socket sets its mode; the target of a link is not the store's.
                 _ => {}
             }
         }
@@ -122,7 +123,7 @@ impl ModeReport {
         match result {
             Ok(true) => self.files += 1,
             Ok(false) => {}
-            // It went meanwhile.
+            // The file is gone.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 self.left += 1;
@@ -132,7 +133,7 @@ impl ModeReport {
     }
 }
 
-/// Whether a file or folder was wider. The folder that was named may be a link.
+/// Corrects one mode; `true` when it was wider. The named folder itself may be a link.
 fn mend_one(path: &Path, may_be_link: bool) -> io::Result<bool> {
     let about = if may_be_link { fs::metadata(path)? } else { fs::symlink_metadata(path)? };
     if about.mode() & OTHERS == 0 {
@@ -141,7 +142,7 @@ fn mend_one(path: &Path, may_be_link: bool) -> io::Result<bool> {
     if about.is_symlink() {
         return Ok(false);
     }
-    // Not by a descriptor: closing one of a lock file gives up the lock this process has on it.
+    // Not by a descriptor: a close of a lock file drops the lock of this process on it.
     fs::set_permissions(path, Permissions::from_mode(about.mode() & 0o7777 & !OTHERS))?;
     if fs::metadata(path)?.mode() & OTHERS != 0 {
         return Err(io::Error::other("the file system keeps no modes"));
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(mode(&folder.join("program")), 0o700);
         assert_eq!(mode(&theirs), 0o644, "a link leads out of the store");
         assert_eq!(mend_all(&folder).files, 0);
-        // By way of a link to the store it is the store.
+        // A link to the store leads to the store.
         set(&folder, 0o755);
         std::os::unix::fs::symlink(&folder, outside.path().join("way")).unwrap();
         assert_eq!(mend_all(&outside.path().join("way")).files, 1);
@@ -211,7 +212,7 @@ mod tests {
         rustix::fs::chown(folder.path(), Some(Uid::from_raw(65_532)), None).unwrap();
         mend(folder.path());
         assert_eq!(mode(&file), 0o644);
-        // A store that is run as that user is not opened at all.
+        // Root does not open the store of another user at all.
         assert!(require_own(folder.path()).is_ok());
         let marker = folder.path().join(MARKER);
         fs::write(&marker, "x").unwrap();

@@ -1,7 +1,6 @@
-//! Segments back from disk, one at a time, for published blobs and for those still in flight.
+//! Reads of segments from disk, for published blobs and blobs in flight.
 //!
-//! Invariant: bytes whose checksum is wrong are never given out; the blob they are of is put
-//! into quarantine.
+//! Invariant: bytes with a wrong checksum are never returned; their blob is put into quarantine.
 
 use std::sync::{Arc, OnceLock};
 
@@ -18,23 +17,23 @@ use crate::limits::SEGMENT_BYTES;
 use crate::source::Source;
 use crate::{Result, StoreError};
 
-/// The segments of one number; holding it keeps them.
+/// The segments of one number; the source holds a lease on them.
 pub(super) struct SegmentSource {
     engine: Arc<Engine>,
     lease: Lease,
-    /// Set when the first run is ingested, or at once for a published blob.
+    /// Set after the ingest of the first run, or at once for a published blob.
     place: OnceLock<Place>,
-    /// Set once all of it was written.
+    /// Set after the write of the last segment.
     size_bytes: OnceLock<u64>,
     access: Access,
 }
 
-/// Who reads.
+/// The purpose of a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
-    /// A client: from memory when it is there, and what lies goes into quarantine.
+    /// A client: reads from the cache first; damage puts the blob into quarantine.
     Client,
-    /// A check of what is on disk: only from there, and the caller decides.
+    /// A check: reads from disk only; the caller handles damage.
     Check,
 }
 
@@ -53,17 +52,17 @@ impl SegmentSource {
         Self { access: Access::Check, ..Self::published(engine, blob, lease) }
     }
 
-    /// Says where the segments are; the first answer stands.
+    /// Sets the place of the segments; the first call counts.
     pub(super) fn set_place(&self, place: Place) {
         let _ = self.place.set(place);
     }
 
-    /// All of it was written: its last segment may be a short one.
+    /// Sets the size of the content: its last segment may be short.
     pub(super) fn sized(&self, size_bytes: u64) {
         let _ = self.size_bytes.set(size_bytes);
     }
 
-    /// The blob is published.
+    /// Sets place and size at the publication.
     pub(super) fn publish(&self, place: Place, size_bytes: u64) {
         self.set_place(place);
         self.sized(size_bytes);
@@ -77,7 +76,7 @@ impl SegmentSource {
         format!("segment {index} of blob number {}", self.lease.number())
     }
 
-    /// A whole segment, from disk.
+    /// Reads a whole segment from disk.
     fn fetch(&self, index: u64) -> Result<Bytes> {
         let missing = |reason: &str| StoreError::Corrupt {
             operation: "reading",
@@ -93,7 +92,7 @@ impl SegmentSource {
             .get_pinned_cf_opt(&family, key, &segment_read_options())
             .map_err(|error| StoreError::database("reading", self.key(index), error))?
             .ok_or_else(|| missing("it is missing"))?;
-        // While it is in flight, only whole segments are read from disk.
+        // A blob in flight has only whole segments on disk.
         let size = self.size_bytes.get().copied().unwrap_or(u64::MAX);
         let whole = size.saturating_sub(index * SEGMENT_BYTES as u64).min(SEGMENT_BYTES as u64);
         if value.len() as u64 != whole {

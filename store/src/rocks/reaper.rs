@@ -1,6 +1,6 @@
-//! The thread that frees bytes once nobody reads them, and looks after the store between that.
+//! The reaper: the thread for freeing bytes without a reader, and for the periodic upkeep.
 //!
-//! Invariant: the bytes of a number are freed only when it is doomed and no lease is left.
+//! Invariant: the bytes of a number are freed only when it is doomed and has no lease.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -40,7 +40,7 @@ impl Reaper {
         self.leases.lease(number, self.queue())
     }
 
-    /// A lease on a number that nobody holds.
+    /// The only lease on a number; `None` when there is another.
     pub(super) fn try_lease(&self, number: u64) -> Option<Lease> {
         self.leases.try_lease(number, self.queue())
     }
@@ -49,7 +49,7 @@ impl Reaper {
         self.queue.clone().expect("the queue exists until the reaper is dropped")
     }
 
-    /// Frees bytes as soon as no lease is left.
+    /// Frees bytes after their last lease.
     pub(super) fn doom(&self, remains: Remains) {
         if let (true, Some(queue)) = (self.leases.doom(remains), &self.queue) {
             enqueue(queue, remains);
@@ -58,8 +58,8 @@ impl Reaper {
 }
 
 impl Drop for Reaper {
-    /// Leases hold senders of their own; the thread ends when the last of them is gone. Waiting for
-    /// it here makes sure a store which nobody reads is closed when this returns.
+    /// Each lease has a sender of its own, so the thread ends after the last of them. The join
+    /// makes sure a store without readers is closed at the return.
     fn drop(&mut self) {
         self.queue = None;
         let idle = self.leases.is_idle();
@@ -69,11 +69,11 @@ impl Drop for Reaper {
     }
 }
 
-/// Frees what is doomed, and between that looks after the store.
+/// Frees doomed bytes, and runs the upkeep in between.
 fn reap(engine: &Engine, leases: &Leases, doomed: &Receiver<Remains>) {
     let period = Duration::from_millis(UPKEEP_PERIOD_MS);
     let mut next = Instant::now() + period;
-    // What a full disk had no room to free: freeing writes records.
+    // Bytes a full disk could not free: freeing writes records.
     let mut left = Vec::new();
     loop {
         match doomed.recv_timeout(next.saturating_duration_since(Instant::now())) {
@@ -96,9 +96,9 @@ fn reap(engine: &Engine, leases: &Leases, doomed: &Receiver<Remains>) {
     }
 }
 
-/// Frees bytes; what that fails for is tried again later, or by the next start.
+/// Frees bytes; after a failure a later round or the next start frees them.
 fn free_or_keep(engine: &Engine, remains: Remains, left: &mut Vec<Remains>) {
-    // What led to the bytes must be gone for good before they are.
+    // The deletion of their records must be durable first.
     if let Err(error) = engine.sync().and_then(|()| free(engine, &remains)) {
         let number = remains.number;
         tracing::error!(number, %error, "bytes of a forgotten blob were not freed");

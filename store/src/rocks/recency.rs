@@ -1,5 +1,5 @@
-//! The order in which blobs were last read, for eviction. Reads are noted in memory and written in
-//! heaps, so a read costs no write.
+//! The order of use of blobs, for eviction. A read is noted in memory and written later with
+//! others, so it costs no write.
 //!
 //! Invariant: a cached blob has exactly one entry in the order on disk; a kept one has none.
 
@@ -14,12 +14,12 @@ use crate::lock::lock;
 #[derive(Debug, Default)]
 pub(super) struct Recency {
     last: AtomicU64,
-    /// Number -> when it was read, not written yet.
+    /// Number -> unwritten time of its last read.
     touched: Mutex<HashMap<u64, u64>>,
 }
 
 impl Recency {
-    /// A moment later than every one before: microseconds since 1970, unless the clock went back.
+    /// A moment later than all moments before: microseconds since 1970, unless the clock went back.
     pub(super) fn now(&self) -> u64 {
         let clock = now_ms().saturating_mul(1000);
         let next = |last: u64| clock.max(last + 1);
@@ -28,7 +28,7 @@ impl Recency {
         next(before.unwrap_or_else(|last| last))
     }
 
-    /// Notes a number was read; whether the notes should be written now.
+    /// Notes a read of a number; whether it is time to write the notes.
     pub(super) fn touch(&self, number: u64) -> bool {
         let now = self.now();
         let mut touched = lock(&self.touched);
@@ -36,7 +36,7 @@ impl Recency {
         touched.len() >= TOUCHED_LEN_MAX
     }
 
-    /// The reads that were noted, for the one who writes them.
+    /// Takes the noted reads, to write them.
     pub(super) fn take_touched(&self) -> HashMap<u64, u64> {
         std::mem::take(&mut *lock(&self.touched))
     }
@@ -48,7 +48,7 @@ pub(super) fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The order of a moment in milliseconds since 1970.
+/// The position in the order of use of a time in milliseconds since 1970.
 pub(super) const fn of_ms(ms: u64) -> u64 {
     ms.saturating_mul(1000)
 }

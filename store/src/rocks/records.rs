@@ -1,8 +1,8 @@
-//! The values of records: what is kept of a blob, a number, a session, a quarantined blob. Keys and
-//! families are in `schema.rs`. No database calls here.
+//! The values of records: of a blob, a number, a session, a blob in quarantine. Keys and families
+//! are in `schema.rs`. No database calls here.
 //!
-//! Invariant: every decoder is total. Bytes the encoder beside it did not write give `None`,
-//! never a panic, because a disk may lie.
+//! Invariant: every decoder is total. Bytes of another origin than its encoder give `None`, never a
+//! panic, because a disk may lie.
 
 use wharf_oci::{Digest, HashState, RepoName, UploadId};
 
@@ -10,7 +10,7 @@ use super::schema::{self, Place};
 use crate::blob_info::Retention;
 use crate::journal::{Delivery, Destination, Errand, LastError, Refusal};
 
-/// Where a published blob is.
+/// The record of a published blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BlobRecord {
     pub(super) number: u64,
@@ -53,7 +53,7 @@ impl BlobRecord {
         fields.end(blob)
     }
 
-    /// Format 1 had neither the size of runs nor what holds the blob.
+    /// Format 1 had neither the size of runs nor the retention.
     pub(super) fn decode_format_1(bytes: &[u8]) -> Option<(u64, u64, Place)> {
         let mut fields = Fields(bytes);
         let blob = (fields.u64()?, fields.u64()?, Place::decode(fields.take(4)?)?);
@@ -61,10 +61,10 @@ impl BlobRecord {
     }
 }
 
-/// Who has a number, and when it was last read.
+/// The owner of a number, and its position in the order of use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NumberRecord {
-    /// Its place in the order of use; zero for a blob that is never evicted.
+    /// Its position in the order of use; zero for a protected blob.
     pub(super) used: u64,
     pub(super) digest: Digest,
 }
@@ -80,11 +80,11 @@ impl NumberRecord {
     }
 }
 
-/// Bytes of a number that nobody may find any more.
+/// The record of forgotten bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DoomedRecord {
     pub(super) place: Place,
-    /// What they take: run files, or the segments of a small blob.
+    /// Their size: of run files, or of the segments of a small blob.
     pub(super) bytes: u64,
 }
 
@@ -110,11 +110,11 @@ impl DoomedRecord {
     }
 }
 
-/// A blob whose bytes were found to be wrong.
+/// The record of a damaged blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct QuarantineRecord {
     pub(super) blob: BlobRecord,
-    /// When that was found, in milliseconds since 1970.
+    /// The time of the discovery, in milliseconds since 1970.
     pub(super) found_ms: u64,
     pub(super) reason: String,
 }
@@ -137,19 +137,19 @@ impl QuarantineRecord {
     }
 }
 
-/// Beside the algorithm of a [`Session`]: its owner follows the repository.
+/// Flag beside the algorithm of a [`Session`]: its owner follows the repository.
 const OWNED: u8 = 0x10;
 
-/// An upload as far as it is durable: the segments of its number below `segments`, which hash to
+/// The durable state of an upload: the segments of its number below `segments`, with the hash state
 /// `hash`, then `tail`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) id: UploadId,
     pub(super) repo: RepoName,
-    /// Who alone may go on with it, if anybody; never empty.
+    /// The name of the one caller allowed to continue the upload, if it has an owner; never empty.
     pub(super) owner: Option<String>,
     pub(super) number: u64,
-    /// Absent while no run was ingested.
+    /// Absent before the first ingest.
     pub(super) place: Option<Place>,
     pub(super) run_bytes: u64,
     pub(super) segments: u64,
@@ -160,7 +160,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The identifier is the key.
+    /// The key is the identifier.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(256 + self.tail.len());
         bytes.extend(self.number.to_be_bytes());
@@ -168,7 +168,7 @@ impl Session {
         bytes.extend(self.run_bytes.to_be_bytes());
         bytes.extend(self.segments.to_be_bytes());
         bytes.extend(self.saved_ms.to_be_bytes());
-        // Without an owner the record is the one of format 2.
+        // Without an owner the record equals one of format 2.
         let mark = if self.owner.is_some() { OWNED } else { 0 };
         bytes.push(schema::algorithm_byte(self.hash.algorithm) | mark);
         bytes.extend(self.hash.size_bytes.to_be_bytes());
@@ -215,7 +215,7 @@ impl Session {
 }
 
 impl Delivery {
-    /// The digest and the repository here are the key.
+    /// The key is the digest and the repository here.
     pub(super) fn encode(&self) -> Vec<u8> {
         let Errand { repo: _, id, since_ms, to } = &self.errand;
         let mut bytes = Vec::with_capacity(128);
@@ -264,14 +264,14 @@ impl Delivery {
     }
 }
 
-/// A text with its length before it.
+/// Appends a text after its length.
 fn put_counted(bytes: &mut Vec<u8>, text: &str) {
-    // Names and addresses are shorter than 300 bytes, and reasons are cut before they come here.
+    // Names and addresses are shorter than 300 bytes, and reasons are cut by the caller.
     bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
     bytes.extend(text.as_bytes());
 }
 
-/// What published blobs add up to. Kept as a sum of changes, so that writers need not agree.
+/// The sums over published blobs. Stored as a merge of changes, so writers need no common lock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) blobs: i64,
@@ -281,7 +281,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    /// What one blob adds.
+    /// The share of one blob.
     pub(super) fn of(blob: &BlobRecord) -> Self {
         let bytes = i64::try_from(blob.size_bytes).unwrap_or(i64::MAX);
         let cached = i64::from(blob.retention == Retention::Cached);
@@ -351,14 +351,14 @@ impl<'a> Fields<'a> {
         Some(Refusal { status: self.u64()?.try_into().ok()?, code: self.text()? })
     }
 
-    /// The value, when nothing is left over.
+    /// The value, when no bytes are left.
     fn end<T>(&self, value: T) -> Option<T> {
         self.0.is_empty().then_some(value)
     }
 }
 
-/// Decodes bytes as every kind of record in turn, for the fuzz targets: what decodes must encode to
-/// the same bytes.
+/// Decodes bytes as every kind of record in turn, for the fuzz targets: a decoded record must
+/// encode to the same bytes.
 #[cfg(any(test, feature = "test-util"))]
 pub(crate) fn decode_anything(key: &[u8], value: &[u8]) {
     if let Some(blob) = BlobRecord::decode(value) {

@@ -1,5 +1,5 @@
-//! What a start does before anyone reads: bytes that no record leads to are freed, uploads at rest
-//! are cut to what they saved, empty epochs are dropped, and what is left is counted.
+//! The recovery of a start, before any reader: bytes without a record are freed, uploads at rest
+//! are cut to their saved state, empty epochs are dropped, and the rest is counted.
 //!
 //! Invariant: after it, every run belongs to a blob, an upload at rest or the quarantine.
 
@@ -28,7 +28,7 @@ pub(super) fn recover(engine: &Engine) -> Result<()> {
     for run in runs_on_disk(engine)? {
         if let Some(segments) = saved.get(&run.number) {
             if run.first_segment >= *segments {
-                // Ingested after the upload was last saved: they are sent again.
+                // Ingested after the last save of the upload: the client sends these bytes again.
                 engine.delete_runs(run.epoch, run.number, *segments)?;
             }
         } else if !quarantined.contains(&run.number) && is_unowned(engine, run.number)? {
@@ -41,7 +41,7 @@ pub(super) fn recover(engine: &Engine) -> Result<()> {
     engine.measure_records()
 }
 
-/// Whether no record says whose a number is. Bytes whose record cannot be read are somebody's.
+/// Whether no record has this number. Bytes with an unreadable record are taken as owned.
 fn is_unowned(engine: &Engine, number: u64) -> Result<bool> {
     match engine.get(NUMBERS, &number.to_be_bytes()) {
         Ok(record) => Ok(record.is_none()),
@@ -50,8 +50,8 @@ fn is_unowned(engine: &Engine, number: u64) -> Result<bool> {
     }
 }
 
-/// Every upload at rest. One that does not decode is damage, and in nobody's way: it is skipped, and
-/// its bytes are freed.
+/// Every upload at rest. A malformed record is skipped with an error in the log, and its bytes are
+/// freed.
 pub(super) fn sessions(engine: &Engine) -> Result<Vec<Session>> {
     let family = engine.family(SESSIONS)?;
     let mut sessions = Vec::new();
@@ -79,7 +79,7 @@ fn quarantined_numbers(engine: &Engine) -> Result<HashSet<u64>> {
     entries.collect()
 }
 
-/// Blobs that were forgotten by a process that ended before it freed them.
+/// Frees blobs forgotten by an earlier process before it freed their bytes.
 fn free_doomed(engine: &Engine) -> Result<()> {
     let mut doomed = Vec::new();
     for entry in engine.db().iterator_cf(&engine.family(DOOMED)?, IteratorMode::Start) {
@@ -95,7 +95,7 @@ fn free_doomed(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// A run holds segments of one number.
+/// A run has segments of one number.
 struct RunOnDisk {
     epoch: u32,
     number: u64,
@@ -125,7 +125,7 @@ fn epochs(engine: &Engine) -> Result<Vec<u32>> {
     Ok(families.iter().filter_map(|name| schema::parse_epoch(name)).collect())
 }
 
-/// Sums that cannot be read are added up anew, of the blobs that can be.
+/// Unreadable totals are counted anew, over the readable blobs.
 fn count_blobs(engine: &Engine) -> Result<()> {
     match engine.totals() {
         Err(StoreError::Corrupt { reason, .. }) => {
@@ -145,7 +145,7 @@ fn count_blobs(engine: &Engine) -> Result<()> {
     engine.write(batch, "counting", || "blobs".to_owned())
 }
 
-/// The first number that was never given out.
+/// The first unused number.
 pub(super) fn next_number(engine: &Engine) -> Result<u64> {
     let stored = match engine.get(META, NEXT_NUMBER) {
         Ok(None) => return Ok(1),
@@ -159,17 +159,17 @@ pub(super) fn next_number(engine: &Engine) -> Result<u64> {
     }
 }
 
-/// The number after every one that bytes on disk have, for a store that cannot say which it gave out.
+/// The first number after all bytes on disk, for a store with an unreadable counter.
 fn number_after_all(engine: &Engine) -> Result<u64> {
     let runs = runs_on_disk(engine)?.into_iter().map(|run| run.number);
     let small = engine.db().iterator_cf(&engine.family(SMALL)?, IteratorMode::End).next();
     let small = small.and_then(|entry| schema::decode_number(&entry.ok()?.0));
     let highest = runs.chain(small).max().unwrap_or(0);
-    // Numbers that were given out and left nothing on disk are skipped.
+    // Used numbers without bytes on disk are skipped.
     Ok(highest + 2 * NUMBERS_RESERVED)
 }
 
-/// Counts runs by epoch. The latest epoch takes the next ones.
+/// Counts the runs of each epoch. The latest epoch takes the next runs.
 fn count_runs(engine: &Engine) -> Result<()> {
     let latest = epochs(engine)?.into_iter().max().unwrap_or(0);
     let (mut bytes, mut runs) = (BTreeMap::<u32, u64>::new(), 0);
@@ -181,7 +181,7 @@ fn count_runs(engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// Epochs that were opened and got no run that stayed.
+/// Drops epochs without a run, except the latest.
 fn drop_empty_epochs(engine: &Engine) -> Result<()> {
     let held: HashSet<u32> = runs_on_disk(engine)?.iter().map(|run| run.epoch).collect();
     let epochs = epochs(engine)?;

@@ -1,7 +1,7 @@
-//! What refers to a manifest, as it is listed: records, read page by page.
+//! The records of referrers, read page by page.
 //!
-//! Invariant: a record is no larger than an entry of a list may be, and one that is (of an older
-//! format) is cut when it is read; a page holds no more than its bytes.
+//! Invariant: a record is bounded like an entry of a list; a larger one, of an older format, is cut
+//! when it is read. A page is bounded in bytes.
 
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Digest, Manifest, REFERRER_BYTES_MAX, Referrer, RepoName};
@@ -13,7 +13,7 @@ use crate::limits::PAGE_ENTRIES_MAX;
 use crate::manifests::Page;
 use crate::{Result, StoreError};
 
-/// Adds to `batch` that a manifest refers to its subject, when it has one.
+/// Adds the referrer record of a manifest with a subject to `batch`.
 pub(super) fn note(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -27,7 +27,7 @@ pub(super) fn note(
     Ok(())
 }
 
-/// Adds to `batch` that it does not any more.
+/// Deletes the referrer record of a manifest in `batch`.
 pub(super) fn forget(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -41,7 +41,7 @@ pub(super) fn forget(
     Ok(())
 }
 
-/// Referrers of `subject` after one of them, in the order of their digests.
+/// Referrers of `subject` after `after`, in the order of their digests.
 pub(super) fn page(
     engine: &Engine,
     repo: &RepoName,
@@ -76,7 +76,7 @@ pub(super) fn page(
     Ok(Page { entries, more: false })
 }
 
-/// Cuts the records of older formats, which kept every annotation.
+/// Cuts the records of older formats; those have all annotations.
 pub(super) fn cut(engine: &Engine) -> Result<()> {
     let family = engine.family(REFERRERS)?;
     for entry in engine.db().iterator_cf_opt(&family, scan_options(), IteratorMode::Start) {

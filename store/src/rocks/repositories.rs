@@ -1,5 +1,5 @@
-//! What repositories say, in RocksDB: manifests, tags, links, referrers. Each write is one synced
-//! batch.
+//! `ManifestStore` of the store on disk: manifests, tags, links, referrers. Each write is one
+//! synced batch.
 
 use rocksdb::{Direction, IteratorMode, WriteBatch};
 use wharf_oci::{Digest, Manifest, Referrer, RepoName, Tag};
@@ -13,8 +13,8 @@ use crate::{Result, StoreError};
 type Entry = (Box<[u8]>, Box<[u8]>);
 
 impl RocksStore {
-    /// Entries of a family whose keys start with `prefix`, after `after`, one more than `limit` at
-    /// most, so the caller sees whether there are more.
+    /// Entries of a family with the prefix `prefix`, after `after`: at most one more than `limit`,
+    /// so the caller knows whether the listing continues.
     fn scan(
         &self,
         family: &'static str,
@@ -39,7 +39,7 @@ impl RocksStore {
         Ok(entries)
     }
 
-    /// Everything under a prefix, page by page, so that no scan holds more than one page.
+    /// Visits all entries with a prefix, in pages, so no scan holds more than one page.
     fn for_each(
         &self,
         family: &'static str,
@@ -64,7 +64,7 @@ impl RocksStore {
         links::remember_repo(&self.engine, batch, repo)
     }
 
-    /// Links a blob that is not linked yet. The caller holds the lock of the digest.
+    /// Writes a link, unless it exists. The caller holds the lock of the digest.
     fn write_link(&self, repo: &RepoName, digest: &Digest) -> Result<()> {
         let mut batch = WriteBatch::default();
         links::link_anew(&self.engine, &mut batch, repo, digest)?;
@@ -74,7 +74,7 @@ impl RocksStore {
         self.engine.write(batch, "linking", || format!("{repo}@{digest}"))
     }
 
-    /// Deletes one key, durably; whether it was there.
+    /// Deletes one key, durably; `false` when it was absent.
     fn remove_key(
         &self,
         family: &'static str,

@@ -1,5 +1,5 @@
-//! The runs of one blob: written one after the other, each ended and ingested on a thread of its own
-//! while the next is written, because that waits for the disk.
+//! The runs of one blob, in sequence. A thread of its own ends and ingests each run while the next
+//! is written, because an ingest waits for the disk.
 //!
 //! Invariant: at most one run is being ended; runs are ingested in the order of their segments.
 
@@ -34,22 +34,22 @@ pub(super) struct Runs {
     /// Set with the first run; all runs of a blob are in one epoch.
     epoch: Option<u32>,
     begun: u64,
-    /// What the ingested runs take on disk.
+    /// The size of the ingested runs on disk, in bytes.
     bytes: u64,
-    /// Segments written into runs, and of those the ones that were ingested.
+    /// The number of segments in runs, and of those in ingested runs.
     written: u64,
     ingested: u64,
     /// The last runs, for [`Runs::expect_readers`].
     files: VecDeque<KeptFile>,
 }
 
-/// A run that stays open until its blob is published: so many of all blobs, however many uploads there are.
+/// An open file of a run, kept until its blob is published; their number is bounded over all blobs.
 struct KeptFile(File);
 
 static KEPT_FILES: AtomicUsize = AtomicUsize::new(0);
 
 impl KeptFile {
-    /// `None` when all are taken.
+    /// `None` past the bound.
     fn new(file: File) -> Option<Self> {
         let one_more = |kept| (kept < RUN_FILES_ALL_MAX).then_some(kept + 1);
         let taken = KEPT_FILES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
@@ -63,7 +63,7 @@ impl Drop for KeptFile {
     }
 }
 
-/// A run that is being written; its file is removed when it is dropped without being ingested.
+/// An unfinished run; a drop removes its file, unless it was ingested.
 struct Run {
     engine: Arc<Engine>,
     writer: SstFileWriter<'static>,
@@ -72,10 +72,10 @@ struct Run {
     reserved_bytes: u64,
 }
 
-/// A run that is becoming readable.
+/// A run on its way to an epoch.
 struct EndingRun {
     thread: JoinHandle<Result<IngestedRun>>,
-    /// How many segments are readable then.
+    /// The number of readable segments after its ingest.
     segments: u64,
 }
 
@@ -102,18 +102,18 @@ impl Runs {
         }
     }
 
-    /// Goes on after so many segments, which take `bytes` in `epoch`.
+    /// Continues after so many segments, with `bytes` of runs in `epoch`.
     pub(super) fn go_on(&mut self, epoch: Option<u32>, segments: u64, bytes: u64) {
         (self.epoch, self.bytes) = (epoch, bytes);
         (self.written, self.ingested) = (segments, segments);
-        // Only names files, and those of runs before are gone.
+        // Only for the names of files, and the files of earlier runs are gone.
         self.begun = segments;
         if let Some(epoch) = epoch {
             self.source.set_place(Place::Epoch(epoch));
         }
     }
 
-    /// Where the blob is, when it has runs.
+    /// The epoch of the blob, once it has runs.
     pub(super) const fn epoch(&self) -> Option<u32> {
         self.epoch
     }
@@ -130,12 +130,12 @@ impl Runs {
         self.ingested
     }
 
-    /// Segments of the run that is being written.
+    /// The number of segments in the unfinished run.
     pub(super) fn open_segments(&self) -> usize {
         self.open.as_ref().map_or(0, |run| run.segments)
     }
 
-    /// Writes the next segment.
+    /// Writes a segment into the unfinished run.
     pub(super) fn put(&mut self, leases: &Leases, segment: &Bytes) -> Result<()> {
         let mut run = match self.open.take() {
             Some(run) => run,
@@ -164,8 +164,8 @@ impl Runs {
         Ok(Run { engine, writer, file, segments: 0, reserved_bytes: 0 })
     }
 
-    /// Begins to end the run that is written, once the one before is readable. `upload` says what is
-    /// to be saved of an upload that outlives the process, as soon as the run is readable.
+    /// Starts to end the unfinished run, after the run before it is readable. `upload` is the
+    /// record to save once the run is readable, for an upload resumable after the process.
     pub(super) fn end(&mut self, upload: Option<Session>) -> Result<()> {
         self.wait()?;
         let Some(run) = self.open.take() else {
@@ -190,7 +190,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Takes note when the run that is ended became readable.
+    /// Updates the state after a finished ingest, without waiting.
     pub(super) fn look(&mut self) -> Result<()> {
         if self.ending.as_ref().is_some_and(|ending| ending.thread.is_finished()) {
             return self.wait();
@@ -198,7 +198,7 @@ impl Runs {
         Ok(())
     }
 
-    /// Waits until the run that is ended is readable.
+    /// Waits for the running ingest.
     pub(super) fn wait(&mut self) -> Result<()> {
         let Some(ending) = self.ending.take() else {
             return Ok(());
@@ -215,9 +215,9 @@ impl Runs {
         Ok(())
     }
 
-    /// Has the kernel read back what was written: `SstFileWriter` drops each file from the page cache,
-    /// and others will want it soon. Measured, 1 GiB: the first read at 1.5 to 2.3 GB/s instead of
-    /// 0.9 to 1.2. Not waited for.
+    /// Asks the kernel to read the runs back: `SstFileWriter` drops each file from the page cache,
+    /// and readers follow soon. Measured, 1 GiB: the first read at 1.5 to 2.3 GB/s instead of 0.9
+    /// to 1.2. Does not wait.
     pub(super) fn expect_readers(&mut self) {
         let files = std::mem::take(&mut self.files);
         let advise = move || {
@@ -226,12 +226,11 @@ impl Runs {
                 let _ = rustix::fs::fadvise(&file.0, 0, None, rustix::fs::Advice::WillNeed);
             }
         };
-        // Without a thread for it the first reader waits for the disk, as it would have.
+        // Without a thread the first reader waits for the disk, as before.
         let _ = std::thread::Builder::new().name("run".to_owned()).spawn(advise);
     }
 
-    /// Leaves what is written as it is. When a run is just becoming readable, another thread waits for
-    /// that.
+    /// Leaves the ingested runs as they are. A background thread waits for a running ingest.
     pub(super) fn leave(&mut self) {
         drop(self.open.take());
         if let Some(ending) = self.ending.take()
@@ -241,8 +240,8 @@ impl Runs {
         }
     }
 
-    /// Gives up everything, also the record of an upload. When a run is just becoming readable,
-    /// another thread waits for that.
+    /// Gives up all runs, and the record of an upload. A background thread waits for a running
+    /// ingest.
     pub(super) fn give_up(&mut self, upload: Option<UploadId>) {
         drop(self.open.take());
         let mut rest = AbandonedBlob {
@@ -268,7 +267,7 @@ impl Runs {
     }
 }
 
-/// What is left of a blob that was given up.
+/// The rest of a blob without a publication.
 struct AbandonedBlob {
     engine: Arc<Engine>,
     source: Arc<SegmentSource>,
@@ -278,7 +277,7 @@ struct AbandonedBlob {
 }
 
 impl AbandonedBlob {
-    /// The record goes before the lease: from then on the upload would count as at rest.
+    /// The record goes before the lease: without the lease the upload would count as at rest.
     fn forget(self) {
         if let Some(id) = self.upload
             && let Err(error) = self.engine.forget_session(id)
@@ -300,7 +299,7 @@ fn joined(thread: JoinHandle<Result<IngestedRun>>) -> Result<IngestedRun> {
 }
 
 impl Run {
-    /// Makes it durable and readable.
+    /// Makes the run durable and readable.
     fn ingest(mut self, epoch: Option<u32>) -> Result<IngestedRun> {
         self.writer.finish().map_err(|error| {
             StoreError::database("finishing", self.file.display().to_string(), error)
@@ -314,7 +313,7 @@ impl Run {
 }
 
 impl Drop for Run {
-    /// Ingesting moved the file away; what is still here belongs to a run that was given up.
+    /// An ingest moves the file away; a file still here belongs to an abandoned run.
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.file);
         self.engine.space.release(self.reserved_bytes);

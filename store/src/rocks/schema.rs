@@ -1,7 +1,7 @@
 //! The bytes on disk: column families, keys, values. No database and no file system here.
 //!
-//! Invariant: every decoder is total. Bytes that were not written by the encoder beside it give
-//! `None`, never a panic, because a disk may lie.
+//! Invariant: every decoder is total. Bytes of another origin than its encoder give `None`, never a
+//! panic, because a disk may lie.
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, MediaType, RepoName};
@@ -10,7 +10,7 @@ use crate::manifests::{StoredManifest, TagRecord};
 
 /// The format this program writes; it reads this one and none later.
 pub(super) const FORMAT: u32 = 4;
-/// The file that makes a folder a store.
+/// The file name of the marker.
 pub(super) const MARKER: &str = "WHARF-STORE";
 
 /// [`NEXT_NUMBER`], [`TOTALS`], [`SCRUB_CURSOR`].
@@ -19,9 +19,9 @@ pub(super) const META: &str = "meta";
 pub(super) const BLOBS: &str = "blobs";
 /// number -> `NumberRecord`, written with the one above.
 pub(super) const NUMBERS: &str = "numbers";
-/// place in the order of use, number -> digest: blobs that may be evicted, the first to go first.
+/// order of use, number -> digest: evictable blobs, the first to go first.
 pub(super) const RECENCY: &str = "recency";
-/// number -> `DoomedRecord`: forgotten, but its bytes are not freed yet.
+/// number -> `DoomedRecord`: a forgotten blob with bytes on disk.
 pub(super) const DOOMED: &str = "doomed";
 /// number, segment -> bytes of small blobs.
 pub(super) const SMALL: &str = "small";
@@ -33,35 +33,35 @@ pub(super) const MANIFESTS: &str = "manifests";
 pub(super) const TAGS: &str = "tags";
 /// repository, digest -> nothing.
 pub(super) const LINKS: &str = "links";
-/// digest, repository -> nothing: the links the other way round.
+/// digest, repository -> nothing: the links in the other direction.
 pub(super) const HOLDERS: &str = "holders";
 /// upload -> `Session`.
 pub(super) const SESSIONS: &str = "sessions";
 /// number, digest -> `QuarantineRecord`.
 pub(super) const QUARANTINE: &str = "quarantine";
-/// repository, digest, manifest -> nothing: the manifests that name a digest.
+/// repository, digest, manifest -> nothing: the parents of a digest.
 pub(super) const PARENTS: &str = "parents";
 /// repository, subject, digest -> descriptor as JSON.
 pub(super) const REFERRERS: &str = "referrers";
-/// digest, repository -> `Delivery`: blobs that are owed to upstreams.
+/// digest, repository -> `Delivery`: pending deliveries.
 pub(super) const JOURNAL: &str = "journal";
 /// Every family but the epochs.
 pub(super) const FAMILIES: [&str; 16] = [
     META, BLOBS, NUMBERS, RECENCY, DOOMED, SMALL, REPOS, MANIFESTS, TAGS, LINKS, HOLDERS, SESSIONS,
     QUARANTINE, PARENTS, REFERRERS, JOURNAL,
 ];
-/// Key in [`META`] -> u64: numbers below it may have been given out.
+/// Key in [`META`] -> u64: all numbers from it on are unused.
 pub(super) const NEXT_NUMBER: &[u8] = b"next-number";
 /// Key in [`META`] -> `Totals`, merged.
 pub(super) const TOTALS: &[u8] = b"totals";
-/// Key in [`META`] -> u64: the number the scrub looks at next.
+/// Key in [`META`] -> u64: the next number of the scrub.
 pub(super) const SCRUB_CURSOR: &[u8] = b"scrub-cursor";
-/// Key in [`META`] that is written to find out whether that is possible; never there afterwards.
+/// Key in [`META`] of a trial write; deleted in the same batch.
 pub(super) const PROBE: &[u8] = b"probe";
-/// Names of the families that hold runs: `epoch-00000001` and on.
+/// Prefix of the families of runs: `epoch-00000001` and on.
 const EPOCH_PREFIX: &str = "epoch-";
 
-/// Where the segments of a blob are.
+/// The place of a blob's segments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// In [`SMALL`].
@@ -102,7 +102,7 @@ pub(super) fn parse_epoch(family: &str) -> Option<u32> {
     family.strip_prefix(EPOCH_PREFIX)?.parse().ok().filter(|epoch| *epoch > 0)
 }
 
-/// Rising with number and index, so the runs of a blob never overlap those of another.
+/// Rises with number and index, so the runs of two blobs never overlap.
 pub(super) fn segment_key(number: u64, index: u64) -> [u8; 16] {
     let mut key = [0_u8; 16];
     let (high, low) = key.split_at_mut(8);
@@ -166,12 +166,12 @@ pub(super) fn holder_key(digest: &Digest, repo: &RepoName) -> Vec<u8> {
     [digest_key(digest).as_slice(), repo.as_str().as_bytes()].concat()
 }
 
-/// Which blob it is, from a key of [`HOLDERS`] or [`JOURNAL`].
+/// The digest in a key of [`HOLDERS`] or [`JOURNAL`].
 pub(super) fn decode_held(key: &[u8]) -> Option<Digest> {
     decode_digest(key.get(..held_len(key)?)?)
 }
 
-/// Whose a blob is, from a key of [`HOLDERS`] or [`JOURNAL`].
+/// The repository in a key of [`HOLDERS`] or [`JOURNAL`].
 pub(super) fn decode_holder(key: &[u8]) -> Option<RepoName> {
     std::str::from_utf8(key.get(held_len(key)?..)?).ok()?.parse().ok()
 }
@@ -190,7 +190,7 @@ pub(super) fn decode_link(key: &[u8]) -> Option<(RepoName, Digest)> {
     Some((repo, decode_digest(key.get(end + 1..)?)?))
 }
 
-/// Everything of a repository starts so: a name holds no zero byte, so no name hides another.
+/// The prefix of a repository's keys: a name has no zero byte, so no name hides another.
 pub(super) fn repo_prefix(repo: &RepoName) -> Vec<u8> {
     [repo.as_str().as_bytes(), &[0]].concat()
 }
@@ -233,7 +233,7 @@ pub(super) fn decode_tag(bytes: &[u8]) -> Option<TagRecord> {
     Some(TagRecord { digest: decode_digest(digest)?, checked_ms })
 }
 
-/// The media type ends at the zero byte, which none contains.
+/// The media type ends at the zero byte; no media type has one.
 pub(super) fn encode_manifest(media_type: &MediaType, bytes: &[u8]) -> Vec<u8> {
     [media_type.as_str().as_bytes(), &[0], bytes].concat()
 }

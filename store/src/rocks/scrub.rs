@@ -1,4 +1,4 @@
-//! Checking what is at rest: every blob is hashed again, every record decoded and compared.
+//! Scrub and verification: every blob is hashed again, every record decoded and compared.
 //!
 //! Invariant: a check changes nothing but the quarantine and its own cursor, and never the order of
 //! use.
@@ -22,8 +22,8 @@ use crate::upkeep::{Damage, Progress, ScrubPlan, ScrubReport, Watch};
 use crate::{Result, StoreError};
 
 impl RocksStore {
-    /// Hashes every blob again, from where the last scrub stopped. What lies is reported, and put
-    /// into quarantine when the plan says so. Blocks for as long as reading everything takes.
+    /// Hashes every blob again, from the cursor of the last scrub. Damaged blobs are reported, and
+    /// put into quarantine when the plan says so. Blocks for as long as reading everything takes.
     pub fn scrub(&self, plan: &ScrubPlan, watch: Watch<'_>) -> Result<ScrubReport> {
         let start = if plan.from_start { 0 } else { cursor(&self.engine)? };
         let mut pass = Pass::new(self, *plan, true)?;
@@ -46,7 +46,7 @@ impl RocksStore {
 }
 
 impl ScrubReport {
-    /// Adds a damage; past a bound it is counted only.
+    /// Adds a damage; past a bound it only counts.
     pub(super) fn add(&mut self, damage: Damage) {
         if self.damage.len() < DAMAGE_LEN_MAX {
             self.damage.push(damage);
@@ -61,7 +61,7 @@ impl ScrubReport {
     }
 }
 
-/// A scrub that waits for its rate looks this often whether it is to stop.
+/// Longest pause of a rate-limited scrub between two checks for a stop.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 struct Pass<'a> {
@@ -70,7 +70,7 @@ struct Pass<'a> {
     remembers: bool,
     found: ScrubReport,
     progress: Progress,
-    /// For the rate: since when, and how many bytes.
+    /// For the rate: start and bytes.
     since: Instant,
     unsaved_bytes: u64,
 }
@@ -87,7 +87,7 @@ impl<'a> Pass<'a> {
         Ok(Self { store, plan, remembers, found, progress, since, unsaved_bytes: 0 })
     }
 
-    /// Every number from `start` on. A damaged page of records ends the pass with a report.
+    /// Checks every number from `start` on. A damaged page of records ends the pass with a report.
     fn run(&mut self, start: u64, watch: Watch<'_>) -> Result<()> {
         let mut next = start;
         loop {
@@ -105,7 +105,7 @@ impl<'a> Pass<'a> {
                 return Ok(());
             }
             for (number, numbered) in page {
-                // A blob that was not read to its end is read again.
+                // An interrupted blob is read again by the next pass.
                 if self.check(number, &numbered, watch)? {
                     return self.stop_at(number);
                 }
@@ -125,7 +125,7 @@ impl<'a> Pass<'a> {
         if self.remembers { remember(&self.store.engine, number) } else { Ok(()) }
     }
 
-    /// Reads one blob; whether the pass is to stop before the end of that.
+    /// Checks one blob; whether the pass has to stop within it.
     fn check(&mut self, number: u64, numbered: &NumberRecord, watch: Watch<'_>) -> Result<bool> {
         let digest = numbered.digest;
         let mut reader = match open(self.store, number, &digest) {
@@ -167,8 +167,8 @@ impl<'a> Pass<'a> {
         Ok(false)
     }
 
-    /// Counts bytes, and waits when they came faster than the rate allows. This thread does nothing
-    /// else, and is never one that serves.
+    /// Counts bytes, and waits to keep the rate. The thread has no other work, and never serves
+    /// requests.
     #[expect(clippy::disallowed_methods, reason = "time is what is waited for here")]
     fn count(&mut self, bytes: u64, watch: Watch<'_>) -> ControlFlow<()> {
         self.progress.done_bytes += bytes;
@@ -187,7 +187,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// A reader that is no use: only of what is on disk, and without a place in the order.
+/// A reader for a check: it reads from disk only, and does not count as a use.
 fn open(store: &RocksStore, number: u64, digest: &Digest) -> Result<Option<BlobReader>> {
     let lease = store.reaper.lease(number);
     let blob = store.engine.blob_record(digest)?.filter(|blob| blob.number == number);

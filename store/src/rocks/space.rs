@@ -1,7 +1,7 @@
-//! What the store takes on disk, and what it may take. Counts; frees nothing itself.
+//! The store's size on disk, and its limit. Counts; frees nothing itself.
 //!
-//! Invariant: `used_bytes` is never less than what the folder takes, up to what RocksDB has deleted
-//! but not yet given back; so a reservation that was granted keeps the store under its limit.
+//! Invariant: `used_bytes` is at least the size of the folder, apart from deleted files RocksDB has
+//! not freed yet. So a granted reservation keeps the store under its limit.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,12 +11,12 @@ use crate::limits::{DISK_RESERVE_BYTES, EPOCH_RUNS_MAX, REWRITE_BYTES_MAX};
 use crate::lock::lock;
 use crate::{Result, StoreError};
 
-/// File systems hand out space in blocks of this many bytes.
+/// Block size of file systems, in bytes.
 const BLOCK_BYTES: u64 = 4096;
-/// The disk is asked how much is free again after so many reserved bytes.
+/// Reserved bytes between two measurements of the free space.
 const ASK_AGAIN_BYTES: u64 = 16 * 1024 * 1024;
 
-/// What a file of this size takes.
+/// The size of a file on disk, in bytes.
 pub(super) const fn on_disk(bytes: u64) -> u64 {
     bytes.div_ceil(BLOCK_BYTES) * BLOCK_BYTES
 }
@@ -29,23 +29,23 @@ pub(super) struct Space {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The epoch that takes runs now; zero before the first.
+    /// The epoch of the next runs; zero before the first.
     epoch: u32,
-    /// How many runs it took.
+    /// The number of runs in that epoch.
     epoch_runs: u64,
     /// Bytes of ingested runs, by epoch.
     epochs: BTreeMap<u32, u64>,
-    /// Bytes of runs that are being written.
+    /// Bytes of unfinished runs.
     open_bytes: u64,
-    /// Everything else, as last measured, and at most what it grew by since.
+    /// Bytes of everything else at the last measurement, and their greatest growth since.
     record_bytes: u64,
     record_growth_bytes: u64,
-    /// What the disk had left when it was last asked, less what was reserved since.
+    /// Free space at the last measurement, less the reservations since.
     free_bytes: u64,
     reserved_since: u64,
 }
 
-/// Why a reservation was refused: so many bytes must go first.
+/// A refused reservation: the missing bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShortBy(pub(super) u64);
 
@@ -58,24 +58,24 @@ impl Space {
         self.limit_bytes
     }
 
-    /// What the start found: the epoch that takes runs, and the bytes of each.
+    /// Sets the result of the recovery: the epoch of the next runs, and the bytes of each.
     pub(super) fn found(&self, epoch: u32, epoch_runs: u64, epochs: BTreeMap<u32, u64>) {
         let mut state = self.lock();
         (state.epoch, state.epoch_runs, state.epochs) = (epoch, epoch_runs, epochs);
     }
 
-    /// Everything that is counted.
+    /// Bytes of everything counted.
     pub(super) fn used_bytes(&self) -> u64 {
         self.lock().used_bytes()
     }
 
-    /// Runs, ingested or being written.
+    /// Bytes of runs, ingested or unfinished.
     pub(super) fn run_bytes(&self) -> u64 {
         let state = self.lock();
         state.ingested_bytes() + state.open_bytes
     }
 
-    /// Takes room for bytes of a run. The disk is asked at times, which does not take long.
+    /// Reserves space for a run. Measures the free space at times; that is quick.
     pub(super) fn reserve(
         &self,
         folder: &Path,
@@ -103,15 +103,14 @@ impl Space {
         Ok(Ok(()))
     }
 
-    /// Gives back what was reserved.
+    /// Releases a reservation.
     pub(super) fn release(&self, bytes: u64) {
         let mut state = self.lock();
         state.open_bytes = state.open_bytes.saturating_sub(bytes);
     }
 
-    /// A place for a finished run in an epoch: in `epoch` when the blob has one, else in the one
-    /// that takes runs; `open` is called for a new one. The run counts there from now on, and no
-    /// longer as what was reserved for it.
+    /// Assigns a finished run to an epoch: to `epoch` when the blob has one, else to the current
+    /// one; `open` creates a new one. The run counts there from now on, instead of its reservation.
     pub(super) fn place_run(
         &self,
         epoch: Option<u32>,
@@ -134,8 +133,8 @@ impl Space {
         Ok(epoch)
     }
 
-    /// Runs of an epoch are gone. `gone` is called when nothing is left of an epoch that takes no
-    /// runs any more; nobody can place one there meanwhile.
+    /// Subtracts deleted runs of an epoch. Calls `gone` when an epoch besides the current one is
+    /// empty, under the lock, so no run is assigned to it meanwhile.
     pub(super) fn freed(
         &self,
         epoch: u32,
@@ -153,12 +152,12 @@ impl Space {
         Ok(())
     }
 
-    /// Records were written: they are in a log now, and in a table later.
+    /// Counts written records: in a log now, and in a table later.
     pub(super) fn wrote_records(&self, bytes: u64) {
         self.lock().record_growth_bytes += 2 * bytes;
     }
 
-    /// Records were measured.
+    /// Sets the measured size of records.
     pub(super) fn measured_records(&self, bytes: u64) {
         let mut state = self.lock();
         state.record_bytes = bytes;
@@ -197,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_reservation_is_refused_by_what_is_missing() {
-        // An eighth is left for what is written anew before the old is deleted.
+        // An eighth is left for rewritten files before their old version is deleted.
         let space = Space::new(Some(80_000));
         space.measured_records(60_000);
         reserve(&space, 6_000).unwrap();

@@ -1,6 +1,6 @@
-//! A store is opened: checked, upgraded, cleaned.
+//! The start of a store: check, upgrade, recovery.
 //!
-//! Invariant: nothing is written into a folder before it is known to be a store of ours, or empty.
+//! Invariant: nothing is written into a folder before it is known as a store of ours, or empty.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::limits::LIMIT_BYTES_MIN;
 use crate::upkeep::StoreOptions;
 use crate::{Result, StoreError};
 
-/// The engine of the store in `folder`, which is made when the folder is empty or missing.
+/// Opens the store in `folder`; an absent or empty folder becomes a new store.
 pub(super) fn open(folder: &Path, how: &StoreOptions) -> Result<Engine> {
     if let Some(limit_bytes) = how.limit_bytes.filter(|limit| *limit < LIMIT_BYTES_MIN) {
         return Err(StoreError::LimitTooSmall { limit_bytes, least_bytes: LIMIT_BYTES_MIN });

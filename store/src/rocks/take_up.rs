@@ -1,4 +1,4 @@
-//! A part is gone on with.
+//! `PartStore` of the store on disk.
 
 use std::sync::Arc;
 

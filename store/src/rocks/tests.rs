@@ -1,4 +1,4 @@
-//! The contract on every store, and what only the store on disk has to prove.
+//! The contract on every store, and the tests of the store on disk alone.
 
 use std::process::Command;
 
@@ -45,7 +45,7 @@ fn run_bytes(store: &RocksStore) -> u64 {
         .sum()
 }
 
-/// What the fuzz target `uploads` starts from, and some chance, on both stores.
+/// The seeds of the fuzz target `uploads`, and random input, on both stores.
 #[test]
 fn any_acts_leave_uploads_as_the_model_says() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/uploads");
@@ -62,7 +62,7 @@ fn any_acts_leave_uploads_as_the_model_says() {
     }
 }
 
-/// Chance, on both stores; and afterwards the store agrees with itself.
+/// Random input, on both stores; afterwards the records agree.
 #[test]
 fn any_acts_leave_what_names_a_digest_as_the_model_says() {
     let folder = tempfile::tempdir().unwrap();
@@ -158,7 +158,7 @@ fn published_content_survives_reopening_and_abandoned_content_is_freed() {
         writer.append(noise((2 * RUN_SEGMENTS_MAX + 1) * SEGMENT_BYTES, 4)).unwrap();
         std::mem::forget(writer);
         assert!(run_bytes(&store) > before);
-        // The forgotten writer keeps the database open, so this store cannot be reopened here.
+        // The forgotten writer keeps the database open, so the test cannot reopen this store.
         let copy = tempfile::tempdir().unwrap();
         copy_store(folder.path(), copy.path());
         let store = RocksStore::open(copy.path()).unwrap();
@@ -181,7 +181,7 @@ fn an_upload_of_a_killed_process_goes_on_at_the_border_of_its_last_run() {
     for (sent, least) in [(1000, 0), (border + 1000, border), (2 * border + 1000, border + 1)] {
         let from = usize::try_from(writer.size_bytes()).unwrap();
         writer.append(content.slice(from..sent)).unwrap();
-        // A run is ended on a thread of its own.
+        // A thread of its own ends a run.
         let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
         while store.engine.saved_offset(id) < least as u64 {
             assert!(std::time::Instant::now() < deadline, "{sent} bytes and no border");
@@ -213,7 +213,7 @@ fn a_writer_that_settled_holds_no_memory_and_its_upload_survives_a_kill() {
     let store = RocksStore::open(folder.path()).unwrap();
     let mut writer =
         store.begin_upload(NewUpload::unowned(id, &"acme/base".parse().unwrap())).unwrap();
-    // What may have been small is in a run, too.
+    // A blob of few segments is in a run, too.
     for end in [SEGMENT_BYTES, 3 * SEGMENT_BYTES + 100] {
         let start = usize::try_from(writer.size_bytes()).unwrap();
         writer.append(content.slice(start..end)).unwrap();
@@ -259,7 +259,7 @@ fn runs_that_were_not_saved_are_cut_off_and_sent_again() {
         assert!(std::time::Instant::now() < deadline, "no border");
         std::thread::yield_now();
     }
-    // The record of before: as after a kill between the run and its record.
+    // The earlier record: as after a kill between the run and its record.
     let mut batch = rocksdb::WriteBatch::default();
     batch.put_cf(&store.engine.family(super::schema::SESSIONS).unwrap(), key, saved);
     store.engine.write(batch, "planting", String::new).unwrap();
@@ -282,7 +282,7 @@ fn a_store_is_closed_when_it_is_dropped_also_right_after_a_writer_in_the_middle_
     for _ in 0..8 {
         let store = RocksStore::open(folder.path()).unwrap();
         let mut writer = store.begin().unwrap();
-        // One run is becoming readable when the writer goes.
+        // The writer is dropped while one run becomes readable.
         writer.append(content.clone()).unwrap();
         drop(writer);
         drop(store);
@@ -299,7 +299,7 @@ impl super::engine::Engine {
     }
 }
 
-/// What a disk holds after the machine stopped: a copy of the files as they are.
+/// The disk after the machine stopped: a copy of the files as they are.
 fn copy_store(from: &std::path::Path, to: &std::path::Path) {
     let status = Command::new("cp").arg("-a").arg(from.join(".")).arg(to).status().unwrap();
     assert!(status.success());
@@ -353,7 +353,7 @@ fn segments_that_only_a_reader_has_are_told_from_those_that_are_kept() {
     assert_eq!(read.len(), 32);
     let parts: Vec<_> = read.iter().map(|segment| segment.slice(..1)).collect();
     drop(read);
-    // Other tests of this process add to what is counted, and take nothing of this away.
+    // Other tests of this process add to the count, and take nothing away.
     let (read, all) = (store.read_bytes(), 32 * SEGMENT_BYTES as u64);
     assert!(read >= all / 2, "{read} of {all}: what is kept, and nothing else, is taken off");
     assert_eq!(parts.len(), 32);

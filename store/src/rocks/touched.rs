@@ -1,4 +1,4 @@
-//! Noted reads become records here: the order of use on disk.
+//! Writes noted reads to the order of use on disk.
 //!
 //! Invariant: a cached blob has exactly one entry in the order on disk; a kept one has none.
 
@@ -9,12 +9,12 @@ use super::records::NumberRecord;
 use super::schema::{self, NUMBERS, RECENCY};
 use crate::{Result, StoreError};
 
-/// Writes what was noted.
+/// Writes the noted reads.
 pub(super) fn write_touched(engine: &Engine) -> Result<()> {
     let touched = engine.recency.take_touched();
     for (number, used) in touched {
         match write_one(engine, number, used) {
-            // It keeps its place; the others must not.
+            // The damaged entry keeps its position; the others are written.
             Err(StoreError::Corrupt { reason, .. }) => {
                 tracing::error!(number, reason, "the record of a blob that was read is damaged");
             }
@@ -29,7 +29,7 @@ fn write_one(engine: &Engine, number: u64, used: u64) -> Result<()> {
         return Ok(());
     };
     let _changing = engine.changing(&numbered.digest);
-    // Looked at again under the lock: it may have been forgotten or published as kept.
+    // Read again under the lock: the blob may be forgotten or protected by now.
     match engine.number_record(number)? {
         Some(numbered) if numbered.used > 0 && numbered.used < used => {
             move_to(engine, number, &numbered, used)

@@ -1,7 +1,7 @@
-//! From older formats to this one, when a store is opened.
+//! Upgrades of older formats, when a store is opened.
 //!
-//! Invariant: every step can be run again from its beginning, so a process that ends in the middle
-//! leaves a store the next start upgrades; the marker is changed after the last step.
+//! Invariant: every step can be repeated from its start, so the next start finishes an interrupted
+//! upgrade; the marker changes after the last step.
 
 use std::collections::HashMap;
 
@@ -20,18 +20,18 @@ pub(super) fn upgrade(engine: &Engine, from: u32) -> Result<()> {
     if from < 2 {
         to_2(engine)?;
     }
-    // Format 3 added the journal, which opening made, blobs that are owed, and owners of uploads, of
-    // which format 2 had none: what it wrote stays as it is, and its uploads belong to nobody.
+    // Format 3 added the journal, created by the open, pending blobs, and owners of uploads. Format
+    // 2 had none of them, so its records stay as they are, and its uploads have no owner.
     if from < 4 {
-        // Which manifests name a digest; and what refers to one is listed within a bound.
+        // Format 4 added the parents of digests, and a bound for referrer records.
         parents::rebuild(engine)?;
         referrers::cut(engine)?;
     }
     engine.sync()
 }
 
-/// Format 2 knows sizes of runs, retention, totals, and links the other way round. Format 1 did not
-/// say what may be evicted, so nothing it held may.
+/// Format 2 added sizes of runs, retention, totals, and the second direction of links. Format 1 had no
+/// retention, so its blobs stay protected.
 fn to_2(engine: &Engine) -> Result<()> {
     let run_bytes = run_bytes_by_number(engine)?;
     let mut totals = Totals::default();

@@ -1,4 +1,4 @@
-//! What a store does for itself from time to time.
+//! The periodic upkeep of a store.
 
 use super::engine::Engine;
 use super::lease::Leases;
@@ -6,8 +6,8 @@ use super::{ballast, evict, parts, touched};
 use crate::limits::{PART_TIME, SMALL_HEAP_BYTES};
 use crate::{Result, StoreError};
 
-/// What is done from time to time: the order of use is written, the disk looked at, and a store
-/// that grew over its limit, or a disk others fill, gets room.
+/// Writes the order of use, measures the disk, and makes room in a store over its limit, or on a
+/// full disk.
 pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
     touched::write_touched(engine)?;
     parts::forget_old(engine, leases, PART_TIME)?;
@@ -16,7 +16,7 @@ pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
     ballast::hold_again(engine, leases)?;
     if engine.space.reserve(engine.folder(), 0)?.is_err() {
         match evict::reserve(engine, leases, 0, "upkeep") {
-            // Nothing may go; whoever writes is told.
+            // Nothing is evictable; the next write gets the error.
             Err(StoreError::Full { .. }) => {}
             other => return other,
         }

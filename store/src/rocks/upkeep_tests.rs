@@ -1,4 +1,4 @@
-//! Accounting, eviction, quarantine, scrub, backup, upgrade: what operators rely on.
+//! Accounting, eviction, quarantine, scrub, backup, upgrade.
 
 mod formats;
 
@@ -58,7 +58,7 @@ fn du(folder: &Path) -> u64 {
         bytes += match entry.metadata() {
             Ok(about) if about.is_dir() => du(&entry.path()),
             Ok(about) => about.blocks() * 512,
-            // RocksDB deleted it between the two looks.
+            // RocksDB deleted the file after it was listed.
             Err(_) => 0,
         };
     }
@@ -154,7 +154,7 @@ fn small_blobs_count_as_not_given_back_until_the_table_is_written_anew_without_t
             std::thread::yield_now();
         }
     };
-    // It keeps RocksDB from leaving anything out, as a disk without room for that does.
+    // A snapshot keeps RocksDB from dropping deletions, as a disk without room does.
     let reader = store.engine.db().snapshot();
     for digest in &digests {
         assert!(store.remove(digest).unwrap());
@@ -185,7 +185,7 @@ fn what_is_kept_read_or_pending_is_never_evicted_and_the_store_says_full() {
     assert!(store.stat(&kept).unwrap().is_some() && store.stat(&read).unwrap().is_some());
     drop(pending);
     runs_shrink_to(&store, 130 * MIB);
-    // Nobody reads it any more: now it goes.
+    // Its last reader is gone, so now it goes.
     if let Err(error) = cache(&store, &noise(150 * MIB, 5)) {
         panic!("{error}: {:?} {:?}", store.usage().unwrap(), store.engine.space);
     }
@@ -204,7 +204,7 @@ fn what_is_owed_is_not_evicted_until_it_is_delivered() {
     let (_folder, store) = limited(LIMIT_BYTES_MIN);
     let (one, other): (RepoName, RepoName) = ("one".parse().unwrap(), "other".parse().unwrap());
     let content = noise(30 * MIB, 1);
-    // Cached before: from now on it is held.
+    // Cached before, pending from now on.
     let digest = cache(&store, &content).unwrap();
     store.link_blob(&other, &digest).unwrap();
     let delivery = owe(&store, &content, &one, 1);
@@ -241,7 +241,7 @@ fn a_kept_blob_that_was_owed_stays_kept() {
     let delivery = owe(&store, &content, &repo, 1);
     assert!(store.delivered(&delivery).unwrap());
     assert_eq!(store.usage().unwrap().cached_blobs, 0);
-    // And one that is owed first, and kept then.
+    // First pending, then kept.
     let content = noise(3 * MIB, 8);
     let delivery = owe(&store, &content, &repo, 2);
     put(&store, &content, MIB);
@@ -290,7 +290,7 @@ fn what_is_owed_survives_reopening_and_its_damage_is_found() {
     let mut owed = store.deliveries().unwrap();
     owed.sort_by_key(|delivery| delivery.errand.id);
     assert_eq!(owed, [first.clone(), second]);
-    // Held as owed, and nothing is owed: that would never be given up.
+    // A pending blob without a delivery would never be evicted.
     let mut batch = WriteBatch::default();
     let key = schema::holder_key(&first.digest, &repo);
     batch.delete_cf(&store.engine.family(JOURNAL).unwrap(), key);
@@ -351,7 +351,7 @@ fn what_nobody_used_since_a_moment_goes_on_request() {
 fn a_scrub_that_is_stopped_goes_on_and_puts_what_lies_into_quarantine() {
     let (_folder, store) = store();
     let digests: Vec<Digest> = (0..5).map(|seed| put(&store, &noise(MIB, seed), MIB)).collect();
-    // A record that leads to the bytes of another blob: only hashing finds that.
+    // A record with the number of another blob: only hashing finds it.
     let (a, b) = (store.engine.blob_record(&digests[1]).unwrap().unwrap(), &digests[2]);
     let b_located = store.engine.blob_record(b).unwrap().unwrap();
     let mut batch = WriteBatch::default();

@@ -1,6 +1,6 @@
 //! Uploads at rest: begun, resumed, listed, forgotten.
 //!
-//! Invariant: a number is written by one writer at a time; an upload that is open is not at rest.
+//! Invariant: a number has one writer at a time; an open upload is not at rest.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::sessions::{NewUpload, SavedUpload, UploadStore};
 use crate::{Result, StoreError};
 
 impl RocksStore {
-    /// The record of an upload that nobody has open, and the lease that keeps it so.
+    /// The record of an upload without a writer, and the lease against one.
     fn at_rest(&self, id: UploadId) -> Result<Option<(Session, Lease)>> {
         let key = id.as_u128().to_be_bytes();
         let Some(value) = self.engine.get(SESSIONS, &key)? else {
@@ -29,12 +29,12 @@ impl RocksStore {
         let Some(lease) = self.reaper.try_lease(session.number) else {
             return Ok(None);
         };
-        // Looked at again under the lease: it may have been ended just before.
+        // Read again under the lease: the upload may have ended just before.
         let same = self.engine.get(SESSIONS, &key)?.is_some_and(|now| now == value);
         Ok(same.then_some((session, lease)))
     }
 
-    /// Runs of a number come and go together, so the last segment tells of all.
+    /// The runs of a number come and go together, so the last segment stands for all.
     fn has_last_segment(&self, session: &Session) -> Result<bool> {
         let Some(last) = session.segments.checked_sub(1) else {
             return Ok(true);

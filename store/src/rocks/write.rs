@@ -1,7 +1,7 @@
-//! The sink of a blob: segments into runs as they arrive, then one synced batch that makes the
-//! digest visible. Dropped before that, it leaves nothing.
+//! The sink of a blob: segments go into runs as they arrive; one synced batch makes the digest
+//! visible. A sink dropped before that leaves nothing.
 //!
-//! Invariant: a segment is durable before a record says so, of a blob as of an upload.
+//! Invariant: a segment is durable before its record, for a blob and for an upload.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,12 +35,12 @@ pub(super) struct RocksSink {
     leases: Arc<Leases>,
     number: u64,
     source: Arc<SegmentSource>,
-    /// Set for an upload that outlives the process.
+    /// Set for an upload across restarts of the process.
     upload: Option<NewUpload>,
-    /// The segments of a blob that may be small; empty once the first run was begun.
+    /// The segments of a perhaps small blob; empty after the start of the first run.
     waiting: Vec<Bytes>,
     runs: Runs,
-    /// Whether what is on disk stays when this is dropped.
+    /// Whether the bytes on disk survive the drop of the sink.
     stays: bool,
 }
 
@@ -54,7 +54,7 @@ impl RocksSink {
         Ok(Self::new(engine, Arc::clone(reaper.leases()), reaper.lease(number), upload))
     }
 
-    /// Goes on with a saved upload.
+    /// Continues a saved upload.
     pub(super) fn resume(
         engine: Arc<Engine>,
         reaper: &Reaper,
@@ -72,7 +72,7 @@ impl RocksSink {
         sink
     }
 
-    /// Goes on with a part.
+    /// Continues a part.
     pub(super) fn take_up(engine: Arc<Engine>, leases: Arc<Leases>, part: Part) -> Self {
         let mut sink = Self::new(engine, leases, part.lease, None);
         sink.runs.go_on(Some(part.epoch), part.segments, part.run_bytes);
@@ -92,13 +92,13 @@ impl RocksSink {
         Self { engine, leases, number, source, upload, waiting, runs, stays: false }
     }
 
-    /// Everything that was written is readable.
+    /// Makes all written segments readable.
     fn end_all(&mut self) -> Result<()> {
         self.runs.end(None)?;
         self.runs.wait()
     }
 
-    /// What may have been small goes into a run.
+    /// Writes the segments of a perhaps small blob into a run.
     fn put_waiting(&mut self) -> Result<()> {
         for waiting in std::mem::take(&mut self.waiting) {
             self.runs.put(&self.leases, &waiting)?;
@@ -106,13 +106,13 @@ impl RocksSink {
         Ok(())
     }
 
-    /// One batch, synced: from here on the digest is visible and survives.
+    /// Commits one synced batch: from now on the digest is visible and durable.
     fn commit(&mut self, hashed: HashResult, how: PublishAs<'_>) -> Result<Published> {
         let digest = hashed.digest;
         let info = BlobInfo { digest, size_bytes: hashed.size_bytes };
         let _changing = self.engine.changing(&digest);
         let known = match self.engine.blob_record(&digest) {
-            // A record that cannot be read is written anew, and is found before the damaged one.
+            // An unreadable record is replaced; the new one comes before the damaged one.
             Err(StoreError::Corrupt { reason, .. }) => {
                 tracing::error!(%digest, reason, "the record of a blob is damaged; it is replaced");
                 None
@@ -147,7 +147,7 @@ impl RocksSink {
         Ok(Published { info, own: true })
     }
 
-    /// Another writer was first. A blob that is published to be held more is so from now on.
+    /// Another writer was first. A stronger retention replaces the stored one.
     fn keep_known(&self, info: BlobInfo, known: BlobRecord, how: PublishAs<'_>) -> Result<()> {
         let mut batch = WriteBatch::default();
         if known.retention < how.retention() {
@@ -162,7 +162,7 @@ impl RocksSink {
         self.engine.write(batch, "keeping", || info.digest.to_string())
     }
 
-    /// The upload as it is, when this is one.
+    /// The record of the upload, if the sink has one.
     fn session(&self, hash: HashState, tail: &[u8]) -> Option<Session> {
         let NewUpload { id, repo, owner } = self.upload.clone()?;
         Some(Session {
@@ -179,15 +179,14 @@ impl RocksSink {
         })
     }
 
-    /// Remembers an upload that has no bytes yet. Power loss may take it: nobody sent anything.
+    /// Saves an upload without bytes. Power loss may take the record: no byte is lost with it.
     pub(super) fn save_empty(&self, hash: HashState) -> Result<()> {
         let session = self.session(hash, &[]);
         session.map_or(Ok(()), |session| self.engine.save_session(&session, false))
     }
 }
 
-/// Adds to `batch` whose a blob is from now on, and who is owed it. The caller holds the lock of its
-/// digest.
+/// Adds the link and the delivery of a blob to `batch`. The caller holds the lock of the digest.
 fn add_names(
     engine: &Engine,
     batch: &mut WriteBatch,
@@ -235,7 +234,7 @@ impl Sink for RocksSink {
         if self.runs.open_segments() > 0 {
             match size_bytes {
                 None => self.end_run(hash)?,
-                // It is hashed to its end: no state an upload could go on from.
+                // The hash is complete: there is no state to resume from.
                 Some(size_bytes) => {
                     self.source.sized(size_bytes);
                     self.runs.end(None)?;
@@ -255,12 +254,12 @@ impl Sink for RocksSink {
 
     fn publish(mut self: Box<Self>, hashed: HashResult, how: PublishAs<'_>) -> Result<Published> {
         self.end_all()?;
-        // Small blobs are records: room for them is made before, and counted when they are written.
+        // Small blobs are records: their space is reserved here, and counted by the write.
         let waiting: u64 = self.waiting.iter().map(|segment| segment.len() as u64).sum();
         evict::reserve(&self.engine, &self.leases, 2 * waiting, &hashed.digest.to_string())?;
         let published = self.commit(hashed, how);
         self.engine.space.release(2 * waiting);
-        // What was fetched for one is mostly fetched for many.
+        // A cached blob usually has many readers.
         let own = published.as_ref().is_ok_and(|done| done.own);
         if own && how.retention() == Retention::Cached && self.runs.written() > 0 {
             self.runs.expect_readers();
@@ -300,7 +299,7 @@ impl Sink for RocksSink {
     }
 
     fn leave(&mut self) {
-        // As after a kill: what is past the last border is freed by the next start.
+        // As after a kill: the next start frees the bytes past the last run.
         self.stays = self.upload.is_some();
     }
 }

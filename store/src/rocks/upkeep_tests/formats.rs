@@ -82,7 +82,7 @@ fn a_store_of_format_3_learns_what_names_a_digest_and_cuts_its_referrers() {
         let whole = serde_json::to_vec(&whole).unwrap();
         batch.put_cf(&store.engine.family(schema::REFERRERS).unwrap(), key, whole);
         store.engine.write(batch, "downgrading", String::new).unwrap();
-        // Also before it is cut, no more of it is read.
+        // The list is bounded also before the records are cut.
         let page = store.referrers(&repo, &subject, None, MIB).unwrap();
         assert!(page.entries[0].json().len() < 1000);
     }
@@ -123,7 +123,7 @@ fn a_check_finds_what_the_manifests_do_not_say_of_their_parts() {
     assert_eq!(change(&|batch| batch.delete_cf(&family, &right)), 1);
 }
 
-/// Writes the records as format 1 had them.
+/// Writes the records in format 1.
 fn to_format_1(store: &RocksStore, digests: &[Digest], repo: &RepoName) {
     let engine = &store.engine;
     let mut batch = WriteBatch::default();
