@@ -5,7 +5,7 @@ pub mod acts;
 mod links;
 pub mod parents;
 mod referrers;
-mod rests;
+mod resumption;
 mod samples;
 
 use std::task::Poll;
@@ -21,7 +21,7 @@ use crate::limits::SEGMENT_BYTES;
 use crate::manifests::{ManifestStore, TagRecord};
 
 pub use links::links;
-pub use rests::uploads;
+pub use resumption::uploads;
 use samples::{append_all, drain, manifest, poll, read};
 pub use samples::{errand, noise, put, read_all, telling_sizes};
 

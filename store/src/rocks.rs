@@ -22,11 +22,13 @@ mod links;
 mod options;
 mod parents;
 mod part_pool;
+mod part_store;
 mod parts;
 mod private;
 mod read;
 mod reaper;
 mod recency;
+mod recency_records;
 mod records;
 mod recover;
 mod referrers;
@@ -36,8 +38,6 @@ mod schema;
 mod scrub;
 mod space;
 mod start;
-mod take_up;
-mod touched;
 mod upgrade;
 mod upkeep;
 mod uploads;
@@ -187,7 +187,7 @@ impl RocksStore {
     /// Notes a read in the order of use.
     fn touch(&self, number: u64) {
         if self.engine.recency.touch(number)
-            && let Err(error) = touched::write_touched(&self.engine)
+            && let Err(error) = recency_records::write_touched(&self.engine)
         {
             tracing::error!(%error, "the order of use could not be written");
         }

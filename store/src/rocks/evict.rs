@@ -14,7 +14,7 @@ use super::lease::{Leases, Remains};
 use super::records::QuarantineRecord;
 use super::schema::{self, LINKS, QUARANTINE, RECENCY, SMALL};
 use super::space::ShortBy;
-use super::{blob_records, forget, journal, links, parts, recency, touched};
+use super::{blob_records, forget, journal, links, parts, recency, recency_records};
 use crate::blob_info::Retention;
 use crate::limits::{
     EVICTION_EXTRA_BYTES, EVICTION_PAGE_LEN, EVICTION_ROUNDS_MAX, SMALL_HEAP_BYTES,
@@ -102,7 +102,7 @@ fn evict_cached(
     goal: Goal,
     watch: Watch<'_>,
 ) -> Result<EvictionReport> {
-    touched::write_touched(engine)?;
+    recency_records::write_touched(engine)?;
     let mut evicted = EvictionReport::default();
     let mut from = [0_u8; 16];
     let total_bytes = if let Goal::Free(bytes) = goal { bytes } else { 0 };

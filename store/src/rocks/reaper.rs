@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use super::freeing::free;
 use super::lease::{Lease, Leases, Remains, enqueue};
-use super::{touched, upkeep};
+use super::{recency_records, upkeep};
 use crate::limits::{FREEING_QUEUE_LEN_MAX, UPKEEP_PERIOD_MS};
 use crate::{Result, StoreError};
 
@@ -91,7 +91,7 @@ fn reap(engine: &Engine, leases: &Leases, doomed: &Receiver<Remains>) {
             next = Instant::now() + period;
         }
     }
-    if let Err(error) = touched::write_touched(engine) {
+    if let Err(error) = recency_records::write_touched(engine) {
         tracing::error!(%error, "the order of use could not be written");
     }
 }

@@ -2,14 +2,14 @@
 
 use super::engine::Engine;
 use super::lease::Leases;
-use super::{ballast, evict, parts, touched};
+use super::{ballast, evict, parts, recency_records};
 use crate::limits::{PART_TIME, SMALL_HEAP_BYTES};
 use crate::{Result, StoreError};
 
 /// Writes the order of use, measures the disk, and makes room in a store over its limit, or on a
 /// full disk.
 pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
-    touched::write_touched(engine)?;
+    recency_records::write_touched(engine)?;
     parts::forget_old(engine, leases, PART_TIME)?;
     evict::give_back_small(engine, SMALL_HEAP_BYTES)?;
     engine.measure_records()?;
