@@ -10,6 +10,8 @@ pub(crate) mod active;
 mod diff;
 mod exposure;
 mod passthrough;
+#[cfg(test)]
+mod reference;
 mod source;
 
 use std::path::{Path, PathBuf};
@@ -83,30 +85,52 @@ pub struct Config {
     pub(crate) egress: Arc<OutboundProxies>,
 }
 
-/// The TOML file. Each key is also an option of `wharfd serve`, except `upstream`'s details.
+/// Keys at the top of the file, before the first table.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct FileConfig {
+    /// Address for clients. `localhost:5000` is every address of the name; `0.0.0.0:5000` and
+    /// `[::]:5000` are every interface.
     listen: Option<Listen>,
+    /// Address of `/healthz`, `/readyz` and `/metrics`; always plain HTTP. None of them is served when it
+    /// is not given.
     admin: Option<Listen>,
+    /// Folder of the store. Required here or as `--store`.
     store: Option<PathBuf>,
+    /// Most bytes that the store takes on disk, at least 256MiB. Cached blobs are evicted, least recently
+    /// used first. Unlimited when not given.
     store_limit: Option<ByteSize>,
+    /// Bytes a second that are read in the background to find damage; 0 is no scrub.
     scrub_rate: Option<ByteSize>,
+    /// Allows open access on an address off loopback: every client with a route to the port may push.
     insecure_open: Option<bool>,
+    /// Allows plain HTTP on an address off loopback: passwords cross the network readable.
     insecure_http: Option<bool>,
+    /// The certificate for clients. Plain HTTP without the table.
     tls: Option<TlsConfig>,
+    /// Bounds on what clients may use.
     #[serde(default)]
     limits: LimitsFile,
+    /// How long transfers may go on after SIGTERM.
     shutdown_deadline_seconds: Option<u64>,
+    /// Tags that are put once and then stay ([how](../how-to/write-once.md)), for a registry of its own;
+    /// with upstreams the key stands below `[[upstream]]`.
     #[serde(default)]
     write_once_tags: Vec<TagRule>,
+    /// Callers and their rights.
     #[serde(default)]
     access: AccessKeys,
+    /// Balancers whose `Forwarded` and `X-Forwarded-*` headers and `traceparent` are believed
+    /// ([how](../how-to/balancer.md)).
     #[serde(default)]
     trusted_proxies: TrustedProxies,
+    /// File of the audit log, as JSON lines. Into the ordinary log when not given.
     audit_log: Option<PathBuf>,
+    /// Traces.
     #[serde(default)]
     telemetry: TelemetryConfig,
+    /// Registries behind `wharfd`, one table each. Without any, `wharfd` is a registry of its own.
     #[serde(default, rename = "upstream")]
     upstreams: Vec<UpstreamConfig>,
 }

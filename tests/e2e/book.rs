@@ -2,7 +2,6 @@
 //! `WHARF_WRITE_DOCS=1` writes such a page instead of comparing it; `make reference` does so.
 
 mod commands;
-mod configuration;
 mod links;
 mod metrics;
 mod rules;

@@ -62,22 +62,28 @@ impl fmt::Debug for UsersConfig {
     }
 }
 
-/// An issuer of bearer tokens.
+/// An issuer of bearer tokens (OIDC), such as GitHub Actions, Entra ID or Kubernetes
+/// ([how](../how-to/access.md#tokens-of-github-actions-entra-id-kubernetes)).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IssuerConfig {
-    /// What it is called here: its callers are `NAME:SUBJECT`.
+    /// Its name here: letters, digits, `.`, `_` and `-`. Callers are called `NAME:SUBJECT`.
     pub(crate) name: String,
-    /// As its tokens say it.
+    /// The claim `iss` of its tokens: an address.
     pub(crate) issuer: String,
+    /// The claim `aud`: one, or a list of which one must fit.
     #[serde(deserialize_with = "one_or_more")]
     pub(crate) audience: Vec<String>,
+    /// Address of its keys (JWKS), `https://` or on this machine. The issuer's discovery document names
+    /// it when it is not given.
     pub(crate) jwks_url: Option<Address>,
+    /// File with further certificate authorities (PEM).
     ca_file: Option<PathBuf>,
-    /// The claim that names the caller.
+    /// Claim that names the caller.
     #[serde(default = "subject")]
     pub(crate) subject: String,
-    /// Claims that must be so.
+    /// Claims that must have these values.
     #[serde(default)]
     pub(crate) require: BTreeMap<String, Value>,
     /// Which proxy leads there; of the environment.

@@ -5,15 +5,17 @@ use wharf_oci::RepoName;
 
 /// What is done with a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Action {
-    /// Reading.
+    /// read
     Pull,
-    /// Uploads and manifests.
+    /// upload blobs, put manifests and tags
     Push,
-    /// Taking away.
+    /// delete manifests, tags and blobs
     Delete,
-    /// Everything, also the uploads of others. No route needs it.
+    // No route needs it.
+    /// everything, and the uploads of others
     Admin,
 }
 

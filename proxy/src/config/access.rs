@@ -26,41 +26,61 @@ use crate::settings::patterns::RepoPattern;
 use crate::settings::upstream::UpstreamConfig;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 enum Kind {
+    /// every caller may do everything
     #[default]
     Open,
+    /// users, tokens and rules ([how](../how-to/access.md))
     Users,
+    /// the upstream decides by the caller's own login ([how](../how-to/passthrough.md))
     Passthrough,
 }
 
-/// The table as it stands in the file.
+/// Callers and their rights. All keys but `kind` and `hosts` go with `kind = "users"`, which needs a rule.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct AccessKeys {
+    /// Who decides.
     #[serde(default)]
     kind: Kind,
-    /// Under which names this server may be asked for, where nobody has to log in.
+    /// Names by which a server without logins may be asked for, without ports; `"*"` is any
+    /// ([why](../how-to/access.md#names-and-web-pages)).
     #[serde(default)]
     pub(super) hosts: Vec<HostName>,
+    /// File with `NAME:HASH` lines, bcrypt or argon2id.
     htpasswd: Option<PathBuf>,
+    /// File with hashed long-lived API tokens, as `wharfd access token` writes them.
     tokens: Option<PathBuf>,
+    /// Address at which clients get tokens: `https://HOST[:PORT]`. The host that the client named when not
+    /// given.
     public_url: Option<Address>,
+    /// File with the key that signs short-lived tokens. A random key in the store's folder when not given.
     token_key_file: Option<PathBuf>,
+    /// Lifetime of the short-lived tokens, 60 to 3600.
     token_lifetime_seconds: Option<u64>,
+    /// Rights, one table each; what no rule allows is forbidden.
     #[serde(default, rename = "rule")]
     rules: Vec<RuleKeys>,
+    /// Issuers of bearer tokens, one table each.
     #[serde(default, rename = "issuer")]
     issuers: Vec<IssuerConfig>,
 }
 
+/// What callers may do with repositories. No list may be empty.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct RuleKeys {
+pub(super) struct RuleKeys {
+    /// Callers.
     #[serde(deserialize_with = "some")]
     who: Vec<RuleSubject>,
+    /// Repositories.
     #[serde(deserialize_with = "some")]
     repositories: Vec<RepoPattern>,
+    /// Rights.
     #[serde(deserialize_with = "some")]
     actions: Vec<Action>,
 }

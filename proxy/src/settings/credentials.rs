@@ -11,7 +11,7 @@ use wharf_oci::{DockerConfig, Login, Secret, StoredLogin};
 use super::address::Address;
 
 /// The scope of Entra tokens for any registry of the public cloud.
-const SCOPE: &str = "https://containerregistry.azure.net/.default";
+pub(crate) const SCOPE: &str = "https://containerregistry.azure.net/.default";
 
 /// Where the secret of a login comes from; nothing is read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,39 +173,51 @@ pub(crate) struct Application {
     pub(crate) authority: Option<Address>,
 }
 
-/// `[upstream.entra]`, checked when it is read; secrets are fetched by `resolve`.
+/// The identity that logs in to Azure Container Registry. The table stands after the other keys of its
+/// upstream, as TOML wants it. A kind refuses the keys of another kind; `scope` goes with all.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "EntraKeys")]
 pub(crate) struct EntraTable(EntraKeys);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 enum Kind {
+    /// an application with a secret
     ClientSecret,
+    /// a Kubernetes service account
     WorkloadIdentity,
+    /// the identity of the machine or of the app service
     ManagedIdentity,
+    /// the login of `az login`
     AzureCli,
 }
 
-/// The keys as they stand in the file.
+/// The keys as they stand in the file. Secrets are fetched by `resolve`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct EntraKeys {
-    /// `client-secret`, `workload-identity`, `managed-identity` or `azure-cli`.
+    /// How the identity proves itself ([how](../how-to/upstream-login.md#an-entra-identity)).
     kind: Kind,
-    /// Tenant, by id or domain.
+    /// Tenant, by id or domain. `AZURE_TENANT_ID` when not given, for `client-secret` and
+    /// `workload-identity`.
     tenant: Option<String>,
-    /// Client id of the application or of the user-assigned identity.
+    /// Client id of the application, or of a user-assigned identity. `AZURE_CLIENT_ID` when not given, for
+    /// `client-secret` and `workload-identity`.
     client_id: Option<String>,
-    /// Environment variable that holds the client secret.
+    /// Environment variable that holds the client secret (`client-secret`).
     client_secret_env: Option<String>,
-    /// File whose first line is the client secret.
+    /// File whose first line is the client secret (`client-secret`).
     client_secret_file: Option<PathBuf>,
-    /// File with the token of the service account.
+    /// File with the token of the service account (`workload-identity`). `AZURE_FEDERATED_TOKEN_FILE` when
+    /// not given.
     token_file: Option<PathBuf>,
-    /// `https://` address of another cloud's Entra ID.
+    /// `https://` address of another cloud's Entra ID, such as `https://login.microsoftonline.us`
+    /// (`client-secret`, `workload-identity`).
     authority: Option<Address>,
-    /// What the Entra token is for, in another cloud.
+    /// Scope of the Entra token, for registries of another cloud.
     scope: Option<String>,
 }
 

@@ -70,35 +70,89 @@ pub(crate) struct Rate {
     pub(crate) burst: u32,
 }
 
-/// The table as it is written.
+/// What clients may use. A client past a limit is answered 429 `TOOMANYREQUESTS` with `Retry-After`, or
+/// as its key says. The refusal is counted in `wharfd_limit_refusals_total{limit}` (the label is in
+/// parentheses below) and disturbs no other client. `wharfd_limit_used{limit}` and
+/// `wharfd_limit_most{limit}` show how much of some limits is taken. The admin address has connections of
+/// its own, so health stays green. One party (a proven name, else an address) gets a quarter of what all
+/// share: [bounds](limits.md).
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LimitsFile {
+    /// Connections open at once. Past it the longest idle connection of the address with most connections
+    /// ends for an address with fewer, `trusted_proxies` last (`displaced`). With no idle connection, the
+    /// new one is answered 429 and closed (`connections`). A connection with an answer under way is never
+    /// ended for another.
     connections: Option<usize>,
+    /// Connections of one address; a quarter of `connections` when not given. Past it: 429 and closed
+    /// (`address_connections`). An IPv6 network of 64 bits is one address; `trusted_proxies` have no share.
     connections_per_address: Option<usize>,
+    /// Requests at once on one HTTP/2 connection. Announced to the client; more are refused by the protocol.
     http2_streams: Option<u32>,
+    /// Longest head of a request. Past it: 431 (`headers`).
     header_bytes: Option<ByteSize>,
+    /// Most header lines of a request. Past it: 431 (`headers`).
     headers: Option<usize>,
+    /// Longest path with its query. Past it: 414 (`url`).
     url_bytes: Option<ByteSize>,
+    /// Time for a TLS handshake. Past it the connection is closed (`handshake_time`).
     handshake_timeout_seconds: Option<u64>,
+    /// Time for the head of a request, from the begin of a connection or from the first byte of the head.
+    /// Past it the connection is closed (`headers_time`).
     headers_timeout_seconds: Option<u64>,
+    /// Time that a connection may be without a request. Past it the connection is closed (`idle_time`).
     idle_timeout_seconds: Option<u64>,
+    /// Longest time that a request is held before it is refused; less for hasty clients ([what clients
+    /// do](../explanation/clients.md)). 0 refuses at once. `--hold` wins. Counted in `wharfd_holds_total`.
     hold_seconds: Option<u64>,
+    /// Least rate of a client in bytes a second, for bodies that it sends and that it receives; 0 is no
+    /// rate. Only the wait for the client counts.
     min_bytes_per_second: Option<ByteSize>,
+    /// A client that is this far behind `min_bytes_per_second` is answered 408 when it sends (`slow_sender`;
+    /// the upload stays), and cut off when it receives (`slow_receiver`).
     slow_timeout_seconds: Option<u64>,
+    /// Largest manifest. Past it: 413 (`body_size`).
     manifest_bytes: Option<ByteSize>,
+    /// Largest blob. Past it: 413 (`body_size`).
     blob_bytes: Option<ByteSize>,
+    /// Largest form at the token endpoint. Past it: 413 (`body_size`).
     form_bytes: Option<ByteSize>,
+    /// Upload sessions, open or at rest, and blobs in one request. Past it the longest idle session of the
+    /// party with most sessions is given up for a party with fewer, a session at rest without an owner
+    /// first (`displaced_uploads`); with no idle session 429 (`uploads`). A session expires an hour after
+    /// its last byte, one without a byte after 5 minutes.
     uploads: Option<usize>,
+    /// Upload sessions of one caller, or of one address for callers without a login; a quarter of `uploads`
+    /// when not given. Past it: 429 (`user_uploads`).
     uploads_per_user: Option<usize>,
+    /// Downloads from upstreams for one caller or address, of 256 in all. Further ones pass by the store and
+    /// are not kept, up to 64 more; then 429 (bound `relayed downloads`). Joining a download costs nothing.
     fills_per_user: Option<usize>,
+    /// Bytes in memory for clients: bodies that are held whole, and pieces on their way. Past it: 429 for
+    /// uploads and downloads that begin, and for manifests, lists, tokens and answers of upstreams without
+    /// room (`bytes_in_flight`). An announced body is reserved before it is read; a body that several
+    /// clients share counts once.
     bytes_in_flight: Option<ByteSize>,
+    /// The same for one caller or address; a quarter when not given (`user_bytes_in_flight`). Downloads and
+    /// uploads past it begin while no more than half of all is taken. One connection has half of this
+    /// (`connection_bytes_in_flight`).
     bytes_in_flight_per_user: Option<ByteSize>,
+    /// Requests a second of one caller; 0 is no rate. A request past it waits for its turn while requests
+    /// are held; then 429 (`user_rate`).
     requests_per_second: Option<u32>,
+    /// Requests of one caller at once after a pause; ten seconds' worth when not given.
     requests_burst: Option<u32>,
+    /// Requests a second from one address, before any login; 0 is no rate. Past it: as above
+    /// (`address_rate`).
     address_requests_per_second: Option<u32>,
+    /// Requests from one address at once after a pause; ten seconds' worth when not given.
     address_requests_burst: Option<u32>,
+    /// Requests a second of one caller for the bytes of blobs, which the two rates above leave alone; 0 is
+    /// no rate. Past it a download is answered as above, and bytes of an upload wait for as long as it takes
+    /// (`transfers`).
     transfers_per_second: Option<u32>,
+    /// Such requests at once after a pause; ten seconds' worth when not given.
     transfers_burst: Option<u32>,
 }
 

@@ -12,17 +12,20 @@ use crate::settings::error::ConfigError;
 /// Where traces go when only a base address is given.
 const TRACES_PATH: &str = "v1/traces";
 
-/// Traces, when a collector is given.
+/// Traces. None is made or sent without an endpoint; `OTEL_SDK_DISABLED=true` turns them off.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TelemetryConfig {
-    /// `http://HOST:4318` of a collector (OTLP, protobuf over HTTP).
+    /// The collector (OTLP, protobuf over HTTP), such as `http://127.0.0.1:4318`; `/v1/traces` is added.
+    /// When not given, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` or `OTEL_EXPORTER_OTLP_ENDPOINT` of the
+    /// environment.
     #[serde(default)]
     otlp_endpoint: Option<Address>,
-    /// Which share of requests is traced, when nobody before us has decided that: 0 to 1.
+    /// Share of requests that is traced, 0 to 1, unless a trusted `traceparent` has decided.
     #[serde(default)]
     sample_ratio: Option<f64>,
-    /// Whether upstreams are told the trace (`traceparent`).
+    /// Tell upstreams the trace (`traceparent`).
     #[serde(default)]
     propagate: bool,
     /// Which proxy leads there; of the environment.

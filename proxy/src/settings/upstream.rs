@@ -26,16 +26,20 @@ use crate::limits::{
 use crate::runtime::min_rate::MinRate;
 use crate::settings::error::ConfigError;
 
-/// One registry behind the proxy.
+/// One registry behind the proxy. A timeout, `max_reads` and `max_writes` of 0 count as 1.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamConfig {
-    /// Names that start with it go there, without it; all names when not given.
+    /// Repository names below `PREFIX/` go to this upstream, without the prefix. All names when neither
+    /// this nor `namespaces` is given.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub prefix: Option<RepoName>,
-    /// `https://host[:port]`, or `http://` for one on this machine.
+    /// Address of the registry: `https://HOST[:PORT]`, `http://` for a registry on this machine, or
+    /// `https://*` for any registry that `namespaces` lists. `https://docker.io` is Docker Hub.
     pub url: Address,
-    /// User name for Basic or for the token server.
+    /// User name: admin user, service principal or token. Needs a password.
     #[serde(default)]
     pub username: Option<String>,
     /// Environment variable that holds the password.
@@ -44,68 +48,71 @@ pub struct UpstreamConfig {
     /// File whose first line is the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// `true` for the login that `docker login` or a credential helper keeps for this host, or the
-    /// path of another `config.json`.
+    /// `true` for the login that `docker login` or a credential helper keeps for this host, or the path
+    /// of a `config.json`.
     #[serde(default)]
     docker_config: Option<DockerConfigKey>,
-    /// An Entra identity (`[upstream.entra]`); for Azure Container Registry only.
+    /// An Entra identity, for Azure Container Registry.
     #[serde(default)]
     entra: Option<EntraTable>,
-    /// Further certificate authorities, PEM; also for Entra ID.
+    /// File with further certificate authorities (PEM), for the registry and for Entra ID.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// How long a tag is served without asking.
+    /// How long a tag is served without asking the upstream.
     #[serde(default)]
     tag_ttl_seconds: Option<u64>,
-    /// The same for tags of a pattern; the first that fits counts.
+    /// The same for tags of a pattern; the first pattern that fits counts.
     #[serde(default, rename = "tag_ttl")]
     tag_ttls: Vec<TagTtl>,
-    /// How long "not there" is believed without asking again.
+    /// How long "no such manifest" is believed without asking again. A push through `wharfd` ends it.
     #[serde(default)]
     negative_ttl_seconds: Option<u64>,
-    /// Registry hosts whose content is here, as clients name them in `?ns=`; `*.example.com` is any
-    /// host below, when `url` is `https://*`.
+    /// Registry hosts that this upstream serves, as clients name them: `?ns=HOST` (containerd) and
+    /// `HOST/NAME` (podman). `*.example.com` is any host below, with `url = "https://*"` only.
     #[serde(default)]
     pub(crate) namespaces: Vec<HostPattern>,
-    /// Hosts of private networks to which its redirects may lead all the same.
+    /// Hosts to which redirects may lead although their addresses are private, such as
+    /// `["*.blob.core.windows.net"]`. With `https://*` also the private registries that callers may name.
     #[serde(default)]
     redirect_hosts: Vec<HostPattern>,
-    /// Whether names that nobody else serves go there, of an upstream with `namespaces`: dockerd
-    /// asks its mirrors without saying for which registry. One without `prefix` and `namespaces`
-    /// gets them anyway.
+    /// Names that no other upstream serves go here too: dockerd asks its mirrors without naming the
+    /// registry. An upstream without `prefix` and `namespaces` gets them anyway.
     #[serde(default)]
     pub(crate) default: bool,
-    /// How pushes get there: `"through"` or `"staged"`.
+    /// How pushes reach the upstream ([how](../how-to/push.md)).
     #[serde(default)]
     pub push: PushMode,
-    /// How long a connection may take.
+    /// Time for a connection.
     #[serde(default)]
     connect_timeout_seconds: Option<u64>,
-    /// How long an answer may take to begin.
+    /// Time for the head of an answer.
     #[serde(default)]
     answer_timeout_seconds: Option<u64>,
-    /// How long a body may stay under `min_bytes_per_second`.
+    /// A body that is this far behind `min_bytes_per_second` is broken off and resumed. A whole body has no
+    /// limit of time.
     #[serde(default)]
     stall_timeout_seconds: Option<u64>,
-    /// How long a body may stand still, counted from its last byte.
+    /// A body without a byte for this long is broken off and resumed. `stall_timeout_seconds` counts when
+    /// only that is given.
     #[serde(default)]
     silence_timeout_seconds: Option<u64>,
-    /// The least rate of a body.
+    /// Least rate of a body.
     #[serde(default)]
     min_bytes_per_second: Option<u64>,
-    /// Requests that read, at once.
+    /// Most reading requests at once; fewer for a while when most are answered 429.
     #[serde(default)]
     max_reads: Option<u32>,
-    /// Requests that write, at once.
+    /// Most writing requests at once; fewer for a while when most are answered 429.
     #[serde(default)]
     max_writes: Option<u32>,
-    /// Whether HTTP/2 is offered to an encrypted upstream.
+    /// Offer HTTP/2 to an encrypted upstream.
     #[serde(default)]
     http2: Option<bool>,
-    /// Tags that are put once and then stay what they are; repositories by their names there.
+    /// Tags that are put once and then stay ([how](../how-to/write-once.md)); repositories by their names
+    /// at the upstream.
     #[serde(default)]
     write_once_tags: Vec<TagRule>,
-    /// Whether such tags and their manifests are locked at the upstream too, as ACR can.
+    /// Lock these tags and their manifests at ACR too, after the push.
     #[serde(default)]
     lock_tags: bool,
     /// Whether a caller chose its host, among those that a pattern stands for.
@@ -118,20 +125,26 @@ pub struct UpstreamConfig {
 
 /// How pushes get to an upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PushMode {
-    /// While they arrive: a blob is answered when the upstream has it.
+    /// while the bytes arrive; a blob is answered 201 when the upstream has it
     #[default]
     Through,
-    /// Later: a blob is answered when it is durable here, a manifest when all that it names is there.
+    /// later; a blob is answered 201 when it is durable here, a manifest when the upstream has every blob
+    /// that it names
     Staged,
 }
 
-/// How long tags of a pattern are served without asking.
+/// How long tags of a pattern are served without asking. In short:
+/// `tag_ttl = [{ pattern = "v*", seconds = 86400 }]`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct TagTtl {
+pub(crate) struct TagTtl {
+    /// Tags, such as `v*`.
     pattern: TagPattern,
+    /// How long such a tag is served without asking the upstream.
     seconds: u64,
 }
 
