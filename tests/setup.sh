@@ -144,7 +144,7 @@ install_packages() {
         printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee $policy >/dev/null
         "${root[@]}" chmod 755 $policy
     fi
-    say "installing ${missing[*]}"
+    say "installing ${missing[*]} (minutes, without a word of apt's)"
     "${root[@]}" apt-get update -qq || die "apt-get update failed: are the sources reachable?"
     "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
@@ -159,13 +159,12 @@ install_packages() {
     done
 }
 
-# Minutes when Go's cache is empty, seconds when it is not; each module by itself, so that what is
-# there already stays when one fails.
+# Each module by itself, so that what is there already stays when one fails.
 install_modules() {
     have go || die "Go is missing, for ${modules[*]}: install it (https://go.dev/doc/install), 1.26 or newer"
     local module said
     for module in "${modules[@]}"; do
-        say "installing $module"
+        say "installing $module (minutes when Go's cache is empty)"
         said=$(CGO_ENABLED=0 go install "$module" 2>&1) || {
             printf '%s\n' "$said" >&2
             die "installing $module failed; is the Go module proxy reachable?"
@@ -173,19 +172,14 @@ install_modules() {
     done
 }
 
-# Minutes, once: it is compiled.
 install_runner() {
-    say "installing cargo-nextest $runner"
-    local said
-    said=$(cargo install --locked --quiet cargo-nextest --version "$runner" 2>&1) || {
-        printf '%s\n' "$said" >&2
+    say "installing cargo-nextest $runner: it is compiled, which takes minutes, once"
+    cargo install --locked cargo-nextest --version "$runner" >&2 ||
         die "installing cargo-nextest failed; is the crates registry reachable?"
-    }
 }
 
-# Half a minute, once.
 install_schemas() {
-    say "installing schemas of report formats"
+    say "installing schemas of report formats (half a minute)"
     local fresh said
     fresh=$SCHEMAS.$$
     rm -rf "$fresh"
@@ -211,11 +205,11 @@ install_schemas() {
     mv -T "$fresh" "$SCHEMAS"
 }
 
-# Some minutes, once; each part by itself. It is put in place when it is whole.
+# Each part by itself. It is put in place when it is whole.
 install_trials() {
     local part fresh said
     for part in "${trials[@]}"; do
-        say "installing clients of trials: $part"
+        say "installing clients of trials: $part (minutes)"
         fresh=$TRIALS/$part.$$
         mkdir -p "$fresh"
         said=$("install_trials_$part" "$fresh" 2>&1) || {

@@ -23,6 +23,8 @@ export PATH=${CARGO_TARGET_DIR:-$PWD/target}/release:$PATH
 
 step "Prepare: tools, programs, and the packages of the example"
 run tests/setup.sh demo
+[ -x "${CARGO_TARGET_DIR:-$PWD/target}/release/wharfd" ] ||
+    say "The first build compiles RocksDB and 400 crates: about ten minutes on two cores, 1 GB of disk."
 run cargo build --release --locked -p wharf-proxy -p wharf-tools -p wharf-double --bins
 run $example/fetch.sh
 started=$SECONDS
