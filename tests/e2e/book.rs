@@ -2,6 +2,7 @@
 //! `WHARF_WRITE_DOCS=1` writes such a page instead of comparing it; `make reference` does so.
 
 mod commands;
+mod examples;
 mod links;
 mod metrics;
 mod rules;

@@ -12,8 +12,8 @@ const COLUMNS: &str = "100";
 /// The heading of the options common to every command of `wharf`.
 const REPEATED: &str = "Options of every command:";
 
-/// A program's help for a command, independent of the environment.
-fn help(program: &str, path: &[String]) -> String {
+/// What a program says of a command, whatever the environment.
+pub(super) fn help(program: &str, path: &[String]) -> String {
     let mut command = Command::new(product(program).unwrap());
     command.args(path).arg("--help").env_clear().env("COLUMNS", COLUMNS).stdin(Stdio::null());
     let output = command.output().unwrap();
@@ -21,8 +21,8 @@ fn help(program: &str, path: &[String]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The commands in a help text.
-fn listed(help: &str) -> Vec<String> {
+/// The commands that a help lists.
+pub(super) fn listed(help: &str) -> Vec<String> {
     let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
     let lines = lines.take_while(|line| !line.is_empty());
     let names = lines.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
