@@ -108,7 +108,7 @@ impl OutboxTable {
     pub(super) fn restore(&mut self, delivery: Delivery) {
         let refused = delivery.trouble.as_ref().and_then(|trouble| {
             let refused = trouble.refused.as_ref()?;
-            Some(bypassed(&delivery, refused, &trouble.reason))
+            Some(refusal_for_client(&delivery, refused, &trouble.reason))
         });
         let key = (delivery.errand.repo.clone(), delivery.digest);
         let was_refused = refused.is_some();
@@ -355,7 +355,7 @@ impl OutboxTable {
             owed.delivery = delivery.clone();
             owed.refused = refused.map(|refused| {
                 let reason = delivery.trouble.as_ref().map_or("", |trouble| &trouble.reason);
-                bypassed(delivery, refused, reason)
+                refusal_for_client(delivery, refused, reason)
             });
             owed.told = false;
             let at_ms = delivery.trouble.as_ref().map_or(0, |trouble| trouble.at_ms);
@@ -469,7 +469,7 @@ fn after(time_ms: u64, wait: Duration) -> u64 {
 }
 
 /// A refusal as the client that pushes the manifest hears it.
-fn bypassed(delivery: &Delivery, refused: &Refusal, reason: &str) -> Error {
+fn refusal_for_client(delivery: &Delivery, refused: &Refusal, reason: &str) -> Error {
     let digest = delivery.digest;
     let code = refused.code.parse().unwrap_or(ErrorCode::Unknown);
     if code == ErrorCode::ManifestBlobUnknown {
