@@ -4,9 +4,10 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use rustls::{ClientConnection, StreamOwned};
 
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -184,6 +185,17 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines()
         .filter_map(|line| line.split_once(':'))
         .find_map(|(key, value)| key.eq_ignore_ascii_case(name).then(|| value.trim()))
+}
+
+/// Opens a TLS connection to one address.
+pub(crate) fn connect_tls(
+    addr: SocketAddr,
+    config: &Arc<rustls::ClientConfig>,
+) -> anyhow::Result<Client> {
+    let name = rustls::pki_types::ServerName::from(addr.ip());
+    let session = ClientConnection::new(Arc::clone(config), name);
+    let session = session.map_err(|error| anyhow!("no TLS session: {error}"))?;
+    Client::connect_encrypted(addr, session)
 }
 
 #[cfg(test)]

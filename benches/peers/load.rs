@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 
-use crate::client::Client;
+use crate::client::{Client, connect_tls};
 use crate::report::{Unit, float, gbps, percentile};
 
 /// A client needs little more than its buffer, and the buffer is on the heap.
@@ -107,7 +107,7 @@ impl Load {
         tls: Option<&Arc<rustls::ClientConfig>>,
     ) -> anyhow::Result<Seen> {
         let Some(config) = tls else { return self.run_well(addr, path, size) };
-        let connect = |_| crate::tls::connect(addr, config);
+        let connect = |_| connect_tls(addr, config);
         let clients = (0..self.clients).map(connect).collect::<Result<_, _>>()?;
         let seen = self.each_of(clients, size, &|client, _, _| read(client, path, size));
         ensure!(seen.failures.is_empty(), "{}", seen.failures.join("\n"));

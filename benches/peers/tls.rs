@@ -5,18 +5,17 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tempfile::TempDir;
 
 use crate::bench::{self, Bench};
-use crate::content::{Blob, GIB, MIB, prove};
+use crate::content::{self, Blob, GIB, MIB, prove};
 use crate::load::Load;
 use crate::peer::{Kind, nginx_file, start_nginx_encrypted, start_wharfd_with};
 use crate::process::Process;
 use crate::report::{Basis, OURS, Table, Unit};
-use crate::{client, content};
 
 const CLIENTS: [usize; 2] = [1, 8];
 const PEERS: [&str; 1] = [Kind::Nginx.name()];
@@ -154,15 +153,4 @@ fn nginx(bench: &Bench, blob: &Blob, chain: &str, key: &str) -> anyhow::Result<S
     let (clear, encrypted) = (server(clear), server(encrypted));
     prove(clear.addr, &blob.path(), blob)?;
     Ok(Side { name: Kind::Nginx.name(), clear, encrypted, _folder: folder })
-}
-
-/// Opens a TLS connection to one address.
-pub(crate) fn connect(
-    addr: SocketAddr,
-    config: &Arc<rustls::ClientConfig>,
-) -> anyhow::Result<client::Client> {
-    let name = rustls::pki_types::ServerName::from(addr.ip());
-    let session = rustls::ClientConnection::new(Arc::clone(config), name);
-    let session = session.map_err(|error| anyhow!("no TLS session: {error}"))?;
-    client::Client::connect_encrypted(addr, session)
 }

@@ -4,6 +4,7 @@
 //! Invariant: reading never fails for a file's content; faults of its form are kept with the file,
 //! so one run reports all of them.
 
+pub mod cluster;
 pub mod expression;
 pub mod json;
 pub mod layout;
@@ -16,48 +17,42 @@ pub mod yaml;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use self::manifest::Manifest;
+use self::manifest::PackageManifest;
 use self::template::ArmTemplate;
-use self::tree::{Fault, Node, Reading};
+use self::tree::{FileNode, FormFault, TreeReading};
 use self::ui::UiDefinition;
 use crate::input;
-use crate::offer::spots::Spot;
+use crate::offer::source_map::Spot;
 
 /// Largest file of an application, in bytes. ARM takes templates of up to 4 MB; those of Microsoft's
 /// samples have 20 KB.
 pub const FILE_SIZE_BYTES_MAX: u64 = 1024 * 1024;
-/// Deepest nesting of one.
-const DEPTH_MAX: usize = 64;
-/// Most values of one.
-const NODES_MAX: usize = 100_000;
-/// Most reported faults of form of one file.
-const FAULTS_MAX: usize = 20;
 
 /// The files of one plan.
 #[derive(Debug, Clone)]
 pub struct Application {
     /// `manifest.yaml`.
-    pub manifest: Source<Manifest>,
+    pub manifest: SourceFile<PackageManifest>,
     /// `createUiDefinition.json`.
-    pub ui: Source<UiDefinition>,
+    pub ui: SourceFile<UiDefinition>,
     /// `mainTemplate.json`.
-    pub template: Source<ArmTemplate>,
+    pub template: SourceFile<ArmTemplate>,
 }
 
 /// A file with its content.
 #[derive(Debug, Clone)]
-pub struct Source<T> {
+pub struct SourceFile<T> {
     pub path: PathBuf,
     pub text: String,
     /// The faults of its form.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<FormFault>,
     /// Its content, where it is readable at all.
     pub content: Option<T>,
 }
 
 /// Why a file cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+pub enum SourceFileError {
     /// It is not there.
     #[error("{} does not exist", .0.display())]
     Missing(PathBuf),
@@ -69,7 +64,7 @@ pub enum SourceError {
     TooLarge(PathBuf),
 }
 
-impl SourceError {
+impl SourceFileError {
     /// The fix.
     #[must_use]
     pub const fn help(&self) -> &'static str {
@@ -81,50 +76,50 @@ impl SourceError {
     }
 }
 
-impl Source<Manifest> {
+impl SourceFile<PackageManifest> {
     /// Reads a manifest.
-    pub fn manifest(path: &Path) -> Result<Self, SourceError> {
-        Self::read(path, yaml::read, Manifest::of)
+    pub fn manifest(path: &Path) -> Result<Self, SourceFileError> {
+        Self::read(path, yaml::read, PackageManifest::of)
     }
 }
 
-impl Source<UiDefinition> {
+impl SourceFile<UiDefinition> {
     /// Reads a UI definition.
-    pub fn ui(path: &Path) -> Result<Self, SourceError> {
+    pub fn ui(path: &Path) -> Result<Self, SourceFileError> {
         Self::read(path, json::read, UiDefinition::of)
     }
 }
 
-impl Source<ArmTemplate> {
+impl SourceFile<ArmTemplate> {
     /// Reads an ARM template.
-    pub fn template(path: &Path) -> Result<Self, SourceError> {
+    pub fn template(path: &Path) -> Result<Self, SourceFileError> {
         Self::read(path, json::read, ArmTemplate::of)
     }
 }
 
-impl<T> Source<T> {
+impl<T> SourceFile<T> {
     fn read(
         path: &Path,
-        tree: fn(&str) -> Reading,
-        content: fn(&Node) -> T,
-    ) -> Result<Self, SourceError> {
+        tree: fn(&str) -> TreeReading,
+        content: fn(&FileNode) -> T,
+    ) -> Result<Self, SourceFileError> {
         let path = path.to_owned();
         let mut bytes = Vec::new();
         let read = input::open(&path)
             .and_then(|file| file.take(FILE_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes));
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(SourceError::Missing(path));
+                return Err(SourceFileError::Missing(path));
             }
-            Err(source) => return Err(SourceError::Read { path, source }),
+            Err(source) => return Err(SourceFileError::Read { path, source }),
             Ok(_) if bytes.len() as u64 > FILE_SIZE_BYTES_MAX => {
-                return Err(SourceError::TooLarge(path));
+                return Err(SourceFileError::TooLarge(path));
             }
             Ok(_) => {}
         }
         Ok(match String::from_utf8(bytes) {
             Ok(text) => {
-                let Reading { root, faults } = tree(&text);
+                let TreeReading { root, faults } = tree(&text);
                 Self { path, text, faults, content: root.as_ref().map(content) }
             }
             Err(error) => {
@@ -133,7 +128,7 @@ impl<T> Source<T> {
                 let lines =
                     error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count();
                 let spot = Spot { line: lines + 1, ..Spot::START };
-                let fault = Fault::new(spot, "the file is not UTF-8; save it as UTF-8");
+                let fault = FormFault::new(spot, "the file is not UTF-8; save it as UTF-8");
                 Self { path, text, faults: vec![fault], content: None }
             }
         })

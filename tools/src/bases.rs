@@ -16,16 +16,16 @@ use wharf_oci::{Descriptor, Digest, ManifestKind, Platform};
 
 pub use self::pick::PickError;
 use self::pick::Picked;
-use crate::image::base::{BaseError, BaseImage, Bases, Wanted};
+use crate::image::base::{BaseError, BaseImage, Bases, LayerRequest};
 use crate::image::config::ImageConfig;
 use crate::image::files::LayerFiles;
 use crate::image::layout::REF_NAME;
 use crate::image::layout_write;
 use crate::offer::model::ImageSource;
-use crate::offer::words::ImageId;
+use crate::offer::values::ImageId;
 use crate::rules::image::size;
 use crate::source::{Source, Target};
-use crate::verify::Room;
+use crate::verify::ReadBudget;
 
 /// The images the plans of one run are made from.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ pub struct OpenBases {
     images: BTreeMap<ImageId, Vec<(Platform, BaseImage)>>,
     /// What was seen of layers; each cell is held while its layer is fetched.
     layers: Mutex<BTreeMap<Digest, Cell>>,
-    room: Room,
+    room: ReadBudget,
     /// A folder of layouts that may have some of the layers.
     near: Option<PathBuf>,
     notes: Vec<String>,
@@ -195,7 +195,7 @@ impl Bases for OpenBases {
         &self,
         base: &BaseImage,
         place: usize,
-        wanted: Wanted<'_>,
+        wanted: LayerRequest<'_>,
     ) -> Result<Option<Arc<LayerFiles>>, BaseError> {
         let (Some(layer), Some(diff_id), Some(opened)) =
             (base.layers.get(place), base.diff_ids.get(place), self.sources.get(&base.said))

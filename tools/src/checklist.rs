@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::input;
-use crate::marketplace::form::{Form, Sheet, Way};
+use crate::marketplace::form::{FillMethod, Form, Sheet};
 use crate::offer::OfferFile;
 use crate::offer::content::{Content, picture_paths};
 use crate::offer::model::Offer;
@@ -62,7 +62,7 @@ impl<'a> Checklist<'a> {
     pub fn counts(&self) -> (usize, usize) {
         let filled = self.form.fields().filter(|(_, field)| !field.value.is_nothing());
         filled.fold((0, 0), |(all, by_hand), (_, field)| {
-            (all + 1, by_hand + usize::from(matches!(field.way, Way::Hand(_))))
+            (all + 1, by_hand + usize::from(matches!(field.way, FillMethod::Hand(_))))
         })
     }
 }
@@ -75,12 +75,12 @@ fn embed(path: &std::path::Path, most: u64) -> Option<(Embedded, u64)> {
         return None;
     }
     match pictures::inspect(&bytes) {
-        pictures::Content::Png(picture) => {
+        pictures::PictureContent::Png(picture) => {
             let uri = format!("data:image/png;base64,{}", STANDARD.encode(&bytes));
             let (width, height) = (picture.width, picture.height);
             Some((Embedded { uri, width, height }, size))
         }
-        pictures::Content::NotPng(_) => None,
+        pictures::PictureContent::NotPng(_) => None,
     }
 }
 

@@ -19,7 +19,7 @@ pub use self::offer::{
 };
 pub use self::package::{ExplainArgs, PackageArgs};
 
-use crate::offer::words::{LoginServer, PlanId, RegistryName};
+use crate::offer::values::{LoginServer, PlanId, RegistryName};
 use crate::rules::{Profile, Severity};
 
 /// From a publisher's build to a submitted marketplace offer.

@@ -84,7 +84,7 @@ pub struct Keyring<'a> {
 
 /// A login, and the advice for its failure.
 #[derive(Debug, Clone, Default)]
-pub struct Found {
+pub struct LoginLookup {
     /// The login; `None` means anonymous.
     pub login: Option<Login>,
     /// The offer's unset variables.
@@ -99,7 +99,7 @@ impl Keyring<'_> {
         given: Option<&Credentials>,
         offer_folder: &Path,
         host: &str,
-    ) -> Result<Found, CredentialsError> {
+    ) -> Result<LoginLookup, CredentialsError> {
         let mut unset = Vec::new();
         if let Some(given) = given {
             let mut resolve = |secret: &crate::offer::secrets::Secret| match secret
@@ -117,10 +117,10 @@ impl Keyring<'_> {
             let (username, password) = (resolve(&given.username)?, resolve(&given.password)?);
             if let (Some(username), Some(password)) = (username, password) {
                 let username = username.expose().to_owned();
-                return Ok(Found { login: Some(Login::Basic { username, password }), unset });
+                return Ok(LoginLookup { login: Some(Login::Basic { username, password }), unset });
             }
         }
-        Ok(Found { login: self.of_host(host).await?, unset })
+        Ok(LoginLookup { login: self.of_host(host).await?, unset })
     }
 
     /// The login of a host from the first file with one.

@@ -1,8 +1,8 @@
-//! A plan's workload at a customer: a container group of Azure Container Instances, objects of
+//! What a customer runs of a plan: a container group of Azure Container Instances, objects of
 //! Kubernetes, or the values of a Helm chart, made from the offer and the packaged image.
 //!
 //! Invariant: every file names its images by digest, has no secret in it, and is the same for the
-//! same input. A workload a service would refuse is a [`Refusal`] and no file.
+//! same input. What a service would refuse is a [`DeployRefusal`] and no file.
 
 pub mod aci;
 pub mod aks;
@@ -24,9 +24,9 @@ mod yaml;
 
 pub use aci::ContainerGroup;
 pub use aks::{Objects, Scale};
-pub use refusal::{Fault, Refusal};
-pub use words::{Capacity, Origin, Path};
-pub use workload::{PinnedImage, Wishes, Workload};
+pub use refusal::{DeployFault, DeployRefusal};
+pub use words::{Capacity, Path, RegistryOrigin};
+pub use workload::{PinnedImage, Workload, WorkloadRequest};
 
 #[cfg(test)]
 mod tests;

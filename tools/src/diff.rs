@@ -8,6 +8,7 @@
 mod configuration;
 mod files;
 mod layers;
+mod listed;
 mod packages;
 mod platforms;
 pub mod text;
@@ -17,72 +18,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use wharf_oci::Digest;
 
+pub use self::configuration::ValueChange;
+use self::files::complete;
 pub use self::files::{FileChange, FileSummary, FilesDiff};
 pub use self::layers::{LayerSummary, LayersDiff};
+pub use self::listed::{BoundedList, LISTED_MAX, ListBounds};
 pub use self::packages::{PackageChange, PackageChangeKind};
 use crate::image::facts::{ImageFacts, PlatformImage};
-use crate::image::files::FileView;
 use crate::image::packages as installed;
-
-/// How many entries of a list are kept: enough to see what a release changed, in a page or two.
-pub const LISTED_MAX: usize = 50;
-
-/// How much is listed.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// How many entries each list has at most.
-    pub listed_max: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { listed_max: LISTED_MAX }
-    }
-}
-
-impl Bounds {
-    /// Everything is listed; what was read is bounded itself.
-    pub const ALL: Self = Self { listed_max: usize::MAX };
-}
-
-/// A list with an end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Listed<T> {
-    /// The first ones.
-    pub items: Vec<T>,
-    /// How many more there are.
-    pub left_out: usize,
-}
-
-impl<T> Default for Listed<T> {
-    fn default() -> Self {
-        Self { items: Vec::new(), left_out: 0 }
-    }
-}
-
-impl<T> Listed<T> {
-    /// How many there are, listed or not.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.items.len().saturating_add(self.left_out)
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.total() == 0
-    }
-
-    /// Adds one more, which is made only when it is listed.
-    fn push(&mut self, bounds: Bounds, item: impl FnOnce() -> T) {
-        if self.items.len() < bounds.listed_max {
-            self.items.push(item());
-        } else {
-            self.left_out = self.left_out.saturating_add(1);
-        }
-    }
-}
 
 /// What two releases differ in: each image of a plan against the one of the same plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -174,12 +117,12 @@ pub struct PlatformDiff {
     /// The second one.
     pub after: PlatformSummary,
     /// Values of the configuration that came, went or changed.
-    pub configuration: Listed<ValueChange>,
+    pub configuration: BoundedList<ValueChange>,
     /// Layers that both have, and others.
     pub layers: LayersDiff,
     /// Packages that came, went or changed; `None` when the files were not read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub packages: Option<Listed<PackageChange>>,
+    pub packages: Option<BoundedList<PackageChange>>,
     /// Files that came, went or changed; `None` when they were not read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub files: Option<FilesDiff>,
@@ -193,21 +136,9 @@ impl PlatformDiff {
     }
 }
 
-/// A value that came (`before` is missing), went (`after` is missing) or changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ValueChange {
-    /// Which: `user`, `env.PATH`, `ports.80/tcp`, `labels.version`.
-    pub key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-}
-
 /// Compares two images, platform by platform.
 #[must_use]
-pub fn images(before: &ImageFacts, after: &ImageFacts, bounds: Bounds) -> ImageDiff {
+pub fn images(before: &ImageFacts, after: &ImageFacts, bounds: ListBounds) -> ImageDiff {
     let pairs = platforms::pairs(&before.images, &after.images);
     let summaries = |images: &[&PlatformImage]| {
         images.iter().map(|image| PlatformSummary::of(image)).collect::<Vec<_>>()
@@ -238,7 +169,7 @@ pub fn images(before: &ImageFacts, after: &ImageFacts, bounds: Bounds) -> ImageD
 pub fn releases(
     (before, old): (&str, &BTreeMap<String, ImageFacts>),
     (after, new): (&str, &BTreeMap<String, ImageFacts>),
-    bounds: Bounds,
+    bounds: ListBounds,
 ) -> ReleaseDiff {
     let only = |of: &BTreeMap<String, ImageFacts>, other: &BTreeMap<String, ImageFacts>| {
         of.keys().filter(|plan| !other.contains_key(*plan)).cloned().collect()
@@ -256,7 +187,7 @@ pub fn releases(
     }
 }
 
-fn platform(before: &PlatformImage, after: &PlatformImage, bounds: Bounds) -> PlatformDiff {
+fn platform(before: &PlatformImage, after: &PlatformImage, bounds: ListBounds) -> PlatformDiff {
     let (before_files, after_files) = (complete(before), complete(after));
     PlatformDiff {
         before: PlatformSummary::of(before),
@@ -269,11 +200,6 @@ fn platform(before: &PlatformImage, after: &PlatformImage, bounds: Bounds) -> Pl
         }),
         files: files::compare(before, after, bounds),
     }
-}
-
-/// The files of an image, when all of them are known.
-fn complete(image: &PlatformImage) -> Option<&FileView> {
-    image.files.as_deref().filter(|files| files.is_complete())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::error::Error;
 use std::io::ErrorKind;
 
 use crate::credentials::CredentialsError;
-use crate::deploy::Refusal;
+use crate::deploy::DeployRefusal;
 use crate::offer::OfferError;
 use crate::push::PushError;
 use crate::registry::RegistryError;
@@ -87,7 +87,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Exit> {
     if error.is::<OfferError>() {
         return Some(Exit::Usage);
     }
-    if error.is::<Refusal>() {
+    if error.is::<DeployRefusal>() {
         return Some(Exit::Findings);
     }
     if error.is::<CredentialsError>() {

@@ -98,7 +98,7 @@ pub enum Before {
 /// The shared layers and the costs of plans.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Explained {
+pub struct Explanation {
     /// The plans in the order of the offer, also the order of pushing.
     pub plans: Vec<PlanCost>,
     /// Layers of several plans, the largest first.
@@ -178,7 +178,7 @@ pub struct Update {
 
 /// Compares plans with one another, and with the earlier content.
 #[must_use]
-pub fn explain(plans: &[ExplainedPlan]) -> Explained {
+pub fn explain(plans: &[ExplainedPlan]) -> Explanation {
     let mut holders: BTreeMap<Digest, Vec<&str>> = BTreeMap::new();
     for plan in plans {
         for layer in plan.content.layers() {
@@ -213,7 +213,7 @@ pub fn explain(plans: &[ExplainedPlan]) -> Explained {
         .iter()
         .flat_map(|plan| plan.content.parts.iter().map(|part| (part.digest, part.bytes)))
         .collect();
-    Explained {
+    Explanation {
         shared_layers: shared_layers(plans, &holders),
         together_bytes: all.values().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
         apart_bytes: costs.iter().fold(0, |sum, plan| sum.saturating_add(plan.bytes)),

@@ -7,6 +7,7 @@ pub mod characters;
 pub mod chart;
 pub mod checklist;
 pub mod cli;
+pub mod clock;
 pub mod commands;
 pub mod compare;
 pub mod credentials;

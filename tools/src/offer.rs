@@ -16,9 +16,11 @@ mod faults;
 pub(crate) mod fixture;
 pub(crate) mod forms;
 pub mod globs;
+pub mod images;
 mod key_vault;
 pub mod languages;
 pub mod layers;
+mod mapping;
 pub mod market;
 pub mod model;
 pub mod origin;
@@ -30,15 +32,14 @@ pub mod reference;
 pub mod registries;
 pub mod schema;
 pub mod secrets;
-pub mod spots;
+pub mod source_map;
 pub mod tag_forms;
 pub mod tags;
 pub mod texts;
-pub mod timestamp;
 mod tree;
 mod unread;
+pub mod values;
 mod walk;
-pub mod words;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -49,8 +50,8 @@ pub use model::Offer;
 use crate::input;
 use error::OFFER_SIZE_BYTES_MAX;
 use model::{Plan, PlanImage};
-use spots::{Spot, Spots};
-use words::{PlanId, RelativePath};
+use source_map::{SourceMap, Spot};
+use values::{PlanId, RelativePath};
 
 /// An offer with the file it came from.
 #[derive(Debug, Clone)]
@@ -59,7 +60,7 @@ pub struct OfferFile {
     path: PathBuf,
     folder: PathBuf,
     text: String,
-    spots: Spots,
+    spots: SourceMap,
 }
 
 impl OfferFile {
@@ -89,7 +90,7 @@ impl OfferFile {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        let spots = Spots::read(&text);
+        let spots = SourceMap::read(&text);
         let offer = faults::read(path, &text, &spots).map_err(OfferError::Invalid)?;
         let folder = match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
@@ -125,7 +126,8 @@ impl OfferFile {
     pub fn named_files(&self) -> Vec<PathBuf> {
         let charts = self.offer.kubernetes_plans().map(|(_, _, plan)| self.resolve(&plan.chart));
         let of_charts = charts.flat_map(|at| [at.join("Chart.yaml"), at.join("values.yaml")]);
-        let values = spots::values(&self.text).into_iter().map(|value| self.folder.join(value));
+        let values =
+            source_map::values(&self.text).into_iter().map(|value| self.folder.join(value));
         values.chain(of_charts).collect()
     }
 

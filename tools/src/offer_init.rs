@@ -13,6 +13,7 @@ mod error;
 mod git;
 mod helm;
 mod image;
+mod kind;
 mod mark;
 mod names;
 mod offer_text;
@@ -24,9 +25,10 @@ mod texts;
 pub mod topics;
 mod writing;
 
-pub use answers::{Answers, Kind};
+pub use answers::Answers;
 pub use error::InitError;
-pub use writing::{Outcome, WrittenFile, check_place, write};
+pub use kind::OfferKind;
+pub use writing::{FileOutcome, WrittenFile, check_place, write};
 
 #[cfg(test)]
 mod tests;

@@ -26,7 +26,7 @@ const SCHEMA_VERSION: u32 = 1;
 #[derive(Debug, Clone)]
 pub struct Output {
     format: OutputFormat,
-    talk: Talk,
+    talk: Verbosity,
     stdout: Paint,
     stderr: Paint,
     /// The bar at the bottom of the terminal, while there is one.
@@ -35,7 +35,7 @@ pub struct Output {
 
 /// How much is said on stderr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Talk {
+enum Verbosity {
     Errors,
     Notes,
     Details,
@@ -97,9 +97,9 @@ impl Output {
         Self {
             format: global.output_format,
             talk: match (global.quiet, global.verbose) {
-                (true, _) => Talk::Errors,
-                (false, false) => Talk::Notes,
-                (false, true) => Talk::Details,
+                (true, _) => Verbosity::Errors,
+                (false, false) => Verbosity::Notes,
+                (false, true) => Verbosity::Details,
             },
             stdout: Paint::on(&io::stdout(), wanted),
             stderr: Paint::on(&io::stderr(), wanted),
@@ -112,13 +112,13 @@ impl Output {
     pub fn may_draw(&self) -> bool {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        self.talk >= Talk::Notes && io::stderr().is_terminal() && !is_set("CI") && !is_dumb
+        self.talk >= Verbosity::Notes && io::stderr().is_terminal() && !is_set("CI") && !is_dumb
     }
 
     /// Whether notes are shown.
     #[must_use]
     pub fn may_note(&self) -> bool {
-        self.talk >= Talk::Notes
+        self.talk >= Verbosity::Notes
     }
 
     /// From now on this bar is at the bottom of the terminal, and messages stand above it; or no
@@ -173,14 +173,14 @@ impl Output {
 
     /// Prints a remark on the way to the result; `-q` silences it.
     pub fn note(&self, message: &str) {
-        if self.talk >= Talk::Notes {
+        if self.talk >= Verbosity::Notes {
             self.complain(message);
         }
     }
 
     /// Prints a detail for `-v` alone.
     pub fn detail(&self, message: &str) {
-        if self.talk == Talk::Details {
+        if self.talk == Verbosity::Details {
             self.complain(message);
         }
     }

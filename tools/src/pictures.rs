@@ -44,7 +44,7 @@ pub enum Border {
     White,
     /// All opaque and black.
     Black,
-    /// Any other pixels.
+    /// Any other request.
     Other,
 }
 
@@ -61,7 +61,7 @@ pub enum PictureError {
 
 /// The kind of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
+pub enum PictureContent {
     /// A PNG without faults.
     Png(Picture),
     /// Another format, or a damaged PNG; in words.
@@ -69,7 +69,7 @@ pub enum Content {
 }
 
 /// Reads a picture. A file of another format is not an error: a rule reports it.
-pub fn read(path: &Path) -> Result<Content, PictureError> {
+pub fn read(path: &Path) -> Result<PictureContent, PictureError> {
     let failed = |source: std::io::Error| match source.kind() {
         std::io::ErrorKind::NotFound => PictureError::Missing(path.to_owned()),
         _ => PictureError::Read { path: path.to_owned(), source },
@@ -78,20 +78,20 @@ pub fn read(path: &Path) -> Result<Content, PictureError> {
     let file = BufReader::new(input::open(path).map_err(failed)?);
     file.take(PICTURE_SIZE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > PICTURE_SIZE_BYTES_MAX {
-        return Ok(Content::NotPng("it is larger than 16 MiB".to_owned()));
+        return Ok(PictureContent::NotPng("it is larger than 16 MiB".to_owned()));
     }
     Ok(inspect(&bytes))
 }
 
 /// The content of these bytes.
 #[must_use]
-pub fn inspect(bytes: &[u8]) -> Content {
+pub fn inspect(bytes: &[u8]) -> PictureContent {
     if !bytes.starts_with(&SIGNATURE) {
-        return Content::NotPng(format!("it is {}, not PNG", kind(bytes)));
+        return PictureContent::NotPng(format!("it is {}, not PNG", kind(bytes)));
     }
     match decode(bytes) {
-        Ok(picture) => Content::Png(picture),
-        Err(error) => Content::NotPng(format!("it starts as a PNG but is damaged: {error}")),
+        Ok(picture) => PictureContent::Png(picture),
+        Err(error) => PictureContent::NotPng(format!("it starts as a PNG but is damaged: {error}")),
     }
 }
 
@@ -238,7 +238,9 @@ pub(crate) mod tests {
             ([0, 0, 0], Border::Black),
             ([20, 90, 160], Border::Other),
         ] {
-            let Content::Png(picture) = inspect(&png(48, 30, rgb)) else { panic!("not a PNG") };
+            let PictureContent::Png(picture) = inspect(&png(48, 30, rgb)) else {
+                panic!("not a PNG")
+            };
             assert_eq!((picture.width, picture.height), (48, 30));
             assert_eq!(picture.border, Some(border));
         }
@@ -264,8 +266,8 @@ pub(crate) mod tests {
     #[test]
     fn sharpness_is_one_over_the_width_of_edges() {
         let of = |bytes: Vec<u8>| match inspect(&bytes) {
-            Content::Png(picture) => picture.sharpness,
-            Content::NotPng(why) => panic!("{why}"),
+            PictureContent::Png(picture) => picture.sharpness,
+            PictureContent::NotPng(why) => panic!("{why}"),
         };
         for (edge, least, most) in [(1, 950, 1050), (2, 450, 550), (4, 200, 300)] {
             let sharpness = of(stripes(640, 40, edge)).unwrap();
@@ -284,7 +286,7 @@ pub(crate) mod tests {
             (b"", "empty"),
             (b"hello", "something else"),
         ] {
-            let Content::NotPng(why) = inspect(bytes) else { panic!("{name}") };
+            let PictureContent::NotPng(why) = inspect(bytes) else { panic!("{name}") };
             assert!(why.contains(name), "{why}");
         }
     }
@@ -295,10 +297,10 @@ pub(crate) mod tests {
         for place in 8..good.len() {
             let mut bad = good.clone();
             bad[place] ^= 0x20;
-            assert!(matches!(inspect(&bad), Content::NotPng(_)), "byte {place}");
+            assert!(matches!(inspect(&bad), PictureContent::NotPng(_)), "byte {place}");
         }
         for len in 0..good.len() - 12 {
-            assert!(matches!(inspect(&good[..len]), Content::NotPng(_)), "cut at {len}");
+            assert!(matches!(inspect(&good[..len]), PictureContent::NotPng(_)), "cut at {len}");
         }
     }
 
@@ -308,7 +310,7 @@ pub(crate) mod tests {
         bytes[16..24].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff]);
         let crc = crc32(&bytes[12..29]);
         bytes[29..33].copy_from_slice(&crc.to_be_bytes());
-        assert!(matches!(inspect(&bytes), Content::NotPng(_)));
+        assert!(matches!(inspect(&bytes), PictureContent::NotPng(_)));
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

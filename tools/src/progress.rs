@@ -43,7 +43,7 @@ impl Show {
 }
 
 /// The progress of `wharf package`.
-pub struct Shown<'a> {
+pub struct TerminalProgress<'a> {
     output: &'a Output,
     show: Show,
     bar: ProgressBar,
@@ -62,7 +62,7 @@ pub struct Shown<'a> {
     said: Mutex<Instant>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> TerminalProgress<'a> {
     /// Shows progress over so many plans.
     #[must_use]
     pub fn new(output: &'a Output, show: Show, doing: &'static str, plans: usize) -> Self {
@@ -138,7 +138,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-impl Progress for Shown<'_> {
+impl Progress for TerminalProgress<'_> {
     fn plan_begun(&self, plan: &str) {
         self.begun.fetch_add(1, Ordering::Relaxed);
         let text = format!("{} {}", self.doing, visible(plan));
@@ -171,7 +171,7 @@ impl Progress for Shown<'_> {
     }
 }
 
-impl Drop for Shown<'_> {
+impl Drop for TerminalProgress<'_> {
     fn drop(&mut self) {
         let _said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if self.show == Show::Bar {

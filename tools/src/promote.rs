@@ -8,6 +8,7 @@ pub mod apply;
 pub mod companions;
 pub mod ledger;
 pub mod plan;
+mod tree;
 pub mod undo;
 
 use serde::{Deserialize, Serialize};
@@ -15,24 +16,26 @@ use serde::{Deserialize, Serialize};
 /// How an image ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum State {
+pub enum ImageState {
     /// It was copied, and its tags point at it.
     Promoted,
     /// Everything was as it should be before.
-    Already,
+    #[serde(rename = "already")]
+    UpToDate,
     /// A tag has another digest, or a manifest changed since the plan was made.
     Refused,
     /// The source does not have it.
-    Lost,
+    #[serde(rename = "lost")]
+    Missing,
     /// An error ended it on the way.
     Failed,
 }
 
-impl State {
+impl ImageState {
     /// Whether the image is where it should be.
     #[must_use]
     pub const fn is_done(self) -> bool {
-        matches!(self, Self::Promoted | Self::Already)
+        matches!(self, Self::Promoted | Self::UpToDate)
     }
 
     /// The word for tables.
@@ -40,9 +43,9 @@ impl State {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Promoted => "promoted",
-            Self::Already => "already",
+            Self::UpToDate => "already",
             Self::Refused => "refused",
-            Self::Lost => "lost",
+            Self::Missing => "lost",
             Self::Failed => "failed",
         }
     }

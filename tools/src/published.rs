@@ -13,21 +13,23 @@ mod state;
 
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer::timestamp::Timestamp;
+use wharf_oci::Timestamp;
 
-pub use self::contradictions::{About, Contradiction, contradictions};
-pub use self::file::{Appended, LEDGER_NAME, PublishedError, PublishedFile};
+pub use self::contradictions::{Contradiction, ContradictionTopic, contradictions};
+pub use self::file::{AppendResult, LEDGER_NAME, PublishedError, PublishedFile};
 pub use self::of_offer::{complete, submissions};
 pub use self::record::{
     Audience, Bundle, Kind, Licence, Record, Scope, Submission, Target, Terms, Visibility,
     Withdrawal,
 };
-pub use self::state::{BundleState, Known, Life, OfferState, PlanState, State, TagState};
+pub use self::state::{
+    BundleState, LedgerState, Life, OfferState, PlanState, TagState, ValueHistory,
+};
 
 /// A ledger as the rules of an offer see it.
 #[derive(Debug, Clone, Default)]
 pub struct Published {
-    pub state: State,
+    pub state: LedgerState,
     /// The offer's contradictions of it.
     pub contradictions: Vec<Contradiction>,
 }
@@ -35,7 +37,7 @@ pub struct Published {
 impl Published {
     /// Compares an offer with the submissions.
     #[must_use]
-    pub fn of(state: State, file: &OfferFile, content: &Content) -> Self {
+    pub fn of(state: LedgerState, file: &OfferFile, content: &Content) -> Self {
         let submissions = submissions(file, content, &state, Target::Live, Timestamp::default());
         let contradictions = contradictions(&state, &submissions);
         Self { state, contradictions }

@@ -18,7 +18,7 @@ use crate::image::layout::REF_NAME;
 use crate::moves::Write;
 use crate::registry::{BlobSource, Registry, RegistryError};
 use crate::source::{Blob, BlobError, Source, SourceError};
-use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
+use crate::transfer::{KnownBlobs, ManifestTree, TransferBytes, TransferDestination, TransferStep};
 use crate::verify::{self, Limits};
 
 /// Why an image was not pushed.
@@ -87,7 +87,7 @@ pub struct Push<'a> {
 /// The result of a push.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Pushed {
+pub struct PushReport {
     /// The digest of the last tag.
     pub digest: Digest,
     /// Whether every tag had this digest before, with all its referrers.
@@ -98,7 +98,7 @@ pub struct Pushed {
     pub tags: Vec<PushedTag>,
     /// Bytes of blobs.
     #[serde(flatten)]
-    pub moved: Moved,
+    pub moved: TransferBytes,
 }
 
 /// A tag after a push.
@@ -164,8 +164,12 @@ pub fn image_for(source: &Source, tag: Option<&Tag>) -> Result<Descriptor, PushE
 }
 
 /// The tree below some descriptors of a source.
-pub fn tree_of(source: &Source, roots: &[&Descriptor]) -> Result<Tree, PushError> {
-    fn add(source: &Source, descriptor: &Descriptor, tree: &mut Tree) -> Result<(), PushError> {
+pub fn tree_of(source: &Source, roots: &[&Descriptor]) -> Result<ManifestTree, PushError> {
+    fn add(
+        source: &Source,
+        descriptor: &Descriptor,
+        tree: &mut ManifestTree,
+    ) -> Result<(), PushError> {
         if tree.manifest(&descriptor.digest).is_some() {
             return Ok(());
         }
@@ -178,7 +182,7 @@ pub fn tree_of(source: &Source, roots: &[&Descriptor]) -> Result<Tree, PushError
         tree.add(manifest);
         Ok(())
     }
-    let mut tree = Tree::default();
+    let mut tree = ManifestTree::default();
     for root in roots {
         add(source, root, &mut tree)?;
     }
@@ -187,7 +191,10 @@ pub fn tree_of(source: &Source, roots: &[&Descriptor]) -> Result<Tree, PushError
 
 impl Push<'_> {
     /// Sends the missing blobs, then writes the tags. `tell` gets each step.
-    pub async fn run(&self, tell: &(dyn Fn(Step<'_>) + Sync)) -> Result<Pushed, PushError> {
+    pub async fn run(
+        &self,
+        tell: &(dyn Fn(TransferStep<'_>) + Sync),
+    ) -> Result<PushReport, PushError> {
         let mut tags = Vec::new();
         for (tag, target) in &self.tags {
             tags.push((tag, target, self.points_at(tag).await?));
@@ -203,10 +210,11 @@ impl Push<'_> {
         let roots: Vec<&Descriptor> = self.tags.iter().map(|(_, target)| target).collect();
         let tree = tree_of(self.source, &roots)?;
         let destination =
-            Destination { registry: self.registry, repo: self.repo, known: self.known };
-        let mut moved = Moved { skipped_bytes: tree.size_bytes(), ..Moved::default() };
+            TransferDestination { registry: self.registry, repo: self.repo, known: self.known };
+        let mut moved =
+            TransferBytes { skipped_bytes: tree.size_bytes(), ..TransferBytes::default() };
         if !are_there {
-            let told = |step: Step<'_>| {
+            let told = |step: TransferStep<'_>| {
                 tell(step);
                 Ok::<(), RegistryError>(())
             };
@@ -240,7 +248,7 @@ impl Push<'_> {
             location: self.source.location().to_owned(),
             missing: "tag".to_owned(),
         })?;
-        Ok(Pushed { digest, unchanged, referrers, tags: pushed, moved })
+        Ok(PushReport { digest, unchanged, referrers, tags: pushed, moved })
     }
 
     fn open_blob(&self, blob: &Descriptor) -> Result<BlobSource, RegistryError> {

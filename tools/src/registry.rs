@@ -21,7 +21,7 @@ mod upload;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION};
@@ -29,18 +29,18 @@ use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use wharf_oci::{Endpoint, ErrorBody, Reference, RepoName};
 
-use self::auth::{Authenticator, Scope};
+use self::auth::{Authenticator, TokenScope};
 pub use self::download::BlobDownload;
 pub use self::error::RegistryError;
 pub use self::image_ref::{ImageRef, ImageRefError};
 use self::retry::Budget;
 pub use self::retry::Policy;
 pub use self::source::BlobSource;
-pub use self::transport::Patience;
+pub use self::transport::Timeouts;
 use self::transport::{Transport, shown};
-pub use self::upload::Uploaded;
+pub use self::upload::UploadOutcome;
 use crate::credentials::Login;
-use crate::offer::words::LoginServer;
+use crate::offer::values::LoginServer;
 
 /// Shortest pause with a notice, so that a person knows the reason for the wait.
 const TOLD_PAUSE: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub struct Options {
     /// How often and how long to try.
     pub policy: Policy,
     /// How long to bear silence.
-    pub patience: Patience,
+    pub timeouts: Timeouts,
     /// How many bytes one request of an upload carries.
     pub chunk_bytes: u64,
     /// The receiver of notices about delays.
@@ -97,7 +97,7 @@ impl Default for Options {
         Self {
             ca_file: None,
             policy: Policy::default(),
-            patience: Patience::default(),
+            timeouts: Timeouts::default(),
             // Each chunk counts as a write against the registry's quota; above 16 MiB some refuse.
             chunk_bytes: 8 * 1024 * 1024,
             notice: Notice::default(),
@@ -119,7 +119,7 @@ pub struct Registry {
 struct Call<'a> {
     method: Method,
     uri: Uri,
-    scope: &'a Scope,
+    scope: &'a TokenScope,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -132,7 +132,7 @@ impl Registry {
         login: Option<Login>,
         options: Options,
     ) -> Result<Self, RegistryError> {
-        let transport = Transport::new(options.ca_file.as_deref(), options.patience)?;
+        let transport = Transport::new(options.ca_file.as_deref(), options.timeouts)?;
         let auth = Authenticator::new(host.to_string(), plain_http, login, options.policy);
         let scheme = if plain_http { "http" } else { "https" };
         Ok(Self { host, scheme, options, transport, auth, requests: AtomicU64::new(0) })
@@ -160,7 +160,7 @@ impl Registry {
         &self,
         method: Method,
         endpoint: &Endpoint,
-        scope: &'a Scope,
+        scope: &'a TokenScope,
     ) -> Result<Call<'a>, RegistryError> {
         let uri = format!("{}://{}{endpoint}", self.scheme, self.host);
         let uri = uri.parse().map_err(|_| RegistryError::Protocol {
@@ -176,7 +176,7 @@ impl Registry {
         loop {
             match self.call_once(call).await {
                 Ok(response) if retry::is_transient(response.status()) => {
-                    let asked = retry::retry_after(response.headers(), SystemTime::now());
+                    let asked = retry::retry_after(response.headers());
                     let error = self.refusal(call, response).await;
                     self.pause(&mut budget, call, error, asked).await?;
                 }

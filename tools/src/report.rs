@@ -6,6 +6,7 @@ pub mod annotations;
 #[cfg(test)]
 mod fixture;
 pub mod formats;
+mod frame;
 mod html;
 mod images;
 mod junit;
@@ -20,11 +21,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use self::anatomy::Anatomy;
+pub use self::frame::Frame;
 pub use self::html::explained_page;
 pub(crate) use self::html::page_head_with;
 pub use self::images::{ImageSummary, Proof, summarise};
-pub use self::place::Root;
-use crate::diff::text::Form;
+pub use self::place::ReportRoot;
+use crate::diff::text::DiffForm;
 use crate::diff::{self, ReleaseDiff};
 use crate::exit::Exit;
 use crate::rules::{Finding, Gap, Judgement, Outcome, Rule, Section, Severity, Subject, all};
@@ -43,7 +45,7 @@ pub struct Report {
     pub outcomes: BTreeMap<&'static str, Outcome>,
     /// The missing inputs, each with its undecided rules.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub not_looked_at: Vec<Unlooked>,
+    pub not_looked_at: Vec<Omission>,
     /// The changes since another release, when one was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<ReleaseDiff>,
@@ -52,7 +54,7 @@ pub struct Report {
     pub anatomies: Vec<Anatomy>,
     /// Unreadable targets; nothing else of the report is about them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unread: Vec<Unread>,
+    pub unread: Vec<UnreadTarget>,
     /// Their exit code.
     #[serde(skip)]
     unread_exit: Exit,
@@ -67,7 +69,7 @@ pub struct Report {
 /// An unreadable target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Unread {
+pub struct UnreadTarget {
     pub target: String,
     /// Why, with its causes, on one line.
     pub error: String,
@@ -76,7 +78,7 @@ pub struct Unread {
 /// A missing input.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Unlooked {
+pub struct Omission {
     pub gap: Gap,
     /// The same in words.
     pub what: &'static str,
@@ -130,7 +132,7 @@ impl Verdict {
 }
 
 /// The findings about one subject.
-pub struct Part<'a> {
+pub struct ReportPart<'a> {
     /// The offer, or an image.
     pub subject: &'a Subject,
     pub name: String,
@@ -140,7 +142,7 @@ pub struct Part<'a> {
     pub rules: Vec<(&'static Rule, Outcome)>,
 }
 
-impl Part<'_> {
+impl ReportPart<'_> {
     /// The findings without a waiver, by their weight: errors, and the rest.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
@@ -185,7 +187,7 @@ impl Report {
             passed: counted().all(|finding| finding.severity < fail_on && !finding.not_proven),
         };
         let only_unproven = !summary.passed && counted().all(|finding| finding.severity < fail_on);
-        let unlooked = |(gap, rules): (Gap, BTreeSet<_>)| Unlooked {
+        let unlooked = |(gap, rules): (Gap, BTreeSet<_>)| Omission {
             gap,
             what: gap.what(),
             how: gap.how(),
@@ -211,7 +213,7 @@ impl Report {
     /// The same report when some targets could not be read; it has not passed then, and the shell
     /// is told `exit`.
     #[must_use]
-    pub fn with_unread(mut self, unread: Vec<Unread>, exit: Exit) -> Self {
+    pub fn with_unread(mut self, unread: Vec<UnreadTarget>, exit: Exit) -> Self {
         if !unread.is_empty() {
             self.summary.passed = false;
             self.only_unproven = false;
@@ -239,8 +241,8 @@ impl Report {
     /// The subjects, in their order, each with its findings; findings elsewhere (in a file of
     /// waivers, when there is no offer) come last.
     #[must_use]
-    pub fn parts(&self) -> Vec<Part<'_>> {
-        let mut parts: Vec<Part<'_>> = self.sections.iter().map(|at| self.part(at)).collect();
+    pub fn parts(&self) -> Vec<ReportPart<'_>> {
+        let mut parts: Vec<ReportPart<'_>> = self.sections.iter().map(|at| self.part(at)).collect();
         let is_known =
             |finding: &Finding| self.sections.iter().any(|at| finding.is_about(&at.subject));
         let mut others: Vec<&Finding> =
@@ -249,19 +251,19 @@ impl Report {
             let name = first.place.file.display().to_string();
             others.sort_by_key(|finding| Weight::of(finding));
             let rules = judged(&others, &BTreeMap::new());
-            parts.push(Part { subject: &Subject::Offer, name, findings: others, rules });
+            parts.push(ReportPart { subject: &Subject::Offer, name, findings: others, rules });
         }
         parts
     }
 
-    fn part<'a>(&'a self, section: &'a Section) -> Part<'a> {
+    fn part<'a>(&'a self, section: &'a Section) -> ReportPart<'a> {
         let subject = &section.subject;
         let about = self.findings.iter().filter(|finding| finding.is_about(subject));
         let mut findings: Vec<&Finding> = about.collect();
         // Stable: within a weight they stay in the order of the file.
         findings.sort_by_key(|finding| Weight::of(finding));
         let rules = judged(&findings, &section.outcomes);
-        Part { subject, name: self.name(subject), findings, rules }
+        ReportPart { subject, name: self.name(subject), findings, rules }
     }
 
     fn name(&self, subject: &Subject) -> String {
@@ -293,7 +295,7 @@ impl Report {
 }
 
 /// The changes, in words; for one image without the part about several.
-fn changes_text(changes: &ReleaseDiff, form: Form) -> String {
+fn changes_text(changes: &ReleaseDiff, form: DiffForm) -> String {
     match changes.images.as_slice() {
         [image] if changes.plans_added.is_empty() && changes.plans_removed.is_empty() => {
             diff::text::image(image, form)

@@ -18,6 +18,7 @@ mod deployment;
 mod end_of_life;
 pub mod evidence;
 pub mod finding;
+mod findings;
 pub mod html;
 mod identity;
 pub mod image;
@@ -32,9 +33,9 @@ mod image_runtime;
 mod image_secrets;
 mod image_start;
 mod image_supply;
-mod judge;
 mod libraries;
 mod listing;
+mod listing_fields;
 mod listing_names;
 mod listing_pictures;
 mod listing_texts;
@@ -51,106 +52,34 @@ pub(crate) mod registry;
 mod registry_state;
 mod resources;
 mod roots;
+mod rule;
 mod secret_files;
+mod severity;
 mod start;
-pub use crate::offer::tag_forms;
 mod tags;
 mod texts;
 pub mod urls;
+mod view;
 mod vulnerabilities;
 pub mod waiving;
 
 use std::collections::BTreeMap;
 
-use clap::ValueEnum;
-use serde::Serialize;
 use wharf_oci::Digest;
 
 use self::evidence::Evidence;
 pub use self::finding::{
-    Affected, Finding, Gap, Judgement, NamedPlace, Outcome, Place, Section, Subject, Waived,
+    AffectedPackage, AppliedWaiver, Finding, Gap, Judgement, NamedPlace, Outcome, Place, Section,
+    Subject,
 };
-use self::judge::Scope;
-pub use self::judge::{Judge, Site};
-use self::waiving::WaiverView;
+use self::findings::FindingScope;
+pub use self::findings::{Findings, Site};
+pub use self::rule::{Check, Rule};
+pub use self::severity::{Profile, Severity};
+pub use self::view::{ImageView, OfferView, WaiverView};
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer::model::{Offer, PlanImage};
-
-/// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum, Hash)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// May be refused, or could be better
-    Warning,
-    /// Will be refused, or breaks customers
-    Error,
-}
-
-impl Severity {
-    /// The word for people and reports.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// Which value counts where Microsoft's pages contradict each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
-    /// Warn by the narrower value, fail by the wider one
-    Strict,
-    /// Only the wider value counts
-    Lenient,
-}
-
-pub struct Rule {
-    /// Its name for good: never renumbered, never used again.
-    pub id: &'static str,
-    /// The requirement, in a few words.
-    pub title: &'static str,
-    /// The highest severity of its findings.
-    pub severity: Severity,
-    /// Where it is written: keys and pages of Microsoft's documentation, or INFERENCE.
-    pub source: &'static str,
-    /// Why it matters.
-    pub why: &'static str,
-    /// The advice for a finding.
-    pub fix: &'static str,
-    pub check: Check,
-}
-
-/// A check, by its input.
-pub enum Check {
-    /// The offer file.
-    Offer(fn(&OfferView<'_>, &mut Judge<'_>)),
-    Image(fn(&ImageView<'_>, &mut Judge<'_>)),
-    Waivers(fn(&WaiverView<'_>, &mut Judge<'_>)),
-}
-
-/// The input of an offer rule.
-pub struct OfferView<'a> {
-    /// The file with its places.
-    pub file: &'a OfferFile,
-    pub offer: &'a Offer,
-    /// Its texts and pictures.
-    pub content: &'a Content,
-    /// The input given besides the offer.
-    pub evidence: &'a Evidence,
-}
-
-/// The input of an image rule.
-pub struct ImageView<'a> {
-    pub facts: &'a ImageFacts,
-    /// The image's entry in the offer, if an offer is at hand.
-    pub plan: Option<&'a PlanImage>,
-    /// The input given besides the image.
-    pub evidence: &'a Evidence,
-}
 
 /// Every rule, in the order of the catalogue.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
@@ -217,7 +146,7 @@ pub fn judge_offer(
     let mut judgement = Judgement::default();
     for rule in all() {
         if let Check::Offer(check) = rule.check {
-            let mut judge = Judge::new(profile, rule, Scope::Offer(file));
+            let mut judge = rule.judge(profile, FindingScope::Offer(file));
             check(&view, &mut judge);
             judgement.join(judge.finish());
         }
@@ -236,11 +165,11 @@ pub fn judge_image(
 ) -> Judgement {
     let plan = offer.and_then(|(file, place)| file.image(place));
     let view = ImageView { facts, plan, evidence };
-    let scope = Scope::Image { location: &facts.location, offer };
+    let scope = FindingScope::Image { location: &facts.location, offer };
     let mut judgement = Judgement::default();
     for rule in all() {
         if let Check::Image(check) = rule.check {
-            let mut judge = Judge::new(profile, rule, scope);
+            let mut judge = rule.judge(profile, scope);
             check(&view, &mut judge);
             judgement.join(judge.finish());
         }
@@ -253,7 +182,7 @@ pub fn judge_image(
 #[must_use]
 pub fn judge_difference(file: &OfferFile, images: &[(Option<usize>, ImageFacts)]) -> Judgement {
     let Some(rule) = find("PLN-006") else { return Judgement::default() };
-    let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
+    let mut judge = rule.judge(Profile::Strict, FindingScope::Offer(file));
     let mut owners: BTreeMap<Digest, usize> = BTreeMap::new();
     for (place, facts) in images {
         let Some(place) = *place else { continue };
@@ -280,7 +209,7 @@ pub fn judge_claims(
     images: &[(Option<usize>, ImageFacts)],
 ) -> Judgement {
     let Some(rule) = find(image_claims::ID) else { return Judgement::default() };
-    let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
+    let mut judge = rule.judge(Profile::Strict, FindingScope::Offer(file));
     image_claims::compare(file, content, images, &mut judge);
     judge.finish()
 }
@@ -296,7 +225,7 @@ pub fn judge_published(
     let (Some(rule), Some(published)) = (find(tags::MOVED_ID), &evidence.published) else {
         return Judgement::default();
     };
-    let mut judge = Judge::new(Profile::Strict, rule, Scope::Offer(file));
+    let mut judge = rule.judge(Profile::Strict, FindingScope::Offer(file));
     published::moved_tags(file, &published.state, images, &mut judge);
     judge.finish()
 }
@@ -313,7 +242,7 @@ pub fn judge_scans(
     for scan in &evidence.scans {
         for (id, check) in vulnerabilities::GIVEN {
             let Some(rule) = find(id) else { continue };
-            let mut judge = Judge::new(profile, rule, Scope::Given(&scan.file));
+            let mut judge = rule.judge(profile, FindingScope::Given(&scan.file));
             judge.not_applicable();
             check(scan, &facts, &mut judge);
             judgement.join(judge.finish());
@@ -325,7 +254,11 @@ pub fn judge_scans(
 #[cfg(test)]
 mod application_tests;
 #[cfg(test)]
+mod file_fixture;
+#[cfg(test)]
 mod file_tests;
+#[cfg(test)]
+mod image_fixture;
 #[cfg(test)]
 mod image_tests;
 #[cfg(test)]

@@ -22,9 +22,8 @@ use wharf_oci::{Descriptor, MANIFEST_SIZE_BYTES_MAX, Manifest, ParseError, Tag};
 
 pub use self::blob::{Blob, BlobFile};
 use self::docker::DockerArchive;
-pub use self::error::{BlobError, SourceError};
+pub use self::error::{BlobError, NotAnImage, SourceError};
 use self::layout::Layout;
-pub use self::named::NotAnImage;
 use self::remote::Remote;
 pub use self::target::{PathForm, Target};
 use crate::image::layout::REF_NAME;

@@ -16,18 +16,18 @@ use wharf_oci::{Platform, Tag};
 
 use crate::moves::FLOATING_TAG;
 use crate::offer::model::Image;
-use crate::offer::tags::{ExpandedTag, TagError, TagTarget, TagTemplate, TagTemplates};
-use crate::offer::words::ImageVersion;
-use crate::rules::Profile;
-use crate::rules::tag_forms::{
+use crate::offer::tag_forms::{
     TAG_CHARS_MAX, TAGS_MAX, is_test_tag, names_a_platform, version_of, wrong_words,
 };
-pub use reasons::{LeftOut, NoPlan, Origin, Reason};
+use crate::offer::tags::{ExpandedTag, TagError, TagTarget, TagTemplate, TagTemplates};
+use crate::offer::values::ImageVersion;
+use crate::rules::Profile;
+pub use reasons::{LeftOut, LeftOutReason, NoPlan, TagOrigin};
 use room::Room;
 
 /// The input of a plan of tags.
 #[derive(Debug, Clone)]
-pub struct Wanted<'a> {
+pub struct TagRequest<'a> {
     /// The next version to publish.
     pub version: &'a ImageVersion,
     pub platforms: Vec<Platform>,
@@ -37,7 +37,7 @@ pub struct Wanted<'a> {
     pub published: &'a [Tag],
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> TagRequest<'a> {
     /// The input from an image of an offer.
     #[must_use]
     pub fn of(image: &'a Image) -> Self {
@@ -69,12 +69,12 @@ pub struct PlannedTag {
     pub tag: Tag,
     /// Its target; a published tag has only a text.
     pub target: Option<TagTarget>,
-    pub state: State,
+    pub state: TagOutcome,
 }
 
 /// The action on a tag of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum TagOutcome {
     /// It is published and stays as it is.
     Published,
     /// It is published, and points at the new version from now on: `latest`.
@@ -103,7 +103,7 @@ impl Unit {
 }
 
 /// Finds the list of an image.
-pub fn solve(wanted: &Wanted<'_>, profile: Profile) -> Result<TagPlan, NoPlan> {
+pub fn solve(wanted: &TagRequest<'_>, profile: Profile) -> Result<TagPlan, NoPlan> {
     is_greater(wanted)?;
     if wanted.platforms.len() >= TAGS_MAX {
         return Err(NoPlan::Platforms(wanted.platforms.len()));
@@ -123,9 +123,9 @@ pub fn solve(wanted: &Wanted<'_>, profile: Profile) -> Result<TagPlan, NoPlan> {
     let state = |item: &ExpandedTag| {
         let is_own = templates.get(item.template).is_some_and(|template| own.contains(template));
         match item.tag.as_str() {
-            FLOATING_TAG if !wanted.published.is_empty() => State::Moves,
-            _ if is_own => State::New,
-            _ => State::Added,
+            FLOATING_TAG if !wanted.published.is_empty() => TagOutcome::Moves,
+            _ if is_own => TagOutcome::New,
+            _ => TagOutcome::Added,
         }
     };
     let new = written.iter().map(|item| PlannedTag {
@@ -133,13 +133,16 @@ pub fn solve(wanted: &Wanted<'_>, profile: Profile) -> Result<TagPlan, NoPlan> {
         target: Some(item.target),
         state: state(item),
     });
-    let old =
-        kept.tags.into_iter().map(|tag| PlannedTag { tag, target: None, state: State::Published });
+    let old = kept.tags.into_iter().map(|tag| PlannedTag {
+        tag,
+        target: None,
+        state: TagOutcome::Published,
+    });
     Ok(TagPlan { tags: old.chain(new).collect(), left_out, templates })
 }
 
 /// Versions only grow, and a published version is never written again.
-fn is_greater(wanted: &Wanted<'_>) -> Result<(), NoPlan> {
+fn is_greater(wanted: &TagRequest<'_>) -> Result<(), NoPlan> {
     let versions =
         wanted.published.iter().filter_map(|tag| Some((version_of(tag.as_str())?.0, tag)));
     let highest = versions.max_by_key(|(version, _)| version.numbers());
@@ -152,7 +155,7 @@ fn is_greater(wanted: &Wanted<'_>) -> Result<(), NoPlan> {
 }
 
 struct Solver<'a> {
-    wanted: &'a Wanted<'a>,
+    wanted: &'a TagRequest<'a>,
     profile: Profile,
     room: Room,
     left_out: Vec<LeftOut>,
@@ -196,11 +199,11 @@ impl Solver<'_> {
             match refused {
                 None => units.push(unit),
                 Some(reason) => {
-                    if reason == Reason::Bare {
+                    if reason == LeftOutReason::Bare {
                         bare.get_or_insert(unit.place);
                     }
                     self.left_out.push(LeftOut {
-                        origin: Origin::Template(unit.template.as_str().to_owned()),
+                        origin: TagOrigin::Template(unit.template.as_str().to_owned()),
                         tags: unit.tags.into_iter().map(|item| item.tag).collect(),
                         reason,
                     });
@@ -236,9 +239,9 @@ impl Solver<'_> {
         match self.room.take(&unit.tags) {
             Ok(()) => units.push(unit),
             // A tag that has a place in another way is not missing.
-            Err(Reason::Twice(_)) => {}
+            Err(LeftOutReason::Twice(_)) => {}
             Err(reason) => self.left_out.push(LeftOut {
-                origin: Origin::Advised(text.to_owned()),
+                origin: TagOrigin::Advised(text.to_owned()),
                 tags: unit.tags.into_iter().map(|item| item.tag).collect(),
                 reason,
             }),
@@ -254,13 +257,13 @@ impl Solver<'_> {
     fn unit(&self, text: &str, place: usize) -> Result<Unit, NoPlan> {
         let template: TagTemplate = text.parse().map_err(NoPlan::Alike)?;
         let alone = std::iter::once(template.clone()).collect::<TagTemplates>();
-        let Wanted { version, platforms, .. } = self.wanted;
+        let TagRequest { version, platforms, .. } = self.wanted;
         let tags = alone.expand(version, platforms).map_err(NoPlan::Alike)?;
         Ok(Unit { template, tags, place })
     }
 
     /// Why a template may not stand in the list, independent of the others.
-    fn fault(&self, unit: &Unit) -> Option<Reason> {
+    fn fault(&self, unit: &Unit) -> Option<LeftOutReason> {
         unit.tags.iter().find_map(|item| {
             let platform = match item.target {
                 TagTarget::Index => None,
@@ -268,35 +271,35 @@ impl Solver<'_> {
             };
             let tag = &item.tag;
             if tag.as_str() == FLOATING_TAG {
-                return platform.map(|_| Reason::NoVersion);
+                return platform.map(|_| LeftOutReason::NoVersion);
             }
-            let wrong = || wrong_words(tag.as_str(), platform).next().map(Reason::WrongWord);
+            let wrong = || wrong_words(tag.as_str(), platform).next().map(LeftOutReason::WrongWord);
             form_fault(tag, self.profile).or_else(|| self.version_fault(tag)).or_else(wrong)
         })
     }
 
     /// Why a tag is not one of this version: a template may hold another one in letters. `X.Y` of
     /// `X.Y.Z` is a tag some publishers move along, so it may be written once.
-    fn version_fault(&self, tag: &Tag) -> Option<Reason> {
+    fn version_fault(&self, tag: &Tag) -> Option<LeftOutReason> {
         let same = |other: &Tag| other.as_str().eq_ignore_ascii_case(tag.as_str());
         if self.wanted.published.iter().any(same) {
-            return Some(Reason::Published);
+            return Some(LeftOutReason::Published);
         }
         let (version, _) = version_of(tag.as_str())?;
         let [major, minor, _] = self.wanted.version.numbers();
         let is_rolling = version.as_str() == format!("{major}.{minor}");
         let is_this = is_rolling || version.numbers() == self.wanted.version.numbers();
-        (!is_this).then_some(Reason::OtherVersion(version))
+        (!is_this).then_some(LeftOutReason::OtherVersion(version))
     }
 }
 
 /// Why a tag other than `latest` has not the form of one.
-fn form_fault(tag: &Tag, profile: Profile) -> Option<Reason> {
-    let Some((_, rest)) = version_of(tag.as_str()) else { return Some(Reason::NoVersion) };
+fn form_fault(tag: &Tag, profile: Profile) -> Option<LeftOutReason> {
+    let Some((_, rest)) = version_of(tag.as_str()) else { return Some(LeftOutReason::NoVersion) };
     match rest {
-        "-" => Some(Reason::NoVersion),
-        "" if profile == Profile::Strict => Some(Reason::Bare),
-        _ if tag.as_str().len() > TAG_CHARS_MAX => Some(Reason::TooLong(tag.clone())),
+        "-" => Some(LeftOutReason::NoVersion),
+        "" if profile == Profile::Strict => Some(LeftOutReason::Bare),
+        _ if tag.as_str().len() > TAG_CHARS_MAX => Some(LeftOutReason::TooLong(tag.clone())),
         _ => None,
     }
 }

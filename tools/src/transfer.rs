@@ -12,21 +12,21 @@ use http::StatusCode;
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, Manifest, Reference, RepoName, Tag};
 
-use crate::registry::{BlobSource, Registry, RegistryError, Uploaded};
+use crate::registry::{BlobSource, Registry, RegistryError, UploadOutcome};
 
 /// How many blobs of one image are on their way at once.
 const BLOBS_AT_ONCE: usize = 4;
 
 /// The content below some manifests.
 #[derive(Debug, Default)]
-pub struct Tree {
+pub struct ManifestTree {
     /// The manifests, each after those it lists.
     pub manifests: Vec<Manifest>,
     /// Configurations and layers, each once.
     pub blobs: Vec<Descriptor>,
 }
 
-impl Tree {
+impl ManifestTree {
     /// Adds a manifest after its children.
     pub fn add(&mut self, manifest: Manifest) {
         for blob in manifest.blobs() {
@@ -73,14 +73,14 @@ impl KnownBlobs {
 /// How many bytes of blobs were sent, mounted or skipped.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Moved {
+pub struct TransferBytes {
     pub sent_bytes: u64,
     /// Mounted from another repository.
     pub mounted_bytes: u64,
     pub skipped_bytes: u64,
 }
 
-impl Moved {
+impl TransferBytes {
     /// Adds the bytes of another transfer.
     pub const fn add(&mut self, other: Self) {
         self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
@@ -88,18 +88,18 @@ impl Moved {
         self.skipped_bytes = self.skipped_bytes.saturating_add(other.skipped_bytes);
     }
 
-    fn count(&mut self, how: Uploaded, size_bytes: u64) {
+    fn count(&mut self, how: UploadOutcome, size_bytes: u64) {
         let counter = match how {
-            Uploaded::Sent => &mut self.sent_bytes,
-            Uploaded::Mounted => &mut self.mounted_bytes,
-            Uploaded::Existed => &mut self.skipped_bytes,
+            UploadOutcome::Sent => &mut self.sent_bytes,
+            UploadOutcome::Mounted => &mut self.mounted_bytes,
+            UploadOutcome::Existed => &mut self.skipped_bytes,
         };
         *counter = counter.saturating_add(size_bytes);
     }
 }
 
 /// Where an image goes.
-pub struct Destination<'a> {
+pub struct TransferDestination<'a> {
     pub registry: &'a Registry,
     pub repo: &'a RepoName,
     /// The known blobs of the registry.
@@ -108,9 +108,9 @@ pub struct Destination<'a> {
 
 /// An event of a transfer.
 #[derive(Debug, Clone, Copy)]
-pub enum Step<'a> {
+pub enum TransferStep<'a> {
     /// A blob is there.
-    Blob(&'a Descriptor, Uploaded),
+    Blob(&'a Descriptor, UploadOutcome),
     /// A manifest is there, by its digest.
     Manifest(&'a Digest),
 }
@@ -119,17 +119,17 @@ pub enum Step<'a> {
 pub type Open<'a> = dyn Fn(&Descriptor) -> Result<BlobSource, RegistryError> + Sync + 'a;
 
 /// Told each step; an error of it ends the transfer.
-pub type Tell<'a, E> = dyn Fn(Step<'_>) -> Result<(), E> + Sync + 'a;
+pub type Tell<'a, E> = dyn Fn(TransferStep<'_>) -> Result<(), E> + Sync + 'a;
 
-impl Destination<'_> {
+impl TransferDestination<'_> {
     /// Puts a whole tree, without tags. `skip` decides which blobs need no look.
     pub async fn put<E: From<RegistryError>>(
         &self,
-        tree: &Tree,
+        tree: &ManifestTree,
         open: &Open<'_>,
         skip: &(dyn Fn(&Digest) -> bool + Sync),
         tell: &Tell<'_, E>,
-    ) -> Result<Moved, E> {
+    ) -> Result<TransferBytes, E> {
         let mut moved = self.put_blobs(tree, open, skip, tell).await?;
         let mut healed = false;
         let mut place = 0;
@@ -137,7 +137,7 @@ impl Destination<'_> {
             let reference = Reference::Digest(manifest.digest());
             match self.registry.put_manifest(self.repo, &reference, manifest).await {
                 Ok(()) => {
-                    tell(Step::Manifest(&manifest.digest()))?;
+                    tell(TransferStep::Manifest(&manifest.digest()))?;
                     place += 1;
                 }
                 Err(error) if !healed && is_incomplete(&error) => {
@@ -148,7 +148,7 @@ impl Destination<'_> {
                     // The missing blobs had been counted as there.
                     let late = again.sent_bytes.saturating_add(again.mounted_bytes);
                     moved.skipped_bytes = moved.skipped_bytes.saturating_sub(late);
-                    moved.add(Moved { skipped_bytes: 0, ..again });
+                    moved.add(TransferBytes { skipped_bytes: 0, ..again });
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -158,23 +158,23 @@ impl Destination<'_> {
 
     async fn put_blobs<E: From<RegistryError>>(
         &self,
-        tree: &Tree,
+        tree: &ManifestTree,
         open: &Open<'_>,
         skip: &(dyn Fn(&Digest) -> bool + Sync),
         tell: &Tell<'_, E>,
-    ) -> Result<Moved, E> {
+    ) -> Result<TransferBytes, E> {
         let (skipped, wanted): (Vec<&Descriptor>, Vec<&Descriptor>) =
             tree.blobs.iter().partition(|blob| skip(&blob.digest));
-        let mut before = Moved::default();
+        let mut before = TransferBytes::default();
         for blob in skipped {
-            before.count(Uploaded::Existed, blob.size);
+            before.count(UploadOutcome::Existed, blob.size);
         }
         let uploads = stream::iter(wanted).map(|blob| async move {
             let mut source = open(blob)?;
             let from = self.known.of(&blob.digest, self.repo);
             let how = self.registry.upload(self.repo, &mut source, from.as_slice()).await?;
             self.known.add(blob.digest, self.repo);
-            tell(Step::Blob(blob, how))?;
+            tell(TransferStep::Blob(blob, how))?;
             Ok::<_, E>((how, blob.size))
         });
         let counted = uploads.buffer_unordered(BLOBS_AT_ONCE).try_fold(

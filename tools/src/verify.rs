@@ -5,31 +5,35 @@
 //! Invariant: a stranger's source costs bounded memory, ends, and never panics; every damage is a
 //! fault, never silence.
 
+mod blob_fault;
 mod bounded;
 mod entries;
 mod layers;
+mod limits;
 mod packing;
+mod read_image;
 mod room;
 mod stream;
 mod uses;
 mod views;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use wharf_oci::{
     Algorithm, Descriptor, Digest, Digester, Manifest, ManifestKind, ParseError, Platform,
 };
 
+use self::blob_fault::{explain, kind_of};
 use self::layers::CheckedLayer;
-pub use self::layers::{Limits, RATIO_FROM_BYTES, ReadLayer, read_layer};
-pub use self::room::Room;
+pub use self::layers::{ReadLayer, read_layer};
+pub use self::limits::{Limits, RATIO_FROM_BYTES};
+use self::read_image::ReadImage;
+pub use self::room::ReadBudget;
 use self::views::Views;
 use crate::image::algorithms;
 use crate::image::config::ImageConfig;
-use crate::image::facts::{
-    ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage,
-};
+use crate::image::facts::{Fault, FaultKind, ImageFacts, IndexFacts, PlatformImage};
 use crate::image::files::FileView;
 use crate::source::{BlobError, Source};
 
@@ -77,7 +81,7 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
         .map(|layer| (layer.digest, layer.clone()))
         .collect();
     let wanted: Vec<Descriptor> = wanted.into_values().collect();
-    let room = Room::new();
+    let room = ReadBudget::new();
     let checked = layers::check_all(source, &wanted, jobs, (*limits, &room));
     for layer in checked.values() {
         facts.faults.extend(layer.faults.iter().cloned());
@@ -129,79 +133,6 @@ fn unseen(
         ),
     };
     Some(Fault::new(digest, FaultKind::Unproven, message.to_owned()))
-}
-
-/// A readable image manifest.
-struct ReadImage {
-    descriptor: Descriptor,
-    manifest: Manifest,
-    config: Option<ImageConfig>,
-    /// Whether its diffIDs are by an algorithm unknown to this program.
-    has_unknown_diff_ids: bool,
-    is_attestation: bool,
-}
-
-impl ReadImage {
-    /// Whether it is a manifest about an image, and no image itself.
-    fn is_artifact(&self) -> bool {
-        self.is_attestation || (self.manifest.subject().is_some() && self.config.is_none())
-    }
-
-    /// Its facts as a manifest about an image.
-    fn artifact(&self) -> Option<ArtifactFacts> {
-        const PREDICATE: [&str; 2] =
-            ["in-toto.io/predicate-type", "dev.sigstore.bundle.predicateType"];
-        if !self.is_attestation && self.manifest.subject().is_none() {
-            return None;
-        }
-        let stated = self.descriptor.annotations.get("vnd.docker.reference.digest");
-        let subject = self.manifest.subject().map(|subject| subject.digest);
-        let annotations = self
-            .layers()
-            .iter()
-            .map(|layer| &layer.annotations)
-            .chain([self.manifest.annotations()]);
-        let types = annotations.flat_map(|at| PREDICATE.iter().filter_map(|key| at.get(*key)));
-        Some(ArtifactFacts {
-            descriptor: self.descriptor.clone(),
-            subject: subject.or_else(|| stated?.parse().ok()),
-            artifact_type: self.manifest.artifact_type().map(ToOwned::to_owned),
-            layers: self.layers().to_vec(),
-            predicate_types: types.cloned().collect::<BTreeSet<_>>().into_iter().collect(),
-        })
-    }
-
-    fn layers(&self) -> &[Descriptor] {
-        match self.manifest.kind() {
-            ManifestKind::Image { layers, .. } => layers,
-            ManifestKind::Index { .. } | ManifestKind::Opaque => &[],
-        }
-    }
-
-    fn config_descriptor(&self) -> Option<&Descriptor> {
-        match self.manifest.kind() {
-            ManifestKind::Image { config, .. } => config.as_ref(),
-            ManifestKind::Index { .. } | ManifestKind::Opaque => None,
-        }
-    }
-
-    fn into_facts(self, checked: &BTreeMap<Digest, CheckedLayer>) -> PlatformImage {
-        let layers = self.layers().iter().map(|descriptor| LayerFacts {
-            descriptor: descriptor.clone(),
-            uncompressed_bytes: checked
-                .get(&descriptor.digest)
-                .filter(|layer| layer.diff_id.is_some())
-                .map(|layer| layer.inflated_bytes),
-        });
-        PlatformImage {
-            annotations: self.manifest.annotations().clone(),
-            layers: layers.collect(),
-            config_descriptor: self.config_descriptor().cloned(),
-            descriptor: self.descriptor,
-            config: self.config,
-            files: None,
-        }
-    }
 }
 
 struct Walk<'a> {
@@ -341,28 +272,6 @@ pub(crate) fn is_attestation(descriptor: &Descriptor) -> bool {
     let kind = descriptor.annotations.get("vnd.docker.reference.type");
     descriptor.platform.as_ref().is_some_and(Platform::is_unknown)
         || kind.is_some_and(|kind| kind == "attestation-manifest")
-}
-
-fn kind_of(error: &BlobError) -> FaultKind {
-    match error {
-        BlobError::Missing { .. }
-        | BlobError::MissingPlatform { .. }
-        | BlobError::MissingMember { .. }
-        | BlobError::NotAFile { .. }
-        | BlobError::Read { .. } => FaultKind::Missing,
-        BlobError::Registry { .. } => FaultKind::Unproven,
-        BlobError::Size { .. } => FaultKind::Size,
-        BlobError::Mismatch(_) | BlobError::Content { .. } => FaultKind::Digest,
-        BlobError::Manifest { .. } => FaultKind::Manifest,
-    }
-}
-
-/// The message with its cause, for tables with one line per fault.
-fn explain(error: &BlobError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -14,14 +14,12 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
-use wharf_oci::Digest;
+use wharf_oci::{Day, Digest};
 
-use crate::logins;
 use crate::offer::error::Diagnostic;
 use crate::offer::globs::Glob;
 use crate::offer::parse::parse;
-use crate::offer::spots::Spots;
-use crate::rules::Place;
+use crate::offer::source_map::{SourceMap, Spot};
 
 /// Largest file of waivers, in bytes.
 pub const WAIVERS_BYTES_MAX: u64 = 1024 * 1024;
@@ -38,7 +36,7 @@ pub struct WaiverFile {
     pub waivers: Vec<Waiver>,
     path: PathBuf,
     text: String,
-    spots: Spots,
+    spots: SourceMap,
 }
 
 #[derive(Deserialize)]
@@ -76,7 +74,7 @@ pub struct Waiver {
     /// The vulnerable package.
     #[serde(default)]
     pub package: Option<String>,
-    pub reason: Reason,
+    pub reason: WaiverReason,
     /// The last valid day, in UTC.
     pub expires: Day,
     #[serde(default)]
@@ -85,11 +83,7 @@ pub struct Waiver {
 
 /// The reason for a waiver: not empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason(String);
-
-/// A day, as `2026-12-31`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Day(pub jiff::civil::Date);
+pub struct WaiverReason(String);
 
 /// Why a file of waivers cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +102,7 @@ impl WaiverFile {
     pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, WaiversError> {
         let text = String::from_utf8(bytes).map_err(|_| WaiversError::NotUtf8(path.to_owned()))?;
         let text = text.strip_prefix('\u{feff}').map(ToOwned::to_owned).unwrap_or(text);
-        let spots = Spots::read(&text);
+        let spots = SourceMap::read(&text);
         let fault = |key: &str, message: String, help: &str| {
             let diagnostic = Diagnostic::new(path, &text, spots.find(key), message).help(help);
             WaiversError::Invalid(Box::new(diagnostic))
@@ -134,18 +128,14 @@ impl WaiverFile {
 
     /// Where a key of it stands.
     #[must_use]
-    pub fn place(&self, key: &str) -> Place {
-        let spot = self.spots.find(key);
-        let line = spot.line.checked_sub(1).and_then(|line| self.text.lines().nth(line));
-        Place {
-            file: self.path.clone(),
-            line: Some(spot.line),
-            column: Some(spot.column),
-            width: Some(spot.width),
-            snippet: line.map(|line| logins::cut_line(line).into_owned()),
-            key: Some(key.to_owned()),
-            ..Place::default()
-        }
+    pub fn spot(&self, key: &str) -> Spot {
+        self.spots.find(key)
+    }
+
+    /// A line of it, from 1, without its end.
+    #[must_use]
+    pub fn line(&self, number: usize) -> Option<&str> {
+        self.text.lines().nth(number.checked_sub(1)?)
     }
 }
 
@@ -167,14 +157,14 @@ impl Waiver {
     }
 }
 
-impl Reason {
+impl WaiverReason {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl<'de> Deserialize<'de> for Reason {
+impl<'de> Deserialize<'de> for WaiverReason {
     fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
         let text = String::deserialize(reader)?;
@@ -189,19 +179,6 @@ impl<'de> Deserialize<'de> for Reason {
             return Err(D::Error::custom(message));
         }
         Ok(Self(text.to_owned()))
-    }
-}
-
-impl<'de> Deserialize<'de> for Day {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        use serde::de::Error as _;
-        let text = String::deserialize(reader)?;
-        let is_day = text.len() == 10 && text.bytes().all(|c| c.is_ascii_digit() || c == b'-');
-        let day = if is_day { text.parse().ok() } else { None };
-        day.map(Self).ok_or_else(|| {
-            let text: String = text.chars().take(40).collect();
-            D::Error::custom(format!("`{text}` is no day; write it as 2026-12-31"))
-        })
     }
 }
 

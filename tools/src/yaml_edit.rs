@@ -15,7 +15,7 @@ const DEPTH_MAX: usize = 64;
 
 /// A step on the way to a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step<'a> {
+pub enum PathStep<'a> {
     /// The value of this key.
     Key(&'a str),
     /// The item at this place, from 0.
@@ -80,7 +80,7 @@ struct Entry {
 
 /// The text with this value at this path. A missing key is added to its mapping; a missing mapping
 /// is an error.
-pub fn set(text: &str, path: &[Step<'_>], value: &str) -> Result<String, EditError> {
+pub fn set(text: &str, path: &[PathStep<'_>], value: &str) -> Result<String, EditError> {
     let plain_value =
         || value.chars().all(|c| (' '..='~').contains(&c) && !matches!(c, '"' | '\\'));
     if !plain_value() {
@@ -91,8 +91,8 @@ pub fn set(text: &str, path: &[Step<'_>], value: &str) -> Result<String, EditErr
     for (done, step) in path.iter().enumerate() {
         let shown = || Shown(path.get(..=done).unwrap_or_default()).to_string();
         let next = match (step, &at.shape) {
-            (Step::Item(item), Shape::List(items)) => items.get(*item),
-            (Step::Key(key), Shape::Mapping { style, entries }) => {
+            (PathStep::Item(item), Shape::List(items)) => items.get(*item),
+            (PathStep::Key(key), Shape::Mapping { style, entries }) => {
                 let found = entries.iter().find(|entry| entry.key == *key);
                 if found.is_none() && done + 1 == path.len() {
                     let edited = add(text, at, (*style, entries), key, value);
@@ -186,7 +186,7 @@ fn scalar(value: &str) -> String {
 fn checked(
     text: &str,
     edited: String,
-    path: &[Step<'_>],
+    path: &[PathStep<'_>],
     value: &str,
     line: usize,
 ) -> Result<String, EditError> {
@@ -220,20 +220,20 @@ fn twice(text: &str) -> Option<EditError> {
     None
 }
 
-fn put(root: &mut serde_json::Value, path: &[Step<'_>], value: &str) -> Option<()> {
+fn put(root: &mut serde_json::Value, path: &[PathStep<'_>], value: &str) -> Option<()> {
     let (last, above) = path.split_last()?;
     let mut at = root;
     for step in above {
         at = match step {
-            Step::Key(key) => at.get_mut(key)?,
-            Step::Item(item) => at.get_mut(item)?,
+            PathStep::Key(key) => at.get_mut(key)?,
+            PathStep::Item(item) => at.get_mut(item)?,
         };
     }
     match last {
-        Step::Key(key) => {
+        PathStep::Key(key) => {
             at.as_object_mut()?.insert((*key).to_owned(), value.into());
         }
-        Step::Item(item) => *at.get_mut(item)? = value.into(),
+        PathStep::Item(item) => *at.get_mut(item)? = value.into(),
     }
     Some(())
 }
@@ -324,15 +324,15 @@ impl<'a> Reader<'a> {
 }
 
 /// A path as messages show it: `plans[0].bundle.digest`.
-struct Shown<'a>(&'a [Step<'a>]);
+struct Shown<'a>(&'a [PathStep<'a>]);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, step) in self.0.iter().enumerate() {
             match step {
-                Step::Key(key) if place == 0 => f.write_str(key)?,
-                Step::Key(key) => write!(f, ".{key}")?,
-                Step::Item(item) => write!(f, "[{item}]")?,
+                PathStep::Key(key) if place == 0 => f.write_str(key)?,
+                PathStep::Key(key) => write!(f, ".{key}")?,
+                PathStep::Item(item) => write!(f, "[{item}]")?,
             }
         }
         Ok(())
@@ -342,7 +342,7 @@ impl fmt::Display for Shown<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::Step::{Item, Key};
+    use super::PathStep::{Item, Key};
     use super::*;
 
     #[test]
@@ -393,7 +393,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_safely_is_refused() {
-        let set = |text: &str, path: &[Step<'_>]| super::set(text, path, "v").unwrap_err();
+        let set = |text: &str, path: &[PathStep<'_>]| super::set(text, path, "v").unwrap_err();
         assert!(matches!(set("a: [", &[Key("a")]), EditError::NotYaml { .. }));
         assert!(matches!(set("a: 1\n---\nb: 2\n", &[Key("a")]), EditError::NotYaml { .. }));
         assert_eq!(

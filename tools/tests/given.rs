@@ -198,12 +198,12 @@ fn verdicts_and_waivers_take_findings_over_and_are_shown() {
     let publisher = Publisher::new();
     publisher.write("trivy.json", &publisher.report("trivy.json"));
     publisher.write("vex.json", &publisher.report("vex.json"));
-    let day = jiff::Timestamp::now() + std::time::Duration::from_hours(24 * 30);
-    let day = day.to_string();
+    let later = wharf_tools::clock::now().unix_seconds() + 30 * 24 * 3600;
+    let day = wharf_oci::Timestamp::from_unix_seconds(later).unwrap().day().to_string();
     let waiver = |id: &str, day: &str| {
         format!("  - {{ rule: IMG-020, vulnerability: {id}, reason: Not ours., expires: {day} }}\n")
     };
-    let waivers = format!("version: 1\nwaivers:\n{}", waiver("CVE-2026-10005", &day[..10]));
+    let waivers = format!("version: 1\nwaivers:\n{}", waiver("CVE-2026-10005", &day));
     publisher.write("waivers.yaml", &waivers);
     let given = ["--scan", "trivy.json", "--scan", "vex.json", "--waivers", "waivers.yaml"];
     let (result, _) = publisher.verify(&given);
@@ -215,8 +215,7 @@ fn verdicts_and_waivers_take_findings_over_and_are_shown() {
     assert_eq!(result["outcomes"]["IMG-020"], "waived");
 
     let expired = waiver("CVE-2026-10005", "2024-01-31");
-    let waivers =
-        format!("version: 1\nwaivers:\n{expired}{}", waiver("CVE-2026-99999", &day[..10]));
+    let waivers = format!("version: 1\nwaivers:\n{expired}{}", waiver("CVE-2026-99999", &day));
     publisher.write("waivers.yaml", &waivers);
     let arguments = [&["verify", "out/lamp", "-q"], given.as_slice()].concat();
     let output = publisher.run(&arguments);

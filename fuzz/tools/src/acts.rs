@@ -9,9 +9,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use wharf_oci::{Algorithm, Digest, Digester};
-use wharf_tools::diff::{self, Bounds, text};
+use wharf_tools::diff::{self, ListBounds, text};
 use wharf_tools::image::ar::Archive;
-use wharf_tools::image::facts::{ImageFacts, Refusal};
+use wharf_tools::image::facts::{EngineRefusal, ImageFacts};
 use wharf_tools::image::files::FileView;
 use wharf_tools::image::layer::{Below, Setting, prepare};
 use wharf_tools::image::packages::{self, Manager};
@@ -23,7 +23,7 @@ use wharf_tools::offer::layers::Layer;
 use wharf_tools::output::Paint;
 use wharf_tools::registry_state::RegistryState;
 use wharf_tools::rules::evidence::Evidence;
-use wharf_tools::rules::html::{self, Piece};
+use wharf_tools::rules::html::{self, HtmlPiece};
 use wharf_tools::rules::{Profile, judge_image, judge_offer, judge_scans, urls};
 use wharf_tools::scans::{KEPT_MAX, Scan};
 use wharf_tools::source::Source;
@@ -51,7 +51,7 @@ pub fn descriptions(bytes: &[u8]) {
     let found = judge_offer(file, &content, &Evidence::default(), Profile::Strict).findings;
     // Active content for a browser is always found, also inside of other markup.
     let runs = html::pieces(text).into_iter().any(|placed| match placed.piece {
-        Piece::Open(tag) => {
+        HtmlPiece::Open(tag) => {
             tag.name == "script"
                 || tag.attributes.iter().any(|(name, value)| {
                     name.starts_with("on") || (name == "href" && urls::is_active(value))
@@ -138,7 +138,7 @@ pub fn scan(bytes: &[u8]) {
 pub fn waivers(bytes: &[u8]) {
     if let Ok(file) = WaiverFile::parse(Path::new("waivers.yaml"), bytes.to_vec()) {
         for (place, _) in file.waivers.iter().enumerate() {
-            assert!(file.place(&format!("waivers[{place}].rule")).line >= Some(1));
+            assert!(file.spot(&format!("waivers[{place}].rule")).line >= 1);
         }
     }
 }
@@ -208,7 +208,7 @@ fn made(bytes: &[u8], layer: serde_json::Value) {
     prepared.write(&mut tar).expect("what was planned can be written");
     let mut rules = EntryRules::default();
     let walked = TarWalk::new().update(&tar, &mut |entry| {
-        let refused = rules.judge(entry).filter(|verdict| verdict.refusal != Refusal::None);
+        let refused = rules.judge(entry).filter(|verdict| verdict.refusal != EngineRefusal::None);
         assert!(refused.is_none(), "{refused:?}");
         ControlFlow::Continue(())
     });
@@ -314,13 +314,13 @@ fn examine(source: &Source) -> ImageFacts {
 fn judge(facts: &ImageFacts) {
     let found = || judge_image(facts, None, &Evidence::default(), Profile::Strict).findings;
     assert_eq!(found(), found());
-    let same = diff::images(facts, facts, Bounds::default());
+    let same = diff::images(facts, facts, ListBounds::default());
     assert!(same.is_equal());
     for platform in &same.platforms {
         assert!(platform.configuration.is_empty() && platform.layers.added.is_empty());
         assert!(platform.files.as_ref().is_none_or(diff::FilesDiff::is_empty));
     }
-    let text = text::image(&same, text::Form::Text(Paint::PLAIN));
+    let text = text::image(&same, text::DiffForm::Text(Paint::PLAIN));
     assert!(!text.contains('\u{1b}'));
     let faults: BTreeSet<String> = facts.faults.iter().map(ToString::to_string).collect();
     assert!(faults.len() <= 10_000, "faults are bounded");

@@ -13,6 +13,7 @@
 //! | list of referrers of a manifest | [`ReferrerList`], [`Referrer`] |
 //! | part of a blob, part of an upload | [`ByteRange`], [`ContentRange`], [`ChunkRange`] |
 //! | URL of each endpoint | [`Endpoint`], [`UploadId`] |
+//! | moment, day | [`Timestamp`], [`Day`] |
 //! | error body | [`ErrorCode`], [`ErrorBody`] |
 //! | login, as Docker keeps it | [`Login`], [`Secret`], [`DockerConfig`] |
 
@@ -34,6 +35,7 @@ mod platform;
 mod range;
 mod reference;
 mod referrers;
+mod timestamp;
 mod verify;
 
 pub use descriptor::Descriptor;
@@ -51,4 +53,5 @@ pub use platform::Platform;
 pub use range::{ByteRange, ChunkRange, ContentRange, Span};
 pub use reference::Reference;
 pub use referrers::{Referrer, ReferrerList};
+pub use timestamp::{Day, DayError, Timestamp, TimestampError};
 pub use verify::{Digester, HashResult, HashState, Mismatch};

@@ -4,10 +4,11 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, RANGE};
 use http::request::Parts;
 use http::{HeaderName, Method, Request, Response};
 
-use super::counts::{Entry, Kind};
+use super::counts::Entry;
 use super::fault::Fault;
 use super::faults::Asked;
 use super::heads;
+use super::kind::Kind;
 use super::refusal::{Refusal, with_header};
 use super::route::{Query, Route};
 use super::shared::Shared;

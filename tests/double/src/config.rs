@@ -28,7 +28,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::auth::Account;
+use super::credentials::Account;
 use super::quotas::Quotas;
 use super::replicas::Lag;
 

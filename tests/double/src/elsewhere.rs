@@ -8,7 +8,8 @@ use std::sync::Arc;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
-use super::counts::{Entry, Kind};
+use super::counts::Entry;
+use super::kind::Kind;
 use super::listen::HangUp;
 use super::refusal::Refusal;
 use super::route::{Query, Route};

@@ -20,7 +20,7 @@ use super::locks::{Act, Target};
 use super::refusal::{Refusal, json_response, with_header};
 use super::route::Route;
 use super::shared::Shared;
-use super::{astray, auth, control, heads, manifests, metadata, paging, uploads};
+use super::{astray, auth, control, credentials, heads, manifests, metadata, paging, uploads};
 use wharf_testkit::http::{Body, empty, streamed};
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -98,7 +98,7 @@ fn enter(shared: &Shared, call: &Call) -> Result<String, Refusal> {
     };
     let taken = shared.meters.take(call.kind, &call.parts.method, &identity);
     taken.map_err(|retry_after_s| Refusal::TooManyRequests { retry_after_s })?;
-    auth::host(headers)
+    credentials::host(headers)
 }
 
 async fn refuse(refusal: Refusal, body: Body) -> Outcome {
@@ -120,7 +120,7 @@ async fn begin_fault(
     if let Some(rejection) = fault.rejection() {
         return Err(refuse(Refusal::Ordered { rejection, kind: call.kind }, body).await);
     }
-    let host = auth::host(&call.parts.headers).unwrap_or_default();
+    let host = credentials::host(&call.parts.headers).unwrap_or_default();
     if let Some(away) = astray::ordered(fault, &host, &call.parts.uri) {
         drain(body).await;
         return Err(Outcome::Answer(away));
@@ -273,7 +273,7 @@ async fn blob(
     if here || fault == Some(Fault::NoRedirect) {
         return call.relay(shared, call.target(), fault, empty()).await;
     }
-    let host = auth::host(&call.parts.headers)?;
+    let host = credentials::host(&call.parts.headers)?;
     let mut head = Request::new(empty());
     *head.method_mut() = Method::HEAD;
     let found = shared.backing.relay(head, call.parts.uri.path()).await?;

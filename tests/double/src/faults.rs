@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::counts::Kind;
 use super::fault::Fault;
+use super::kind::Kind;
 use wharf_testkit::dice::Dice;
 
 /// The most waiting rules.

@@ -14,12 +14,15 @@ mod call;
 mod config;
 mod control;
 mod counts;
+mod credentials;
 mod elsewhere;
 mod facade;
 mod fault;
 mod faults;
 mod heads;
 mod holds;
+mod kind;
+mod links;
 mod listen;
 mod locks;
 mod manifests;
@@ -36,6 +39,7 @@ mod shared;
 mod signing;
 mod storage;
 mod token;
+mod upload_sessions;
 mod uploads;
 
 use std::convert::Infallible;
@@ -46,11 +50,12 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-pub use self::auth::Account;
 pub use self::config::{DoubleConfig, Habits, Redirects, Referrers};
-pub use self::counts::{Counts, Credentials, Entry, Kind};
+pub use self::counts::{Counts, Entry};
+pub use self::credentials::{Account, Credentials};
 pub use self::fault::{Fault, Says};
 pub use self::faults::FaultRule;
+pub use self::kind::Kind;
 pub use self::quotas::{Quota, Quotas};
 pub use self::replicas::Lag;
 
@@ -58,6 +63,7 @@ use self::backing::Backing;
 use self::counts::Recorder;
 use self::faults::Faults;
 use self::holds::Holds;
+use self::links::Links;
 use self::locks::Locks;
 use self::oauth::Authority;
 use self::quotas::Meters;
@@ -65,9 +71,8 @@ use self::referrers::Referring;
 use self::replicas::Replicas;
 use self::shared::Shared;
 use self::signing::Signer;
-use self::storage::Links;
 use self::token::Tokens;
-use self::uploads::Uploads;
+use self::upload_sessions::Uploads;
 
 /// A running double. Dropping it closes its ports and every connection.
 #[derive(Debug)]

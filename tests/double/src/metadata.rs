@@ -10,8 +10,8 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::auth::host;
 use super::call::Call;
+use super::credentials::host;
 use super::locks::{Change, Target};
 use super::manifests::{self, digest_of, head};
 use super::paging::whole_list;

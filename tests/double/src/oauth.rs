@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use serde_json::json;
 
-use super::auth::{Account, Authorization, TOKEN_USERNAME, host};
+use super::credentials::{Account, Authorization, TOKEN_USERNAME, host};
 use super::refusal::{Refusal, json_response};
 use super::route::Query;
 use super::scope::{Action, Rights, Scope};

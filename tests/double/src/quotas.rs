@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::Method;
 use tokio::time::Instant;
 
-use super::counts::Kind;
+use super::kind::Kind;
 
 /// Buckets kept at once; identities beyond share one.
 const BUCKETS_MAX: usize = 4096;

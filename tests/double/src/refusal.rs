@@ -6,8 +6,8 @@ use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::counts::Kind;
 use super::fault::Rejection;
+use super::kind::Kind;
 use wharf_testkit::http::{Body, full};
 
 /// Why a request was refused.

@@ -4,7 +4,7 @@
 
 use http::Method;
 
-use super::counts::Kind;
+use super::kind::Kind;
 use super::locks::Target;
 use super::scope::{Action, Scope};
 

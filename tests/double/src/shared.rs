@@ -8,13 +8,13 @@ use super::config::Habits;
 use super::counts::Recorder;
 use super::faults::Faults;
 use super::holds::Holds;
+use super::links::Links;
 use super::locks::Locks;
 use super::oauth::Authority;
 use super::quotas::Meters;
 use super::referrers::Referring;
 use super::replicas::Replicas;
-use super::storage::Links;
-use super::uploads::Uploads;
+use super::upload_sessions::Uploads;
 
 /// The state of a running double.
 #[derive(Debug)]

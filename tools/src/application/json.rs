@@ -4,13 +4,15 @@
 
 use std::collections::HashSet;
 
-use super::tree::{Entry, Fault, Node, Placed, Reading, Value};
-use super::{DEPTH_MAX, FAULTS_MAX, NODES_MAX};
-use crate::offer::spots::Spot;
+use super::tree::{
+    DEPTH_MAX, FAULTS_MAX, FileNode, FormFault, MapEntry, NODES_MAX, NodeValue, Spanned,
+    TreeReading,
+};
+use crate::offer::source_map::Spot;
 
 /// Reads a text.
 #[must_use]
-pub fn read(text: &str) -> Reading {
+pub fn read(text: &str) -> TreeReading {
     let mut reader =
         Reader { rest: text.chars().collect(), line: 1, column: 1, ..Reader::default() };
     reader.rest.reverse();
@@ -33,7 +35,7 @@ pub fn read(text: &str) -> Reading {
             None
         }
     };
-    Reading { root, faults: reader.faults }
+    TreeReading { root, faults: reader.faults }
 }
 
 #[derive(Default)]
@@ -43,7 +45,7 @@ struct Reader {
     line: usize,
     column: usize,
     nodes: usize,
-    faults: Vec<Fault>,
+    faults: Vec<FormFault>,
 }
 
 impl Reader {
@@ -81,12 +83,12 @@ impl Reader {
 
     fn fault(&mut self, spot: Spot, message: impl Into<String>) {
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault::new(spot, message));
+            self.faults.push(FormFault::new(spot, message));
         }
     }
 
-    fn stop(&self, message: impl Into<String>) -> Fault {
-        Fault::new(self.spot(), message)
+    fn stop(&self, message: impl Into<String>) -> FormFault {
+        FormFault::new(self.spot(), message)
     }
 
     /// Passes blanks, and comments with a fault.
@@ -118,7 +120,7 @@ impl Reader {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Node, Fault> {
+    fn value(&mut self, depth: usize) -> Result<FileNode, FormFault> {
         self.blank();
         self.nodes += 1;
         if depth > DEPTH_MAX || self.nodes > NODES_MAX {
@@ -128,22 +130,22 @@ impl Reader {
         let value = match self.peek() {
             Some('{') => self.mapping(depth)?,
             Some('[') => self.list(depth)?,
-            Some('"') => Value::Text(self.text()?),
+            Some('"') => NodeValue::Text(self.text()?),
             Some('-' | '0'..='9') => self.number()?,
             Some(letter) if letter.is_ascii_alphabetic() => self.word()?,
             Some(_) => return Err(self.stop("a JSON value is expected here")),
             None => return Err(self.stop("the file ends before its JSON does")),
         };
         let spot = match value {
-            Value::List(_) | Value::Map(_) => spot,
+            NodeValue::List(_) | NodeValue::Map(_) => spot,
             _ => self.since(spot),
         };
-        Ok(Node { spot, value })
+        Ok(FileNode { spot, value })
     }
 
-    fn mapping(&mut self, depth: usize) -> Result<Value, Fault> {
+    fn mapping(&mut self, depth: usize) -> Result<NodeValue, FormFault> {
         self.next();
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries: Vec<MapEntry> = Vec::new();
         let mut known = HashSet::new();
         loop {
             self.blank();
@@ -152,13 +154,13 @@ impl Reader {
                 Some('}') => {
                     self.ended(!entries.is_empty(), spot);
                     self.next();
-                    return Ok(Value::Map(entries));
+                    return Ok(NodeValue::Map(entries));
                 }
                 Some('"') => {}
                 _ => return Err(self.stop("a key in quotes is expected here")),
             }
             let key = self.text()?;
-            let key = Placed { spot: self.since(spot), value: key };
+            let key = Spanned { spot: self.since(spot), value: key };
             if !known.insert(key.value.clone()) {
                 self.fault(key.spot, format!("the key `{}` stands twice", key.value));
             }
@@ -167,14 +169,14 @@ impl Reader {
                 return Err(self.stop("a `:` is expected before here"));
             }
             let value = self.value(depth + 1)?;
-            entries.push(Entry { key, value });
+            entries.push(MapEntry { key, value });
             if !self.goes_on('}')? {
-                return Ok(Value::Map(entries));
+                return Ok(NodeValue::Map(entries));
             }
         }
     }
 
-    fn list(&mut self, depth: usize) -> Result<Value, Fault> {
+    fn list(&mut self, depth: usize) -> Result<NodeValue, FormFault> {
         self.next();
         let mut items = Vec::new();
         loop {
@@ -182,11 +184,11 @@ impl Reader {
             if self.peek() == Some(']') {
                 self.ended(!items.is_empty(), self.spot());
                 self.next();
-                return Ok(Value::List(items));
+                return Ok(NodeValue::List(items));
             }
             items.push(self.value(depth + 1)?);
             if !self.goes_on(']')? {
-                return Ok(Value::List(items));
+                return Ok(NodeValue::List(items));
             }
         }
     }
@@ -198,7 +200,7 @@ impl Reader {
     }
 
     /// Whether a comma follows; else the end is passed.
-    fn goes_on(&mut self, end: char) -> Result<bool, Fault> {
+    fn goes_on(&mut self, end: char) -> Result<bool, FormFault> {
         self.blank();
         match self.peek() {
             Some(',') => {
@@ -213,7 +215,7 @@ impl Reader {
         }
     }
 
-    fn text(&mut self) -> Result<String, Fault> {
+    fn text(&mut self) -> Result<String, FormFault> {
         self.next();
         let mut text = String::new();
         loop {
@@ -229,7 +231,7 @@ impl Reader {
         }
     }
 
-    fn escape(&mut self) -> Result<char, Fault> {
+    fn escape(&mut self) -> Result<char, FormFault> {
         Ok(match self.next() {
             Some(same @ ('"' | '\\' | '/')) => same,
             Some('b') => '\u{8}',
@@ -243,7 +245,7 @@ impl Reader {
     }
 
     /// Half of a pair alone is no character; it reads as the replacement character.
-    fn unicode(&mut self) -> Result<char, Fault> {
+    fn unicode(&mut self) -> Result<char, FormFault> {
         let high = self.hex()?;
         if !(0xd800..0xdc00).contains(&high) {
             return Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER));
@@ -258,7 +260,7 @@ impl Reader {
         Ok(pair.and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER))
     }
 
-    fn hex(&mut self) -> Result<u32, Fault> {
+    fn hex(&mut self) -> Result<u32, FormFault> {
         let mut number = 0;
         for _ in 0..4 {
             let digit = self.next().and_then(|digit| digit.to_digit(16));
@@ -267,7 +269,7 @@ impl Reader {
         Ok(number)
     }
 
-    fn number(&mut self) -> Result<Value, Fault> {
+    fn number(&mut self) -> Result<NodeValue, FormFault> {
         let start = self.spot();
         let mut number = String::new();
         while let Some(next @ ('0'..='9' | '-' | '+' | '.' | 'e' | 'E')) = self.peek() {
@@ -275,12 +277,12 @@ impl Reader {
             self.next();
         }
         if serde_json::from_str::<serde_json::Number>(&number).is_err() {
-            return Err(Fault::new(self.since(start), "this is no JSON number"));
+            return Err(FormFault::new(self.since(start), "this is no JSON number"));
         }
-        Ok(Value::Number(number))
+        Ok(NodeValue::Number(number))
     }
 
-    fn word(&mut self) -> Result<Value, Fault> {
+    fn word(&mut self) -> Result<NodeValue, FormFault> {
         let start = self.spot();
         let mut word = String::new();
         while let Some(letter) = self.peek().filter(char::is_ascii_alphanumeric) {
@@ -288,10 +290,10 @@ impl Reader {
             self.next();
         }
         match word.as_str() {
-            "null" => Ok(Value::Null),
-            "true" => Ok(Value::Bool(true)),
-            "false" => Ok(Value::Bool(false)),
-            _ => Err(Fault::new(self.since(start), "a text stands in double quotes in JSON")),
+            "null" => Ok(NodeValue::Null),
+            "true" => Ok(NodeValue::Bool(true)),
+            "false" => Ok(NodeValue::Bool(false)),
+            _ => Err(FormFault::new(self.since(start), "a text stands in double quotes in JSON")),
         }
     }
 }
@@ -314,7 +316,7 @@ mod tests {
         let items = root.get("a").unwrap().items();
         assert_eq!(items[1].text(), Some("x\u{e9}\n\u{1f600}"));
         assert_eq!(items[0].spot, Spot { line: 2, column: 9, width: 1 });
-        assert_eq!(items[3].value, Value::Bool(true));
+        assert_eq!(items[3].value, NodeValue::Bool(true));
         assert_eq!(root.entries()[1].key.spot, Spot { line: 3, column: 3, width: 3 });
         assert_eq!(root.get("b").unwrap().kind(), "a mapping");
         // The reader of everybody else reads the same.

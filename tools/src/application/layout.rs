@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use wharf_oci::{Algorithm, Digest, Digester};
 
 use super::Application;
-use super::tree::Placed;
+use super::tree::Spanned;
 use crate::chart::Chart;
 use crate::chart::folder::{CHART_BYTES_MAX, FILES_MAX};
 use crate::input;
 use crate::temporary::Temporary;
-use crate::yaml_edit::{self, EditError, Step};
+use crate::yaml_edit::{self, EditError, PathStep};
 
 /// The names of the files in the folder.
 pub const MANIFEST: &str = "manifest.yaml";
@@ -32,7 +32,7 @@ const ENTRIES_MAX: usize = FILES_MAX + 16;
 
 /// The files of a folder, by their paths in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
+pub struct BundleLayout {
     files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -61,7 +61,7 @@ pub enum LayoutError {
     Write { path: PathBuf, source: io::Error },
 }
 
-impl Layout {
+impl BundleLayout {
     /// The folder of a plan. Its files were judged before: paths a manifest lacks are left out.
     pub fn of(application: &Application, chart: &Chart) -> Result<Self, LayoutError> {
         let Application { manifest, ui, template } = application;
@@ -73,7 +73,7 @@ impl Layout {
         files.insert(ARM_TEMPLATE.to_owned(), template.text.clone().into_bytes());
         let mut text = manifest.text.clone();
         for (key, path) in paths(application) {
-            text = yaml_edit::set(&text, &[Step::Key(key)], path)
+            text = yaml_edit::set(&text, &[PathStep::Key(key)], path)
                 .map_err(|source| LayoutError::Manifest { path: manifest.path.clone(), source })?;
         }
         files.insert(MANIFEST.to_owned(), text.into_bytes());
@@ -127,7 +127,7 @@ impl Layout {
 fn paths(application: &Application) -> Vec<(&'static str, &'static str)> {
     let Some(manifest) = &application.manifest.content else { return Vec::new() };
     let Some(arm_key) = manifest.arm_key else { return Vec::new() };
-    let is_there = |placed: &Option<Placed<String>>| placed.is_some();
+    let is_there = |placed: &Option<Spanned<String>>| placed.is_some();
     [
         ("helmChart", CHART, is_there(&manifest.helm_chart)),
         (arm_key, ARM_TEMPLATE, is_there(&manifest.arm_template)),
@@ -192,10 +192,10 @@ mod tests {
     use super::*;
     use crate::offer::fixture::{Folder, with_application};
 
-    fn layout(folder: &Folder) -> Layout {
+    fn layout(folder: &Folder) -> BundleLayout {
         let (_, content) = folder.load(&with_application()).unwrap();
         let place = *content.charts.keys().next().unwrap();
-        Layout::of(&content.applications[&place], &content.charts[&place]).unwrap()
+        BundleLayout::of(&content.applications[&place], &content.charts[&place]).unwrap()
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         layout.write(&target).unwrap();
         assert_eq!(fs::read(target.join(RECORD)).unwrap(), first);
         assert_eq!(fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
-        let refused = |layout: &Layout| match layout.write(&target).unwrap_err() {
+        let refused = |layout: &BundleLayout| match layout.write(&target).unwrap_err() {
             LayoutError::Foreign(path) => path,
             other => panic!("{other}"),
         };

@@ -2,8 +2,8 @@
 //! marketplace restricts it (AC-technical-assets-kubernetes, K8S-S).
 
 use super::expression;
-use super::tree::{Node, Placed};
-use crate::offer::spots::Spot;
+use super::tree::{FileNode, Spanned};
+use crate::offer::source_map::Spot;
 
 /// The only type that may stand in the template besides the extension.
 pub const CLUSTER_TYPE: &str = "Microsoft.ContainerService/managedClusters";
@@ -14,43 +14,43 @@ pub const EXTENSION_TYPE: &str = "Microsoft.KubernetesConfiguration/extensions";
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmTemplate {
     /// `$schema`.
-    pub schema: Option<Placed<String>>,
+    pub schema: Option<Spanned<String>>,
     /// `contentVersion`.
-    pub content_version: Option<Placed<String>>,
+    pub content_version: Option<Spanned<String>>,
     /// The input that the template asks of its deployer.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<TemplateParameter>,
     /// Names with values.
-    pub variables: Vec<Variable>,
+    pub variables: Vec<TemplateVariable>,
     /// Every resource, those inside of others too.
-    pub resources: Vec<Resource>,
+    pub resources: Vec<TemplateResource>,
     /// The extensions of a cluster.
     pub extensions: Vec<Extension>,
     /// Each `parameters('x')` of the template, with its place.
-    pub used_parameters: Vec<Placed<String>>,
+    pub used_parameters: Vec<Spanned<String>>,
     /// Each `variables('x')`.
-    pub used_variables: Vec<Placed<String>>,
+    pub used_variables: Vec<Spanned<String>>,
 }
 
 /// A value from the deployment.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Parameter {
-    pub name: Placed<String>,
-    pub kind: Option<Placed<String>>,
+pub struct TemplateParameter {
+    pub name: Spanned<String>,
+    pub kind: Option<Spanned<String>>,
     /// The default value.
-    pub default: Option<Node>,
+    pub default: Option<FileNode>,
 }
 
 /// A name with a value.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Variable {
-    pub name: Placed<String>,
-    pub value: Node,
+pub struct TemplateVariable {
+    pub name: Spanned<String>,
+    pub value: FileNode,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub struct Resource {
+pub struct TemplateResource {
     pub spot: Spot,
-    pub kind: Option<Placed<String>>,
+    pub kind: Option<Spanned<String>>,
     /// Where it links another template.
     pub link: Option<Spot>,
 }
@@ -60,19 +60,19 @@ pub struct Resource {
 pub struct Extension {
     pub spot: Spot,
     /// The resource it extends.
-    pub of: Option<Placed<String>>,
+    pub of: Option<Spanned<String>>,
     /// Where `plan` stands, with `name`, `publisher` and `product`.
-    pub plan: Option<(Spot, [Option<Placed<String>>; 3])>,
+    pub plan: Option<(Spot, [Option<Spanned<String>>; 3])>,
     /// `extensionType`.
-    pub extension_type: Option<Placed<String>>,
+    pub extension_type: Option<Spanned<String>>,
     /// `releaseTrain`.
-    pub release_train: Option<Placed<String>>,
+    pub release_train: Option<Spanned<String>>,
     /// Its scope in the cluster.
     pub scope: Option<ReleaseScope>,
     /// The chart's values.
-    pub settings: Vec<Setting>,
+    pub settings: Vec<ChartSetting>,
     /// The same for secrets.
-    pub protected: Vec<Setting>,
+    pub protected: Vec<ChartSetting>,
 }
 
 /// How often the extension is in a cluster, and where.
@@ -82,7 +82,7 @@ pub enum ReleaseScope {
     Cluster {
         spot: Spot,
         /// `releaseNamespace`.
-        namespace: Option<Placed<String>>,
+        namespace: Option<Spanned<String>>,
     },
     /// Once in each namespace.
     Namespace { spot: Spot },
@@ -90,13 +90,13 @@ pub enum ReleaseScope {
 
 /// A value the chart is given.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Setting {
+pub struct ChartSetting {
     /// Its name: the path of the value in the chart, with dots.
-    pub name: Placed<String>,
-    pub value: Node,
+    pub name: Spanned<String>,
+    pub value: FileNode,
 }
 
-impl Parameter {
+impl TemplateParameter {
     /// Whether its value is kept out of logs.
     #[must_use]
     pub fn is_secure(&self) -> bool {
@@ -106,12 +106,12 @@ impl Parameter {
 }
 
 impl ArmTemplate {
-    pub(super) fn of(root: &Node) -> Self {
-        let text = |key: &str| root.get(key).and_then(Node::placed);
+    pub(super) fn of(root: &FileNode) -> Self {
+        let text = |key: &str| root.get(key).and_then(FileNode::placed);
         let (mut used_parameters, mut used_variables) = (Vec::new(), Vec::new());
         let mut take = |text: &str, spot: Spot| {
             let Some(expression) = expression::of(text) else { return };
-            let placed = |name: &str| Placed { spot, value: name.to_owned() };
+            let placed = |name: &str| Spanned { spot, value: name.to_owned() };
             used_parameters
                 .extend(expression::calls(expression, "parameters").into_iter().map(placed));
             used_variables
@@ -139,16 +139,17 @@ impl ArmTemplate {
     }
 
     /// A list, or, by the newer language version, a mapping of names.
-    fn add_resources(&mut self, resources: &Node, above: Option<&str>) {
+    fn add_resources(&mut self, resources: &FileNode, above: Option<&str>) {
         let named = resources.entries().iter().map(|entry| &entry.value);
         for node in resources.items().iter().chain(named) {
-            let kind = node.get_any_case("type").and_then(Node::placed).map(|kind| match above {
-                // A resource inside of another has the rest of its type only.
-                Some(above) if !kind.value.contains('.') => {
-                    Placed { value: format!("{above}/{}", kind.value), ..kind }
-                }
-                _ => kind,
-            });
+            let kind =
+                node.get_any_case("type").and_then(FileNode::placed).map(|kind| match above {
+                    // A resource inside of another has the rest of its type only.
+                    Some(above) if !kind.value.contains('.') => {
+                        Spanned { value: format!("{above}/{}", kind.value), ..kind }
+                    }
+                    _ => kind,
+                });
             let properties = node.get_any_case("properties");
             let link = properties.and_then(|at| at.get_any_case("templateLink"));
             let inner = properties.and_then(|at| at.get_any_case("template"));
@@ -160,7 +161,7 @@ impl ArmTemplate {
             }
             let name = kind.as_ref().map(|kind| kind.value.clone());
             let link = link.map(|at| at.spot);
-            self.resources.push(Resource { spot: node.spot, kind, link });
+            self.resources.push(TemplateResource { spot: node.spot, kind, link });
             if let Some(children) = node.get_any_case("resources") {
                 self.add_resources(children, name.as_deref());
             }
@@ -172,13 +173,13 @@ impl ArmTemplate {
 
     /// The variable of this name.
     #[must_use]
-    pub fn variable(&self, name: &str) -> Option<&Variable> {
+    pub fn variable(&self, name: &str) -> Option<&TemplateVariable> {
         self.variables.iter().find(|variable| variable.name.value.eq_ignore_ascii_case(name))
     }
 
     /// The parameter of this name.
     #[must_use]
-    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+    pub fn parameter(&self, name: &str) -> Option<&TemplateParameter> {
         self.parameters.iter().find(|parameter| parameter.name.value.eq_ignore_ascii_case(name))
     }
 
@@ -193,17 +194,17 @@ impl ArmTemplate {
     }
 }
 
-fn parameters(root: &Node) -> Vec<Parameter> {
-    let entries = root.get("parameters").map(Node::entries).unwrap_or_default();
-    let parameter = |entry: &super::tree::Entry| Parameter {
+fn parameters(root: &FileNode) -> Vec<TemplateParameter> {
+    let entries = root.get("parameters").map(FileNode::entries).unwrap_or_default();
+    let parameter = |entry: &super::tree::MapEntry| TemplateParameter {
         name: entry.key.clone(),
-        kind: entry.value.get_any_case("type").and_then(Node::placed),
+        kind: entry.value.get_any_case("type").and_then(FileNode::placed),
         default: entry.value.get_any_case("defaultValue").cloned(),
     };
     entries.iter().map(parameter).collect()
 }
 
-fn variables(root: &Node) -> Vec<Variable> {
+fn variables(root: &FileNode) -> Vec<TemplateVariable> {
     let Some(declared) = root.get("variables") else { return Vec::new() };
     let (copies, plain): (Vec<_>, Vec<_>) =
         declared.entries().iter().partition(|at| at.key.value.eq_ignore_ascii_case("copy"));
@@ -211,13 +212,16 @@ fn variables(root: &Node) -> Vec<Variable> {
     // Each item of `copy` declares a list; its content is known only at the deployment.
     let lists = copies.into_iter().flat_map(|at| at.value.items());
     let lists = lists.filter_map(|at| Some((at.get_any_case("name")?.placed()?, at)));
-    plain.chain(lists).map(|(name, value)| Variable { name, value: value.clone() }).collect()
+    plain
+        .chain(lists)
+        .map(|(name, value)| TemplateVariable { name, value: value.clone() })
+        .collect()
 }
 
 impl Extension {
-    fn of(node: &Node) -> Self {
-        let text = |of: Option<&Node>, key: &str| {
-            of.and_then(|of| of.get_any_case(key)).and_then(Node::placed)
+    fn of(node: &FileNode) -> Self {
+        let text = |of: Option<&FileNode>, key: &str| {
+            of.and_then(|of| of.get_any_case(key)).and_then(FileNode::placed)
         };
         let properties = node.get_any_case("properties");
         let plan = node.get_any_case("plan").map(|plan| {
@@ -233,8 +237,10 @@ impl Extension {
         });
         let settings = |key: &str| {
             let settings = properties.and_then(|at| at.get_any_case(key));
-            let entries = settings.map(Node::entries).unwrap_or_default().iter();
-            entries.map(|at| Setting { name: at.key.clone(), value: at.value.clone() }).collect()
+            let entries = settings.map(FileNode::entries).unwrap_or_default().iter();
+            entries
+                .map(|at| ChartSetting { name: at.key.clone(), value: at.value.clone() })
+                .collect()
         };
         Self {
             spot: node.spot,

@@ -2,27 +2,27 @@
 //! for each answer.
 
 use super::expression;
-use super::tree::{Fault, Node, Placed, Value};
-use crate::offer::spots::Spot;
+use super::tree::{FileNode, FormFault, NodeValue, Spanned};
+use crate::offer::source_map::Spot;
 
 /// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct UiDefinition {
     /// `$schema`.
-    pub schema: Option<Placed<String>>,
+    pub schema: Option<Spanned<String>>,
     /// `handler`.
-    pub handler: Option<Placed<String>>,
+    pub handler: Option<Spanned<String>>,
     /// `version`.
-    pub version: Option<Placed<String>>,
+    pub version: Option<Spanned<String>>,
     pub elements: Vec<Element>,
     /// The names of the steps.
-    pub steps: Vec<Placed<String>>,
+    pub steps: Vec<Spanned<String>>,
     /// The values of the template's parameters.
-    pub outputs: Vec<Output>,
+    pub outputs: Vec<UiOutput>,
     /// Where `outputs` stands.
     pub outputs_at: Option<Spot>,
     /// The parts that have another shape than the portal reads.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<FormFault>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -31,21 +31,21 @@ pub struct Element {
     pub step: Option<String>,
     /// The section it is in.
     pub section: Option<String>,
-    pub name: Placed<String>,
-    pub kind: Option<Placed<String>>,
+    pub name: Spanned<String>,
+    pub kind: Option<Spanned<String>>,
 }
 
 /// The value of one parameter of the template.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Output {
-    pub name: Placed<String>,
+pub struct UiOutput {
+    pub name: Spanned<String>,
     /// The value: mostly an expression.
-    pub value: Node,
+    pub value: FileNode,
 }
 
 impl UiDefinition {
-    pub(super) fn of(root: &Node) -> Self {
-        let text = |key: &str| root.get(key).and_then(Node::placed);
+    pub(super) fn of(root: &FileNode) -> Self {
+        let text = |key: &str| root.get(key).and_then(FileNode::placed);
         let mut ui = Self {
             schema: text("$schema"),
             handler: text("handler"),
@@ -54,16 +54,18 @@ impl UiDefinition {
         };
         let Some(parameters) = root.get("parameters").filter(|at| !at.entries().is_empty()) else {
             let spot = root.get("parameters").map_or(root.spot, |at| at.spot);
-            ui.faults
-                .push(Fault::new(spot, "`parameters` is a mapping with basics, steps, outputs"));
+            ui.faults.push(FormFault::new(
+                spot,
+                "`parameters` is a mapping with basics, steps, outputs",
+            ));
             return ui;
         };
         ui.basics(parameters);
         ui.pages(parameters);
         match parameters.get("outputs") {
-            Some(outputs @ Node { value: Value::Map(entries), .. }) => {
+            Some(outputs @ FileNode { value: NodeValue::Map(entries), .. }) => {
                 ui.outputs_at = Some(outputs.spot);
-                let output = |at: &super::tree::Entry| Output {
+                let output = |at: &super::tree::MapEntry| UiOutput {
                     name: at.key.clone(),
                     value: at.value.clone(),
                 };
@@ -77,20 +79,20 @@ impl UiDefinition {
         ui
     }
 
-    fn shape(&mut self, found: Option<&Node>, above: Spot, message: &str) {
-        self.faults.push(Fault::new(found.map_or(above, |at| at.spot), message));
+    fn shape(&mut self, found: Option<&FileNode>, above: Spot, message: &str) {
+        self.faults.push(FormFault::new(found.map_or(above, |at| at.spot), message));
     }
 
-    fn config(&mut self, config: &Node) {
+    fn config(&mut self, config: &FileNode) {
         let is_wizard = config.get("isWizard");
-        if is_wizard.is_some_and(|at| !matches!(at.value, Value::Bool(_))) {
+        if is_wizard.is_some_and(|at| !matches!(at.value, NodeValue::Bool(_))) {
             self.shape(is_wizard, config.spot, "`isWizard` is true or false");
         }
     }
 
-    fn basics(&mut self, parameters: &Node) {
+    fn basics(&mut self, parameters: &FileNode) {
         match parameters.get("basics") {
-            Some(Node { value: Value::List(elements), .. }) => {
+            Some(FileNode { value: NodeValue::List(elements), .. }) => {
                 for element in elements {
                     self.element(element, None, None);
                 }
@@ -99,23 +101,23 @@ impl UiDefinition {
         }
     }
 
-    fn pages(&mut self, parameters: &Node) {
-        let Some(Node { value: Value::List(steps), .. }) = parameters.get("steps") else {
+    fn pages(&mut self, parameters: &FileNode) {
+        let Some(FileNode { value: NodeValue::List(steps), .. }) = parameters.get("steps") else {
             let found = parameters.get("steps");
             self.shape(found, parameters.spot, "`steps` is a list, which may be empty");
             return;
         };
         for step in steps {
-            let Some(name) = step.get("name").and_then(Node::placed) else {
+            let Some(name) = step.get("name").and_then(FileNode::placed) else {
                 self.shape(None, step.spot, "a step has a `name`");
                 continue;
             };
-            if step.get("label").and_then(Node::text).is_none() {
+            if step.get("label").and_then(FileNode::text).is_none() {
                 let message = format!("the step `{}` has no `label`", name.value);
                 self.shape(None, step.spot, &message);
             }
             match step.get("elements") {
-                Some(Node { value: Value::List(elements), .. }) => {
+                Some(FileNode { value: NodeValue::List(elements), .. }) => {
                     for element in elements {
                         self.element(element, Some(&name.value), None);
                     }
@@ -126,19 +128,19 @@ impl UiDefinition {
         }
     }
 
-    fn element(&mut self, node: &Node, step: Option<&str>, section: Option<&str>) {
-        let Some(name) = node.get("name").and_then(Node::placed) else {
+    fn element(&mut self, node: &FileNode, step: Option<&str>, section: Option<&str>) {
+        let Some(name) = node.get("name").and_then(FileNode::placed) else {
             self.shape(None, node.spot, "an element has a `name`");
             return;
         };
-        let kind = node.get("type").and_then(Node::placed);
+        let kind = node.get("type").and_then(FileNode::placed);
         if kind.is_none() {
             let message = format!("the element `{}` has no `type`", name.value);
             self.shape(None, node.spot, &message);
         }
         // Sections do not stand in one another more than once, so the names say where one is.
         if section.is_none() {
-            let inner = node.get("elements").map(Node::items).unwrap_or_default();
+            let inner = node.get("elements").map(FileNode::items).unwrap_or_default();
             for inner in inner {
                 self.element(inner, step, Some(&name.value));
             }

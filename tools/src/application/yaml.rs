@@ -3,13 +3,15 @@
 
 use std::collections::HashSet;
 
-use super::tree::{Entry, Fault, Node, Placed, Reading, Value};
-use super::{DEPTH_MAX, FAULTS_MAX, NODES_MAX};
+use super::tree::{
+    DEPTH_MAX, FAULTS_MAX, FileNode, FormFault, MapEntry, NODES_MAX, NodeValue, Spanned,
+    TreeReading,
+};
 use crate::yaml::{self, Bounds, Spot, Stop, Style};
 
 /// Reads a text.
 #[must_use]
-pub fn read(text: &str) -> Reading {
+pub fn read(text: &str) -> TreeReading {
     let bounds = Bounds { depth: DEPTH_MAX, values: NODES_MAX, documents: 1 };
     let read = yaml::read(text, bounds);
     let mut judging = Judging { faults: Vec::new() };
@@ -22,7 +24,7 @@ pub fn read(text: &str) -> Reading {
                 (Some(stop), _) => Err(fault_of(stop)),
                 (None, Some(further)) => {
                     let message = "the file is one YAML document; remove the `---`";
-                    Err(Fault::new(further.root, message))
+                    Err(FormFault::new(further.root, message))
                 }
                 (None, None) => Ok(()),
             }
@@ -31,86 +33,86 @@ pub fn read(text: &str) -> Reading {
     };
     if let Err(fault) = judged {
         judging.faults.push(fault);
-        return Reading { root: None, faults: judging.faults };
+        return TreeReading { root: None, faults: judging.faults };
     }
     if root.is_none() {
-        judging.faults.push(Fault::new(Spot::START, "the file is empty"));
+        judging.faults.push(FormFault::new(Spot::START, "the file is empty"));
     }
-    Reading { root, faults: judging.faults }
+    TreeReading { root, faults: judging.faults }
 }
 
-fn fault_of(stop: Stop) -> Fault {
+fn fault_of(stop: Stop) -> FormFault {
     match stop {
-        Stop::Syntax(spot, _, info) => Fault::new(spot, format!("this is no YAML: {info}")),
+        Stop::Syntax(spot, _, info) => FormFault::new(spot, format!("this is no YAML: {info}")),
         Stop::Deep(spot) | Stop::Large(spot) => {
-            Fault::new(spot, "it is nested too deeply or holds too many values")
+            FormFault::new(spot, "it is nested too deeply or holds too many values")
         }
     }
 }
 
 struct Judging {
-    faults: Vec<Fault>,
+    faults: Vec<FormFault>,
 }
 
 impl Judging {
     fn fault(&mut self, spot: Spot, message: impl Into<String>) {
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault::new(spot, message));
+            self.faults.push(FormFault::new(spot, message));
         }
     }
 
     /// A value with its type; an error ends the reading.
-    fn node(&mut self, node: &yaml::Node) -> Result<Node, Fault> {
+    fn node(&mut self, node: &yaml::Node) -> Result<FileNode, FormFault> {
         if node.is_anchored {
             let message = "anchors are not read here; write the value in both places";
             self.fault(node.spot, message);
         }
         let value = match &node.value {
             yaml::Value::Scalar { text, style: Style::Plain } => plain(text),
-            yaml::Value::Scalar { text, .. } => Value::Text(text.clone()),
+            yaml::Value::Scalar { text, .. } => NodeValue::Text(text.clone()),
             yaml::Value::List(items) => {
                 let items = items.iter().map(|item| self.node(item));
-                Value::List(items.collect::<Result<_, _>>()?)
+                NodeValue::List(items.collect::<Result<_, _>>()?)
             }
             yaml::Value::Map(entries) => self.mapping(entries)?,
             yaml::Value::Alias(_) => {
-                return Err(Fault::new(node.spot, "anchors and aliases are not read here"));
+                return Err(FormFault::new(node.spot, "anchors and aliases are not read here"));
             }
         };
-        Ok(Node { spot: node.spot, value })
+        Ok(FileNode { spot: node.spot, value })
     }
 
-    fn mapping(&mut self, read: &[(yaml::Node, yaml::Node)]) -> Result<Value, Fault> {
-        let mut entries: Vec<Entry> = Vec::new();
+    fn mapping(&mut self, read: &[(yaml::Node, yaml::Node)]) -> Result<NodeValue, FormFault> {
+        let mut entries: Vec<MapEntry> = Vec::new();
         let mut known = HashSet::new();
         for (key, value) in read {
             let spot = key.spot;
             let yaml::Value::Scalar { text: key, .. } = &key.value else {
-                return Err(Fault::new(spot, "a key is a text"));
+                return Err(FormFault::new(spot, "a key is a text"));
             };
             if !known.insert(key) {
                 self.fault(spot, format!("the key `{key}` stands twice"));
             }
             let mut value = self.node(value)?;
-            if matches!(value.value, Value::List(_) | Value::Map(_) | Value::Null) {
+            if matches!(value.value, NodeValue::List(_) | NodeValue::Map(_) | NodeValue::Null) {
                 // Such a value often begins on the line below, or nowhere; readers look for its
                 // key.
                 value.spot = spot;
             }
-            entries.push(Entry { key: Placed { spot, value: key.clone() }, value });
+            entries.push(MapEntry { key: Spanned { spot, value: key.clone() }, value });
         }
-        Ok(Value::Map(entries))
+        Ok(NodeValue::Map(entries))
     }
 }
 
 /// As YAML 1.2 reads words without quotes.
-fn plain(text: &str) -> Value {
+fn plain(text: &str) -> NodeValue {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => Value::Null,
-        "true" | "True" | "TRUE" => Value::Bool(true),
-        "false" | "False" | "FALSE" => Value::Bool(false),
-        text if is_number(text) => Value::Number(text.to_owned()),
-        text => Value::Text(text.to_owned()),
+        "" | "~" | "null" | "Null" | "NULL" => NodeValue::Null,
+        "true" | "True" | "TRUE" => NodeValue::Bool(true),
+        "false" | "False" | "FALSE" => NodeValue::Bool(false),
+        text if is_number(text) => NodeValue::Number(text.to_owned()),
+        text => NodeValue::Text(text.to_owned()),
     }
 }
 
@@ -133,9 +135,9 @@ mod tests {
         assert_eq!(value("a").kind(), "a number");
         assert_eq!((value("b").text(), value("c").text()), (Some("1.0.0"), Some("2")));
         assert_eq!(value("d").spot.line, 4);
-        let kinds: Vec<_> = value("d").items().iter().map(Node::kind).collect();
+        let kinds: Vec<_> = value("d").items().iter().map(FileNode::kind).collect();
         assert_eq!(kinds, ["a text", "a yes or no"]);
-        assert_eq!(value("e").value, Value::Null);
+        assert_eq!(value("e").value, NodeValue::Null);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use wharf_oci::{Descriptor, Digest, Digester};
 use crate::image::facts::Weight;
 use crate::image::files::LayerFiles;
 use crate::source::Source;
-use crate::verify::{Limits, Room, read_layer};
+use crate::verify::{Limits, ReadBudget, read_layer};
 
 /// How much is copied at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -22,7 +22,7 @@ pub(super) struct Job<'a> {
     pub(super) layer: &'a Descriptor,
     pub(super) diff_id: &'a Digest,
     /// The memory budget of its files; `None` skips the look into them.
-    pub(super) room: Option<&'a Room>,
+    pub(super) room: Option<&'a ReadBudget>,
 }
 
 /// Why a layer was not brought.
@@ -74,7 +74,7 @@ impl Job<'_> {
     fn look(
         &self,
         blob: &mut (dyn Read + Send),
-        room: &Room,
+        room: &ReadBudget,
     ) -> Result<Arc<LayerFiles>, Box<dyn Error + Send + Sync>> {
         let read = read_layer(blob, self.layer, Limits::default(), room)?;
         let is_wrong = |weight: Weight| weight == Weight::Damage || weight == Weight::Unproven;

@@ -5,14 +5,13 @@ use std::fs;
 use std::num::NonZeroUsize;
 
 use serde_json::{Value, json};
-use wharf_oci::{Algorithm, Digester, MediaType};
+use wharf_oci::{Algorithm, Digester, MediaType, Timestamp};
 
 use super::*;
-use crate::image::build::{BuildError, Builder, BuiltImage, Destination};
+use crate::image::build::{BuildError, Builder, BuiltImage, LayoutDestination};
 use crate::image::layout_write::LayoutFolder;
 use crate::image::progress::Silent;
 use crate::offer::model::{Image, MadeFrom, PlanImage, PlatformBuild};
-use crate::offer::timestamp::Timestamp;
 use crate::verify::{Limits, check};
 
 /// A folder for the inputs, bases and layouts of plans.
@@ -78,7 +77,7 @@ impl Yard {
         let builder =
             Builder::new((self.folder.path(), folder.path()), Timestamp::default(), jobs, &Silent);
         let mut builder = builder.with_bases(bases);
-        plans.iter().map(|plan| builder.build(plan, Destination::Folder(&folder))).collect()
+        plans.iter().map(|plan| builder.build(plan, LayoutDestination::Folder(&folder))).collect()
     }
 
     /// A JSON blob of a layout.

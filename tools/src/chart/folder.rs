@@ -66,13 +66,13 @@ impl ChartFile {
 }
 
 /// The content of a chart's folder.
-pub(super) struct Found {
+pub(super) struct FolderListing {
     pub(super) files: Vec<ChartFile>,
     pub(super) astray: Vec<String>,
 }
 
 /// Reads it all.
-pub(super) fn read(folder: &Path) -> Result<Found, ChartError> {
+pub(super) fn read(folder: &Path) -> Result<FolderListing, ChartError> {
     let failed = |path: &Path, source| ChartError::Read { path: path.to_owned(), source };
     match fs::metadata(folder) {
         Ok(found) if !found.is_dir() => return Err(ChartError::NotAFolder(folder.to_owned())),
@@ -99,7 +99,7 @@ pub(super) fn read(folder: &Path) -> Result<Found, ChartError> {
         return Err(ChartError::NoChart(folder.to_owned()));
     }
     let files = walk.files.into_iter().map(|(path, bytes)| ChartFile { path, bytes }).collect();
-    Ok(Found { files, astray: walk.astray })
+    Ok(FolderListing { files, astray: walk.astray })
 }
 
 fn ignored(folder: &Path) -> Result<Ignored, ChartError> {

@@ -17,7 +17,7 @@ use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::Chart;
-use super::rendered::{self, Rendered};
+use super::rendered::{self, RenderedChart};
 use crate::temporary::Temporary;
 
 /// The program; `WHARF_HELM` names another.
@@ -44,16 +44,16 @@ const NOT_THIS_VERSION: &str = "which is incompatible with Kubernetes";
 /// Helm's result for a chart.
 #[derive(Debug, Clone)]
 pub enum Rendering {
-    Done(Rendered),
+    Done(RenderedChart),
     /// Helm refuses it.
-    Refused(Refusal),
+    Refused(HelmRefusal),
     /// Helm did not end in time, or wrote too much, or could not be started.
     Failed(String),
 }
 
 /// Why Helm does not render a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct HelmRefusal {
     /// In Helm's words.
     pub message: String,
     /// The file it names, by its path in the chart.
@@ -236,7 +236,7 @@ fn copy(chart: &Chart, place: &Path) -> io::Result<()> {
 }
 
 /// Helm's message, with the innermost file of the chart in it.
-fn refusal(words: &str, chart: &str) -> Refusal {
+fn refusal(words: &str, chart: &str) -> HelmRefusal {
     let errors = words.split("Error: ").last().unwrap_or(words).trim();
     let mut message =
         errors.lines().map(str::trim).collect::<Vec<_>>().join("; ").replace(":; ", ": ");
@@ -269,7 +269,7 @@ fn refusal(words: &str, chart: &str) -> Refusal {
         file = Some(super::SCHEMA_FILE.to_owned());
     }
     // Helm counts columns from 0.
-    Refusal { message, file, line, column: column.map(|column| column + 1) }
+    HelmRefusal { message, file, line, column: column.map(|column| column + 1) }
 }
 
 #[cfg(test)]

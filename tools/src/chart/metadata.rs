@@ -8,34 +8,34 @@ use crate::yaml::{Node, Spot, Value};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// `v2` for Helm 3.
-    pub api_version: Option<Word>,
-    pub name: Option<Word>,
-    pub version: Option<Word>,
+    pub api_version: Option<SpannedText>,
+    pub name: Option<SpannedText>,
+    pub version: Option<SpannedText>,
     /// `application`, or `library`.
-    pub kind: Option<Word>,
+    pub kind: Option<SpannedText>,
     /// Its range of versions of Kubernetes.
-    pub kube_version: Option<Word>,
+    pub kube_version: Option<SpannedText>,
     /// The charts it needs.
-    pub dependencies: Vec<Dependency>,
+    pub dependencies: Vec<ChartDependency>,
 }
 
 /// A text with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Word {
+pub struct SpannedText {
     pub text: String,
     pub spot: Spot,
 }
 
 /// A chart needed by another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dependency {
+pub struct ChartDependency {
     pub name: String,
     /// Its source; none for one in `charts`.
     pub repository: Option<String>,
     pub spot: Spot,
 }
 
-impl Word {
+impl SpannedText {
     fn of(node: &Node) -> Option<Self> {
         Some(Self { text: node.said()?.to_owned(), spot: node.spot })
     }
@@ -49,11 +49,15 @@ pub(super) fn read(file: Option<&ChartFile>) -> Result<Metadata, YamlFault> {
     if !matches!(node.value, Value::Map(_)) {
         return Err(YamlFault::at(&file.path, &node, "this is no mapping of keys to values"));
     }
-    let word = |key: &str| node.get(key).and_then(Word::of);
+    let word = |key: &str| node.get(key).and_then(SpannedText::of);
     let items = node.get("dependencies").map(Node::items).unwrap_or_default();
     let dependencies = items.iter().filter_map(|item| {
         let text = |key: &str| item.get(key).and_then(Node::said).map(str::to_owned);
-        Some(Dependency { name: text("name")?, repository: text("repository"), spot: item.spot })
+        Some(ChartDependency {
+            name: text("name")?,
+            repository: text("repository"),
+            spot: item.spot,
+        })
     });
     Ok(Metadata {
         api_version: word("apiVersion"),

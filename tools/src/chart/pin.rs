@@ -7,7 +7,7 @@
 use super::images::IMAGES;
 use super::yaml;
 use crate::yaml::{Node, Value};
-use crate::yaml_edit::{self, EditError, Step};
+use crate::yaml_edit::{self, EditError, PathStep};
 
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ fn set(text: String, name: &str, key: &str, value: &str) -> Result<String, PinEr
     if values.find(&path).and_then(Node::text) == Some(value) {
         return Ok(text);
     }
-    Ok(yaml_edit::set(&text, &path.map(Step::Key), value)?)
+    Ok(yaml_edit::set(&text, &path.map(PathStep::Key), value)?)
 }
 
 /// Whether a mapping takes keys of another one.

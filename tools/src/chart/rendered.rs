@@ -11,8 +11,8 @@ const SEARCH_DEPTH_MAX: usize = 40;
 
 /// The rendered manifests of a chart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rendered {
-    pub workloads: Vec<Workload>,
+pub struct RenderedChart {
+    pub workloads: Vec<RenderedWorkload>,
     /// Images in other objects, or in variables of containers.
     pub loose: Vec<LooseImage>,
     /// How many objects there are.
@@ -21,7 +21,7 @@ pub struct Rendered {
 
 /// A workload with pods.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Workload {
+pub struct RenderedWorkload {
     /// The template, by its path in the chart.
     pub template: String,
     /// Its kind: `Deployment`.
@@ -59,7 +59,7 @@ pub struct LooseImage {
     pub image: String,
 }
 
-impl Workload {
+impl RenderedWorkload {
     /// The kind and name, as `Deployment web`.
     #[must_use]
     pub fn shown(&self) -> String {
@@ -68,8 +68,8 @@ impl Workload {
 }
 
 /// Reads the output of `helm template` for the chart of this name.
-pub fn read(text: &str, chart: &str) -> Result<Rendered, String> {
-    let mut rendered = Rendered::default();
+pub fn read(text: &str, chart: &str) -> Result<RenderedChart, String> {
+    let mut rendered = RenderedChart::default();
     for piece in pieces(text) {
         let source = piece.lines().find_map(|line| line.strip_prefix("# Source: "));
         let source = source.unwrap_or_default().trim();
@@ -103,7 +103,7 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-impl Rendered {
+impl RenderedChart {
     fn take(&mut self, template: &str, object: &Node, depth: usize) {
         let said =
             |keys: &[&str]| object.find(keys).and_then(Node::said).unwrap_or_default().to_owned();
@@ -127,7 +127,7 @@ impl Rendered {
     }
 
     /// The images for operators to start.
-    fn variables(&mut self, workload: &Workload, pod: &Node) {
+    fn variables(&mut self, workload: &RenderedWorkload, pod: &Node) {
         for container in containers(pod).map(|(container, _)| container) {
             for variable in container.get("env").map(Node::items).unwrap_or_default() {
                 let (Some(name), Some(value)) = (
@@ -186,7 +186,7 @@ fn pod<'a>(kind: &str, object: &'a Node) -> Option<&'a Node> {
     }
 }
 
-fn workload(template: &str, (kind, name): (String, String), pod: &Node) -> Workload {
+fn workload(template: &str, (kind, name): (String, String), pod: &Node) -> RenderedWorkload {
     let text = |node: Option<&Node>, key: &str| {
         node.and_then(|node| node.get(key)).and_then(Node::said).unwrap_or_default().to_owned()
     };
@@ -205,7 +205,7 @@ fn workload(template: &str, (kind, name): (String, String), pod: &Node) -> Workl
         command: command(container),
     });
     let containers = found.collect();
-    Workload {
+    RenderedWorkload {
         template: template.to_owned(),
         kind,
         name,

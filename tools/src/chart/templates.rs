@@ -25,7 +25,7 @@ pub struct Stray {
     /// The file, by its path in the chart.
     pub file: String,
     pub spot: Spot,
-    pub what: What,
+    pub what: StrayKind,
     /// How certain it is that an image is made of it.
     pub certainty: Certainty,
 }
@@ -45,7 +45,7 @@ pub enum Certainty {
 
 /// The source of an image instead.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub enum StrayKind {
     /// A text of the template.
     Literal(String),
     Elsewhere(String),
@@ -302,7 +302,7 @@ impl<'a> Look<'a> {
             };
             let offset = range.start + literal.find(shown).unwrap_or_default();
             let place = (offset, shown.chars().count());
-            self.add(piece, place, What::Literal(shown.to_owned()), certainty);
+            self.add(piece, place, StrayKind::Literal(shown.to_owned()), certainty);
         }
     }
 
@@ -332,7 +332,7 @@ impl<'a> Look<'a> {
                     if let Some(other) = elsewhere(word) {
                         let of_chart = other.starts_with(".Chart");
                         let certainty = if of_chart { fallback } else { certainty };
-                        self.add(piece, place, What::Elsewhere(other), certainty);
+                        self.add(piece, place, StrayKind::Elsewhere(other), certainty);
                     } else if let Some(name) = word.strip_prefix('$') {
                         self.variable(piece, name, certainty, depth);
                     }
@@ -342,7 +342,7 @@ impl<'a> Look<'a> {
                 Token::Text(text) => {
                     if let Some(literal) = literal_of(calls.function(), calls.is_start(), text) {
                         let certainty = if is_tag(&literal) { fallback } else { certainty };
-                        self.add(piece, place, What::Literal(literal), certainty);
+                        self.add(piece, place, StrayKind::Literal(literal), certainty);
                     }
                 }
             }
@@ -389,13 +389,19 @@ impl<'a> Look<'a> {
         if let Some(literal) = literal {
             let offset = line.find(literal).unwrap_or_default();
             let place = (offset, literal.chars().count());
-            let what = What::Literal(literal.to_owned());
+            let what = StrayKind::Literal(literal.to_owned());
             self.add(piece, place, what, Certainty::Suspected);
         }
     }
 
     /// Takes note of one, at this many bytes behind the start of the piece and this many letters wide.
-    fn add(&mut self, piece: &Piece<'a>, place: (usize, usize), what: What, certainty: Certainty) {
+    fn add(
+        &mut self,
+        piece: &Piece<'a>,
+        place: (usize, usize),
+        what: StrayKind,
+        certainty: Certainty,
+    ) {
         // A further one of the same kind adds no information.
         let Some(count) = self.counts.get_mut(certainty as usize) else { return };
         if *count >= USES_MAX {

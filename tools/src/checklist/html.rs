@@ -7,7 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::seen::seen;
 use super::{Checklist, empty_fields, heading};
-use crate::marketplace::form::{ELSEWHERE, Field, Item, Sheet, Shown, Way};
+use crate::marketplace::form::{ELSEWHERE, FieldItem, FieldValue, FillMethod, FormField, Sheet};
 use crate::report::page_head_with;
 use crate::shown::visible;
 
@@ -40,9 +40,9 @@ pub fn write(checklist: &Checklist<'_>) -> String {
                     section #pages {
                         h2 { "Page by page" }
                         p.caption {
-                            "A click on a value selects it. " (badge(Way::Api))
+                            "A click on a value selects it. " (badge(FillMethod::Api))
                             " is filled by the payload of wharf offer render; "
-                            (badge(Way::Hand(""))) " is entered by you."
+                            (badge(FillMethod::Hand(""))) " is entered by you."
                         }
                         @for (place, sheet) in checklist.form.sheets.iter().enumerate() {
                             (page(checklist, place, sheet))
@@ -62,7 +62,7 @@ pub fn write(checklist: &Checklist<'_>) -> String {
 fn page(checklist: &Checklist<'_>, place: usize, sheet: &Sheet) -> Markup {
     let empty = empty_fields(sheet);
     let filled = || sheet.fields.iter().filter(|field| !field.value.is_nothing());
-    let by_hand = filled().filter(|field| matches!(field.way, Way::Hand(_))).count();
+    let by_hand = filled().filter(|field| matches!(field.way, FillMethod::Hand(_))).count();
     html! {
         article #{ "page-" (place) } {
             h3 {
@@ -78,7 +78,7 @@ fn page(checklist: &Checklist<'_>, place: usize, sheet: &Sheet) -> Markup {
     }
 }
 
-fn row(checklist: &Checklist<'_>, id: &str, field: &Field) -> Markup {
+fn row(checklist: &Checklist<'_>, id: &str, field: &FormField) -> Markup {
     html! {
         div.row {
             input type="checkbox" id=(id);
@@ -88,25 +88,25 @@ fn row(checklist: &Checklist<'_>, id: &str, field: &Field) -> Markup {
                     " " (badge(field.way))
                 }
                 (value(checklist, field))
-                @if let Way::Hand(why) = field.way { p.caption { "By hand: " (why) "." } }
+                @if let FillMethod::Hand(why) = field.way { p.caption { "By hand: " (why) "." } }
             }
         }
     }
 }
 
-fn badge(way: Way) -> Markup {
+fn badge(way: FillMethod) -> Markup {
     match way {
-        Way::Api => html! { span.badge { "API" } },
-        Way::Hand(_) => html! { span.badge.hand { "by hand" } },
+        FillMethod::Api => html! { span.badge { "API" } },
+        FillMethod::Hand(_) => html! { span.badge.hand { "by hand" } },
     }
 }
 
-fn value(checklist: &Checklist<'_>, field: &Field) -> Markup {
+fn value(checklist: &Checklist<'_>, field: &FormField) -> Markup {
     match &field.value {
-        Shown::Text(text) => html! { code.copy { bdi { (visible(text)) } } },
-        Shown::List(values) => html! {
+        FieldValue::Text(text) => html! { code.copy { bdi { (visible(text)) } } },
+        FieldValue::List(values) => html! {
             ul.values {
-                @for Item { value, beside } in values {
+                @for FieldItem { value, beside } in values {
                     li {
                         code.copy { bdi { (visible(value)) } }
                         @if !beside.is_empty() { " " code.copy { bdi { (visible(beside)) } } }
@@ -114,13 +114,13 @@ fn value(checklist: &Checklist<'_>, field: &Field) -> Markup {
                 }
             }
         },
-        Shown::Long(text) => html! {
+        FieldValue::Long(text) => html! {
             pre.copy { @for line in text.lines() { (visible(line)) "\n" } }
             @if field.key.ends_with("description") {
                 details { summary { "As customers see it" } div.seen { (seen(text)) } }
             }
         },
-        Shown::Picture(path) => html! {
+        FieldValue::Picture(path) => html! {
             code.copy { bdi { (visible(path)) } }
             @if let Some(picture) = checklist.pictures.get(&field.key) {
                 " " span.dim { (picture.width) " × " (picture.height) }
@@ -128,7 +128,7 @@ fn value(checklist: &Checklist<'_>, field: &Field) -> Markup {
                 " " span.dim { "not shown here: larger than 2 MiB, or no PNG" }
             }
         },
-        Shown::Nothing => html! {},
+        FieldValue::Nothing => html! {},
     }
 }
 

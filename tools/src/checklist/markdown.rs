@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::{Checklist, empty_fields, heading};
-use crate::marketplace::form::{ELSEWHERE, Field, Item, Sheet, Shown, Way};
+use crate::marketplace::form::{ELSEWHERE, FieldItem, FieldValue, FillMethod, FormField, Sheet};
 use crate::shown::visible;
 
 /// Writes the checklist.
@@ -31,8 +31,8 @@ fn page(sheet: &Sheet, text: &mut String) {
     let _ = writeln!(text, "\n## {}\n", plain(&heading(sheet)));
     for field in sheet.fields.iter().filter(|field| !field.value.is_nothing()) {
         let mark = match field.way {
-            Way::Api => String::new(),
-            Way::Hand(why) => format!(" **by hand** ({})", plain(why)),
+            FillMethod::Api => String::new(),
+            FillMethod::Hand(why) => format!(" **by hand** ({})", plain(why)),
         };
         let _ = write!(text, "- [ ] {}{mark}:", plain(&field.label));
         value(field, text);
@@ -44,20 +44,20 @@ fn page(sheet: &Sheet, text: &mut String) {
     }
 }
 
-fn value(field: &Field, text: &mut String) {
+fn value(field: &FormField, text: &mut String) {
     match &field.value {
-        Shown::Text(value) | Shown::Picture(value) => {
+        FieldValue::Text(value) | FieldValue::Picture(value) => {
             let _ = writeln!(text, " {}", code(value));
         }
-        Shown::List(values) => {
+        FieldValue::List(values) => {
             text.push('\n');
-            for Item { value, beside } in values {
+            for FieldItem { value, beside } in values {
                 let beside = if beside.is_empty() { String::new() } else { code(beside) };
                 let line = format!("  - {} {beside}", code(value));
                 let _ = writeln!(text, "{}", line.trim_end());
             }
         }
-        Shown::Long(value) => {
+        FieldValue::Long(value) => {
             let fence = "`".repeat(longest_run(value).max(2) + 1);
             let _ = writeln!(text, "\n\n  {fence}");
             for line in value.lines() {
@@ -65,7 +65,7 @@ fn value(field: &Field, text: &mut String) {
             }
             let _ = writeln!(text, "  {fence}");
         }
-        Shown::Nothing => {}
+        FieldValue::Nothing => {}
     }
 }
 

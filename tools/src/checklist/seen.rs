@@ -3,7 +3,7 @@
 
 use maud::{Markup, PreEscaped};
 
-use crate::rules::html::{Piece, pieces};
+use crate::rules::html::{HtmlPiece, pieces};
 use crate::shown::visible;
 
 /// The marketplace's kept tags (INC-long-description-3).
@@ -16,18 +16,18 @@ pub(super) fn seen(description: &str) -> Markup {
     let mut open: Vec<&'static str> = Vec::new();
     for placed in pieces(description) {
         match placed.piece {
-            Piece::Text(text) => {
+            HtmlPiece::Text(text) => {
                 let text: Vec<String> = text.split('\n').map(visible).collect();
                 markup.push_str(&maud::html! { (text.join("\n")) }.into_string());
             }
-            Piece::Open(tag) if tag.name == "br" => markup.push_str("<br>"),
-            Piece::Open(tag) => {
+            HtmlPiece::Open(tag) if tag.name == "br" => markup.push_str("<br>"),
+            HtmlPiece::Open(tag) => {
                 if let Some(name) = kept(&tag.name) {
                     markup.extend(["<", name, ">"]);
                     open.push(name);
                 }
             }
-            Piece::Close(name) => {
+            HtmlPiece::Close(name) => {
                 // The tags inside are closed with it; an end without a start closes nothing.
                 if open.iter().any(|known| *known == name) {
                     while let Some(known) = open.pop() {
@@ -38,7 +38,7 @@ pub(super) fn seen(description: &str) -> Markup {
                     }
                 }
             }
-            Piece::Unseen(_) | Piece::Fault(_) => {}
+            HtmlPiece::Unseen(_) | HtmlPiece::Fault(_) => {}
         }
     }
     while let Some(name) = open.pop() {

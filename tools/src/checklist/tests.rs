@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::marketplace::form::Shown;
+use crate::marketplace::form::FieldValue;
 use crate::offer::fixture::{Folder, OFFER, changed, with_application};
 
 fn both(offer: &str) -> (String, String) {
@@ -21,12 +21,12 @@ fn every_value_of_every_page_is_in_both_forms() {
     let mut count = 0;
     for (sheet, field) in checklist.form.fields() {
         let values = match &field.value {
-            Shown::Text(text) | Shown::Picture(text) => vec![text.clone()],
-            Shown::List(items) => {
+            FieldValue::Text(text) | FieldValue::Picture(text) => vec![text.clone()],
+            FieldValue::List(items) => {
                 items.iter().flat_map(|item| [item.value.clone(), item.beside.clone()]).collect()
             }
-            Shown::Long(text) => text.lines().map(str::to_owned).collect(),
-            Shown::Nothing => continue,
+            FieldValue::Long(text) => text.lines().map(str::to_owned).collect(),
+            FieldValue::Nothing => continue,
         };
         for value in values {
             count += 1;

@@ -8,13 +8,12 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
-use wharf_oci::Digest;
+use wharf_oci::{Digest, Timestamp};
 
 pub use self::deploy::{AciArgs, AksArgs, DeployArgs, DeployCommand, GroupFormat, ObjectsFormat};
 pub use self::init::InitArgs;
 use super::{DiffFormat, GivenArgs, JudgeArgs};
-use crate::offer::timestamp::Timestamp;
-use crate::offer::words::{ImageId, ImageName, PlanId};
+use crate::offer::values::{ImageId, ImageName, PlanId};
 use crate::rules::{Profile, Severity};
 
 /// `wharf offer`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::offer::words::PlanId;
+use crate::offer::values::PlanId;
 
 /// What `wharf package --help` says at its end.
 const PACKAGE_END: &str = "\

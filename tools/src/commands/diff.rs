@@ -13,8 +13,8 @@ use super::remote::jobs;
 use super::targets::Opener;
 use super::write_file;
 use crate::cli::{DiffArgs, DiffFormat, OutputFormat};
-use crate::diff::text::{self, Form};
-use crate::diff::{self, Bounds, ImageDiff, ReleaseDiff};
+use crate::diff::text::{self, DiffForm};
+use crate::diff::{self, ImageDiff, ListBounds, ReleaseDiff};
 use crate::exit::Exit;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
@@ -42,7 +42,7 @@ pub fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut opener = Opener::new(context);
     let before = side(&args.before, &mut opener, context)?;
     let after = side(&args.after, &mut opener, context)?;
-    let bounds = if args.all { Bounds::ALL } else { Bounds::default() };
+    let bounds = if args.all { ListBounds::ALL } else { ListBounds::default() };
     let outcome = match (&before, &after) {
         (Side::Image(before), Side::Image(after)) => {
             Outcome::Image(diff::images(before, after, bounds))
@@ -76,9 +76,9 @@ fn publish(outcome: &Outcome, args: &DiffArgs, context: &Context) -> anyhow::Res
     });
     let whole = match (format, &args.output) {
         (DiffFormat::Json, _) => json("diff", outcome)?,
-        (DiffFormat::Markdown, _) => written(Form::Markdown),
-        (DiffFormat::Text, Some(_)) => written(Form::Text(Paint::PLAIN)),
-        (DiffFormat::Text, None) => written(Form::Text(context.output.paint())),
+        (DiffFormat::Markdown, _) => written(DiffForm::Markdown),
+        (DiffFormat::Text, Some(_)) => written(DiffForm::Text(Paint::PLAIN)),
+        (DiffFormat::Text, None) => written(DiffForm::Text(context.output.paint())),
     };
     match &args.output {
         None => Ok(context.output.raw(&whole)?),

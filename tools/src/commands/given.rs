@@ -4,21 +4,18 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
 
 use super::variable;
-use crate::application::Source;
+use crate::application::SourceFile;
 use crate::chart::Chart;
 use crate::chart::helm::{self, Rendering};
 use crate::cli::{GivenArgs, ScanArgs};
 use crate::image::facts::ImageFacts;
-use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::plans::PlanKind;
-use crate::offer::timestamp::Timestamp;
-use crate::published::{self, PublishedFile, State};
+use crate::published::{self, LedgerState, PublishedFile};
 use crate::registry_state::{RegistryState, STATE_BYTES_MAX};
 use crate::rules::evidence::{Evidence, MaxAge};
 use crate::rules::waiving::Waiving;
@@ -26,6 +23,7 @@ use crate::rules::{self, Judgement, Profile};
 use crate::scans::{REPORT_BYTES_MAX, Scan};
 use crate::waivers::{WAIVERS_BYTES_MAX, WaiverFile};
 use crate::yaml::Node;
+use crate::{clock, input};
 
 /// Most settings of one application that are given a sample value.
 const SETTINGS_MAX: usize = 200;
@@ -46,9 +44,7 @@ impl Given {
         offer: Option<&OfferFile>,
     ) -> anyhow::Result<Self> {
         check(given, scans, others)?;
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = Timestamp::from_unix_seconds(since.as_secs()).unwrap_or_default();
-        let mut evidence = Evidence { now, ..Evidence::default() };
+        let mut evidence = Evidence { now: clock::now(), ..Evidence::default() };
         if let Some(scans) = scans {
             evidence.report_max_age = MaxAge(scans.report_max_age);
             for file in &scans.scans {
@@ -89,7 +85,7 @@ impl Given {
 pub(super) fn published(
     ledger: Option<&Path>,
     file: &mut OfferFile,
-) -> anyhow::Result<Option<State>> {
+) -> anyhow::Result<Option<LedgerState>> {
     let Some(ledger) = PublishedFile::find(file.folder(), ledger)? else { return Ok(None) };
     let state = ledger.state();
     // A file without a record knows as little as none.
@@ -139,7 +135,7 @@ fn rendered(offer: &OfferFile) -> BTreeMap<usize, Rendering> {
 /// The settings the ARM template gives to a chart without a default in its values: a customer is
 /// asked for them.
 fn open_settings(template: &Path, chart: &Chart) -> Vec<String> {
-    let read = Source::template(template).ok().and_then(|source| source.content);
+    let read = SourceFile::template(template).ok().and_then(|source| source.content);
     let values = chart.values.as_ref().ok().and_then(Option::as_ref);
     let is_open = |name: &String| {
         let keys: Vec<&str> = name.split('.').collect();

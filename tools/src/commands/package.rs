@@ -21,17 +21,17 @@ use super::{Context, bases, variable, write_file};
 use crate::cli::{PackageArgs, is_stdout};
 use crate::exit::Exit;
 use crate::explain::PlanContent;
-use crate::image::build::{Builder, BuiltImage, Destination};
+use crate::image::build::{Builder, BuiltImage, LayoutDestination};
 use crate::image::layer::check_source;
-use crate::image::layout_write::{LayoutFolder, Outcome, check_place};
+use crate::image::layout_write::{LayoutFolder, LayoutOutcome, check_place};
 use crate::offer::OfferFile;
 use crate::offer::model::PlanImage;
 use crate::offer::origin::{DOCKERFILE_ADVICE, is_dockerfile};
-use crate::offer::timestamp::Timestamp;
-use crate::offer::words::ImageId;
+use crate::offer::values::ImageId;
 use crate::output::visible;
-use crate::progress::{Show, Shown};
+use crate::progress::{Show, TerminalProgress};
 use crate::report::explained_page;
+use wharf_oci::Timestamp;
 
 /// The folder in the output with the cache for the next run; it may be deleted at any time.
 const STATE: &str = ".wharf";
@@ -65,7 +65,7 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let bases = bases::open(&file, &plans, &output, context)?;
     let doing = if args.check { "checking" } else { "packaging" };
     let show = Show::on(&context.output, !args.no_progress);
-    let progress = Shown::new(&context.output, show, doing, plans.len());
+    let progress = TerminalProgress::new(&context.output, show, doing, plans.len());
     let builder = Builder::new((file.folder(), &output), epoch, jobs, &progress);
     let mut builder = builder.with_bases(&bases).with_revision(args.revision.as_deref());
     if !args.dry_run && !args.check {
@@ -155,11 +155,11 @@ impl Run<'_> {
         let mut before = self.before();
         let mut made = Vec::new();
         let plans = self.plans;
-        builder.build_all(plans, Destination::Folder(&folder), &mut |plan, built| {
+        builder.build_all(plans, LayoutDestination::Folder(&folder), &mut |plan, built| {
             let state = match built.outcome {
-                Some(Outcome::Created) | None => State::Created,
-                Some(Outcome::Replaced) => State::Replaced,
-                Some(Outcome::Unchanged) => State::Unchanged,
+                Some(LayoutOutcome::Created) | None => State::Created,
+                Some(LayoutOutcome::Replaced) => State::Replaced,
+                Some(LayoutOutcome::Unchanged) => State::Unchanged,
             };
             let before = before.remove(&plan.id);
             if let (State::Replaced, Some(before)) = (state, &before) {
@@ -176,7 +176,7 @@ impl Run<'_> {
         self.check_places()?;
         let mut before = self.before();
         let mut counted = Vec::new();
-        builder.build_all(self.plans, Destination::Counted, &mut |plan, built| {
+        builder.build_all(self.plans, LayoutDestination::Counted, &mut |plan, built| {
             let place = self.place(plan);
             let state = match place.exists() {
                 false => State::WouldCreate,

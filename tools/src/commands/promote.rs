@@ -17,12 +17,12 @@ use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::registries::{RegistryTarget, target};
 use crate::output::{Paint, Style, Table};
-use crate::promote::State;
-use crate::promote::apply::{Apply, Outcome};
+use crate::promote::ImageState;
+use crate::promote::apply::{Apply, ImageOutcome};
 use crate::promote::companions::{Companion, CompanionAction};
-use crate::promote::ledger::{self, BeginItem, Event, History, Ledger, LedgerError};
+use crate::promote::ledger::{self, BeginItem, Event, Ledger, LedgerError, LedgerHistory};
 use crate::promote::plan::{
-    Action, Content, CredentialNames, Item, PLAN_BYTES_MAX, Plan, Question, Side,
+    Content, CredentialNames, Item, PLAN_BYTES_MAX, Plan, PlanAction, PlanRequest, RegistryRef,
 };
 use crate::promote::undo::{UndoState, Undone, undo};
 use crate::registry::Registry;
@@ -47,7 +47,7 @@ async fn make_plan(args: &PromotePlanArgs, context: &Context) -> anyhow::Result<
     let mut items = Vec::new();
     for plan in plans {
         context.output.note(&format!("looking at {}", plan.id));
-        let question = Question {
+        let question = PlanRequest {
             plan: plan.id.as_str(),
             from: &registries.0,
             source: from.repository(&plan.image.repository),
@@ -81,9 +81,13 @@ async fn make_plan(args: &PromotePlanArgs, context: &Context) -> anyhow::Result<
     Ok(exit)
 }
 
-fn side(target: &RegistryTarget, file: &OfferFile, context: &Context) -> anyhow::Result<Side> {
+fn side(
+    target: &RegistryTarget,
+    file: &OfferFile,
+    context: &Context,
+) -> anyhow::Result<RegistryRef> {
     let folder = std::path::absolute(file.folder()).context("cannot find the offer's folder")?;
-    Ok(Side {
+    Ok(RegistryRef {
         name: target.name.to_string(),
         login_server: target.login_server.clone(),
         plain_http: target.plain_http || context.global.plain_http,
@@ -92,7 +96,7 @@ fn side(target: &RegistryTarget, file: &OfferFile, context: &Context) -> anyhow:
     })
 }
 
-async fn open_side(side: &Side, context: &Context) -> anyhow::Result<Arc<Registry>> {
+async fn open_side(side: &RegistryRef, context: &Context) -> anyhow::Result<Arc<Registry>> {
     let credentials = side.credentials.as_ref().map(CredentialNames::to_credentials);
     let endpoint = Endpoint {
         name: &side.name,
@@ -106,7 +110,8 @@ async fn open_side(side: &Side, context: &Context) -> anyhow::Result<Arc<Registr
 
 /// A plan that cannot do everything fails at once.
 fn planned_exit(items: &[Item]) -> Exit {
-    let stuck = items.iter().any(|item| matches!(item.action, Action::Lost | Action::Refused));
+    let stuck =
+        items.iter().any(|item| matches!(item.action, PlanAction::Missing | PlanAction::Refused));
     if stuck { Exit::Partial } else { Exit::Ok }
 }
 
@@ -115,10 +120,10 @@ fn plan_text(plan: &Plan, path: &Path, paint: Paint) -> String {
     let promotion = plan.content();
     for item in &promotion.items {
         let (style, action) = match item.action {
-            Action::Copy => (Style::Good, "copy".to_owned()),
-            Action::Already => (Style::Plain, "already".to_owned()),
-            Action::Refused => (Style::Error, format!("refused: {}", item.reason)),
-            Action::Lost => (Style::Error, format!("lost: {}", item.reason)),
+            PlanAction::Copy => (Style::Good, "copy".to_owned()),
+            PlanAction::UpToDate => (Style::Plain, "already".to_owned()),
+            PlanAction::Refused => (Style::Error, format!("refused: {}", item.reason)),
+            PlanAction::Missing => (Style::Error, format!("lost: {}", item.reason)),
         };
         let bytes = item.size_bytes();
         let digest = item.tags.last().map_or_else(|| "-".to_owned(), |step| step.digest.short());
@@ -154,7 +159,7 @@ fn companions_text(plan: &str, companions: &[Companion]) -> String {
 struct Applied<'a> {
     plan_digest: String,
     ledger: &'a Path,
-    items: Vec<Outcome>,
+    items: Vec<ImageOutcome>,
 }
 
 async fn apply(args: &PromoteApplyArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -172,7 +177,7 @@ async fn apply(args: &PromoteApplyArgs, context: &Context) -> anyhow::Result<Exi
     context.going_on.set(resume.clone());
     let apply = Apply { content: promotion, from, to, ledger: &ledger, history };
     let items = apply.run(&|text| context.output.note(text)).await.context(resume.clone())?;
-    if items.iter().any(|item| item.state == State::Failed) {
+    if items.iter().any(|item| item.state == ImageState::Failed) {
         context.output.note(&resume);
     }
     let failures = items.iter().filter_map(|item| item.failure.as_ref());
@@ -205,7 +210,7 @@ fn open_ledger(
     path: &Path,
     plan: &Plan,
     resume: bool,
-) -> anyhow::Result<(Ledger, Option<History>)> {
+) -> anyhow::Result<(Ledger, Option<LedgerHistory>)> {
     if resume {
         let (ledger, history) = Ledger::reopen(path)?;
         if history.plan_digest != plan.digest() {
@@ -231,11 +236,11 @@ fn open_ledger(
     Ok((ledger, None))
 }
 
-fn state_style(state: State) -> Style {
+fn state_style(state: ImageState) -> Style {
     match state {
-        State::Promoted => Style::Good,
-        State::Already => Style::Plain,
-        State::Refused | State::Lost | State::Failed => Style::Error,
+        ImageState::Promoted => Style::Good,
+        ImageState::UpToDate => Style::Plain,
+        ImageState::Refused | ImageState::Missing | ImageState::Failed => Style::Error,
     }
 }
 
@@ -283,7 +288,7 @@ struct StatusItem {
     plan: String,
     destination: String,
     /// Nothing when it did not come to its end.
-    state: Option<State>,
+    state: Option<ImageState>,
     /// Whether its tags were put back since.
     undone: bool,
     reason: String,
@@ -312,7 +317,7 @@ fn status(args: &LedgerArgs, context: &Context) -> anyhow::Result<Exit> {
         items: items.collect(),
     };
     context.output.result("promote status", &status, |paint| status_text(&status, paint))?;
-    let done = status.items.iter().all(|item| item.state.is_some_and(State::is_done));
+    let done = status.items.iter().all(|item| item.state.is_some_and(ImageState::is_done));
     Ok(if done { Exit::Ok } else { Exit::Partial })
 }
 
@@ -352,7 +357,7 @@ async fn take_back(args: &LedgerArgs, context: &Context) -> anyhow::Result<Exit>
 /// Whether a tag's return to its old digest was due and is outstanding. A tag new with a release
 /// has no old digest: every release has some, and undoing leaves them.
 fn is_left(tag: &Undone) -> bool {
-    !matches!(tag.state, UndoState::Restored | UndoState::Already | UndoState::WasNew)
+    !matches!(tag.state, UndoState::Restored | UndoState::UpToDate | UndoState::WasNew)
 }
 
 fn undone_text(undone: &[Undone], paint: Paint) -> String {
@@ -360,7 +365,7 @@ fn undone_text(undone: &[Undone], paint: Paint) -> String {
     for tag in undone {
         let (style, state) = match tag.state {
             UndoState::Restored => (Style::Good, "restored"),
-            UndoState::Already => (Style::Plain, "already"),
+            UndoState::UpToDate => (Style::Plain, "already"),
             UndoState::WasNew => (Style::Plain, "left: it was not there before"),
             UndoState::MovedSince => (Style::Warning, "left: it was moved since"),
             UndoState::Gone => (Style::Error, "left: what it pointed at is gone"),

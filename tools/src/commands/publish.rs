@@ -12,9 +12,9 @@ use super::{Context, variable, write_file};
 use crate::cli::{JudgeArgs, OutputFormat, ReportFormat, ReportTarget};
 use crate::exit::Exit;
 use crate::output_file;
-use crate::report::formats::{self, Frame};
 use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
-use crate::report::{Report, Root};
+use crate::report::{Frame, formats};
+use crate::report::{Report, ReportRoot};
 
 /// The variable with the file of a step's summary; a report is added to it.
 const STEP_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
@@ -43,7 +43,7 @@ pub(super) fn publish(
     inputs: Inputs,
     context: &Context,
 ) -> anyhow::Result<Exit> {
-    let root = Root::around(&std::env::current_dir().unwrap_or_default(), variable);
+    let root = ReportRoot::around(&std::env::current_dir().unwrap_or_default(), variable);
     let frame = Frame { report, command, root: &root, bytes_max: STEP_SUMMARY_BYTES_MAX };
     let given = &judge.given;
     let given = given.registry_states.iter().chain(&given.waivers).chain(&given.ledger);

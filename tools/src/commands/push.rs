@@ -18,11 +18,11 @@ use crate::offer::OfferFile;
 use crate::offer::model::PlanImage;
 use crate::offer::registries::target;
 use crate::output::{Paint, Style, Table, visible};
-use crate::push::{Push, PushError, Pushed, image_for, open_proven, prove};
+use crate::push::{Push, PushError, PushReport, image_for, open_proven, prove};
 use crate::registry::{ImageRef, Registry};
 use crate::rules::image::size;
 use crate::source::{Source, Target};
-use crate::transfer::{KnownBlobs, Step};
+use crate::transfer::{KnownBlobs, TransferStep};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -40,7 +40,7 @@ struct Item {
     repository: RepoName,
     state: State,
     #[serde(flatten)]
-    pushed: Option<Pushed>,
+    pushed: Option<PushReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip)]
@@ -193,8 +193,8 @@ async fn push(
     let Run { registry, known, context, allow_tag_move } = run;
     let allow_tag_move = *allow_tag_move;
     context.output.note(&format!("pushing {} to {}/{repo}", source.location(), registry.host()));
-    let tell = |step: Step<'_>| {
-        if let Step::Blob(blob, how) = step {
+    let tell = |step: TransferStep<'_>| {
+        if let TransferStep::Blob(blob, how) = step {
             let short = blob.digest.short();
             context.output.detail(&format!("{repo} {short} {} {how:?}", size(blob.size)));
         }
@@ -251,7 +251,7 @@ fn text(report: &Report, paint: Paint) -> String {
     let mut table =
         Table::new(&["PLAN", "REPOSITORY", "DIGEST", "SENT", "MOUNTED", "SKIPPED", "STATE"]);
     for item in &report.items {
-        let bytes = |count: fn(&Pushed) -> u64| {
+        let bytes = |count: fn(&PushReport) -> u64| {
             item.pushed.as_ref().map_or_else(|| "-".to_owned(), |pushed| size(count(pushed)))
         };
         let digest: Option<Digest> = item.pushed.as_ref().map(|pushed| pushed.digest);

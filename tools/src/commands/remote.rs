@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Context, variable};
-use crate::credentials::{Found, Keyring};
+use crate::credentials::{Keyring, LoginLookup};
 use crate::exit::Exit;
 use crate::offer::model::Credentials;
-use crate::offer::words::LoginServer;
+use crate::offer::values::LoginServer;
 use crate::registry::{Notice, Options, Registry};
 
 /// Where a registry is, and how to log in.
@@ -31,7 +31,7 @@ pub(super) async fn open(
     let authfile = context.global.authfile.as_deref();
     let keyring = Keyring { authfile, variable: &variable };
     let host = endpoint.host.as_str();
-    let Found { login, unset } =
+    let LoginLookup { login, unset } =
         keyring.of_offer(endpoint.name, endpoint.credentials, endpoint.folder, host).await?;
     if !unset.is_empty() {
         let unset = unset.join(" and ");

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use super::Context;
 use super::remote::jobs;
 use super::targets;
-use crate::diff::{self, Bounds, ReleaseDiff};
+use crate::diff::{self, ListBounds, ReleaseDiff};
 use crate::image::facts::ImageFacts;
 use crate::verify::{Limits, check};
 
@@ -52,7 +52,8 @@ pub(super) fn compare(
         match before.iter().position(same) {
             None => release.plans_added.push(image.name().to_owned()),
             Some(at) => {
-                let mut changes = diff::images(&before.remove(at), image.facts, Bounds::default());
+                let mut changes =
+                    diff::images(&before.remove(at), image.facts, ListBounds::default());
                 changes.plan = image.plan.map(ToOwned::to_owned);
                 release.images.push(changes);
             }

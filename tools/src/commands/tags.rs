@@ -11,12 +11,12 @@ use crate::cli::{OutputFormat, TagsArgs};
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::model::PlanImage;
+use crate::offer::tag_forms::{TAGS_MAX, version_of};
 use crate::offer::tags::{TagTarget, TagTemplate};
 use crate::output::{Paint, Style, Table, json, visible};
 use crate::published::PlanState;
 use crate::rules::Profile;
-use crate::rules::tag_forms::{TAGS_MAX, version_of};
-use crate::tag_plan::{LeftOut, Origin, PlannedTag, State, TagPlan, Wanted, solve};
+use crate::tag_plan::{LeftOut, PlannedTag, TagOrigin, TagOutcome, TagPlan, TagRequest, solve};
 
 /// The result for the requested plans.
 #[derive(Debug, Serialize)]
@@ -140,7 +140,7 @@ fn only_earlier(file: &mut OfferFile) {
 }
 
 fn solved(plan: &PlanImage, live: Option<&PlanState>, profile: Profile) -> SolvedPlan {
-    let answer = match solve(&Wanted::of(&plan.image), profile) {
+    let answer = match solve(&TagRequest::of(&plan.image), profile) {
         Ok(tags) => list(plan, live, tags),
         Err(error) => Answer::None { error: error.to_string() },
     };
@@ -154,7 +154,7 @@ fn solved(plan: &PlanImage, live: Option<&PlanState>, profile: Profile) -> Solve
 
 fn list(plan: &PlanImage, live: Option<&PlanState>, solved: TagPlan) -> Answer {
     let TagPlan { tags, left_out, templates } = solved;
-    let is_published = |item: &&PlannedTag| item.state == State::Published;
+    let is_published = |item: &&PlannedTag| item.state == TagOutcome::Published;
     let published = tags.iter().filter(is_published).map(|item| item.tag.to_string());
     let published: Vec<String> = published.collect();
     let image = &plan.image;
@@ -175,10 +175,10 @@ fn list(plan: &PlanImage, live: Option<&PlanState>, solved: TagPlan) -> Answer {
 
 fn listed(plan: &PlanImage, item: &PlannedTag) -> ListedTag {
     let (style, state) = match item.state {
-        State::Published => (Style::Plain, "published"),
-        State::Moves => (Style::Plain, "moves"),
-        State::New => (Style::Good, "new"),
-        State::Added => (Style::Warning, "added"),
+        TagOutcome::Published => (Style::Plain, "published"),
+        TagOutcome::Moves => (Style::Plain, "moves"),
+        TagOutcome::New => (Style::Good, "new"),
+        TagOutcome::Added => (Style::Warning, "added"),
     };
     let points_at = item.target.map(|target| match target {
         TagTarget::Index => "index".to_owned(),
@@ -202,9 +202,9 @@ fn withdraw(plan: &PlanImage, live: Option<&PlanState>, left_out: &[LeftOut]) ->
 fn left_out_tags(item: &LeftOut) -> LeftOutTags {
     let (mut version, mut template) = (None, None);
     match &item.origin {
-        Origin::Version(of) => version = Some(of.to_string()),
-        Origin::Template(text) | Origin::Advised(text) => template = Some(text.clone()),
-        Origin::Published => {}
+        TagOrigin::Version(of) => version = Some(of.to_string()),
+        TagOrigin::Template(text) | TagOrigin::Advised(text) => template = Some(text.clone()),
+        TagOrigin::Published => {}
     }
     let tags = item.tags.iter().map(ToString::to_string).collect();
     LeftOutTags { version, template, tags, reason: item.reason.to_string() }
@@ -308,7 +308,7 @@ mod tests {
     use super::*;
     use crate::offer::fixture;
     use crate::published::tests::{image, submitted};
-    use crate::published::{self, State, Submission};
+    use crate::published::{self, LedgerState, Submission};
 
     #[test]
     fn what_is_left_out_and_live_is_told_with_the_command_that_takes_it_back() {
@@ -318,7 +318,7 @@ mod tests {
             versions.iter().flat_map(|version| words.map(|word| format!("{version}-{word}")));
         let tags = tags.map(|tag| (tag.parse().unwrap(), None)).collect();
         let live = Submission { tags, ..image() };
-        let state = State::of(&[submitted(&live)]);
+        let state = LedgerState::of(&[submitted(&live)]);
         let mut file = fixture::parse(fixture::OFFER).unwrap();
         published::complete(&mut file, &state);
         let known = &state.offer("quayline", "tidepool").unwrap().plans["server"];

@@ -20,7 +20,7 @@ use crate::offer::model::PlanImage;
 use crate::output::visible;
 use crate::published::Published;
 use crate::report::anatomy::Anatomy;
-use crate::report::{ImageSummary, Report, Unread, summarise};
+use crate::report::{ImageSummary, Report, UnreadTarget, summarise};
 use crate::rules::{self, Judgement};
 use crate::source::Target;
 use crate::verify::{Limits, check};
@@ -86,9 +86,10 @@ pub fn run(args: &VerifyArgs, context: &Context) -> anyhow::Result<Exit> {
         return Err(if is_named { error } else { error.context(context) });
     }
     let exit = exit_of(all, failures.iter().map(|(_, error)| error.as_ref()));
-    let unread = failures
-        .iter()
-        .map(|(name, error)| Unread { target: name.clone(), error: one_line(error.as_ref()) });
+    let unread = failures.iter().map(|(name, error)| UnreadTarget {
+        target: name.clone(),
+        error: one_line(error.as_ref()),
+    });
     let report = Report::new(images, judgement, args.judge.fail_on);
     let mut report = report.with_unread(unread.collect(), exit);
     report.anatomies = anatomies;

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::ops::ControlFlow;
 
 use super::header::Entry;
-use crate::image::tar_walk::{TarWalk, Visit, Walked};
+use crate::image::tar_walk::{TarEntry, TarWalk, Visit};
 
 /// How much is read at once: with it at most so many bytes of entries wait.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -46,7 +46,7 @@ impl Visit for Collect {
         self.extensions.push((flag, bytes.to_vec()));
     }
 
-    fn entry(&mut self, walked: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, walked: &TarEntry<'_>) -> ControlFlow<()> {
         let record = std::mem::take(&mut self.record);
         let extensions = std::mem::take(&mut self.extensions);
         self.events.push_back(Event::Entry(Box::new(Entry::new(walked, record, extensions))));

@@ -2,13 +2,13 @@
 //! people.
 
 use crate::image::files::shown;
-use crate::image::tar_walk::{Walked, WalkedKind};
+use crate::image::tar_walk::{TarEntry, TarEntryKind};
 
 /// An entry, with the records it is made of.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) path: Vec<u8>,
-    kind: WalkedKind,
+    kind: TarEntryKind,
     link: Vec<u8>,
     mode: u32,
     owner: (u32, u32),
@@ -33,7 +33,7 @@ const FIELDS: [(&str, usize, usize); 8] = [
 
 impl Entry {
     pub(super) fn new(
-        walked: &Walked<'_>,
+        walked: &TarEntry<'_>,
         record: Vec<u8>,
         extensions: Vec<(u8, Vec<u8>)>,
     ) -> Self {
@@ -153,16 +153,16 @@ fn next_record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((record.strip_suffix(b"\n").unwrap_or(record), bytes.get(length..)?))
 }
 
-fn kind_name(kind: WalkedKind) -> String {
+fn kind_name(kind: TarEntryKind) -> String {
     match kind {
-        WalkedKind::File => "a file".to_owned(),
-        WalkedKind::HardLink => "a hard link".to_owned(),
-        WalkedKind::Symlink => "a symbolic link".to_owned(),
-        WalkedKind::CharDevice => "a character device".to_owned(),
-        WalkedKind::BlockDevice => "a block device".to_owned(),
-        WalkedKind::Folder => "a folder".to_owned(),
-        WalkedKind::Fifo => "a named pipe".to_owned(),
-        WalkedKind::Unknown(flag) => format!("of type {:?}", char::from(flag)),
+        TarEntryKind::File => "a file".to_owned(),
+        TarEntryKind::HardLink => "a hard link".to_owned(),
+        TarEntryKind::Symlink => "a symbolic link".to_owned(),
+        TarEntryKind::CharDevice => "a character device".to_owned(),
+        TarEntryKind::BlockDevice => "a block device".to_owned(),
+        TarEntryKind::Folder => "a folder".to_owned(),
+        TarEntryKind::Fifo => "a named pipe".to_owned(),
+        TarEntryKind::Unknown(flag) => format!("of type {:?}", char::from(flag)),
     }
 }
 

@@ -1,15 +1,17 @@
 //! Two layers side by side: the layout's, inflated, and the new one, during its making.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::Out;
 use super::entries::Entries;
 use super::header::{Entry, first_other};
 use super::inflate::{Codec, Inflated};
 use crate::image::build::BuildError;
 use crate::image::files::clean;
+
+/// What writes go to that are only counted or compared.
+pub type Out<'a> = &'a mut (dyn Write + Send);
 
 /// Writes the tar of a layer, by the places of its platform and its own, from 0.
 pub type Rebuild<'a> = dyn Fn(usize, usize, Out<'_>) -> Result<(), BuildError> + Sync + 'a;

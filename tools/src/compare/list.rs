@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use wharf_oci::{Descriptor, Manifest, MediaType};
 
-use super::{Difference, cut, short, values};
+use super::difference::{Difference, cut, short};
+use super::values;
 use crate::image::build::BuiltImage;
 use crate::image::inputs::INPUTS;
 use crate::image::layout::REF_NAME;

@@ -5,9 +5,10 @@ use std::io::Read as _;
 use serde_json::Value;
 use wharf_oci::{Descriptor, Digester, Manifest, ManifestKind};
 
-use super::layers::{self, TarDifference};
-use super::{Difference, Wanted, list, short, values};
-use crate::image::build::{BuildError, BuiltLayer, BuiltPlatform, Origin};
+use super::difference::{Difference, short};
+use super::layers::{self, Rebuild, TarDifference};
+use super::{list, values};
+use crate::image::build::{BuildError, BuiltImage, BuiltLayer, BuiltPlatform, LayerOrigin};
 use crate::source::Source;
 
 /// Keys about the layers: they follow from them.
@@ -16,10 +17,17 @@ const OF_LAYERS: [&str; 2] = ["rootfs", "history"];
 /// Keys of a manifest derived from the configuration and the layers.
 const OF_BLOBS: [&str; 2] = ["config", "layers"];
 
+/// The image that would be made, and who makes its layers again.
+pub struct ExpectedImage<'a> {
+    pub image: &'a BuiltImage,
+    /// Writes the tar of a layer, by the places of its platform and its own, from 0.
+    pub rebuild: &'a Rebuild<'a>,
+}
+
 pub(super) fn differences(
     layout: &Source,
     index: &Manifest,
-    wanted: &Wanted<'_>,
+    wanted: &ExpectedImage<'_>,
 ) -> Result<Vec<Difference>, BuildError> {
     let mut found = Vec::new();
     let platforms = &wanted.image.platforms;
@@ -47,7 +55,7 @@ pub(super) fn differences(
 /// One platform of the comparison.
 struct Look<'a> {
     layout: &'a Source,
-    wanted: &'a Wanted<'a>,
+    wanted: &'a ExpectedImage<'a>,
     built: &'a BuiltPlatform,
     place: usize,
 }
@@ -115,7 +123,7 @@ impl Look<'_> {
                 .then(|| about(None, format!("media type {new}, was {old}")))
                 .flatten());
         }
-        if now.origin == Origin::Base {
+        if now.origin == LayerOrigin::Base {
             let what = format!("{} of the base, was {}", short(&now.descriptor), short(was));
             return Ok(about(None, fault.unwrap_or(what)));
         }

@@ -7,14 +7,13 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use wharf_oci::{Algorithm, Digester};
+use wharf_oci::{Algorithm, Digester, Timestamp};
 
 use super::*;
-use crate::image::build::{Builder, Destination};
+use crate::image::build::{Builder, LayoutDestination};
 use crate::image::layout_write::LayoutFolder;
 use crate::image::progress::Silent;
 use crate::offer::model::{PlanImage, PlatformBuild};
-use crate::offer::timestamp::Timestamp;
 
 /// An offer's folders, and the layout made of them.
 struct Shop {
@@ -43,7 +42,7 @@ impl Shop {
         symlink("bin/server", shop.path("app/start")).unwrap();
         let plan = shop.plan();
         let out = LayoutFolder::open(&shop.path("out")).unwrap();
-        shop.builder().build(&plan, Destination::Folder(&out)).unwrap();
+        shop.builder().build(&plan, LayoutDestination::Folder(&out)).unwrap();
         shop
     }
 
@@ -79,10 +78,10 @@ impl Shop {
     fn differences(&self) -> Vec<String> {
         let plan = self.plan();
         let mut builder = self.builder();
-        let built = builder.build(&plan, Destination::Counted).unwrap();
+        let built = builder.build(&plan, LayoutDestination::Counted).unwrap();
         let rebuild =
             |platform, layer, out: Out<'_>| builder.write_layer(&plan, (platform, layer), out);
-        let wanted = Wanted { image: &built, rebuild: &rebuild };
+        let wanted = ExpectedImage { image: &built, rebuild: &rebuild };
         let layout = Source::open_path(&self.layout()).unwrap();
         let found = differences(&layout, &wanted).unwrap();
         found.iter().map(ToString::to_string).collect()

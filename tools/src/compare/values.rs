@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::cut;
+use super::difference::cut;
 use crate::secret_patterns::masked;
 
 /// The depth of the comparison; deeper values are compared as one text.

@@ -64,7 +64,7 @@ async fn the_offers_own_credentials_win_when_both_are_set() {
 
 #[test]
 fn a_login_never_shows_its_secret() {
-    let shown = format!("{:?} {:?}", basic("user", "hunter2"), Found::default());
+    let shown = format!("{:?} {:?}", basic("user", "hunter2"), LoginLookup::default());
     assert!(shown.contains("user") && !shown.contains("hunter2"));
 }
 

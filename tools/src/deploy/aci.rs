@@ -4,15 +4,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fitting::{faults, notes, resources};
-use super::health::{Check, Health};
+use super::health::{Health, HealthCheck};
 use super::limits::is_variable;
 use super::parameters::{Parameter, Start};
-use super::refusal::Refusal;
+use super::refusal::DeployRefusal;
 use super::tree::{Map, Node, Part, Phrase};
-use super::workload::{Os, Variable, Workload};
+use super::workload::{EnvVariable, Os, Workload};
 use super::yaml::Fill;
 use super::{arm, bicep, yaml};
-use crate::offer::words::{ExposedPort, Protocol};
+use crate::offer::values::{ExposedPort, Protocol};
 
 /// The type of the resource, and the version of its API.
 pub const KIND: &str = "Microsoft.ContainerInstance/containerGroups";
@@ -47,12 +47,12 @@ pub struct ContainerGroup<'a> {
 
 impl<'a> ContainerGroup<'a> {
     /// The group of a workload, or everything the service would refuse of it.
-    pub fn new(workload: &'a Workload) -> Result<Self, Refusal> {
+    pub fn new(workload: &'a Workload) -> Result<Self, DeployRefusal> {
         let faults = faults(workload);
         if faults.is_empty() {
             Ok(Self { workload, notes: notes(workload) })
         } else {
-            Err(Refusal(faults))
+            Err(DeployRefusal(faults))
         }
     }
 
@@ -256,7 +256,7 @@ impl<'a> ContainerGroup<'a> {
         let secrets = secret_parameters(&self.workload.variables);
         let variables = self.workload.variables.iter().filter(|it| is_variable(&it.name));
         variables
-            .map(|Variable { name, value }| {
+            .map(|EnvVariable { name, value }| {
                 let variable = Map::new().with("name", name.as_str());
                 match (value, secrets.get(name)) {
                     (Some(value), _) => variable.with("value", value.as_str()),
@@ -271,7 +271,7 @@ impl<'a> ContainerGroup<'a> {
 }
 
 /// The parameter for each secret variable. Names of parameters differ by more than their case.
-fn secret_parameters(variables: &[Variable]) -> BTreeMap<String, String> {
+fn secret_parameters(variables: &[EnvVariable]) -> BTreeMap<String, String> {
     let mut taken = BTreeSet::new();
     let mut parameters = BTreeMap::new();
     let secrets = variables.iter().filter(|it| it.value.is_none() && is_variable(&it.name));
@@ -299,9 +299,11 @@ fn ports(ports: &[ExposedPort]) -> Vec<Map> {
 /// The service asks pages and commands, no ports.
 fn probe(health: &Health) -> Option<Map> {
     let probe = match &health.check {
-        Check::Tcp(_) => return None,
-        Check::Command(words) => Map::new().with("exec", Map::new().with("command", words.clone())),
-        Check::Http { port, path, is_tls } => {
+        HealthCheck::Tcp(_) => return None,
+        HealthCheck::Command(words) => {
+            Map::new().with("exec", Map::new().with("command", words.clone()))
+        }
+        HealthCheck::Http { port, path, is_tls } => {
             let page = Map::new()
                 .with("path", path.as_str())
                 .with("port", *port)

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::pod::pod;
-use super::refusal::Refusal;
+use super::refusal::DeployRefusal;
 use super::tree::{Map, Node, Phrase};
 use super::units::{is_variable, port_name, protocol};
 use super::words::{Capacity, is_label};
-use super::workload::{Os, RunAs, Variable, Volume, Workload};
+use super::workload::{EnvVariable, Os, RunAs, Volume, Workload};
 use super::yaml::{self, Fill};
-use crate::offer::words::ExposedPort;
+use crate::offer::values::ExposedPort;
 use crate::shown::visible;
 
 /// Microsoft's label for the billed pods of a release.
@@ -43,9 +43,9 @@ struct Object {
 
 impl<'a> Objects<'a> {
     /// The objects, or why there can be none.
-    pub fn new(workload: &'a Workload, scale: Scale<'a>) -> Result<Self, Refusal> {
+    pub fn new(workload: &'a Workload, scale: Scale<'a>) -> Result<Self, DeployRefusal> {
         if scale.storage.is_some() && workload.volumes.is_empty() {
-            return Err(Refusal::one(
+            return Err(DeployRefusal::one(
                 "--storage is for volumes, and the image has none",
                 "leave --storage out, or state `volumes` in the image",
             ));
@@ -85,7 +85,7 @@ impl<'a> Objects<'a> {
     /// The names of the variables a Secret has to hold.
     #[must_use]
     pub fn secrets(&self) -> Vec<&str> {
-        let secret = |it: &&Variable| it.value.is_none() && is_variable(&it.name);
+        let secret = |it: &&EnvVariable| it.value.is_none() && is_variable(&it.name);
         let secret = self.workload.variables.iter().filter(secret);
         secret.map(|it| it.name.as_str()).collect()
     }

@@ -1,11 +1,11 @@
 //! Whether a workload fits a container group: the service's refusals, and its omissions.
 
-use super::health::Check;
+use super::health::HealthCheck;
 use super::limits::{
     CPU_DEFAULT, CPU_MAX, GROUP_MIN, IMAGE_BYTES_MAX, MEMORY_GB_DEFAULT, MEMORY_GB_MAX, PORTS_MAX,
     VOLUMES_MAX, is_reserved, is_variable,
 };
-use super::refusal::Fault;
+use super::refusal::DeployFault;
 use super::workload::{Os, Workload};
 use crate::shown::visible;
 
@@ -18,9 +18,9 @@ pub(super) fn resources(workload: &Workload) -> (f64, f64) {
 }
 
 /// Everything the service would refuse.
-pub(super) fn faults(workload: &Workload) -> Vec<Fault> {
+pub(super) fn faults(workload: &Workload) -> Vec<DeployFault> {
     let mut faults = Vec::new();
-    let mut fault = |what: String, fix: &str| faults.push(Fault::new(what, fix));
+    let mut fault = |what: String, fix: &str| faults.push(DeployFault::new(what, fix));
     if !workload.architectures.iter().any(|architecture| architecture == "amd64") {
         let has = workload.architectures.join(", ");
         fault(
@@ -87,7 +87,7 @@ pub(super) fn notes(workload: &Workload) -> Vec<String> {
         ));
     }
     match workload.health.as_ref().map(|health| &health.check) {
-        Some(Check::Tcp(_)) => notes.push(
+        Some(HealthCheck::Tcp(_)) => notes.push(
             "there is no probe: the service asks pages and commands, no ports; name a page with \
              --probe-path"
                 .to_owned(),

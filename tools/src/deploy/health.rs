@@ -5,7 +5,7 @@ use url::{Host, Url};
 
 use super::words::Path;
 use crate::image::config::Healthcheck;
-use crate::offer::words::{ExposedPort, Protocol};
+use crate::offer::values::{ExposedPort, Protocol};
 
 /// Docker's default.
 const INTERVAL_SECONDS: u64 = 30;
@@ -23,7 +23,7 @@ const SHELL_MARKS: &[char] = &[
 
 /// How to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Check {
+pub enum HealthCheck {
     /// A page that answers with 200 to 399.
     Http {
         port: u16,
@@ -40,7 +40,7 @@ pub enum Check {
 /// How to ask, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    pub check: Check,
+    pub check: HealthCheck,
     /// Seconds between two questions.
     pub interval: u32,
     /// Seconds an answer may take.
@@ -69,7 +69,7 @@ pub(super) fn health(
         start: 0,
     };
     if let (Some(page), Some(port)) = (page, port) {
-        return Some(plain(Check::Http { port, path: page.clone(), is_tls: false }));
+        return Some(plain(HealthCheck::Http { port, path: page.clone(), is_tls: false }));
     }
     match command_of(said, shell) {
         Some(check) => Some(Health {
@@ -84,7 +84,7 @@ pub(super) fn health(
                 period => seconds(period, 0),
             },
         }),
-        None => port.map(|port| plain(Check::Tcp(port))),
+        None => port.map(|port| plain(HealthCheck::Tcp(port))),
     }
 }
 
@@ -97,13 +97,15 @@ fn seconds(nanoseconds: u64, otherwise: u64) -> u32 {
 }
 
 /// The command of HEALTHCHECK, as a page where it only requests one: a page needs no program.
-fn command_of(said: &Healthcheck, shell: &[&str]) -> Option<Check> {
+fn command_of(said: &Healthcheck, shell: &[&str]) -> Option<HealthCheck> {
     let (kind, words) = said.test.split_first()?;
     match (kind.as_str(), words) {
-        ("CMD", [_, ..]) => Some(page_of(words).unwrap_or_else(|| Check::Command(words.to_vec()))),
+        ("CMD", [_, ..]) => {
+            Some(page_of(words).unwrap_or_else(|| HealthCheck::Command(words.to_vec())))
+        }
         ("CMD-SHELL", [line]) => {
             let words = shell.iter().copied().chain([line.as_str()]);
-            let command = || Check::Command(words.map(ToOwned::to_owned).collect());
+            let command = || HealthCheck::Command(words.map(ToOwned::to_owned).collect());
             Some(words_of(line).and_then(|words| page_of(&words)).unwrap_or_else(command))
         }
         _ => None,
@@ -120,7 +122,7 @@ fn words_of(line: &str) -> Option<Vec<String>> {
 }
 
 /// The page `curl` or `wget` requests from this container, without any further option.
-fn page_of(words: &[String]) -> Option<Check> {
+fn page_of(words: &[String]) -> Option<HealthCheck> {
     let (program, options) = words.split_first()?;
     let (known, known_with_value, letters): (&[&str], &[&str], &str) =
         match program.rsplit('/').next()? {
@@ -167,7 +169,7 @@ fn page_of(words: &[String]) -> Option<Check> {
     if fails { page_at(url?) } else { None }
 }
 
-fn page_at(text: &str) -> Option<Check> {
+fn page_at(text: &str) -> Option<HealthCheck> {
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let url = Url::parse(&with_scheme).ok()?;
     let is_here = match url.host()? {
@@ -185,7 +187,7 @@ fn page_at(text: &str) -> Option<Check> {
     }
     let query = url.query().map(|query| format!("?{query}")).unwrap_or_default();
     let path = format!("{}{query}", url.path()).parse().ok()?;
-    Some(Check::Http { port: url.port_or_known_default()?, path, is_tls })
+    Some(HealthCheck::Http { port: url.port_or_known_default()?, path, is_tls })
 }
 
 #[cfg(test)]
@@ -200,13 +202,13 @@ mod tests {
         Healthcheck { test, ..Healthcheck::default() }
     }
 
-    fn check(test: &[&str]) -> Option<Check> {
+    fn check(test: &[&str]) -> Option<HealthCheck> {
         health(&said(test), None, &["53/udp".parse().unwrap(), "80".parse().unwrap()], SHELL)
             .map(|health| health.check)
     }
 
-    fn page(port: u16, path: &str, is_tls: bool) -> Check {
-        Check::Http { port, path: path.parse().unwrap(), is_tls }
+    fn page(port: u16, path: &str, is_tls: bool) -> HealthCheck {
+        HealthCheck::Http { port, path: path.parse().unwrap(), is_tls }
     }
 
     #[test]
@@ -235,17 +237,17 @@ mod tests {
             "curl -f http://localhost/ http://localhost/b",
             "redis-cli ping",
         ] {
-            let command = Check::Command(vec!["/bin/sh".into(), "-c".into(), line.into()]);
+            let command = HealthCheck::Command(vec!["/bin/sh".into(), "-c".into(), line.into()]);
             assert_eq!(check(&["CMD-SHELL", line]), Some(command), "{line}");
         }
-        let command = Check::Command(vec!["pg_isready".into()]);
+        let command = HealthCheck::Command(vec!["pg_isready".into()]);
         assert_eq!(check(&["CMD", "pg_isready"]), Some(command));
     }
 
     #[test]
     fn without_a_health_check_the_first_tcp_port_is_asked() {
         for test in [&[][..], &["NONE"], &["CMD"], &["CMD-SHELL", "a", "b"]] {
-            assert_eq!(check(test), Some(Check::Tcp(80)));
+            assert_eq!(check(test), Some(HealthCheck::Tcp(80)));
         }
         assert_eq!(health(&said(&[]), None, &["53/udp".parse().unwrap()], SHELL), None);
         let named: Path = "/live".parse().unwrap();

@@ -1,7 +1,7 @@
 //! The limits of Azure Container Instances (pages on resource and quota limits, and the FAQ, as of
 //! 2025-11-17).
 
-use crate::offer::words::ExposedPort;
+use crate::offer::values::ExposedPort;
 
 /// Cores of one container group, at most.
 pub const CPU_MAX: f64 = 31.0;

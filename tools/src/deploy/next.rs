@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::aci::{PASSWORD, USERNAME};
-use super::words::Name;
+use super::words::ResourceName;
 
 /// For the file of a container group.
 #[must_use]
@@ -38,7 +38,7 @@ pub fn template(path: &str, secrets: &[String]) -> Vec<String> {
 
 /// For objects of Kubernetes.
 #[must_use]
-pub fn manifests(name: &Name, path: &str, secrets: &[String]) -> Vec<String> {
+pub fn manifests(name: &ResourceName, path: &str, secrets: &[String]) -> Vec<String> {
     let mut commands = secret(name, secrets, "");
     let path = file(path);
     commands.push(format!("kubectl apply --dry-run=server -f {path}"));
@@ -49,7 +49,7 @@ pub fn manifests(name: &Name, path: &str, secrets: &[String]) -> Vec<String> {
 /// For a chart.
 #[must_use]
 pub fn release(
-    name: &Name,
+    name: &ResourceName,
     chart: &str,
     values: Option<&str>,
     namespace: Option<&str>,
@@ -65,7 +65,7 @@ pub fn release(
     commands
 }
 
-fn secret(name: &Name, secrets: &[String], within: &str) -> Vec<String> {
+fn secret(name: &ResourceName, secrets: &[String], within: &str) -> Vec<String> {
     if secrets.is_empty() {
         return Vec::new();
     }

@@ -1,10 +1,10 @@
 //! The pod of a workload: its container with probes, rights, room and volumes, and the nodes it
 //! fits. It keeps to the restricted Pod Security Standard where the image can.
 
-use super::health::{Check, Health};
+use super::health::{Health, HealthCheck};
 use super::tree::{Map, Node, Part, Phrase};
 use super::units::{cores, gigabytes, has_low_port, is_variable, port_name, protocol};
-use super::workload::{Os, RunAs, Variable, Workload};
+use super::workload::{EnvVariable, Os, RunAs, Workload};
 
 /// The folder of programs' temporary files.
 const TEMPORARY: &str = "/tmp";
@@ -153,7 +153,7 @@ fn container(workload: &Workload) -> Map {
 fn variables(workload: &Workload) -> Vec<Map> {
     let secret =
         Phrase(vec![Part::Parameter("name".to_owned()), Part::Text("-secrets".to_owned())]);
-    let variable = |Variable { name, value }: &Variable| {
+    let variable = |EnvVariable { name, value }: &EnvVariable| {
         let variable = Map::new().with("name", name.as_str());
         if let Some(value) = value {
             return variable.with("value", unexpanded(value));
@@ -198,9 +198,13 @@ fn check(health: &Health, workload: &Workload) -> Map {
         known.map_or_else(|| number.into(), |port| port_name(*port).into())
     };
     match &health.check {
-        Check::Tcp(number) => Map::new().with("tcpSocket", Map::new().with("port", port(*number))),
-        Check::Command(words) => Map::new().with("exec", Map::new().with("command", words.clone())),
-        Check::Http { port: number, path, is_tls } => {
+        HealthCheck::Tcp(number) => {
+            Map::new().with("tcpSocket", Map::new().with("port", port(*number)))
+        }
+        HealthCheck::Command(words) => {
+            Map::new().with("exec", Map::new().with("command", words.clone()))
+        }
+        HealthCheck::Http { port: number, path, is_tls } => {
             let page = Map::new()
                 .with("path", path.as_str())
                 .with("port", port(*number))

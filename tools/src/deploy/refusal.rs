@@ -4,13 +4,13 @@ use std::fmt;
 
 /// A fault that a service would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct DeployFault {
     pub what: String,
     /// The fix.
     pub fix: String,
 }
 
-impl Fault {
+impl DeployFault {
     /// A fault with advice.
     #[must_use]
     pub fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -20,16 +20,16 @@ impl Fault {
 
 /// All a service would not take; at least one fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal(pub Vec<Fault>);
+pub struct DeployRefusal(pub Vec<DeployFault>);
 
-impl Refusal {
+impl DeployRefusal {
     #[must_use]
     pub fn one(what: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self(vec![Fault::new(what, fix)])
+        Self(vec![DeployFault::new(what, fix)])
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for DeployRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, fault) in self.0.iter().enumerate() {
             if place > 0 {
@@ -41,4 +41,4 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for DeployRefusal {}

@@ -62,13 +62,19 @@ fn plan() -> PlanImage {
     parse(OFFER).unwrap().offer.images().next().unwrap().clone()
 }
 
-fn published() -> Origin {
+fn published() -> RegistryOrigin {
     "quayline.azurecr.io/live".parse().unwrap()
 }
 
-fn workload_of(facts: &ImageFacts) -> Result<Workload, Refusal> {
+fn workload_of(facts: &ImageFacts) -> Result<Workload, DeployRefusal> {
     let resources = Resources { cpu: 0.5, memory_gb: 1.5 };
-    Workload::of(facts, &plan(), Some(&resources), ("tidepool", &published()), Wishes::default())
+    Workload::of(
+        facts,
+        &plan(),
+        Some(&resources),
+        ("tidepool", &published()),
+        WorkloadRequest::default(),
+    )
 }
 
 fn workload(platforms: &[&str], change: impl Fn(&mut RuntimeConfig)) -> Workload {
@@ -432,8 +438,8 @@ fn a_health_check_becomes_probes() {
 
 #[test]
 fn the_registry_is_a_parameter() {
-    let origin: Origin = "customer.azurecr.io".parse().unwrap();
-    let wishes = Wishes { origin: Some(&origin), page: None };
+    let origin: RegistryOrigin = "customer.azurecr.io".parse().unwrap();
+    let wishes = WorkloadRequest { origin: Some(&origin), page: None };
     let facts = facts(&BOTH, &runtime());
     let made = Workload::of(&facts, &plan(), None, ("tidepool", &published()), wishes).unwrap();
     let expected = format!("customer.azurecr.io/tidepool/server@{}", digest("index"));

@@ -1,7 +1,7 @@
 //! Ports, cores and gigabytes in the words of Kubernetes.
 
 use super::workload::Workload;
-use crate::offer::words::{ExposedPort, Protocol};
+use crate::offer::values::{ExposedPort, Protocol};
 
 /// The name of a port: at most 15 characters with a letter.
 pub(super) fn port_name(port: ExposedPort) -> String {

@@ -7,7 +7,7 @@ use wharf_oci::RepoName;
 
 use super::limits::NAME_CHARS_MAX;
 use crate::logins;
-use crate::offer::words::LoginServer;
+use crate::offer::values::LoginServer;
 use crate::shown::visible;
 
 /// Longest path of a probe; services state none, servers take some thousand.
@@ -20,9 +20,9 @@ const RELEASE_CHARS_MAX: usize = 53;
 /// - `^[a-z]([a-z0-9-]*[a-z0-9])?$`, at most 53 characters, no `--`: the common form of Container
 ///   Instances, Kubernetes (RFC 1035) and Helm.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(String);
+pub struct ResourceName(String);
 
-impl Name {
+impl ResourceName {
     /// The name nearest to a text; `before` goes in front where the text starts with no letter.
     #[must_use]
     pub fn nearest(text: &str, before: &str) -> Self {
@@ -76,7 +76,7 @@ impl Name {
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for ResourceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -139,13 +139,13 @@ impl FromStr for Capacity {
 
 /// A registry customers pull from, with its prefix of every repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct RegistryOrigin {
     pub server: LoginServer,
     /// The prefix of every repository.
     pub prefix: Option<RepoName>,
 }
 
-impl FromStr for Origin {
+impl FromStr for RegistryOrigin {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -196,12 +196,12 @@ mod tests {
             ("", "app"),
             (long.as_str(), &"a".repeat(53)),
         ] {
-            assert_eq!(Name::nearest(text, "app-").as_str(), name, "{text}");
+            assert_eq!(ResourceName::nearest(text, "app-").as_str(), name, "{text}");
         }
-        assert_eq!(Name::of_volume("/var/lib/redis/").as_str(), "vol-var-lib-redis");
-        assert_eq!(Name::of_volume("/").as_str(), "vol");
-        assert_eq!(Name::nearest(&long, "").numbered(12).as_str().len(), 53);
-        assert_eq!(Name::nearest("tide-cache-2x", "").camel(), "tideCache2x");
+        assert_eq!(ResourceName::of_volume("/var/lib/redis/").as_str(), "vol-var-lib-redis");
+        assert_eq!(ResourceName::of_volume("/").as_str(), "vol");
+        assert_eq!(ResourceName::nearest(&long, "").numbered(12).as_str().len(), 53);
+        assert_eq!(ResourceName::nearest("tide-cache-2x", "").camel(), "tideCache2x");
     }
 
     #[test]
@@ -221,12 +221,12 @@ mod tests {
             "a.example/",
             "a.example/A",
         ] {
-            assert!(bad.parse::<Origin>().is_err(), "{bad}");
+            assert!(bad.parse::<RegistryOrigin>().is_err(), "{bad}");
         }
         for good in ["localhost", "localhost/x", "foo:5000", "foo.example/x"] {
-            assert!(good.parse::<Origin>().is_ok(), "{good}");
+            assert!(good.parse::<RegistryOrigin>().is_ok(), "{good}");
         }
-        let origin: Origin = "registry.example:5000/sold/here".parse().unwrap();
+        let origin: RegistryOrigin = "registry.example:5000/sold/here".parse().unwrap();
         assert_eq!(origin.server.as_str(), "registry.example:5000");
         assert_eq!(origin.prefix.unwrap().as_str(), "sold/here");
         assert!(is_label("1.4.0") && !is_label("1.4.0-") && !is_label("") && !is_label("a b"));

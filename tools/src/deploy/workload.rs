@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use wharf_oci::{Digest, RepoName};
 
 use super::health::{Health, health};
-use super::refusal::{Fault, Refusal};
-use super::words::{Name, Origin, Path};
+use super::refusal::{DeployFault, DeployRefusal};
+use super::words::{Path, RegistryOrigin, ResourceName};
 use crate::image::accounts::{Identity, resolve};
 use crate::image::config::ImageConfig;
 use crate::image::facts::{ImageFacts, PlatformImage, Weight};
 use crate::logins;
 use crate::offer::model::{PlanImage, Resources};
-use crate::offer::words::{ExposedPort, LoginServer};
+use crate::offer::values::{ExposedPort, LoginServer};
 use crate::secret_patterns::looks_secret;
 use crate::shown::visible;
 
@@ -26,7 +26,7 @@ const FAULTS_SHOWN_MAX: usize = 3;
 /// The workload of a plan's image.
 #[derive(Debug, Clone)]
 pub struct Workload {
-    pub name: Name,
+    pub name: ResourceName,
     /// The offer, for labels.
     pub offer: String,
     /// The version, for labels.
@@ -38,7 +38,7 @@ pub struct Workload {
     /// Compressed bytes of the largest of them.
     pub image_bytes: u64,
     pub user: RunAs,
-    pub variables: Vec<Variable>,
+    pub variables: Vec<EnvVariable>,
     pub ports: Vec<ExposedPort>,
     /// The folders of its lasting files.
     pub volumes: Vec<Volume>,
@@ -94,7 +94,7 @@ pub enum RunAs {
 
 /// A variable of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variable {
+pub struct EnvVariable {
     pub name: String,
     /// Its value; none for one that looks like a secret.
     pub value: Option<String>,
@@ -103,15 +103,15 @@ pub struct Variable {
 /// A folder that outlives its container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    pub name: Name,
+    pub name: ResourceName,
     pub path: String,
 }
 
 /// The options besides the offer and the image.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wishes<'a> {
+pub struct WorkloadRequest<'a> {
     /// The registry customers pull from.
-    pub origin: Option<&'a Origin>,
+    pub origin: Option<&'a RegistryOrigin>,
     /// A page for the health check.
     pub page: Option<&'a Path>,
 }
@@ -123,16 +123,16 @@ impl Workload {
         facts: &ImageFacts,
         plan: &PlanImage,
         resources: Option<&Resources>,
-        (offer, registry): (&str, &Origin),
-        wishes: Wishes<'_>,
-    ) -> Result<Self, Refusal> {
+        (offer, registry): (&str, &RegistryOrigin),
+        wishes: WorkloadRequest<'_>,
+    ) -> Result<Self, DeployRefusal> {
         let digest = whole(facts)?;
         let (os, images) = runnable(facts)?;
         let lead = images.iter().find(|image| image.config.architecture == "amd64");
         let Some(lead) = lead.or_else(|| images.first()) else { return Err(nothing_runs(facts)) };
         let config = lead.config;
         if config.config.entrypoint.is_empty() && config.config.cmd.is_empty() {
-            return Err(Refusal::one(
+            return Err(DeployRefusal::one(
                 "the image has no command, so nothing would start (IMG-011)",
                 "write `entrypoint` or `cmd` of the image, and package it again",
             ));
@@ -142,7 +142,7 @@ impl Workload {
         let architectures: BTreeSet<String> =
             images.iter().map(|image| image.config.architecture.clone()).collect();
         Ok(Self {
-            name: Name::nearest(plan.id.as_str(), "app-"),
+            name: ResourceName::nearest(plan.id.as_str(), "app-"),
             offer: offer.to_owned(),
             version: plan.image.version.to_string(),
             image: PinnedImage::new(plan, digest, wishes.origin.unwrap_or(registry))?,
@@ -162,12 +162,16 @@ impl Workload {
 
 impl PinnedImage {
     /// An image of a plan on a registry.
-    pub fn new(plan: &PlanImage, digest: Digest, origin: &Origin) -> Result<Self, Refusal> {
+    pub fn new(
+        plan: &PlanImage,
+        digest: Digest,
+        origin: &RegistryOrigin,
+    ) -> Result<Self, DeployRefusal> {
         let repository = match &origin.prefix {
             None => plan.image.repository.clone(),
             Some(prefix) => plan.image.repository.under(prefix).map_err(|error| {
                 let what = format!("`{prefix}` cannot stand before the repository: {error}");
-                Refusal::one(what, "give a shorter prefix")
+                DeployRefusal::one(what, "give a shorter prefix")
             })?,
         };
         Ok(Self { server: origin.server.clone(), repository, digest })
@@ -181,7 +185,7 @@ impl PinnedImage {
 }
 
 /// The one digest an image is found by on every platform: its index, or its only manifest.
-pub fn whole(facts: &ImageFacts) -> Result<Digest, Refusal> {
+pub fn whole(facts: &ImageFacts) -> Result<Digest, DeployRefusal> {
     let damage: Vec<String> = facts
         .faults
         .iter()
@@ -191,18 +195,18 @@ pub fn whole(facts: &ImageFacts) -> Result<Digest, Refusal> {
     if let Some(first) = damage.first() {
         let shown =
             damage.get(..FAULTS_SHOWN_MAX).map_or_else(|| first.clone(), |it| it.join("; "));
-        return Err(Refusal::one(
+        return Err(DeployRefusal::one(
             format!("{} cannot be used as it is: {shown}", facts.location),
             "package it again; `wharf verify` says everything that is wrong",
         ));
     }
     match one_digest(facts) {
         Some(digest) => Ok(digest),
-        None if facts.images.is_empty() => Err(Refusal::one(
+        None if facts.images.is_empty() => Err(DeployRefusal::one(
             format!("there is no image in {}", facts.location),
             "package the plan first: wharf package OFFER",
         )),
-        None => Err(Refusal::one(
+        None => Err(DeployRefusal::one(
             format!("no single digest names the image for every platform in {}", facts.location),
             "list all platforms in one index: `wharf package` does",
         )),
@@ -236,7 +240,7 @@ struct Readable<'a> {
 }
 
 /// The images for Azure's nodes: the ones for Linux, else the ones for Windows.
-fn runnable(facts: &ImageFacts) -> Result<(Os, Vec<Readable<'_>>), Refusal> {
+fn runnable(facts: &ImageFacts) -> Result<(Os, Vec<Readable<'_>>), DeployRefusal> {
     let readable = || {
         facts
             .images
@@ -257,10 +261,10 @@ fn runnable(facts: &ImageFacts) -> Result<(Os, Vec<Readable<'_>>), Refusal> {
     Err(nothing_runs(facts))
 }
 
-fn nothing_runs(facts: &ImageFacts) -> Refusal {
+fn nothing_runs(facts: &ImageFacts) -> DeployRefusal {
     let names: Vec<String> = facts.images.iter().map(PlatformImage::name).collect();
     let names = visible(&names.join(", "));
-    Refusal(vec![Fault::new(
+    DeployRefusal(vec![DeployFault::new(
         format!("no node of Azure runs an image for {names}"),
         "add linux/amd64, linux/arm64 or windows/amd64 to the platforms of the image",
     )])
@@ -308,8 +312,8 @@ fn ports(config: &ImageConfig) -> Vec<ExposedPort> {
 }
 
 /// The variables, the last of a name; `PATH` is the image's own affair.
-fn variables(config: &ImageConfig) -> Vec<Variable> {
-    let mut variables: Vec<Variable> = Vec::new();
+fn variables(config: &ImageConfig) -> Vec<EnvVariable> {
+    let mut variables: Vec<EnvVariable> = Vec::new();
     for entry in &config.config.env {
         let Some((name, value)) = entry.split_once('=') else { continue };
         if name.is_empty() || name.eq_ignore_ascii_case("path") {
@@ -318,7 +322,7 @@ fn variables(config: &ImageConfig) -> Vec<Variable> {
         let is_secret = looks_secret(Some(name), value).is_some() || logins::within(value);
         let value = (!is_secret).then(|| value.to_owned());
         variables.retain(|known| known.name != name);
-        variables.push(Variable { name: name.to_owned(), value });
+        variables.push(EnvVariable { name: name.to_owned(), value });
     }
     variables
 }
@@ -347,7 +351,7 @@ fn volumes(config: &ImageConfig, os: Os, notes: &mut Vec<String>) -> Vec<Volume>
         if volumes.iter().any(|known| known.path == path) {
             continue;
         }
-        let mut name = Name::of_volume(path);
+        let mut name = ResourceName::of_volume(path);
         if volumes.iter().any(|known| known.name == name) {
             name = name.numbered(volumes.len() + 1);
         }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Bounds, Listed, ValueChange};
+use serde::Serialize;
+
+use super::listed::{BoundedList, ListBounds};
 use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
 use crate::secret_patterns::masked;
@@ -10,12 +12,24 @@ use crate::secret_patterns::masked;
 /// Longest value, in characters; a longer one is cut, with a mark.
 const VALUE_CHARS_MAX: usize = 2_000;
 
+/// A value that came (`before` is missing), went (`after` is missing) or changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ValueChange {
+    /// Which: `user`, `env.PATH`, `ports.80/tcp`, `labels.version`.
+    pub key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
 /// Compares how containers of two images start.
 pub(super) fn compare(
     before: &PlatformImage,
     after: &PlatformImage,
-    bounds: Bounds,
-) -> Listed<ValueChange> {
+    bounds: ListBounds,
+) -> BoundedList<ValueChange> {
     let values = |image: &PlatformImage| image.config.as_ref().map(values).unwrap_or_default();
     let (before, mut after) = (values(before), values(after));
     let mut changes = BTreeMap::new();
@@ -26,7 +40,7 @@ pub(super) fn compare(
         }
     }
     changes.extend(after.into_iter().map(|(key, value)| (key, (None, Some(value)))));
-    let mut listed = Listed::default();
+    let mut listed = BoundedList::default();
     for (key, (before, after)) in changes {
         let name = key.strip_prefix("env.");
         let shown = |value: String| cut(masked(name, &value).into_owned());

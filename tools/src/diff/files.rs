@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wharf_oci::Digest;
 
-use super::{Bounds, Listed, complete};
+use super::listed::{BoundedList, ListBounds};
 use crate::image::facts::PlatformImage;
 use crate::image::files::{File, FileKind, FileView};
 
@@ -12,11 +12,11 @@ use crate::image::files::{File, FileKind, FileView};
 #[serde(rename_all = "camelCase")]
 pub struct FilesDiff {
     /// Paths of the second image alone.
-    pub added: Listed<FileSummary>,
+    pub added: BoundedList<FileSummary>,
     /// Paths of the first image alone.
-    pub removed: Listed<FileSummary>,
+    pub removed: BoundedList<FileSummary>,
     /// Paths of both images with a difference.
-    pub changed: Listed<FileChange>,
+    pub changed: BoundedList<FileChange>,
     /// Content of added paths, in bytes.
     pub added_bytes: u64,
     /// Content of removed paths, in bytes.
@@ -71,7 +71,7 @@ struct Side<'a> {
 pub(super) fn compare(
     before: &PlatformImage,
     after: &PlatformImage,
-    bounds: Bounds,
+    bounds: ListBounds,
 ) -> Option<FilesDiff> {
     let before = Side { files: complete(before)?, image: before };
     let after = Side { files: complete(after)?, image: after };
@@ -176,4 +176,9 @@ fn words(bytes: &[u8]) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.escape_ascii().to_string(),
     }
+}
+
+/// The files of an image, when all of them are known.
+pub(super) fn complete(image: &PlatformImage) -> Option<&FileView> {
+    image.files.as_deref().filter(|files| files.is_complete())
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use wharf_oci::Digest;
 
-use super::{Bounds, Listed};
+use super::listed::{BoundedList, ListBounds};
 use crate::image::facts::PlatformImage;
 use crate::secret_patterns::masked;
 
@@ -19,13 +19,13 @@ pub struct LayersDiff {
     /// The size of these in a registry, in bytes.
     pub shared_bytes: u64,
     /// Layers of the first image alone.
-    pub removed: Listed<LayerSummary>,
+    pub removed: BoundedList<LayerSummary>,
     /// Layers of the second image alone.
-    pub added: Listed<LayerSummary>,
+    pub added: BoundedList<LayerSummary>,
     /// The size of the second image's upload to a registry with the first, in bytes.
     pub added_bytes: u64,
     /// Layers with the same tar and another compression: first, then second.
-    pub recompressed: Listed<(LayerSummary, LayerSummary)>,
+    pub recompressed: BoundedList<(LayerSummary, LayerSummary)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -45,7 +45,11 @@ pub struct LayerSummary {
 }
 
 /// Matches layers by digest, the rest by the digest of the tar inside.
-pub(super) fn compare(before: &PlatformImage, after: &PlatformImage, bounds: Bounds) -> LayersDiff {
+pub(super) fn compare(
+    before: &PlatformImage,
+    after: &PlatformImage,
+    bounds: ListBounds,
+) -> LayersDiff {
     let mut left: Vec<usize> = (0..after.layers.len()).collect();
     let mut diff = LayersDiff::default();
     let mut removed = Vec::new();

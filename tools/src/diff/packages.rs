@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Bounds, Listed};
+use super::listed::{BoundedList, ListBounds};
 use crate::image::packages::{Manager, Package};
 
 /// A different package.
@@ -61,8 +61,8 @@ type Versions = BTreeMap<(Manager, String), String>;
 pub(super) fn compare(
     before: &[Package],
     after: &[Package],
-    bounds: Bounds,
-) -> Listed<PackageChange> {
+    bounds: ListBounds,
+) -> BoundedList<PackageChange> {
     let (before, mut after) = (versions(before), versions(after));
     let mut changes = BTreeMap::new();
     for (key, version) in before {
@@ -72,7 +72,7 @@ pub(super) fn compare(
         }
     }
     changes.extend(after.into_iter().map(|(key, version)| (key, (None, Some(version)))));
-    let mut listed = Listed::default();
+    let mut listed = BoundedList::default();
     for ((manager, name), (before, after)) in changes {
         let change = kind(manager, before.as_deref(), after.as_deref());
         listed.push(bounds, || PackageChange { manager, name, change, before, after });

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType};
 
-use super::text::{Form, image as written, release};
+use super::text::{DiffForm, image as written, release};
 use super::*;
 use crate::image::config::{Empty, ImageConfig};
 use crate::image::facts::LayerFacts;
-use crate::image::files::{Content, FileKind, LayerFiles, LayerFilesBuilder, NewFile};
+use crate::image::files::{
+    FileContent, FileKind, FileView, LayerFiles, LayerFilesBuilder, NewFile,
+};
 use crate::output::Paint;
 
 fn digest(of: &str) -> Digest {
@@ -27,7 +29,7 @@ fn descriptor(of: &str, size: u64) -> Descriptor {
 struct Put {
     path: &'static str,
     new: NewFile<'static>,
-    content: Option<Content>,
+    content: Option<FileContent>,
     hash: u8,
 }
 
@@ -39,7 +41,7 @@ fn put(path: &'static str, hash: u8) -> Put {
 fn text_file(path: &'static str, text: &'static str) -> Put {
     let mut put = put(path, 0);
     put.new.size_bytes = text.len() as u64;
-    put.content = Some(Content::of_text(text));
+    put.content = Some(FileContent::of_text(text));
     put
 }
 
@@ -90,7 +92,7 @@ fn facts(images: Vec<PlatformImage>) -> ImageFacts {
 fn compared(before: Vec<Put>, after: Vec<Put>) -> PlatformDiff {
     let before = facts(vec![image("amd64", vec![("one", 10, before)])]);
     let after = facts(vec![image("amd64", vec![("two", 20, after)])]);
-    let mut diff = images(&before, &after, Bounds::default());
+    let mut diff = images(&before, &after, ListBounds::default());
     assert!(!diff.is_equal());
     diff.platforms.remove(0)
 }
@@ -98,10 +100,10 @@ fn compared(before: Vec<Put>, after: Vec<Put>) -> PlatformDiff {
 #[test]
 fn an_image_is_equal_to_itself() {
     let one = facts(vec![image("amd64", vec![("x", 1, vec![put("a", 1)])])]);
-    let diff = images(&one, &one, Bounds::default());
+    let diff = images(&one, &one, ListBounds::default());
     assert!(diff.is_equal());
     assert!(diff.platforms[0].files.as_ref().unwrap().is_empty());
-    let text = written(&diff, Form::Text(Paint::PLAIN));
+    let text = written(&diff, DiffForm::Text(Paint::PLAIN));
     assert!(text.contains("linux/amd64: equal"), "{text}");
 }
 
@@ -111,7 +113,7 @@ fn platforms_are_matched_and_others_came_or_went() {
     let mut v8 = image("arm64", vec![("x", 1, vec![])]);
     v8.config.as_mut().unwrap().variant = Some("v8".to_owned());
     let after = facts(vec![v8, image("riscv64", vec![])]);
-    let diff = images(&before, &after, Bounds::default());
+    let diff = images(&before, &after, ListBounds::default());
     assert_eq!(diff.platforms.len(), 1);
     assert_eq!(diff.platforms[0].after.platform, "linux/arm64/v8");
     assert_eq!(diff.platforms_removed[0].platform, "linux/amd64");
@@ -121,7 +123,7 @@ fn platforms_are_matched_and_others_came_or_went() {
 #[test]
 fn two_single_images_are_compared_whatever_their_platforms() {
     let before = facts(vec![image("amd64", vec![])]);
-    let diff = images(&before, &facts(vec![image("arm64", vec![])]), Bounds::default());
+    let diff = images(&before, &facts(vec![image("arm64", vec![])]), ListBounds::default());
     assert_eq!(diff.platforms.len(), 1);
     let changes = &diff.platforms[0].configuration.items;
     assert_eq!(changes[0].key, "architecture");
@@ -159,7 +161,7 @@ fn files_come_go_and_change() {
         put("new", 3),
     ];
     let files = compared(before, after).files.unwrap();
-    let paths = |files: &Listed<FileSummary>| {
+    let paths = |files: &BoundedList<FileSummary>| {
         files.items.iter().map(|file| file.path.clone()).collect::<Vec<_>>()
     };
     assert_eq!(paths(&files.added), ["new"]);
@@ -183,7 +185,7 @@ fn the_same_layer_holds_the_same_files() {
     let shared = || ("shared", 5, vec![put("a", 0)]);
     let before = facts(vec![image("amd64", vec![shared()])]);
     let after = facts(vec![image("amd64", vec![shared(), ("top", 1, vec![put("b", 0)])])]);
-    let diff = images(&before, &after, Bounds::default()).platforms.remove(0);
+    let diff = images(&before, &after, ListBounds::default()).platforms.remove(0);
     let files = diff.files.unwrap();
     assert_eq!((files.contents_unknown, files.changed.total(), files.added.total()), (0, 0, 1));
     assert_eq!((diff.layers.shared, diff.layers.shared_bytes, diff.layers.added_bytes), (1, 5, 1));
@@ -196,7 +198,7 @@ fn a_layer_that_was_compressed_anew_is_told_from_a_new_one() {
     let mut other = one.clone();
     other.images[0].layers[0].descriptor = descriptor("x again", 4);
     other.images[0].descriptor = descriptor("other", 1);
-    let layers = images(&one, &other, Bounds::default()).platforms.remove(0).layers;
+    let layers = images(&one, &other, ListBounds::default()).platforms.remove(0).layers;
     assert_eq!((layers.recompressed.total(), layers.added.total(), layers.shared), (1, 0, 0));
     assert_eq!(layers.added_bytes, 4);
 }
@@ -233,7 +235,7 @@ fn the_configuration_is_compared_value_by_value() {
     start.entrypoint = vec!["/x".to_owned(), "y z".to_owned()];
     start.healthcheck.test = vec!["NONE".to_owned()];
     start.labels.insert("a".to_owned(), "b".to_owned());
-    let diff = images(&before, &after, Bounds::default()).platforms.remove(0);
+    let diff = images(&before, &after, ListBounds::default()).platforms.remove(0);
     let keys: Vec<&str> = diff.configuration.items.iter().map(|it| it.key.as_str()).collect();
     let expected = [
         "entrypoint",
@@ -257,11 +259,11 @@ fn lists_end_and_say_what_is_left_out() {
     more.images[0].descriptor = descriptor("other", 1);
     let env = (0..LISTED_MAX + 3).map(|number| format!("V{number}=x")).collect();
     more.images[0].config.as_mut().unwrap().config.env = env;
-    let diff = images(&many, &more, Bounds::default());
+    let diff = images(&many, &more, ListBounds::default());
     let listed = &diff.platforms[0].configuration;
     assert_eq!((listed.items.len(), listed.left_out), (LISTED_MAX, 3));
-    assert!(written(&diff, Form::Markdown).contains("3 more; --all"));
-    let all = images(&many, &more, Bounds::ALL);
+    assert!(written(&diff, DiffForm::Markdown).contains("3 more; --all"));
+    let all = images(&many, &more, ListBounds::ALL);
     assert_eq!(all.platforms[0].configuration.items.len(), LISTED_MAX + 3);
 }
 
@@ -271,9 +273,9 @@ fn files_that_were_not_read_are_not_called_equal() {
     let mut after = before.clone();
     after.images[0].descriptor = descriptor("other", 1);
     after.images[0].files = Some(Arc::new(FileView::merge(&[Arc::new(LayerFiles::unread())])));
-    let diff = images(&before, &after, Bounds::default());
+    let diff = images(&before, &after, ListBounds::default());
     assert_eq!(diff.platforms[0].files, None);
-    assert!(written(&diff, Form::Text(Paint::PLAIN)).contains("not compared"));
+    assert!(written(&diff, DiffForm::Text(Paint::PLAIN)).contains("not compared"));
 }
 
 #[test]
@@ -287,11 +289,11 @@ fn hostile_names_are_inert_in_every_form() {
     config.architecture = evil.to_owned();
     config.config.user = evil.to_owned();
     config.config.env = vec![format!("{evil}={evil}")];
-    let diff = images(&before, &after, Bounds::default());
+    let diff = images(&before, &after, ListBounds::default());
     let plans = std::collections::BTreeMap::from([(evil.to_owned(), before.clone())]);
     let none = std::collections::BTreeMap::new();
-    let whole = releases((evil, &plans), ("b", &none), Bounds::default());
-    for form in [Form::Text(Paint::PLAIN), Form::Markdown] {
+    let whole = releases((evil, &plans), ("b", &none), ListBounds::default());
+    for form in [DiffForm::Text(Paint::PLAIN), DiffForm::Markdown] {
         for text in [written(&diff, form), release(&whole, form)] {
             assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
             let fences = text.lines().filter(|line| line.starts_with("```")).count();
@@ -306,7 +308,7 @@ fn hostile_names_are_inert_in_every_form() {
 fn releases_are_matched_by_plan() {
     let one = facts(vec![image("amd64", vec![])]);
     let of = |plans: &[&str]| plans.iter().map(|plan| ((*plan).to_owned(), one.clone())).collect();
-    let diff = releases(("a", &of(&["x", "y"])), ("b", &of(&["y", "z"])), Bounds::default());
+    let diff = releases(("a", &of(&["x", "y"])), ("b", &of(&["y", "z"])), ListBounds::default());
     assert_eq!(
         (diff.plans_removed.as_slice(), diff.plans_added.as_slice()),
         (["x".to_owned()].as_slice(), ["z".to_owned()].as_slice())

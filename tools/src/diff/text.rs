@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    FileChange, FileSummary, FilesDiff, ImageDiff, LayerSummary, LayersDiff, Listed, PackageChange,
-    PackageChangeKind, PlatformDiff, PlatformSummary, ReleaseDiff, ValueChange,
+    BoundedList, FileChange, FileSummary, FilesDiff, ImageDiff, LayerSummary, LayersDiff,
+    PackageChange, PackageChangeKind, PlatformDiff, PlatformSummary, ReleaseDiff, ValueChange,
 };
 use crate::output::{Paint, Style, visible};
 use crate::rules::image::size;
@@ -32,7 +32,7 @@ struct Section {
 
 /// How a comparison is written.
 #[derive(Debug, Clone, Copy)]
-pub enum Form {
+pub enum DiffForm {
     /// For a terminal.
     Text(Paint),
     /// For a page.
@@ -41,7 +41,7 @@ pub enum Form {
 
 /// Renders the comparison of two images.
 #[must_use]
-pub fn image(diff: &ImageDiff, form: Form) -> String {
+pub fn image(diff: &ImageDiff, form: DiffForm) -> String {
     let mut text = String::new();
     one_image(&mut text, diff, form);
     text
@@ -49,7 +49,7 @@ pub fn image(diff: &ImageDiff, form: Form) -> String {
 
 /// Renders the comparison of two releases.
 #[must_use]
-pub fn release(diff: &ReleaseDiff, form: Form) -> String {
+pub fn release(diff: &ReleaseDiff, form: DiffForm) -> String {
     let mut text = String::new();
     title(&mut text, &diff.before, &diff.after, form);
     let mut plans = Section { heading: "Plans".to_owned(), lines: Vec::new() };
@@ -62,7 +62,7 @@ pub fn release(diff: &ReleaseDiff, form: Form) -> String {
     text
 }
 
-fn one_image(text: &mut String, diff: &ImageDiff, form: Form) {
+fn one_image(text: &mut String, diff: &ImageDiff, form: DiffForm) {
     if let Some(plan) = &diff.plan {
         heading(text, 2, &format!("plan {}", code(plan, form)), form);
     } else {
@@ -83,7 +83,7 @@ fn summary(platform: &PlatformSummary) -> String {
     format!("{}  {}  {}", platform.platform, platform.digest, size(platform.stored_bytes))
 }
 
-fn one_platform(text: &mut String, diff: &PlatformDiff, form: Form) {
+fn one_platform(text: &mut String, diff: &PlatformDiff, form: DiffForm) {
     let (before, after) = (&diff.before, &diff.after);
     let name = if before.platform == after.platform {
         code(&after.platform, form)
@@ -113,7 +113,7 @@ fn one_platform(text: &mut String, diff: &PlatformDiff, form: Form) {
 
 fn says_nothing(diff: &PlatformDiff) -> bool {
     diff.configuration.is_empty()
-        && diff.packages.as_ref().is_none_or(Listed::is_empty)
+        && diff.packages.as_ref().is_none_or(BoundedList::is_empty)
         && diff.files.as_ref().is_some_and(|files| files.is_empty() && files.contents_unknown == 0)
 }
 
@@ -130,7 +130,7 @@ fn not_read(heading: &str) -> Section {
     Section { heading: heading.to_owned(), lines: vec![(Sign::Note, note)] }
 }
 
-fn configuration(changes: &Listed<ValueChange>) -> Section {
+fn configuration(changes: &BoundedList<ValueChange>) -> Section {
     let mut lines = Vec::new();
     for ValueChange { key, before, after } in &changes.items {
         lines.push(match (before, after) {
@@ -175,7 +175,7 @@ fn layer_line(layer: &LayerSummary) -> String {
     line.trim_end().to_owned()
 }
 
-fn packages(changes: &Listed<PackageChange>) -> Section {
+fn packages(changes: &BoundedList<PackageChange>) -> Section {
     let mut lines = Vec::new();
     for PackageChange { manager, name, change, before, after } in &changes.items {
         let versions = [before.as_deref(), after.as_deref()].into_iter().flatten();
@@ -260,17 +260,17 @@ fn cut(value: &str) -> String {
     }
 }
 
-fn title(text: &mut String, before: &str, after: &str, form: Form) {
+fn title(text: &mut String, before: &str, after: &str, form: DiffForm) {
     heading(text, 1, &format!("{} → {}", code(before, form), code(after, form)), form);
 }
 
 /// A word of a stranger in a heading.
-fn code(word: &str, form: Form) -> String {
+fn code(word: &str, form: DiffForm) -> String {
     let word = visible(word);
     match form {
-        Form::Text(_) => word,
+        DiffForm::Text(_) => word,
         // A code span ends at as many backticks as it starts with; spaces part it from its own.
-        Form::Markdown => {
+        DiffForm::Markdown => {
             let longest = word.split(|c| c != '`').map(str::len).max().unwrap_or_default();
             let fence = "`".repeat(longest + 1);
             let pad = if longest > 0 { " " } else { "" };
@@ -279,22 +279,22 @@ fn code(word: &str, form: Form) -> String {
     }
 }
 
-fn heading(text: &mut String, level: usize, words: &str, form: Form) {
+fn heading(text: &mut String, level: usize, words: &str, form: DiffForm) {
     if !text.is_empty() {
         text.push('\n');
     }
     let _ = match form {
-        Form::Text(paint) => writeln!(text, "{}", paint.text(Style::Strong, words)),
-        Form::Markdown => writeln!(text, "{} {words}", "#".repeat(level)),
+        DiffForm::Text(paint) => writeln!(text, "{}", paint.text(Style::Strong, words)),
+        DiffForm::Markdown => writeln!(text, "{} {words}", "#".repeat(level)),
     };
 }
 
-fn section(text: &mut String, section: &Section, form: Form) {
+fn section(text: &mut String, section: &Section, form: DiffForm) {
     if section.lines.is_empty() {
         return;
     }
     match form {
-        Form::Text(paint) => {
+        DiffForm::Text(paint) => {
             let _ = writeln!(text, "  {}", section.heading);
             for (sign, line) in &section.lines {
                 let (mark, style) = match sign {
@@ -307,7 +307,7 @@ fn section(text: &mut String, section: &Section, form: Form) {
                 let _ = writeln!(text, "    {line}");
             }
         }
-        Form::Markdown => {
+        DiffForm::Markdown => {
             // No line can end the block: each starts with its own sign.
             let _ = writeln!(text, "\n**{}**\n\n```diff", section.heading);
             for (sign, line) in &section.lines {

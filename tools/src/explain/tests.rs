@@ -77,7 +77,7 @@ fn two_plans_of_one_repository_mount_nothing() {
     assert_eq!((cost.mounted_bytes, cost.there_bytes), (0, MIB + 500));
 }
 
-fn bars(explained: &Explained, width: usize) -> String {
+fn bars(explained: &Explanation, width: usize) -> String {
     super::text::bars(explained, Paint::PLAIN.at_most(width))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Before, Cost, Explained, PlanCost};
+use super::{Before, Cost, Explanation, PlanCost};
 use crate::output::{Paint, Style, Table, visible};
 use crate::rules::image::size;
 
@@ -19,7 +19,7 @@ const ASCII: [char; 3] = ['#', '+', '.'];
 
 /// The whole text.
 #[must_use]
-pub fn text(explained: &Explained, paint: Paint) -> String {
+pub fn text(explained: &Explanation, paint: Paint) -> String {
     let mut text = String::new();
     let heading = |text: &str| format!("\n{}\n", paint.text(Style::Strong, text));
     text.push_str(&heading("What plans share and cost"));
@@ -37,7 +37,7 @@ pub fn text(explained: &Explained, paint: Paint) -> String {
     text
 }
 
-fn table(explained: &Explained) -> Table {
+fn table(explained: &Explanation) -> Table {
     let mut table = Table::new(&[
         "PLAN",
         "SIZE",
@@ -74,7 +74,7 @@ fn table(explained: &Explained) -> Table {
 }
 
 /// The base of an update.
-fn since(explained: &Explained) -> String {
+fn since(explained: &Explanation) -> String {
     let any = |which: Before| {
         explained.plans.iter().any(|plan| plan.update.is_some_and(|update| update.since == which))
     };
@@ -92,7 +92,7 @@ fn since(explained: &Explained) -> String {
     )
 }
 
-fn shared(explained: &Explained, paint: Paint) -> String {
+fn shared(explained: &Explanation, paint: Paint) -> String {
     let mut table = Table::new(&["LAYER", "SIZE", "PLANS"]);
     for layer in explained.shared_layers.iter().take(LAYERS_MAX) {
         table.row([layer.source.clone(), size(layer.bytes), layer.plans.join(", ")]);
@@ -104,7 +104,7 @@ fn shared(explained: &Explained, paint: Paint) -> String {
     text
 }
 
-pub(super) fn bars(explained: &Explained, paint: Paint) -> String {
+pub(super) fn bars(explained: &Explanation, paint: Paint) -> String {
     let signs = if paint.is_ascii() { ASCII } else { BLOCKS };
     let longest = |text: &PlanCost| text.plan.chars().count();
     let names = explained.plans.iter().map(longest).max().unwrap_or_default();

@@ -40,7 +40,7 @@ pub struct Identity {
 
 /// A name missing in the file, or a number engines refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unresolved {
+pub enum MissingAccount {
     /// Of a user.
     User(String),
     /// Of a group.
@@ -90,7 +90,7 @@ fn groups(group: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
 
 /// The user and groups of `USER[:GROUP]` in a configuration: names by the files of the image,
 /// numbers as they are.
-pub fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, Unresolved> {
+pub fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, MissingAccount> {
     let (user, main_group) = text.split_once(':').unwrap_or((text, ""));
     let fits = |account: &Account<'_>| match user {
         "" => account.user == 0,
@@ -101,13 +101,13 @@ pub fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, Unre
     let (id, default_group) = match account {
         Some(account) => (account.user, account.group),
         None if user.is_empty() => (0, 0),
-        None => (number(user).ok_or_else(|| Unresolved::User(user.to_owned()))?, 0),
+        None => (number(user).ok_or_else(|| MissingAccount::User(user.to_owned()))?, 0),
     };
     if !main_group.is_empty() {
         let named = groups(group)
             .find(|(name, id, _)| *name == main_group.as_bytes() || id.to_string() == main_group);
         let main = named.map(|(_, id, _)| id).or_else(|| number(main_group));
-        let main = main.ok_or_else(|| Unresolved::Group(main_group.to_owned()))?;
+        let main = main.ok_or_else(|| MissingAccount::Group(main_group.to_owned()))?;
         return Ok(Identity { user: id, groups: vec![main] });
     }
     let mut all = vec![default_group];
@@ -164,7 +164,7 @@ mod tests {
         12:x:77:77::/:\n\nbroken\n";
     const GROUP: &[u8] = b"root:x:0:\napp:x:998:\ndocker:x:50:other,app\nlogs:x:60:application\n";
 
-    fn who(text: &str) -> Result<(u32, Vec<u32>), Unresolved> {
+    fn who(text: &str) -> Result<(u32, Vec<u32>), MissingAccount> {
         resolve(text, PASSWD, GROUP).map(|identity| (identity.user, identity.groups))
     }
 
@@ -178,10 +178,10 @@ mod tests {
         assert_eq!(who("1000:50"), Ok((1000, vec![50])));
         assert_eq!(who("app:docker"), Ok((999, vec![50])));
         assert_eq!(who("1000:2000"), Ok((1000, vec![2000])));
-        assert_eq!(who("web"), Err(Unresolved::User("web".to_owned())));
-        assert_eq!(who("app:web"), Err(Unresolved::Group("web".to_owned())));
-        assert_eq!(who("4294967295"), Err(Unresolved::User("4294967295".to_owned())));
-        assert_eq!(who("-1"), Err(Unresolved::User("-1".to_owned())));
+        assert_eq!(who("web"), Err(MissingAccount::User("web".to_owned())));
+        assert_eq!(who("app:web"), Err(MissingAccount::Group("web".to_owned())));
+        assert_eq!(who("4294967295"), Err(MissingAccount::User("4294967295".to_owned())));
+        assert_eq!(who("-1"), Err(MissingAccount::User("-1".to_owned())));
         assert!(resolve("root", b"", b"").is_err(), "without a file there are no names");
         assert_eq!(resolve("", b"", b"").unwrap(), Identity::root());
     }

@@ -43,7 +43,7 @@ pub enum ArError {
 
 /// The fields of a member's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct ArMember {
     /// The name, without padding.
     pub name: String,
     /// How many bytes it has.
@@ -74,7 +74,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// Goes on to the next member and skips the unread rest of the last one.
-    pub fn next_member(&mut self) -> Result<Option<Member>, ArError> {
+    pub fn next_member(&mut self) -> Result<Option<ArMember>, ArError> {
         let mut rest = (&mut self.source).take(self.left);
         self.left -= io::copy(&mut rest, &mut io::sink())?;
         if self.left > 0 {
@@ -130,7 +130,7 @@ impl<R: Read> Read for Archive<R> {
 }
 
 /// Name, time, owner, group, mode, size, end: fixed fields, padded with spaces.
-fn parse(header: &[u8]) -> Option<Member> {
+fn parse(header: &[u8]) -> Option<ArMember> {
     let text = |from, to| Some(std::str::from_utf8(header.get(from..to)?).ok()?.trim_end());
     if header.get(58..60)? != b"`\n" {
         return None;
@@ -146,7 +146,7 @@ fn parse(header: &[u8]) -> Option<Member> {
     if !is_name || size.is_empty() || !size.bytes().all(|c| c.is_ascii_digit()) {
         return None;
     }
-    Some(Member { name: name.to_owned(), size_bytes: size.parse().ok()? })
+    Some(ArMember { name: name.to_owned(), size_bytes: size.parse().ok()? })
 }
 
 /// Reads until the buffer is full or there is no more.

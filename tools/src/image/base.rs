@@ -20,7 +20,7 @@ use super::config::ImageConfig;
 use super::files::LayerFiles;
 use super::layout_write::WriteError;
 use crate::offer::model::ContainerConfig;
-use crate::offer::words::ImageId;
+use crate::offer::values::ImageId;
 
 /// An image for one platform, found and read but for its layers.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ impl BaseImage {
 }
 
 /// How a layer is wanted.
-pub struct Wanted<'a> {
+pub struct LayerRequest<'a> {
     /// Where its bytes go, from the start of the file.
     pub out: Option<&'a mut File>,
     /// Whether its files are looked at.
@@ -80,7 +80,7 @@ pub trait Bases: Sync {
         &self,
         base: &BaseImage,
         place: usize,
-        wanted: Wanted<'_>,
+        wanted: LayerRequest<'_>,
     ) -> Result<Option<Arc<LayerFiles>>, BaseError>;
 }
 
@@ -97,7 +97,7 @@ impl Bases for NoBases {
         &self,
         _: &BaseImage,
         _: usize,
-        _: Wanted<'_>,
+        _: LayerRequest<'_>,
     ) -> Result<Option<Arc<LayerFiles>>, BaseError> {
         Ok(None)
     }

@@ -19,26 +19,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use wharf_oci::{Descriptor, MediaType};
+use wharf_oci::{Descriptor, MediaType, Timestamp};
 
 use self::attestations::{Made, ReadLayers};
 use self::based::{base_layers, platform};
-pub use self::built::{BuiltImage, BuiltLayer, BuiltPlatform, Origin, Referrer};
+pub use self::built::{BuiltImage, BuiltLayer, BuiltPlatform, LayerOrigin, Referrer};
 use self::configuration::{Described, configuration, inputs_text};
 pub use self::error::BuildError;
+use self::error::{base_error, layer_error};
 use self::manifests::{Manifest, child, json, roots};
+pub use self::schedule::LayoutDestination;
 use self::schedule::{BegunLayer, LayerOrWrite, Layers, Recipe, Stage};
-use super::base::{BaseError, BaseImage, Bases, NoBases};
+use super::base::{BaseImage, Bases, NoBases};
 use super::codec::Codec;
 use super::compress::with_pool;
-use super::contents::Record;
+use super::contents::ContentsRecord;
 use super::files::{FileView, LayerFiles};
 use super::known_blocks::KnownBlocks;
-use super::layer::{self, Below, LayerError, Note, PreparedLayer, Setting};
-use super::layout_write::{Counted, Finished, LayoutFolder, LayoutWriter};
+use super::layer::{self, Below, Note, PreparedLayer, Setting};
+use super::layout_write::{LayoutCount, LayoutResult, LayoutWriter};
 use super::progress::{Progress, tar_bytes};
 use crate::offer::model::{MadeFrom, PlanImage, PlatformBuild};
-use crate::offer::timestamp::Timestamp;
 
 /// The common inputs of all plans of one run.
 pub struct Builder<'a> {
@@ -55,18 +56,9 @@ pub struct Builder<'a> {
     /// The state of the source code, when the command line says it.
     revision: Option<&'a str>,
     /// The digests of files by an earlier run.
-    record: Record,
+    record: ContentsRecord,
     /// The contents of the layers made and read in this run.
     read: ReadLayers,
-}
-
-/// Where an image goes.
-#[derive(Debug, Clone, Copy)]
-pub enum Destination<'a> {
-    /// Into the layout with the plan's name.
-    Folder(&'a LayoutFolder),
-    /// Nowhere: only the digests and sizes are wanted, and nothing is written.
-    Counted,
 }
 
 impl<'a> Builder<'a> {
@@ -79,14 +71,14 @@ impl<'a> Builder<'a> {
         progress: &'a dyn Progress,
     ) -> Self {
         let (bases, revision) = (&NoBases, None);
-        let (record, read) = (Record::unkept(), Vec::new());
+        let (record, read) = (ContentsRecord::unkept(), Vec::new());
         Self { offer_folder, output, epoch, jobs, progress, bases, revision, record, read }
     }
 
     /// The same with a folder for the record of file digests, to speed up the next run.
     #[must_use]
     pub fn remembering(self, folder: &Path) -> Self {
-        Self { record: Record::open(folder), ..self }
+        Self { record: ContentsRecord::open(folder), ..self }
     }
 
     /// The same, with images to start from.
@@ -113,7 +105,7 @@ impl<'a> Builder<'a> {
     pub fn build(
         &mut self,
         plan: &PlanImage,
-        destination: Destination<'_>,
+        destination: LayoutDestination<'_>,
     ) -> Result<BuiltImage, BuildError> {
         let mut built = None;
         self.build_all(&[plan], destination, &mut |_, image| built = Some(image))?;
@@ -125,12 +117,12 @@ impl<'a> Builder<'a> {
     pub fn build_all(
         &mut self,
         plans: &[&PlanImage],
-        destination: Destination<'_>,
+        destination: LayoutDestination<'_>,
         done: &mut dyn FnMut(&PlanImage, BuiltImage),
     ) -> Result<(), BuildError> {
         let known = match destination {
-            Destination::Folder(folder) => Some(KnownBlocks::open(folder.path())),
-            Destination::Counted => None,
+            LayoutDestination::Folder(folder) => Some(KnownBlocks::open(folder.path())),
+            LayoutDestination::Counted => None,
         };
         let stage = Stage::begin(destination)?;
         let (jobs, progress) = (self.jobs, self.progress);
@@ -152,7 +144,7 @@ impl<'a> Builder<'a> {
     fn each_plan(
         &mut self,
         plans: &[&PlanImage],
-        destination: Destination<'_>,
+        destination: LayoutDestination<'_>,
         layers: &mut Layers<'_, '_>,
         done: &mut dyn FnMut(&PlanImage, BuiltImage),
     ) -> Result<(), BuildError> {
@@ -173,7 +165,7 @@ impl<'a> Builder<'a> {
     fn begin<'p, 'f>(
         &mut self,
         plan: &'p PlanImage,
-        destination: Destination<'f>,
+        destination: LayoutDestination<'f>,
         layers: &mut Layers<'_, '_>,
     ) -> Result<BegunImage<'p, 'f>, BuildError>
     where
@@ -181,8 +173,8 @@ impl<'a> Builder<'a> {
     {
         self.progress.plan_begun(plan.id.as_str());
         let mut writer = match destination {
-            Destination::Folder(folder) => LayoutWriter::begin(folder, plan.id.as_str())?,
-            Destination::Counted => LayoutWriter::counted(),
+            LayoutDestination::Folder(folder) => LayoutWriter::begin(folder, plan.id.as_str())?,
+            LayoutDestination::Counted => LayoutWriter::counted(),
         };
         let mut platforms = Vec::new();
         for (place, build) in plan.image.platforms.iter().enumerate() {
@@ -259,8 +251,8 @@ impl<'a> Builder<'a> {
         let referrers = self.attest_all(plan, &index, &platforms, &mut writer)?;
         let listed: Vec<Descriptor> = referrers.iter().map(|at| at.descriptor.clone()).collect();
         let (outcome, counted) = match writer.finish(&roots, &listed)? {
-            Finished::Placed(outcome) => (Some(outcome), Counted::default()),
-            Finished::Counted(counted) => (None, counted),
+            LayoutResult::Placed(outcome) => (Some(outcome), LayoutCount::default()),
+            LayoutResult::Counted(counted) => (None, counted),
         };
         roots.extend(listed);
         self.record.save();
@@ -371,25 +363,6 @@ impl<'a> Builder<'a> {
         };
         let attested = self.attest_platform(plan, &made, writer)?;
         Ok(BuiltPlatform { platform, manifest, size_bytes, layers, notes, attested })
-    }
-}
-
-fn base_error(plan: &PlanImage, build: &PlatformBuild, source: BaseError) -> BuildError {
-    let (plan, platform) = (plan.id.to_string(), build.platform.to_string());
-    BuildError::Base { plan, platform, source }
-}
-
-fn layer_error(
-    plan: &PlanImage,
-    build: &PlatformBuild,
-    index: usize,
-    source: LayerError,
-) -> BuildError {
-    BuildError::Layer {
-        plan: plan.id.to_string(),
-        platform: build.platform.to_string(),
-        number: index + 1,
-        source,
     }
 }
 

@@ -14,7 +14,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-pub use self::record::Record;
+pub use self::record::ContentsRecord;
 pub use self::texts::{OS_RELEASE, Texts};
 use super::attest::description::{FILES_MAX, FileDigests};
 use super::attest::provenance::InputDigest;
@@ -55,7 +55,7 @@ impl LayerContents {
     /// Reads the contents of a layer.
     pub fn read(
         layer: &PreparedLayer,
-        record: &Record,
+        record: &ContentsRecord,
         jobs: NonZeroUsize,
     ) -> Result<Self, ContentsError> {
         let mut contents = Self::default();

@@ -13,11 +13,11 @@ use std::ops::ControlFlow;
 use wharf_oci::Platform;
 
 pub use self::control::{Control, ControlError};
-use super::ar::{ArError, Archive, Member};
+use super::ar::{ArError, ArMember, Archive};
 use super::files::clean;
 use super::tar_read::{ShowError, show_all};
-use super::tar_walk::{TarFault, Visit, Walked, WalkedKind};
-use super::unpack::Compression;
+use super::tar_walk::{TarEntry, TarEntryKind, TarFault, Visit};
+use super::unpack::CompressionFormat;
 
 /// Largest `control.tar`, decompressed. The largest of Debian has 8 MiB, nearly all of it checksums.
 const CONTROL_TAR_BYTES_MAX: u64 = 64 << 20;
@@ -67,7 +67,7 @@ pub enum DebianError {
 }
 
 /// A package up to its files.
-pub struct Package<R> {
+pub struct DebPackage<R> {
     archive: Archive<R>,
     data: Begun,
     /// The fields of its control file.
@@ -78,7 +78,7 @@ pub struct Package<R> {
     pub md5sums: Option<Box<[u8]>>,
 }
 
-impl<R: Read> Package<R> {
+impl<R: Read> DebPackage<R> {
     /// Reads all members before the files.
     pub fn open(source: R) -> Result<Self, DebianError> {
         let mut archive = Archive::open(source).map_err(DebianError::Archive)?;
@@ -150,7 +150,7 @@ fn check_format<R: Read>(archive: &mut Archive<R>) -> Result<(), DebianError> {
 fn next_part<R: Read>(
     archive: &mut Archive<R>,
     wanted: &'static str,
-) -> Result<Member, DebianError> {
+) -> Result<ArMember, DebianError> {
     loop {
         let member = archive.next_member().map_err(DebianError::Archive)?;
         let member = member.ok_or(DebianError::Missing(wanted))?;
@@ -169,15 +169,15 @@ fn next_part<R: Read>(
 struct Begun {
     name: String,
     head: Vec<u8>,
-    compression: Compression,
+    compression: CompressionFormat,
 }
 
-fn begin<R: Read>(archive: &mut Archive<R>, member: Member) -> Result<Begun, DebianError> {
+fn begin<R: Read>(archive: &mut Archive<R>, member: ArMember) -> Result<Begun, DebianError> {
     let mut head = Vec::new();
-    let read = archive.take(Compression::HEAD_BYTES as u64).read_to_end(&mut head);
+    let read = archive.take(CompressionFormat::HEAD_BYTES as u64).read_to_end(&mut head);
     read.map_err(|source| DebianError::Archive(source.into()))?;
-    match Compression::of(&head) {
-        Compression::Bzip2 => Err(DebianError::Compression(member.name)),
+    match CompressionFormat::of(&head) {
+        CompressionFormat::Bzip2 => Err(DebianError::Compression(member.name)),
         compression => Ok(Begun { name: member.name, head, compression }),
     }
 }
@@ -239,9 +239,9 @@ impl Found {
 }
 
 impl Visit for Found {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.passes = match clean(entry.path).as_ref() {
-            _ if entry.kind != WalkedKind::File || entry.sparse_bytes.is_some() => None,
+            _ if entry.kind != TarEntryKind::File || entry.sparse_bytes.is_some() => None,
             b"control" => Some(("control", CONTROL_BYTES_MAX)),
             b"md5sums" => Some(("md5sums", MD5SUMS_BYTES_MAX)),
             _ => None,

@@ -123,17 +123,17 @@ pub enum FaultKind {
     /// A layer does not inflate (IMG-033).
     Compression,
     /// A layer is not compressed as its media type says (IMG-033).
-    Packing(Refusal),
+    Packing(EngineRefusal),
     /// A layer's tar is damaged (IMG-032).
     Tar,
     /// An entry of a layer some engines refuse to unpack (IMG-032).
-    Entry(Refusal),
+    Entry(EngineRefusal),
 }
 
 /// The engines customers run (docker, podman, containerd), by their refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Hash)]
 #[serde(rename_all = "camelCase")]
-pub enum Refusal {
+pub enum EngineRefusal {
     /// All of them.
     All,
     /// Some of them.
@@ -170,12 +170,12 @@ impl FaultKind {
             | Self::Tar => Weight::Damage,
             Self::Manifest
             | Self::Config
-            | Self::Packing(Refusal::All)
-            | Self::Entry(Refusal::All) => Weight::Unusable,
-            Self::Name | Self::Packing(Refusal::Some) | Self::Entry(Refusal::Some) => {
+            | Self::Packing(EngineRefusal::All)
+            | Self::Entry(EngineRefusal::All) => Weight::Unusable,
+            Self::Name | Self::Packing(EngineRefusal::Some) | Self::Entry(EngineRefusal::Some) => {
                 Weight::Refused
             }
-            Self::Packing(Refusal::None) | Self::Entry(Refusal::None) => Weight::Remark,
+            Self::Packing(EngineRefusal::None) | Self::Entry(EngineRefusal::None) => Weight::Remark,
             Self::Algorithm | Self::Unproven => Weight::Unproven,
         }
     }

@@ -14,11 +14,12 @@ mod names;
 mod view;
 
 pub use self::builder::{LayerFilesBuilder, NewFile};
-pub use self::content::{Content, Elf, ElfKind, Machine, Magic};
+pub use self::content::{Elf, ElfKind, FileContent, Machine, Magic};
 pub use self::entry::{ENTRY_BYTES, File, FileKind, LayerFiles};
 pub use self::hashes::CONTENT_HASH_BYTES;
+pub use self::merge::{Oddity, OddityKind, Replacement};
 pub use self::names::{clean, shown};
-pub use self::view::{Broken, FileView, Oddity, OddityKind, Replacement};
+pub use self::view::{BrokenPath, FileView};
 
 #[cfg(test)]
 mod model_tests;

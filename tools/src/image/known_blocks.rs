@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use wharf_oci::Digest;
 
-pub use self::saved::Saved;
+pub use self::saved::SavedHash;
 use super::codec::Codec;
 use crate::temporary::Temporary;
 
@@ -82,9 +82,9 @@ pub struct KnownBlock {
 pub struct TrackedBlock {
     pub block: KnownBlock,
     /// The hash of all input.
-    pub input: Saved,
+    pub input: SavedHash,
     /// The hash of all output.
-    pub output: Saved,
+    pub output: SavedHash,
 }
 
 /// A layer of an earlier run.

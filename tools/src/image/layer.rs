@@ -29,19 +29,17 @@ use wharf_oci::{Algorithm, Digest, Digester, Platform};
 
 pub use self::debian::DebianPackage;
 use self::debian::PreparedDebs;
+pub use self::entries::Below;
 use self::entries::LayerEntries;
-pub use self::error::{LayerError, Whose};
+pub use self::error::{EntryOrigin, LayerError};
 pub use self::from_disk::DiskFiles;
 use self::from_disk::FromDisk;
 pub use self::notes::Note;
 use self::ready_tar::PreparedTar;
-pub use self::setting::{Below, Setting};
+pub use self::setting::Setting;
 use super::files::{FileView, LayerFiles, Replacement, shown};
 use super::tar_write::TarWriter;
 use crate::offer::layers::{Layer, LayerInput};
-
-/// How many entries a layer may have: their paths are held in memory to be sorted.
-const ENTRIES_MAX: usize = 2_000_000;
 
 /// A layer after the look at its inputs.
 #[derive(Debug)]
@@ -230,7 +228,7 @@ fn keeps_what_is_below(
         kind: found.upper_kind.name(),
         input: inputs.iter().map(ToString::to_string).collect(),
         lower_kind: found.lower_kind.name(),
-        lower: Whose::Layer { number: found.lower_layer + 1, name },
+        lower: EntryOrigin::Layer { number: found.lower_layer + 1, name },
         advice: "exclude it, or write the tar anew with `into: /`, which follows links",
     })
 }

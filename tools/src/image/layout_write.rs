@@ -19,7 +19,7 @@ pub use self::blobs::copy_of;
 use super::compress::Compressed;
 use super::known_blocks;
 use super::layout::{LAYOUT_FILE, LAYOUT_VERSION, REFERRERS};
-use crate::offer::words::ImageId;
+use crate::offer::values::ImageId;
 use crate::temporary::Temporary;
 
 /// How the names of staging folders end, after a dot and the layout's name.
@@ -48,7 +48,7 @@ pub enum WriteError {
 /// The outcome for a finished layout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Outcome {
+pub enum LayoutOutcome {
     /// It was not there.
     Created,
     /// It took the place of another.
@@ -211,7 +211,7 @@ impl<'f> LayoutWriter<'f> {
         mut self,
         roots: &[Descriptor],
         referrers: &[Descriptor],
-    ) -> Result<Finished, WriteError> {
+    ) -> Result<LayoutResult, WriteError> {
         let index = if let ([root], [_, ..]) = (roots, referrers) {
             let list = self.add(MediaType::OCI_INDEX, &index_json(referrers, None))?;
             index_json(std::slice::from_ref(root), Some(list.digest))
@@ -221,32 +221,32 @@ impl<'f> LayoutWriter<'f> {
         let (staging, target) = match self.place {
             Place::Staged { staging, target, .. } => (staging, target),
             Place::Counted { small } => {
-                return Ok(Finished::Counted(Counted { small, blobs: self.blobs, index }));
+                return Ok(LayoutResult::Counted(LayoutCount { small, blobs: self.blobs, index }));
             }
         };
         if is_in_place(&target, Some(staging.path()), &index, &self.blobs) {
-            return Ok(Finished::Placed(Outcome::Unchanged));
+            return Ok(LayoutResult::Placed(LayoutOutcome::Unchanged));
         }
         for (name, bytes) in [(LAYOUT_FILE, marker().as_bytes()), ("index.json", &index)] {
             let path = staging.path().join(name);
             fs::write(&path, bytes).map_err(|source| WriteError::Write { path, source })?;
         }
-        staging.publish(|path| put_in_place(path, target)).map(Finished::Placed)
+        staging.publish(|path| put_in_place(path, target)).map(LayoutResult::Placed)
     }
 }
 
 /// A finished layout.
 #[derive(Debug)]
-pub enum Finished {
+pub enum LayoutResult {
     /// It is in its place.
-    Placed(Outcome),
+    Placed(LayoutOutcome),
     /// It was only counted.
-    Counted(Counted),
+    Counted(LayoutCount),
 }
 
 /// The small blobs of a counted layout.
 #[derive(Debug, Clone, Default)]
-pub struct Counted {
+pub struct LayoutCount {
     pub small: BTreeMap<Digest, Vec<u8>>,
     /// All its blobs with their sizes.
     pub blobs: BTreeMap<Digest, u64>,
@@ -254,7 +254,7 @@ pub struct Counted {
     index: Vec<u8>,
 }
 
-impl Counted {
+impl LayoutCount {
     /// Whether this layout is at a place, every blob of it whole.
     #[must_use]
     pub fn is_at(&self, place: &Path) -> bool {
@@ -284,12 +284,12 @@ pub fn check_place(target: &Path) -> Result<(), WriteError> {
     }
 }
 
-fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> {
+fn put_in_place(staging: &Path, target: PathBuf) -> Result<LayoutOutcome, WriteError> {
     let failed = |source| WriteError::Write { path: target.clone(), source };
     match fs::symlink_metadata(&target) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::rename(staging, &target).map_err(failed)?;
-            Ok(Outcome::Created)
+            Ok(LayoutOutcome::Created)
         }
         Err(source) => Err(failed(source)),
         Ok(metadata) if !metadata.is_dir() || !target.join(LAYOUT_FILE).exists() => {
@@ -297,7 +297,7 @@ fn put_in_place(staging: &Path, target: PathBuf) -> Result<Outcome, WriteError> 
         }
         // The old layout is in the staging folder after this, and goes with the writer.
         Ok(_) => renameat_with(CWD, staging, CWD, &target, RenameFlags::EXCHANGE)
-            .map(|()| Outcome::Replaced)
+            .map(|()| LayoutOutcome::Replaced)
             .map_err(|error| failed(error.into())),
     }
 }

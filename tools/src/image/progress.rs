@@ -45,19 +45,19 @@ pub fn tar_bytes(files: &LayerFiles) -> u64 {
 }
 
 /// A writer with a count of the bytes through it.
-pub struct Told<'a, W: ?Sized> {
+pub struct ReportingWriter<'a, W: ?Sized> {
     inner: &'a mut W,
     progress: &'a dyn Progress,
 }
 
-impl<'a, W: Write + ?Sized> Told<'a, W> {
+impl<'a, W: Write + ?Sized> ReportingWriter<'a, W> {
     /// Reports all bytes on their way into `inner`.
     pub const fn new(inner: &'a mut W, progress: &'a dyn Progress) -> Self {
         Self { inner, progress }
     }
 }
 
-impl<W: Write + ?Sized> Write for Told<'_, W> {
+impl<W: Write + ?Sized> Write for ReportingWriter<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
         self.progress.written(written as u64);

@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 use wharf_oci::{Algorithm, Digest, Digester};
 
 use self::elf::ElfReader;
-use super::files::{Content, Magic};
+use super::files::{FileContent, Magic};
 
 /// How much of each file is looked at. Keys begin within it; headers of programs lie within it.
 const HEAD_BYTES: usize = 4096;
@@ -78,7 +78,7 @@ impl Sniffer {
     }
 
     /// The file ends; `None` when none began.
-    pub fn finish(&mut self) -> Option<Content> {
+    pub fn finish(&mut self) -> Option<FileContent> {
         if !std::mem::take(&mut self.is_running) {
             return None;
         }
@@ -91,7 +91,7 @@ impl Sniffer {
             Some(elf) => Magic::Elf(Box::new(elf)),
             None => self.magic(),
         };
-        Some(Content { magic, text })
+        Some(FileContent { magic, text })
     }
 
     fn magic(&self) -> Magic {

@@ -4,7 +4,7 @@
 //! Invariant: the result has exactly the stated size, or is an error; a list of parts is bounded,
 //! and valid only with its parts in order.
 
-use super::tar_walk::{Part, Walked};
+use super::tar_walk::{SparsePart, TarEntry};
 
 /// Most parts of a file: of one of 2 GiB with every other block a hole. Each takes 16 bytes.
 pub const PARTS_MAX: usize = 262_144;
@@ -34,7 +34,7 @@ pub enum SparseFault {
 
 /// The next piece of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Piece<'a> {
+pub enum SparsePiece<'a> {
     /// These bytes.
     Data(&'a [u8]),
     /// So many zeros.
@@ -45,7 +45,7 @@ pub enum Piece<'a> {
 #[derive(Debug)]
 pub struct Expander {
     size_bytes: u64,
-    parts: Vec<Part>,
+    parts: Vec<SparsePart>,
     /// Where the last part ends.
     listed_to: u64,
     /// The number of the present part, and its length so far.
@@ -71,7 +71,7 @@ struct Map {
 impl Expander {
     /// For a sparse entry; `None` for another.
     #[must_use]
-    pub fn new(entry: &Walked<'_>) -> Option<Self> {
+    pub fn new(entry: &TarEntry<'_>) -> Option<Self> {
         Some(Self {
             size_bytes: entry.sparse_bytes?,
             parts: Vec::new(),
@@ -84,7 +84,7 @@ impl Expander {
     }
 
     /// The next part.
-    pub fn part(&mut self, part: Part) -> Result<(), SparseFault> {
+    pub fn part(&mut self, part: SparsePart) -> Result<(), SparseFault> {
         if self.parts.len() == PARTS_MAX {
             return Err(SparseFault::TooMany);
         }
@@ -101,7 +101,7 @@ impl Expander {
     pub fn content(
         &mut self,
         mut bytes: &[u8],
-        make: &mut dyn FnMut(Piece<'_>),
+        make: &mut dyn FnMut(SparsePiece<'_>),
     ) -> Result<(), SparseFault> {
         while let (Some(map), Some((first, rest))) = (&mut self.map, bytes.split_first()) {
             let part = map.take(*first)?;
@@ -125,7 +125,7 @@ impl Expander {
             }
             let (data, rest) = bytes.split_at(length);
             self.fill_up(part.offset + self.filled, make);
-            make(Piece::Data(data));
+            make(SparsePiece::Data(data));
             self.filled += length as u64;
             self.made += length as u64;
             bytes = rest;
@@ -134,7 +134,7 @@ impl Expander {
     }
 
     /// There is no more content.
-    pub fn finish(&mut self, make: &mut dyn FnMut(Piece<'_>)) -> Result<(), SparseFault> {
+    pub fn finish(&mut self, make: &mut dyn FnMut(SparsePiece<'_>)) -> Result<(), SparseFault> {
         if self.map.is_some() {
             return Err(SparseFault::Map);
         }
@@ -147,9 +147,9 @@ impl Expander {
         Ok(())
     }
 
-    fn fill_up(&mut self, to: u64, make: &mut dyn FnMut(Piece<'_>)) {
+    fn fill_up(&mut self, to: u64, make: &mut dyn FnMut(SparsePiece<'_>)) {
         if to > self.made {
-            make(Piece::Zeros(to - self.made));
+            make(SparsePiece::Zeros(to - self.made));
             self.made = to;
         }
     }
@@ -157,7 +157,7 @@ impl Expander {
 
 impl Map {
     /// Takes one byte; a part when it ends one.
-    fn take(&mut self, byte: u8) -> Result<Option<Part>, SparseFault> {
+    fn take(&mut self, byte: u8) -> Result<Option<SparsePart>, SparseFault> {
         self.read += 1;
         if self.left == Some(0) {
             // The rest of the last record is filled with anything.
@@ -188,7 +188,7 @@ impl Map {
                 self.offset = Some(number);
                 Ok(None)
             }
-            Some(offset) => Ok(Some(Part { offset, size_bytes: number })),
+            Some(offset) => Ok(Some(SparsePart { offset, size_bytes: number })),
         }
     }
 

@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
-use super::facts::Refusal;
-use super::tar_walk::{Walked, WalkedKind};
+use super::facts::EngineRefusal;
+use super::tar_walk::{TarEntry, TarEntryKind};
 
 /// How many names of one layer are remembered, about 24 bytes each.
 const NAMES_MAX: usize = 2_000_000;
@@ -36,10 +36,10 @@ pub struct EntryRules {
 
 /// The fault of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct EntryVerdict {
     /// The kind of fault: one of the same kind is no news.
     pub cause: Cause,
-    pub refusal: Refusal,
+    pub refusal: EngineRefusal,
     /// The end of a sentence with the entry as its subject.
     pub reason: String,
 }
@@ -103,13 +103,13 @@ struct Resolved<'a> {
 
 impl EntryRules {
     /// The worst fault of the next entry.
-    pub fn judge(&mut self, entry: &Walked<'_>) -> Option<Verdict> {
-        let verdict = |cause, refusal, reason| Some(Verdict { cause, refusal, reason });
-        let all = |cause, reason: String| verdict(cause, Refusal::All, reason);
+    pub fn judge(&mut self, entry: &TarEntry<'_>) -> Option<EntryVerdict> {
+        let verdict = |cause, refusal, reason| Some(EntryVerdict { cause, refusal, reason });
+        let all = |cause, reason: String| verdict(cause, EngineRefusal::All, reason);
         if entry.path.is_empty() || entry.path.contains(&0) {
             return all(Cause::Name, "has no usable name".to_owned());
         }
-        if let WalkedKind::Unknown(flag) = entry.kind {
+        if let TarEntryKind::Unknown(flag) = entry.kind {
             let flag = [flag];
             let flag = flag.escape_ascii();
             let reason = format!("has the type `{flag}`, which engines do not unpack");
@@ -126,10 +126,10 @@ impl EntryRules {
             return Some(fault);
         }
         let refused = match entry.kind {
-            WalkedKind::HardLink => self.hard_link(entry.link).map(|at| (Cause::HardLink, at)),
+            TarEntryKind::HardLink => self.hard_link(entry.link).map(|at| (Cause::HardLink, at)),
             _ => self.whiteout(&name).map(|reason| (Cause::Whiteout, reason)),
         };
-        if entry.kind != WalkedKind::Folder && self.folder == Some(self.key(&name.parts)) {
+        if entry.kind != TarEntryKind::Folder && self.folder == Some(self.key(&name.parts)) {
             self.folder = None;
         }
         let is_repeated = self.remember(&name, entry.kind);
@@ -138,25 +138,25 @@ impl EntryRules {
         }
         if is_repeated {
             let reason = "comes twice in the layer, which docker and podman refuse";
-            return verdict(Cause::Twice, Refusal::Some, reason.to_owned());
+            return verdict(Cause::Twice, EngineRefusal::Some, reason.to_owned());
         }
         let (cause, reason) = remark(entry)?;
-        verdict(cause, Refusal::None, reason)
+        verdict(cause, EngineRefusal::None, reason)
     }
 
     /// Whether an engine can make the entry where it says it lies.
-    fn place(&mut self, name: &Resolved<'_>, entry: &Walked<'_>) -> Option<Verdict> {
-        let verdict = |cause, refusal, reason| Some(Verdict { cause, refusal, reason });
-        if entry.kind == WalkedKind::Symlink && entry.link.is_empty() {
+    fn place(&mut self, name: &Resolved<'_>, entry: &TarEntry<'_>) -> Option<EntryVerdict> {
+        let verdict = |cause, refusal, reason| Some(EntryVerdict { cause, refusal, reason });
+        if entry.kind == TarEntryKind::Symlink && entry.link.is_empty() {
             let reason = "is a symbolic link to nothing, which no disk takes".to_owned();
-            return verdict(Cause::Name, Refusal::All, reason);
+            return verdict(Cause::Name, EngineRefusal::All, reason);
         }
         let Some((_, above)) = name.parts.split_last() else {
-            let is_refused = entry.kind != WalkedKind::Folder;
+            let is_refused = entry.kind != TarEntryKind::Folder;
             let reason = "is the root of the image, and no folder; umoci refuses it".to_owned();
-            return is_refused.then_some(Verdict {
+            return is_refused.then_some(EntryVerdict {
                 cause: Cause::Name,
-                refusal: Refusal::Some,
+                refusal: EngineRefusal::Some,
                 reason,
             });
         };
@@ -170,7 +170,7 @@ impl EntryRules {
         if let Some(parts) = file {
             let shown = parts.join(&b'/');
             let reason = format!("lies below `{}`, which is no folder", shown.escape_ascii());
-            return verdict(Cause::Name, Refusal::All, reason);
+            return verdict(Cause::Name, EngineRefusal::All, reason);
         }
         self.folder = Some(folder);
         None
@@ -228,7 +228,7 @@ impl EntryRules {
     }
 
     /// Takes note of a name; whether it came before in this spelling.
-    fn remember(&mut self, name: &Resolved<'_>, kind: WalkedKind) -> bool {
+    fn remember(&mut self, name: &Resolved<'_>, kind: TarEntryKind) -> bool {
         let key = self.key(&name.parts);
         if self.names.len() >= NAMES_MAX && !self.names.contains_key(&key) {
             self.is_full = true;
@@ -237,8 +237,8 @@ impl EntryRules {
         let seen = self.names.entry(key).or_default();
         let is_repeated = seen.spellings & name.spelling != 0;
         seen.spellings |= name.spelling;
-        seen.is_symlink = kind == WalkedKind::Symlink;
-        seen.is_folder = kind == WalkedKind::Folder;
+        seen.is_symlink = kind == TarEntryKind::Symlink;
+        seen.is_folder = kind == TarEntryKind::Folder;
         seen.is_file = !seen.is_symlink && !seen.is_folder;
         is_repeated
     }
@@ -250,13 +250,13 @@ fn is_too_long(parts: &[&[u8]]) -> bool {
 }
 
 /// Entries every engine takes, and not every engine keeps whole.
-fn remark(entry: &Walked<'_>) -> Option<(Cause, String)> {
+fn remark(entry: &TarEntry<'_>) -> Option<(Cause, String)> {
     match entry.kind {
-        WalkedKind::CharDevice if entry.device == (0, 0) => {
+        TarEntryKind::CharDevice if entry.device == (0, 0) => {
             let reason = "is the device 0:0, which docker and podman take for a whiteout";
             return Some((Cause::OverlayWhiteout, reason.to_owned()));
         }
-        WalkedKind::CharDevice | WalkedKind::BlockDevice => {
+        TarEntryKind::CharDevice | TarEntryKind::BlockDevice => {
             let reason = "is a device, which few containers may use";
             return Some((Cause::Device, reason.to_owned()));
         }
@@ -295,12 +295,12 @@ fn resolve(path: &[u8]) -> Resolved<'_> {
 
 #[cfg(test)]
 mod tests {
-    use WalkedKind::{CharDevice, Fifo, File, Folder, HardLink, Symlink, Unknown};
+    use TarEntryKind::{CharDevice, Fifo, File, Folder, HardLink, Symlink, Unknown};
 
     use super::*;
 
-    fn sample() -> Walked<'static> {
-        Walked {
+    fn sample() -> TarEntry<'static> {
+        TarEntry {
             path: b"x",
             kind: File,
             link: b"",
@@ -318,11 +318,11 @@ mod tests {
     }
 
     /// Judges a layer of these entries; the last one's verdict.
-    fn last(entries: &[(&str, WalkedKind, &str)]) -> Option<Refusal> {
+    fn last(entries: &[(&str, TarEntryKind, &str)]) -> Option<EngineRefusal> {
         let mut rules = EntryRules::default();
         let mut verdict = None;
         for (path, kind, link) in entries {
-            let entry = Walked {
+            let entry = TarEntry {
                 path: path.as_bytes(),
                 kind: *kind,
                 link: link.as_bytes(),
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn what_engines_refuse_is_named_with_how_many_do() {
-        let all = Some(Refusal::All);
+        let all = Some(EngineRefusal::All);
         for (entries, refusal) in [
             ([("", File, "")].as_slice(), all),
             (&[("x", Unknown(b'7'), "")], all),
@@ -370,18 +370,18 @@ mod tests {
             (&[("y", HardLink, "x"), ("x", File, ""), ("z", HardLink, "x")], None),
             (&[("d", Folder, ""), ("y", HardLink, "d")], all),
             (&[("d/x", File, ""), ("d/.wh.x", File, "")], all),
-            (&[("x", File, ""), ("./x", File, "")], Some(Refusal::Some)),
-            (&[("d/", Folder, ""), ("d", Folder, "")], Some(Refusal::Some)),
-            (&[("l", Symlink, "x"), ("l", Folder, "")], Some(Refusal::Some)),
-            (&[("dev/null", CharDevice, "")], Some(Refusal::None)),
+            (&[("x", File, ""), ("./x", File, "")], Some(EngineRefusal::Some)),
+            (&[("d/", Folder, ""), ("d", Folder, "")], Some(EngineRefusal::Some)),
+            (&[("l", Symlink, "x"), ("l", Folder, "")], Some(EngineRefusal::Some)),
+            (&[("dev/null", CharDevice, "")], Some(EngineRefusal::None)),
             (&[("a", File, ""), ("a/b", File, "")], all),
             (&[("a", File, ""), ("a/b/c", Folder, "")], all),
             (&[("d/x", File, ""), ("d/x/y", File, "")], all),
             (&[("d/x", File, ""), ("d/y", File, ""), ("d/x/y", File, "")], all),
             (&[("d", Folder, ""), ("d/x", File, ""), ("d", File, ""), ("d/y", File, "")], all),
             (&[("l", Symlink, "")], all),
-            (&[("./", File, "")], Some(Refusal::Some)),
-            (&[(".", Symlink, "x")], Some(Refusal::Some)),
+            (&[("./", File, "")], Some(EngineRefusal::Some)),
+            (&[(".", Symlink, "x")], Some(EngineRefusal::Some)),
         ] {
             assert_eq!(last(entries), refusal, "{entries:?}");
         }
@@ -393,18 +393,18 @@ mod tests {
 
     #[test]
     fn what_engines_take_and_do_not_keep_is_a_remark() {
-        let cause = |entry: Walked<'_>| {
+        let cause = |entry: TarEntry<'_>| {
             let verdict = EntryRules::default().judge(&entry);
             verdict.map(|verdict| (verdict.cause, verdict.refusal))
         };
-        let remark = |cause| Some((cause, Refusal::None));
-        assert_eq!(cause(Walked { mtime: -1, ..sample() }), remark(Cause::Time));
-        assert_eq!(cause(Walked { mtime: 1 << 34, ..sample() }), remark(Cause::Time));
-        assert_eq!(cause(Walked { mtime: (1 << 33) - 1, ..sample() }), None);
+        let remark = |cause| Some((cause, EngineRefusal::None));
+        assert_eq!(cause(TarEntry { mtime: -1, ..sample() }), remark(Cause::Time));
+        assert_eq!(cause(TarEntry { mtime: 1 << 34, ..sample() }), remark(Cause::Time));
+        assert_eq!(cause(TarEntry { mtime: (1 << 33) - 1, ..sample() }), None);
         let attributes = [(b"trusted.overlay.opaque".to_vec(), b"y".to_vec())];
         let attributes = attributes.as_slice();
-        assert_eq!(cause(Walked { attributes, ..sample() }), remark(Cause::Attribute));
-        let device = Walked { kind: CharDevice, ..sample() };
+        assert_eq!(cause(TarEntry { attributes, ..sample() }), remark(Cause::Attribute));
+        let device = TarEntry { kind: CharDevice, ..sample() };
         assert_eq!(cause(device), remark(Cause::OverlayWhiteout));
     }
 }

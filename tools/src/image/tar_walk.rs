@@ -26,7 +26,7 @@ const EXTENSION_BYTES_MAX: u64 = 1024 * 1024;
 
 /// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WalkedKind {
+pub enum TarEntryKind {
     /// A file with content.
     File,
     /// Another name of a file before it.
@@ -47,10 +47,10 @@ pub enum WalkedKind {
 
 /// One entry, borrowed from the walk.
 #[derive(Debug)]
-pub struct Walked<'a> {
+pub struct TarEntry<'a> {
     /// The whole path as it stands in the tar.
     pub path: &'a [u8],
-    pub kind: WalkedKind,
+    pub kind: TarEntryKind,
     /// The target of a link, else empty.
     pub link: &'a [u8],
     pub mode: u32,
@@ -75,7 +75,7 @@ pub struct Walked<'a> {
     pub content_offset: u64,
 }
 
-impl Walked<'_> {
+impl TarEntry<'_> {
     /// An attribute in the namespace `trusted`; some engines drop it.
     #[must_use]
     pub fn trusted(&self) -> Option<&[u8]> {
@@ -86,7 +86,7 @@ impl Walked<'_> {
 
 /// A part of a sparse file with bytes in the tar; everything between parts is zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct SparsePart {
     pub offset: u64,
     pub size_bytes: u64,
 }
@@ -134,10 +134,10 @@ pub enum Ending {
 /// The visitor of a tar.
 pub trait Visit {
     /// The next entry; a break ends the walk.
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()>;
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()>;
 
     /// The next part of the last, sparse entry; all parts come before its content.
-    fn part(&mut self, _part: Part) {}
+    fn part(&mut self, _part: SparsePart) {}
 
     /// The next piece of the content of the last entry, as it stands in the tar.
     fn content(&mut self, _bytes: &[u8]) {}
@@ -156,10 +156,10 @@ pub trait Visit {
 }
 
 /// Shows entries alone.
-struct Entries<'a>(&'a mut dyn FnMut(&Walked<'_>) -> ControlFlow<()>);
+struct Entries<'a>(&'a mut dyn FnMut(&TarEntry<'_>) -> ControlFlow<()>);
 
 impl Visit for Entries<'_> {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         (self.0)(entry)
     }
 }
@@ -229,7 +229,7 @@ impl TarWalk {
     pub fn update(
         &mut self,
         bytes: &[u8],
-        visit: &mut dyn FnMut(&Walked<'_>) -> ControlFlow<()>,
+        visit: &mut dyn FnMut(&TarEntry<'_>) -> ControlFlow<()>,
     ) -> Result<(), TarFault> {
         self.show(bytes, &mut Entries(visit))
     }
@@ -354,20 +354,20 @@ impl TarWalk {
         let link = long_link.or(pax.link).unwrap_or_else(|| text(record, 157, 257).to_vec());
         let kind = kind_of(flag, &path);
         // Links and devices have no content; some writers leave the size of the target there.
-        let has_content = matches!(kind, WalkedKind::File | WalkedKind::Unknown(_));
+        let has_content = matches!(kind, TarEntryKind::File | TarEntryKind::Unknown(_));
         let size_bytes = if has_content { pax.size_bytes.unwrap_or(stated_bytes) } else { 0 };
-        let is_link = matches!(kind, WalkedKind::HardLink | WalkedKind::Symlink);
-        let is_device = matches!(kind, WalkedKind::CharDevice | WalkedKind::BlockDevice);
+        let is_link = matches!(kind, TarEntryKind::HardLink | TarEntryKind::Symlink);
+        let is_device = matches!(kind, TarEntryKind::CharDevice | TarEntryKind::BlockDevice);
         let id = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let seconds = signed_number(record, 136, 148).ok_or(wrong)?;
         let mtime = pax.mtime.unwrap_or(Time { seconds, nanos: 0 });
         let is_old_sparse = flag == b'S';
         let sparse_bytes = match kind {
-            WalkedKind::File => pax.sparse_bytes,
+            TarEntryKind::File => pax.sparse_bytes,
             _ if is_old_sparse => Some(number(483, 495)?),
             _ => None,
         };
-        let walked = Walked {
+        let walked = TarEntry {
             path: &path,
             kind,
             link: if is_link { &link } else { &[] },
@@ -381,7 +381,7 @@ impl TarWalk {
             device: if is_device { (number(329, 337)?, number(337, 345)?) } else { (0, 0) },
             attributes: &pax.attributes,
             sparse_bytes,
-            map_in_content: pax.map_in_content && kind == WalkedKind::File,
+            map_in_content: pax.map_in_content && kind == TarEntryKind::File,
             size_bytes,
             content_offset: self.offset,
         };
@@ -395,7 +395,7 @@ impl TarWalk {
             self.state = State::End;
         } else if is_old_sparse {
             show_parts(record, 386, HEADER_PARTS, visit).ok_or(wrong)?;
-        } else if kind == WalkedKind::File {
+        } else if kind == TarEntryKind::File {
             pax.parts.iter().for_each(|part| visit.part(*part));
         }
         Ok(())
@@ -457,23 +457,23 @@ fn show_parts(record: &[u8], from: usize, count: usize, visit: &mut dyn Visit) -
         }
         let offset = field_number(record, at, at + 12)?;
         let size_bytes = field_number(record, at + 12, at + 24)?;
-        visit.part(Part { offset, size_bytes });
+        visit.part(SparsePart { offset, size_bytes });
     }
     Some(())
 }
 
-fn kind_of(flag: u8, path: &[u8]) -> WalkedKind {
+fn kind_of(flag: u8, path: &[u8]) -> TarEntryKind {
     match flag {
         // Before POSIX, folders were files with a slash at the end of the name.
-        0 if path.ends_with(b"/") => WalkedKind::Folder,
-        0 | b'0' => WalkedKind::File,
-        b'1' => WalkedKind::HardLink,
-        b'2' => WalkedKind::Symlink,
-        b'3' => WalkedKind::CharDevice,
-        b'4' => WalkedKind::BlockDevice,
-        b'5' => WalkedKind::Folder,
-        b'6' => WalkedKind::Fifo,
-        other => WalkedKind::Unknown(other),
+        0 if path.ends_with(b"/") => TarEntryKind::Folder,
+        0 | b'0' => TarEntryKind::File,
+        b'1' => TarEntryKind::HardLink,
+        b'2' => TarEntryKind::Symlink,
+        b'3' => TarEntryKind::CharDevice,
+        b'4' => TarEntryKind::BlockDevice,
+        b'5' => TarEntryKind::Folder,
+        b'6' => TarEntryKind::Fifo,
+        other => TarEntryKind::Unknown(other),
     }
 }
 

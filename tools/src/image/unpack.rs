@@ -7,7 +7,7 @@ mod xz;
 mod zstd;
 
 pub use self::gzip::GzipUnpacker;
-pub use self::reader::{Compression, UnpackReader};
+pub use self::reader::{CompressionFormat, UnpackReader};
 pub use self::xz::XzUnpacker;
 pub use self::zstd::ZstdUnpacker;
 
@@ -24,7 +24,7 @@ pub enum UnpackError {
 
 /// How far one step came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub struct UnpackStep {
     /// How many bytes of the input were taken.
     pub taken: usize,
     /// How many bytes of the output were written.
@@ -43,7 +43,7 @@ pub struct Behind {
 pub trait Unpack {
     /// Takes as much of the input, and writes as much of the output, as it can. Without input and
     /// with room left in the output, the output is complete.
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, UnpackError>;
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<UnpackStep, UnpackError>;
 
     /// Ends the input, and returns the bytes behind the stream.
     fn finish(&self) -> Result<Behind, UnpackError>;

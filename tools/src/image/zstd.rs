@@ -23,7 +23,7 @@ mod tests {
     use std::io::{self, Read};
 
     use super::*;
-    use crate::image::unpack::Compression;
+    use crate::image::unpack::CompressionFormat;
 
     fn frame(bytes: &[u8]) -> Vec<u8> {
         zstd::encode_all(bytes, 1).unwrap()
@@ -45,7 +45,7 @@ mod tests {
             }
         }
         let mut out = Vec::new();
-        Compression::Zstd.reader(Pieces(bytes, step))?.read_to_end(&mut out).map(|_| out)
+        CompressionFormat::Zstd.reader(Pieces(bytes, step))?.read_to_end(&mut out).map(|_| out)
     }
 
     #[test]

@@ -14,12 +14,12 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use self::named::Named;
-use super::tree::{Saved, Tree, TreeTarget, schema_name};
+use super::tree::{ResourceTree, TreeResource, TreeTarget, schema_name};
 
 /// The kind of change to a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum How {
+pub enum ChangeKind {
     /// It is only in the payload.
     Added,
     /// It is only in the tree.
@@ -28,7 +28,7 @@ pub enum How {
     Changed,
 }
 
-impl How {
+impl ChangeKind {
     /// The word for people.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -48,7 +48,7 @@ pub struct Change {
     pub plan: Option<String>,
     /// The field: `listing[en-us].title`, `plan[server].azureRegions[azureGlobal]`.
     pub key: String,
-    pub how: How,
+    pub how: ChangeKind,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +80,7 @@ pub enum CompareError {
 }
 
 /// Compares a payload (`configure`) with a tree.
-pub fn compare(payload: &Value, tree: &Tree) -> Result<TreeDiff, CompareError> {
+pub fn compare(payload: &Value, tree: &ResourceTree) -> Result<TreeDiff, CompareError> {
     let written = resources(payload)?;
     let after = Named::of_payload(&written);
     let before = Named::of_tree(tree, &written);
@@ -92,12 +92,14 @@ pub fn compare(payload: &Value, tree: &Tree) -> Result<TreeDiff, CompareError> {
         let mut changes = Changes { name, target: tree.target(), found: &mut found };
         match (before.get(name), after.get(name)) {
             (Some(before), Some(after)) => changes.fields("", before.value, after.value),
-            (None, Some(after)) => changes.add("", How::Added, None, Some(shown(after.value))),
+            (None, Some(after)) => {
+                changes.add("", ChangeKind::Added, None, Some(shown(after.value)));
+            }
             (Some(_), None) if !sent.contains(name.kind.as_str()) => {
                 untouched.insert(name.kind.clone());
             }
             (Some(before), None) => {
-                changes.add("", How::Removed, Some(shown(before.value)), None);
+                changes.add("", ChangeKind::Removed, Some(shown(before.value)), None);
             }
             (None, None) => {}
         }
@@ -107,7 +109,7 @@ pub fn compare(payload: &Value, tree: &Tree) -> Result<TreeDiff, CompareError> {
     Ok(TreeDiff { target: tree.target().as_str(), changes: found, untouched })
 }
 
-fn resources(payload: &Value) -> Result<Vec<Saved>, CompareError> {
+fn resources(payload: &Value) -> Result<Vec<TreeResource>, CompareError> {
     let list = payload.get("resources").and_then(Value::as_array);
     let list = list.ok_or_else(|| CompareError::Payload("it has no `resources`".to_owned()))?;
     let read = |value: &Value| {
@@ -116,7 +118,7 @@ fn resources(payload: &Value) -> Result<Vec<Saved>, CompareError> {
         let (kind, version) = schema_name(schema)
             .ok_or_else(|| CompareError::Payload("a resource has no schema".to_owned()))?;
         let (kind, version) = (kind.to_owned(), version.to_owned());
-        Ok(Saved { kind, version, value: keys })
+        Ok(TreeResource { kind, version, value: keys })
     };
     list.iter().map(read).collect()
 }
@@ -136,7 +138,7 @@ struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    fn add(&mut self, path: &str, how: How, before: Option<Value>, after: Option<Value>) {
+    fn add(&mut self, path: &str, how: ChangeKind, before: Option<Value>, after: Option<Value>) {
         let refused = frozen::refusal(self.target, &self.name.kind, path, how, (&before, &after));
         let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
         self.found.push(Change {
@@ -164,10 +166,15 @@ impl Changes<'_> {
         match (before, after) {
             (None, None) => {}
             (Some(before), None) => {
-                self.add(path, How::Removed, Some(values::without_secrets(path, before)), None);
+                self.add(
+                    path,
+                    ChangeKind::Removed,
+                    Some(values::without_secrets(path, before)),
+                    None,
+                );
             }
             (None, Some(after)) => {
-                self.add(path, How::Added, None, Some(values::without_secrets(path, after)));
+                self.add(path, ChangeKind::Added, None, Some(values::without_secrets(path, after)));
             }
             (Some(Value::Object(before)), Some(Value::Object(after))) => {
                 self.fields(path, before, after);
@@ -179,7 +186,7 @@ impl Changes<'_> {
             (Some(before), Some(after)) => {
                 let (before, after) =
                     (values::without_secrets(path, before), values::without_secrets(path, after));
-                self.add(path, How::Changed, Some(before), Some(after));
+                self.add(path, ChangeKind::Changed, Some(before), Some(after));
             }
         }
     }

@@ -19,7 +19,7 @@ const NAME_CHARS_MAX: usize = 50;
 
 /// The topic of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum About {
+pub enum FaultSubject {
     /// A key outside the schema, a missing one, or a value of another kind (TEC-024).
     Keys,
     /// A schema, a name, or a reference without a target (API-001).
@@ -28,8 +28,8 @@ pub enum About {
 
 /// A value the API would refuse.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    pub about: About,
+pub struct PayloadFault {
+    pub about: FaultSubject,
     /// Where in the payload: `resources[3].pricing.licenseModel`.
     pub at: String,
     pub message: String,
@@ -37,18 +37,18 @@ pub struct Fault {
 
 /// The faults in a payload.
 #[must_use]
-pub fn faults(payload: &Value) -> Vec<Fault> {
+pub fn faults(payload: &Value) -> Vec<PayloadFault> {
     let mut found = Faults(Vec::new());
     let resources = payload.get("resources").and_then(Value::as_array);
     let resources = resources.map(Vec::as_slice).unwrap_or_default();
     if resources.is_empty() {
-        found.add(About::References, "resources", "there is no resource");
+        found.add(FaultSubject::References, "resources", "there is no resource");
     }
     let mut names = BTreeSet::new();
     for (place, resource) in resources.iter().enumerate() {
         let at = format!("resources[{place}]");
         let Value::Object(keys) = resource else {
-            found.add(About::Keys, &at, "it is no object");
+            found.add(FaultSubject::Keys, &at, "it is no object");
             continue;
         };
         let schema = keys.get("$schema").and_then(Value::as_str).unwrap_or_default();
@@ -56,7 +56,7 @@ pub fn faults(payload: &Value) -> Vec<Fault> {
             found.object(&at, keys, shape);
         } else {
             let message = format!("`{schema}` is no schema of a container offer");
-            found.add(About::References, &format!("{at}.$schema"), &message);
+            found.add(FaultSubject::References, &format!("{at}.$schema"), &message);
         }
         for key in ["product", "plan", "listing"] {
             found.reference(&format!("{at}.{key}"), keys.get(key), &names);
@@ -68,13 +68,13 @@ pub fn faults(payload: &Value) -> Vec<Fault> {
     found.0
 }
 
-struct Faults(Vec<Fault>);
+struct Faults(Vec<PayloadFault>);
 
 impl Faults {
-    fn add(&mut self, about: About, at: &str, message: &str) {
+    fn add(&mut self, about: FaultSubject, at: &str, message: &str) {
         if self.0.len() < FAULTS_MAX {
             let (at, message) = (at.to_owned(), message.to_owned());
-            self.0.push(Fault { about, at, message });
+            self.0.push(PayloadFault { about, at, message });
         }
     }
 
@@ -83,17 +83,21 @@ impl Faults {
         let name = value.and_then(|value| value.get("resourceName")).and_then(Value::as_str);
         if let Some(name) = name.filter(|name| !names.contains(*name)) {
             let message = format!("no resource before this one has the name `{name}`");
-            self.add(About::References, at, &message);
+            self.add(FaultSubject::References, at, &message);
         }
     }
 
     fn name(&mut self, at: &str, name: &str, names: &mut BTreeSet<String>) {
         let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(is_word) {
-            self.add(About::References, at, &format!("`{name}` is no name of a resource"));
+            self.add(FaultSubject::References, at, &format!("`{name}` is no name of a resource"));
         }
         if !names.insert(name.to_owned()) {
-            self.add(About::References, at, &format!("two resources have the name `{name}`"));
+            self.add(
+                FaultSubject::References,
+                at,
+                &format!("two resources have the name `{name}`"),
+            );
         }
     }
 
@@ -102,13 +106,13 @@ impl Faults {
             let at = format!("{at}.{key}");
             match shape.iter().find(|known| known.name == key) {
                 Some(known) => self.value(&at, value, &known.shape),
-                None => self.add(About::Keys, &at, "the schema has no such key"),
+                None => self.add(FaultSubject::Keys, &at, "the schema has no such key"),
             }
         }
         for known in shape.iter().filter(|known| known.is_needed) {
             if !object.contains_key(known.name) {
                 let at = format!("{at}.{}", known.name);
-                self.add(About::Keys, &at, "the schema needs this key");
+                self.add(FaultSubject::Keys, &at, "the schema needs this key");
             }
         }
     }
@@ -122,7 +126,7 @@ impl Faults {
             (Shape::Word(words), Value::String(text)) => {
                 if !words.contains(&text.as_str()) {
                     let message = format!("`{text}` is none of {}", words.join(", "));
-                    self.add(About::Keys, at, &message);
+                    self.add(FaultSubject::Keys, at, &message);
                 }
             }
             (Shape::List(shape), Value::Array(values)) => {
@@ -135,12 +139,16 @@ impl Faults {
                 for (key, value) in object {
                     let at = format!("{at}.{key}");
                     if !fits(key) {
-                        self.add(About::Keys, &at, &format!("`{key}` is no key for this place"));
+                        self.add(
+                            FaultSubject::Keys,
+                            &at,
+                            &format!("`{key}` is no key for this place"),
+                        );
                     }
                     self.value(&at, value, shape);
                 }
             }
-            _ => self.add(About::Keys, at, &format!("it is not {}", shape.what())),
+            _ => self.add(FaultSubject::Keys, at, &format!("it is not {}", shape.what())),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-pub use self::technical::{CnabReference, SavedTechnical};
+pub use self::technical::{PlanBundle, SavedTechnical};
 use crate::input;
 
 /// Largest file, in bytes; an offer of 100 plans in ten languages has less than 2 MiB.
@@ -46,17 +46,17 @@ impl TreeTarget {
 }
 
 #[derive(Debug, Clone)]
-pub struct Tree {
+pub struct ResourceTree {
     file: PathBuf,
     target: TreeTarget,
-    resources: Vec<Saved>,
+    resources: Vec<TreeResource>,
     /// The place of the product.
     product: usize,
 }
 
 /// One resource of a tree.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Saved {
+pub struct TreeResource {
     /// The name of its schema without the version: `plan`, `listing-asset`.
     pub kind: String,
     /// The version of its schema: `2022-03-01-preview3`.
@@ -87,7 +87,7 @@ pub enum TreeError {
     },
 }
 
-impl Tree {
+impl ResourceTree {
     /// Reads the tree of a file.
     pub fn open(file: &Path) -> Result<Self, TreeError> {
         let failed = |source| TreeError::Read { file: file.to_owned(), source };
@@ -125,19 +125,19 @@ impl Tree {
 
     /// Every resource, in the order of the file.
     #[must_use]
-    pub fn resources(&self) -> &[Saved] {
+    pub fn resources(&self) -> &[TreeResource] {
         &self.resources
     }
 
     /// The resources of a kind: the name of a schema without its version.
-    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Saved> {
+    pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a TreeResource> {
         self.resources.iter().filter(move |resource| resource.kind == kind)
     }
 
     /// The offer itself. A tree without one cannot be made.
     #[must_use]
     #[expect(clippy::expect_used, reason = "the place was found when the tree was read")]
-    pub fn product(&self) -> &Saved {
+    pub fn product(&self) -> &TreeResource {
         self.resources.get(self.product).expect("a tree has a product")
     }
 
@@ -149,7 +149,7 @@ impl Tree {
 
     /// The plan with this external ID.
     #[must_use]
-    pub fn plan(&self, external_id: &str) -> Option<&Saved> {
+    pub fn plan(&self, external_id: &str) -> Option<&TreeResource> {
         self.of_kind("plan").find(|plan| plan.external_id() == Some(external_id))
     }
 
@@ -157,8 +157,8 @@ impl Tree {
     pub fn of_plan<'a>(
         &'a self,
         kind: &'a str,
-        plan: &'a Saved,
-    ) -> impl Iterator<Item = &'a Saved> {
+        plan: &'a TreeResource,
+    ) -> impl Iterator<Item = &'a TreeResource> {
         self.of_kind(kind).filter(move |resource| {
             resource.value.get("plan").is_some_and(|reference| plan.is_meant_by(reference))
         })
@@ -166,7 +166,7 @@ impl Tree {
 
     /// The plan a resource belongs to.
     #[must_use]
-    pub fn plan_of(&self, resource: &Saved) -> Option<&Saved> {
+    pub fn plan_of(&self, resource: &TreeResource) -> Option<&TreeResource> {
         let reference = resource.value.get("plan")?;
         self.of_kind("plan").find(|plan| plan.is_meant_by(reference))
     }
@@ -199,12 +199,12 @@ impl Tree {
 
     /// The content of a plan, for customers.
     #[must_use]
-    pub fn technical<'a>(&'a self, plan: &'a Saved) -> Option<SavedTechnical<'a>> {
+    pub fn technical<'a>(&'a self, plan: &'a TreeResource) -> Option<SavedTechnical<'a>> {
         self.of_plan("container-plan-technical-configuration", plan).next().map(SavedTechnical::of)
     }
 }
 
-impl Saved {
+impl TreeResource {
     /// Its durable ID: `plan/PRODUCT/PLAN`.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
@@ -269,7 +269,7 @@ fn texts(value: Option<&Value>) -> Vec<&str> {
 type Fault = (String, String);
 
 /// One answer, or its pages.
-fn pages(value: Value) -> Result<(TreeTarget, Vec<Saved>), Fault> {
+fn pages(value: Value) -> Result<(TreeTarget, Vec<TreeResource>), Fault> {
     let is_list = value.is_array();
     let pages = match value {
         Value::Array(pages) => pages,
@@ -297,7 +297,7 @@ fn read_page(
     at: &str,
     page: Value,
     is_last: bool,
-    resources: &mut Vec<Saved>,
+    resources: &mut Vec<TreeResource>,
 ) -> Result<TreeTarget, Fault> {
     let key = |name: &str| if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") };
     let Value::Object(mut page) = page else {
@@ -345,7 +345,7 @@ fn target(value: Option<&Value>) -> Result<TreeTarget, String> {
     }
 }
 
-fn saved(value: Value) -> Result<Saved, Fault> {
+fn saved(value: Value) -> Result<TreeResource, Fault> {
     let Value::Object(value) = value else {
         return Err((String::new(), "it is no object".to_owned()));
     };
@@ -355,7 +355,7 @@ fn saved(value: Value) -> Result<Saved, Fault> {
         return Err((".$schema".to_owned(), reason));
     };
     let (kind, version) = (kind.to_owned(), version.to_owned());
-    Ok(Saved { kind, version, value })
+    Ok(TreeResource { kind, version, value })
 }
 
 /// The name and the version of a schema, on any host: `…/schema/plan/2022-03-01-preview2`.
@@ -369,7 +369,7 @@ pub fn schema_name(address: &str) -> Option<(&str, &str)> {
     (is_kind && is_version).then_some((kind, version))
 }
 
-fn the_product(resources: &[Saved]) -> Result<usize, Fault> {
+fn the_product(resources: &[TreeResource]) -> Result<usize, Fault> {
     let mut places = resources.iter().enumerate().filter(|(_, at)| at.kind == "product");
     let first = places.next();
     match (first, places.next()) {

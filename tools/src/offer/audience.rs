@@ -25,14 +25,14 @@ const HEADER: [&str; 3] = ["Id", "Description", "Type"];
 
 /// The members of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Member {
+pub enum AudienceMember {
     /// Azure subscriptions, for a preview.
     Subscription,
     /// Tenants, for a private plan.
     Tenant,
 }
 
-impl Member {
+impl AudienceMember {
     /// The word in the column `Type`. The word for tenants is INFERENCE from the other one.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -44,7 +44,7 @@ impl Member {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct AudienceRow {
     /// Where it stands, from 1.
     pub line: usize,
     /// The GUID, as it is written.
@@ -55,7 +55,7 @@ pub struct Row {
 
 /// A fault in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct RowFault {
     /// The line's number, from 1.
     pub line: usize,
     pub message: String,
@@ -65,14 +65,14 @@ pub struct Fault {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AudienceTable {
     /// The rows with an ID.
-    pub rows: Vec<Row>,
+    pub rows: Vec<AudienceRow>,
     /// The faults in the others, at most [`FAULTS_MAX`].
-    pub faults: Vec<Fault>,
+    pub faults: Vec<RowFault>,
 }
 
 impl AudienceTable {
     /// Reads the table of a file.
-    pub fn read(path: &Path, member: Member) -> Result<Self, TextError> {
+    pub fn read(path: &Path, member: AudienceMember) -> Result<Self, TextError> {
         let failed = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::NotFound => TextError::Missing(path.to_owned()),
             _ => TextError::Read { path: path.to_owned(), source },
@@ -92,7 +92,7 @@ impl AudienceTable {
 
     /// Reads the text of a table. A byte order mark and CRLF come from Excel, and mean nothing.
     #[must_use]
-    pub fn parse(text: &str, member: Member) -> Self {
+    pub fn parse(text: &str, member: AudienceMember) -> Self {
         let mut table = Self::default();
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut records = Records { rest: text, line: 1 };
@@ -117,7 +117,7 @@ impl AudienceTable {
                         break;
                     } else {
                         let (id, description) = (id.trim().to_owned(), description.clone());
-                        table.rows.push(Row { line, id, description });
+                        table.rows.push(AudienceRow { line, id, description });
                     }
                 }
                 cells => table.fault(line, format!("there are {} cells, not 3", cells.len())),
@@ -131,7 +131,7 @@ impl AudienceTable {
 
     fn fault(&mut self, line: usize, message: String) {
         if self.faults.len() < FAULTS_MAX {
-            self.faults.push(Fault { line, message });
+            self.faults.push(RowFault { line, message });
         }
     }
 }
@@ -187,7 +187,7 @@ mod tests {
     const ID: &str = "3f0c8a52-61d7-4b89-9e24-d5a7c0b1f386";
 
     fn parse(text: &str) -> AudienceTable {
-        AudienceTable::parse(text, Member::Subscription)
+        AudienceTable::parse(text, AudienceMember::Subscription)
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
             assert!(faults[0].message.contains(words), "{text:?}: {faults:?}");
         }
         let table = format!("Id,Description,Type\n{ID},a tenant,TenantId\n");
-        assert_eq!(AudienceTable::parse(&table, Member::Tenant).faults, []);
+        assert_eq!(AudienceTable::parse(&table, AudienceMember::Tenant).faults, []);
     }
 
     #[test]

@@ -5,16 +5,15 @@ use std::collections::BTreeSet;
 
 use super::OfferFile;
 use super::described::described;
-use super::error::Diagnostic;
-use super::faults::FAULTS_MAX;
+use super::error::{Diagnostic, FAULTS_MAX};
 use super::layers::Layer;
 use super::model::{Image, MadeFrom, Offer, Plan, PlanImage, PlanKind, PlatformBuild};
 use super::origin::{DOCKERFILE_ADVICE, is_dockerfile};
 use super::parse;
+use super::plans::plans_allowed;
 use super::tags::TagError;
-use super::words::RegistryName;
+use super::values::RegistryName;
 
-pub(super) const PLANS_MAX: usize = 100;
 const PLATFORMS_MAX: usize = 16;
 const LAYERS_MAX: usize = 127;
 
@@ -70,11 +69,6 @@ fn place(offer: &mut Offer) {
 
 const BOTH: &str = "`base` and `adopt` stand together";
 const BOTH_HELP: &str = "`base` takes layers on top, `adopt` takes the image as it is; keep one";
-
-/// How many plans an offer has.
-pub(super) fn plans_allowed() -> String {
-    format!("an offer has 1 to {PLANS_MAX}")
-}
 
 struct Faults<'a> {
     file: &'a OfferFile,

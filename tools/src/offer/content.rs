@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::OfferFile;
-use super::audience::{AudienceTable, Member};
+use super::audience::{AudienceMember, AudienceTable};
 use super::error::{Diagnostic, OfferError};
 use super::model::{PlanKind, Screenshot, Video};
 use super::plans::KubernetesPlan;
 use super::texts::{Terms, Text, TextError};
-use super::words::RelativePath;
-use crate::application::{Application, Source, SourceError};
+use super::values::RelativePath;
+use crate::application::{Application, SourceFile, SourceFileError};
 use crate::chart::{Chart, ChartError};
 use crate::pictures::{self, PictureError};
 
@@ -34,7 +34,7 @@ pub struct Content {
     /// The further audience of private plans, by the place of the plan.
     pub audience_tables: BTreeMap<usize, AudienceTable>,
     /// The pictures, by the path of their key (`listing.logos.large`).
-    pub pictures: BTreeMap<String, pictures::Content>,
+    pub pictures: BTreeMap<String, pictures::PictureContent>,
     /// The packaging tool's input for each Kubernetes plan, by the place of the plan.
     pub applications: BTreeMap<usize, Application>,
     /// The charts of Kubernetes plans, by the places of the plans.
@@ -66,8 +66,11 @@ impl Content {
             content.plan_translations.push(texts.collect());
             if let PlanKind::Kubernetes(application) = &plan.kind
                 && let Some(csv) = application.audience.as_ref().and_then(|at| at.csv.as_ref())
-                && let Some(table) =
-                    loader.table(&format!("plans[{place}].audience.csv"), csv, Member::Tenant)
+                && let Some(table) = loader.table(
+                    &format!("plans[{place}].audience.csv"),
+                    csv,
+                    AudienceMember::Tenant,
+                )
             {
                 content.audience_tables.insert(place, table);
             }
@@ -82,7 +85,7 @@ impl Content {
             content.translations.push(loader.text(&key, &translation.description));
         }
         if let Some(csv) = &offer.preview.csv {
-            content.preview_table = loader.table("preview.csv", csv, Member::Subscription);
+            content.preview_table = loader.table("preview.csv", csv, AudienceMember::Subscription);
         }
         for (key, path) in picture_paths(file) {
             if let Some(picture) = loader.picture(&key, path) {
@@ -170,7 +173,12 @@ impl Loader<'_> {
         }
     }
 
-    fn table(&mut self, key: &str, path: &RelativePath, member: Member) -> Option<AudienceTable> {
+    fn table(
+        &mut self,
+        key: &str,
+        path: &RelativePath,
+        member: AudienceMember,
+    ) -> Option<AudienceTable> {
         match AudienceTable::read(&self.file.resolve(path), member) {
             Ok(table) => Some(table),
             Err(error) => {
@@ -182,7 +190,7 @@ impl Loader<'_> {
         }
     }
 
-    fn picture(&mut self, key: &str, path: &RelativePath) -> Option<pictures::Content> {
+    fn picture(&mut self, key: &str, path: &RelativePath) -> Option<pictures::PictureContent> {
         match pictures::read(&self.file.resolve(path)) {
             Ok(picture) => Some(picture),
             Err(error) => {
@@ -198,17 +206,21 @@ impl Loader<'_> {
 
     fn application(&mut self, place: usize, plan: &KubernetesPlan) -> Option<Application> {
         let file = self.file;
-        let manifest = Source::manifest(&file.resolve(&plan.manifest));
-        let ui = Source::ui(&file.resolve(&plan.ui_definition));
-        let template = Source::template(&file.resolve(&plan.arm_template));
+        let manifest = SourceFile::manifest(&file.resolve(&plan.manifest));
+        let ui = SourceFile::ui(&file.resolve(&plan.ui_definition));
+        let template = SourceFile::template(&file.resolve(&plan.arm_template));
         let manifest = self.source(&format!("plans[{place}].manifest"), manifest);
         let ui = self.source(&format!("plans[{place}].uiDefinition"), ui);
         let template = self.source(&format!("plans[{place}].armTemplate"), template);
         Some(Application { manifest: manifest?, ui: ui?, template: template? })
     }
 
-    fn source<T>(&mut self, key: &str, read: Result<Source<T>, SourceError>) -> Option<Source<T>> {
-        let failed = |error: SourceError| {
+    fn source<T>(
+        &mut self,
+        key: &str,
+        read: Result<SourceFile<T>, SourceFileError>,
+    ) -> Option<SourceFile<T>> {
+        let failed = |error: SourceFileError| {
             self.fault(key, &error, error.help());
         };
         read.map_err(failed).ok()

@@ -1,15 +1,11 @@
 //! The offer's description of an image in the well-known annotations (image-spec, "Annotations":
 //! `org.opencontainers.image.*`), so that a publisher writes it once.
 
-use std::collections::BTreeMap;
-
 use super::model::{Image, Offer, Plan};
+use super::values::Annotations;
 
 /// How these keys begin.
 pub const PREFIX: &str = "org.opencontainers.image.";
-
-/// Texts by their keys.
-pub type Annotations = BTreeMap<String, String>;
 
 /// The title is the plan's name as customers read it; the listing's title is not in it, because
 /// editing it must not give a published version another digest. The vendor is the publisher. An

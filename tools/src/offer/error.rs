@@ -5,11 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::excerpt::Excerpt;
-use super::spots::Spot;
+use super::source_map::Spot;
 use crate::logins;
 
 /// Largest offer file, in bytes.
 pub const OFFER_SIZE_BYTES_MAX: u64 = 1024 * 1024;
+/// Most faults in full; the others are counted.
+pub(super) const FAULTS_MAX: usize = 100;
 
 /// Why an offer file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +64,7 @@ pub enum OfferError {
         variable: String,
         /// The registry of the login server.
         name: String,
-        source: super::words::WordError,
+        source: super::values::ValueError,
     },
 }
 

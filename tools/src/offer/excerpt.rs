@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::spots::Spot;
+use super::source_map::Spot;
 use crate::shown;
 
 /// Longest excerpt of a line, in characters.

@@ -7,25 +7,22 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Part};
 
-use super::check::{PLANS_MAX, plans_allowed};
-use super::error::Diagnostic;
+use super::error::{Diagnostic, FAULTS_MAX};
 use super::examples::{example, flow};
 use super::model::Offer;
 use super::origin::DOCKERFILE_ADVICE;
 use super::parse::{self, NODES_MAX, is_build, suggest};
+use super::plans::{PLANS_MAX, plans_allowed};
 use super::schema::{choices, expected, schema};
 use super::secrets::LITERAL;
-use super::spots::Spots;
+use super::source_map::SourceMap;
 use super::tree::{Foreign, Tree, Value};
 use super::unread;
-use super::walk::{Fault, Found, What, walk};
-
-/// Most faults in full; the others are counted.
-pub(super) const FAULTS_MAX: usize = 100;
+use super::walk::{SchemaFault, SchemaFaultKind, WalkResult, walk};
 
 /// Reads an offer. The types have the last word: only where they refuse it are faults looked for, and
 /// where none is found beside theirs, theirs is told.
-pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<Diagnostic>> {
+pub(super) fn read(file: &Path, text: &str, spots: &SourceMap) -> Result<Offer, Vec<Diagnostic>> {
     if spots.contains(&format!("plans[{PLANS_MAX}]")) {
         // Thousands of plans are too many already, without a look at each.
         let beyond = |place: &usize| spots.contains(&format!("plans[{place}]"));
@@ -46,7 +43,7 @@ pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<
         Ok(tree) => tree,
         Err(unread) => return Err(vec![unread::told(file, text, &unread, &schema)]),
     };
-    let Found { faults, secrets } = walk(text, &tree, &schema);
+    let WalkResult { faults, secrets } = walk(text, &tree, &schema);
     let lines: Vec<&str> = text.lines().collect();
     let told = faults.iter().take(FAULTS_MAX).map(|fault| {
         let line = fault.spot.line.checked_sub(1).and_then(|place| lines.get(place));
@@ -77,7 +74,7 @@ pub(super) fn read(file: &Path, text: &str, spots: &Spots) -> Result<Offer, Vec<
 }
 
 /// Counts the faults beyond the maximum, at the first of them.
-fn more(file: &Path, lines: &[&str], next: &Fault<'_>, count: usize) -> Diagnostic {
+fn more(file: &Path, lines: &[&str], next: &SchemaFault<'_>, count: usize) -> Diagnostic {
     let line = next.spot.line.checked_sub(1).and_then(|place| lines.get(place));
     let message = format!("and {count} more faults from here on");
     Diagnostic::of_line(file, line.unwrap_or(&""), next.spot, message)
@@ -85,31 +82,33 @@ fn more(file: &Path, lines: &[&str], next: &Fault<'_>, count: usize) -> Diagnost
 }
 
 /// The fault and the fix, in words of the file.
-fn words(what: &What<'_>, schema: &Part) -> (String, Option<String>) {
+fn words(what: &SchemaFaultKind<'_>, schema: &Part) -> (String, Option<String>) {
     let add = |key: &str, property: Option<&Part>| {
         let example = property.and_then(|property| example(property, schema));
         Some(format!("add `{key}: {}`", example.unwrap_or_else(|| "…".to_owned())))
     };
     match what {
-        What::Foreign(foreign) => said_of(*foreign),
-        What::MergeKey => (
+        SchemaFaultKind::Foreign(foreign) => said_of(*foreign),
+        SchemaFaultKind::MergeKey => (
             "merge keys are not read here".to_owned(),
             Some("write the keys in both places".to_owned()),
         ),
-        What::NoWord => ("a key is one word".to_owned(), None),
-        What::Twice(key) => {
+        SchemaFaultKind::NoWord => ("a key is one word".to_owned(), None),
+        SchemaFaultKind::Twice(key) => {
             (format!("the key `{key}` stands twice"), Some("remove one of the two".to_owned()))
         }
-        What::UnknownKey { key, known } => unknown_key(key, known, schema),
-        What::Missing { key, property } => {
+        SchemaFaultKind::UnknownKey { key, known } => unknown_key(key, known, schema),
+        SchemaFaultKind::Missing { key, property } => {
             (format!("the key `{key}` is missing here"), add(key, *property))
         }
-        What::MissingOfKind { message, key, property } => (message.clone(), add(key, *property)),
-        What::UnknownWord { word, part } => {
+        SchemaFaultKind::MissingOfKind { message, key, property } => {
+            (message.clone(), add(key, *property))
+        }
+        SchemaFaultKind::UnknownWord { word, part } => {
             let known = choices(part).unwrap_or_default();
             (format!("`{}` is not known here", short(word)), Some(suggest(word, &known)))
         }
-        What::Type { found, part, key } => {
+        SchemaFaultKind::Type { found, part, key } => {
             let expected = expected(part, schema);
             let message = format!("this is {}, but {expected} is expected", found_words(found));
             let help = example(part, schema).map(|example| match key {
@@ -118,14 +117,14 @@ fn words(what: &What<'_>, schema: &Part) -> (String, Option<String>) {
             });
             (message, help)
         }
-        What::Word { message, example } => {
+        SchemaFaultKind::Word { message, example } => {
             (message.clone(), Some(format!("write it like {}", flow(&Part::from(*example)))))
         }
-        What::Literal => (LITERAL.to_owned(), None),
-        What::NoSecret(said) => {
+        SchemaFaultKind::Literal => (LITERAL.to_owned(), None),
+        SchemaFaultKind::NoSecret(said) => {
             ((*said).to_owned(), Some("write it like `{ env: QUAY_PASSWORD }`".to_owned()))
         }
-        What::Said(message) => (message.clone(), None),
+        SchemaFaultKind::Said(message) => (message.clone(), None),
     }
 }
 

@@ -13,12 +13,10 @@ use super::globs::Glob;
 use super::layers::{Destination, FileMode, Layer, RawLayer};
 use super::origin::ImageSource;
 use super::patterns::{PathPattern, PathPatterns};
-use super::plans::{Plan, WrittenPlan};
 use super::secrets::Secret;
 use super::tags::{TagTemplate, TagTemplates};
 use super::texts::{Terms, Text};
-use super::timestamp::Timestamp;
-use super::words::{
+use super::values::{
     EnvName, ExposedPort, ImageName, ImagePath, ImageVersion, KeyVaultSecret, LoginServer, Owner,
     PlanId, RegistryName, RelativePath,
 };
@@ -71,6 +69,7 @@ stand_ins! {
     TagText for Tag,
     DigestText for Digest,
     PlatformText for Platform,
+    Timestamp for wharf_oci::Timestamp,
 }
 
 macro_rules! words {
@@ -249,7 +248,6 @@ forms! {
         schema.insert("description".to_owned(), LAYER.into());
         schema
     };
-    Plan: |generator| WrittenPlan::by_kind(WrittenPlan::json_schema(generator));
 }
 
 const LAYER: &str = "A layer: one of `dir`, `file`, `tar` and `deb` with the keys that go with it, or `inputs` with a list of such.";

@@ -109,7 +109,7 @@ impl Serialize for Glob {
 
 impl<'de> Deserialize<'de> for Glob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        super::words::from_text(deserializer)
+        super::values::from_text(deserializer)
     }
 }
 

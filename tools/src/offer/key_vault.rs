@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::words::KeyVaultSecret;
+use super::values::KeyVaultSecret;
 
 /// The program; `WHARF_AZ` names another.
 const PROGRAM: &str = "az";

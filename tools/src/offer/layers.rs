@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::globs::Glob;
 use super::patterns::PathPatterns;
-use super::words::{ImagePath, Owner, RelativePath, WordError};
+use super::values::{ImagePath, Owner, RelativePath, ValueError};
 
 /// Most inputs of a layer.
 const INPUTS_MAX: usize = 1000;
@@ -149,9 +149,9 @@ impl Destination {
 }
 
 impl FromStr for Destination {
-    type Err = WordError;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         if let Some(rest) = text.strip_suffix('/').filter(|rest| !rest.is_empty()) {
             return Ok(Self { path: rest.parse()?, is_folder: true });
         }
@@ -162,7 +162,7 @@ impl FromStr for Destination {
 
 impl<'de> Deserialize<'de> for Destination {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        super::words::from_text(deserializer)
+        super::values::from_text(deserializer)
     }
 }
 
@@ -201,7 +201,7 @@ impl fmt::Display for FileMode {
 
 impl<'de> Deserialize<'de> for FileMode {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        super::words::from_text(deserializer)
+        super::values::from_text(deserializer)
     }
 }
 

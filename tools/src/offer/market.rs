@@ -4,11 +4,38 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::model::{Link, Screenshot, Video, mapping};
+use super::mapping::mapping;
 use super::secrets::Secret;
 use super::texts::Text;
+use super::values::RelativePath;
 
 mapping! {
+    /// A useful link.
+    Link {
+        /// Its text.
+        title: String,
+        /// Where it leads.
+        url: String,
+    }
+
+    /// A screenshot.
+    Screenshot {
+        /// The picture.
+        file: RelativePath,
+        /// What it shows.
+        caption: String,
+    }
+
+    /// A video.
+    Video {
+        /// Its title.
+        title: String,
+        /// Where it plays.
+        url: String,
+        /// The picture that stands for it.
+        thumbnail: RelativePath,
+    }
+
     /// The listing in one more language; what is left out is as in the first language.
     ListingTranslation {
         /// The language, as `de-de`.

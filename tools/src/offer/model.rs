@@ -7,15 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
 use serde::Deserialize;
-use wharf_oci::{Platform, RepoName, Tag};
+use wharf_oci::{RepoName, Tag};
 
-use super::described::Annotations;
-use super::forms::{PlatformText, QuotedText, RepoNameText, TagText};
+use super::forms::RepoNameText;
+pub use super::images::{Attestation, ContainerConfig, Image, PlatformBuild};
 pub use super::layers::{Compression, DebInput, DirInput, FileInput, Layer, LayerInput, TarInput};
+use super::mapping::mapping;
 pub use super::market::{
-    Lead, LeadDestination, ListingTranslation, PlanTranslation, Resale, ResaleChannel,
+    Lead, LeadDestination, Link, ListingTranslation, PlanTranslation, Resale, ResaleChannel,
+    Screenshot, Video,
 };
 pub use super::origin::{ImageSource, MadeFrom};
 pub use super::plans::{
@@ -23,23 +24,8 @@ pub use super::plans::{
     Plan, PlanImage, PlanKind, PriceUnit, Prices, Region, Resources, Scope, Tenant, Visibility,
 };
 use super::secrets::Secret;
-use super::tags::{ExpandedTag, TagTemplates};
 use super::texts::{Terms, Text};
-use super::timestamp::Timestamp;
-use super::words::{
-    EnvName, ExposedPort, ImagePath, ImageVersion, LoginServer, PlanId, RegistryName, RelativePath,
-};
-
-/// A mapping of the file: camel case keys, no others.
-macro_rules! mapping {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Deserialize, schemars::JsonSchema)]
-        #[serde(rename_all = "camelCase", deny_unknown_fields)]
-        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
-    )*};
-}
-pub(super) use mapping;
+use super::values::{LoginServer, PlanId, RegistryName, RelativePath};
 
 mapping! {
     /// The whole file.
@@ -171,14 +157,6 @@ mapping! {
         translations: Vec<ListingTranslation>,
     }
 
-    /// A useful link.
-    Link {
-        /// Its text.
-        title: String,
-        /// Where it leads.
-        url: String,
-    }
-
     /// The people of an offer.
     Contacts {
         /// Whom customers ask.
@@ -228,24 +206,6 @@ mapping! {
         wide: Option<RelativePath>,
     }
 
-    /// A screenshot.
-    Screenshot {
-        /// The picture.
-        file: RelativePath,
-        /// What it shows.
-        caption: String,
-    }
-
-    /// A video.
-    Video {
-        /// Its title.
-        title: String,
-        /// Where it plays.
-        url: String,
-        /// The picture that stands for it.
-        thumbnail: RelativePath,
-    }
-
     /// The terms: one of the two, which the rules check.
     Legal {
         /// Microsoft's standard contract.
@@ -280,125 +240,6 @@ mapping! {
         #[serde(default)]
         label: Option<String>,
     }
-
-    /// An image.
-    Image {
-        /// The repository, without the registry and its prefix.
-        #[schemars(with = "RepoNameText")]
-        repository: RepoName,
-        /// Its version.
-        version: ImageVersion,
-        /// The time of every file and of the image.
-        #[serde(default)]
-        created: Option<Timestamp>,
-        /// The tags as written; `expanded_tags` says what they come to.
-        #[serde(default)]
-        tags: TagTemplates,
-        /// The tags in the order of writing. Set when the file is parsed; never empty after that.
-        #[serde(skip)]
-        expanded_tags: Vec<ExpandedTag>,
-        /// Tags of earlier versions that stay published; never written by us.
-        #[serde(default)]
-        #[schemars(with = "Vec<TagText>")]
-        published_tags: Vec<Tag>,
-        /// The image below the layers of every platform that names none itself.
-        #[serde(default)]
-        base: Option<ImageSource>,
-        /// The image that every platform is which names none itself.
-        #[serde(default)]
-        adopt: Option<ImageSource>,
-        /// Where its source code is.
-        #[serde(default)]
-        source: Option<String>,
-        /// Which state of the source code it is made from.
-        #[serde(default)]
-        revision: Option<String>,
-        /// Its licences, as an SPDX expression.
-        #[serde(default)]
-        licences: Option<String>,
-        /// What the offer says of it for its labels and annotations, where those do not say it
-        /// themselves. Set when the file is parsed.
-        #[serde(skip)]
-        described: Annotations,
-        /// One build per platform; at least one, all different.
-        platforms: Vec<PlatformBuild>,
-        /// How its layers are compressed.
-        #[serde(default)]
-        compression: Compression,
-        /// How a container starts.
-        #[serde(default)]
-        config: ContainerConfig,
-        /// Annotations of every manifest and of the index.
-        #[serde(default)]
-        annotations: BTreeMap<String, String>,
-        /// What is said of the image besides, and attached to it.
-        #[serde(default = "all_attestations")]
-        attestations: Vec<Attestation>,
-    }
-
-    /// What a platform's image is made of.
-    PlatformBuild {
-        /// The platform, without `os.version`; see [`PlatformBuild::full_platform`].
-        #[serde(deserialize_with = "super::words::from_text")]
-        #[schemars(with = "PlatformText")]
-        platform: Platform,
-        /// The exact version of Windows.
-        #[serde(default)]
-        os_version: Option<String>,
-        /// The image below its layers.
-        #[serde(default)]
-        base: Option<ImageSource>,
-        /// The image that it is.
-        #[serde(default)]
-        adopt: Option<ImageSource>,
-        /// Its layers, bottom first; at least one where no image is named to start from.
-        #[serde(default)]
-        layers: Vec<Layer>,
-    }
-}
-
-/// Something that is said of an image besides its bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Attestation {
-    /// What it is made of, in `CycloneDX` and in SPDX.
-    Sbom,
-    /// What it was made from, and how (in-toto).
-    Provenance,
-}
-
-/// How a container of the image starts; the same for every platform.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct ContainerConfig {
-    /// The program, with its first arguments.
-    pub entrypoint: Vec<String>,
-    /// More arguments, or the program.
-    pub cmd: Vec<String>,
-    /// Environment variables.
-    #[serde(deserialize_with = "super::quoted::map")]
-    #[schemars(with = "BTreeMap<EnvName, QuotedText>")]
-    pub env: BTreeMap<EnvName, String>,
-    /// Where it starts.
-    pub working_dir: Option<ImagePath>,
-    /// As whom it runs.
-    pub user: Option<String>,
-    /// Where it listens.
-    pub exposed_ports: Vec<ExposedPort>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
-    /// Folders that outlive a container.
-    pub volumes: Vec<ImagePath>,
-    /// The signal that ends it.
-    pub stop_signal: Option<String>,
-}
-
-impl PlatformBuild {
-    /// The platform with its `os.version`.
-    #[must_use]
-    pub fn full_platform(&self) -> Platform {
-        Platform { os_version: self.os_version.clone(), ..self.platform.clone() }
-    }
 }
 
 impl Offer {
@@ -428,10 +269,14 @@ impl Offer {
             PlanKind::Image(_) => None,
         })
     }
-}
 
-fn all_attestations() -> Vec<Attestation> {
-    vec![Attestation::Sbom, Attestation::Provenance]
+    /// Sets the tags of earlier versions of a plan of one image, as if the file listed them.
+    pub fn take_published_tags(&mut self, plan: usize, tags: Vec<Tag>) {
+        let plan = self.plans.get_mut(plan).map(|plan| &mut plan.kind);
+        if let Some(PlanKind::Image(plan)) = plan {
+            plan.image.image.published_tags = tags;
+        }
+    }
 }
 
 fn default_language() -> String {

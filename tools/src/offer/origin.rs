@@ -10,7 +10,6 @@ use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use wharf_oci::Digest;
 
-use super::model::{Image, PlatformBuild};
 use crate::logins;
 
 /// Longest text of an image; paths end at 4096 bytes.
@@ -46,15 +45,10 @@ pub enum MadeFrom<'a> {
 }
 
 impl<'a> MadeFrom<'a> {
-    /// The platform's own source, or else the image's for all platforms.
-    #[must_use]
-    pub fn of(image: &'a Image, build: &'a PlatformBuild) -> Self {
-        Self::said(build.base.as_ref(), build.adopt.as_ref())
-            .or_else(|| Self::said(image.base.as_ref(), image.adopt.as_ref()))
-            .unwrap_or(Self::Scratch)
-    }
-
-    fn said(base: Option<&'a ImageSource>, adopt: Option<&'a ImageSource>) -> Option<Self> {
+    pub(super) fn said(
+        base: Option<&'a ImageSource>,
+        adopt: Option<&'a ImageSource>,
+    ) -> Option<Self> {
         match (base, adopt) {
             (_, Some(adopt)) => Some(Self::Adopt(adopt)),
             (Some(base), None) if base.is_scratch() => Some(Self::Scratch),

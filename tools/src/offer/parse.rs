@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use super::error::Diagnostic;
 use super::origin::DOCKERFILE_ADVICE;
 use super::secrets::LITERAL;
-use super::spots::{Spot, Spots};
-use super::words::ImageName;
+use super::source_map::{SourceMap, Spot};
+use super::values::ImageName;
 
 /// Deepest nesting; the reference needs 8.
 pub(super) const DEPTH_MAX: usize = 24;
@@ -23,7 +23,7 @@ pub(super) const NODES_MAX: usize = 100_000;
 pub(crate) fn parse<T: DeserializeOwned>(
     file: &Path,
     text: &str,
-    spots: &Spots,
+    spots: &SourceMap,
 ) -> Result<T, Diagnostic> {
     let fault = |spot, message: &str| Diagnostic::new(file, text, spot, message);
     if is_empty(text) {

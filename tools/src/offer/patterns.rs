@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 
 use super::globs::Glob;
-use super::words::RelativePath;
+use super::values::RelativePath;
 
 /// Most patterns of one key.
 const PATTERNS_MAX: usize = 1000;
@@ -65,7 +65,7 @@ impl fmt::Display for PathPattern {
 
 impl<'de> Deserialize<'de> for PathPattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        super::words::from_text(deserializer)
+        super::values::from_text(deserializer)
     }
 }
 

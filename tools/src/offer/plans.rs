@@ -6,24 +6,28 @@
 
 mod written;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 
-use super::described::Annotations;
 use super::forms::{DigestText, RepoNameText};
+use super::images::Image;
+use super::mapping::mapping;
 use super::market::PlanTranslation;
-use super::model::{Image, Offer, mapping};
 use super::tags::ExpandedTag;
 use super::texts::Text;
-use super::words::{ImageId, ImageName, PlanId, RelativePath};
-use wharf_oci::{RepoName, Tag};
+use super::values::{Annotations, ImageId, ImageName, PlanId, RelativePath};
+use wharf_oci::RepoName;
 
+pub use crate::application::cluster::Cluster;
 pub use written::WrittenKind;
 pub(super) use written::{
     KUBERNETES_NEEDS, NO_KIND, NOT_BILLED, OF_IMAGE, OF_KUBERNETES, missing, of_the_other,
 };
+
+pub(super) const PLANS_MAX: usize = 100;
 
 /// A plan: one variant of the offer.
 #[derive(Debug, Clone, PartialEq)]
@@ -320,16 +324,6 @@ pub enum Region {
     AzureGovernment,
 }
 
-/// A kind of cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Cluster {
-    /// Managed by Azure (`managedClusters`).
-    Aks,
-    /// Anywhere, connected to Azure (`connectedClusters`).
-    Arc,
-}
-
 /// How often an application is installed in a cluster.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -360,16 +354,6 @@ impl Plan {
     }
 }
 
-impl Offer {
-    /// Sets the tags of earlier versions of a plan of one image, as if the file listed them.
-    pub fn take_published_tags(&mut self, plan: usize, tags: Vec<Tag>) {
-        let plan = self.plans.get_mut(plan).map(|plan| &mut plan.kind);
-        if let Some(PlanKind::Image(plan)) = plan {
-            plan.image.image.published_tags = tags;
-        }
-    }
-}
-
 impl PlanImage {
     fn new(id: ImageId, name: Option<ImageName>, image: Image) -> Self {
         let written_image = serde_json::Value::Null;
@@ -390,6 +374,21 @@ impl PlanImage {
     }
 }
 
+impl JsonSchema for Plan {
+    fn schema_name() -> Cow<'static, str> {
+        "Plan".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        WrittenPlan::by_kind(WrittenPlan::json_schema(generator))
+    }
+}
+
 fn default_regions() -> Vec<Region> {
     vec![Region::AzureGlobal]
+}
+
+/// How many plans an offer has.
+pub(super) fn plans_allowed() -> String {
+    format!("an offer has 1 to {PLANS_MAX}")
 }

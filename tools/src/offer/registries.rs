@@ -7,7 +7,7 @@ use wharf_oci::RepoName;
 use super::OfferFile;
 use super::error::OfferError;
 use super::model::Credentials;
-use super::words::{LoginServer, RegistryName};
+use super::values::{LoginServer, RegistryName};
 
 /// Where `--to NAME` or `--from NAME` leads.
 ///

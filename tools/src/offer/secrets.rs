@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::key_vault::{self, KeyVaultError};
 use super::texts::{Shape, Shaped, TextError, read_utf8};
-use super::words::{KeyVaultSecret, RelativePath};
+use super::values::{KeyVaultSecret, RelativePath};
 
 /// The message about a literal secret in the file.
 pub(super) const LITERAL: &str =

@@ -4,7 +4,7 @@
 
 use wharf_oci::Platform;
 
-use crate::offer::words::ImageVersion;
+use crate::offer::values::ImageVersion;
 
 /// How many tags a plan publishes at most (PLAN; CLI-M).
 pub const TAGS_MAX: usize = 16;

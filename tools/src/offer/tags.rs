@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, de};
 use wharf_oci::{ParseError, Platform, Tag};
 
-use super::words::ImageVersion;
+use super::values::ImageVersion;
 
 /// The templates of `auto`.
 const AUTO: [&str; 3] = ["latest", "{version}", "{version}-{platform}"];
@@ -212,7 +212,7 @@ impl FromStr for TagTemplate {
 
 impl<'de> Deserialize<'de> for TagTemplate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        super::words::from_text(deserializer)
+        super::values::from_text(deserializer)
     }
 }
 

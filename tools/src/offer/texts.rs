@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::words::RelativePath;
+use super::values::RelativePath;
 use crate::input;
 
 /// Largest text file, in bytes. The marketplace's longest text has 10,000 characters.

@@ -75,7 +75,7 @@ pub(super) struct Tree {
 
 /// Why a text is no tree.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(super) enum TreeFault {
     /// It is no YAML from here on.
     Syntax(Spot, ErrorKind),
     /// It is nested too deep here.
@@ -88,16 +88,16 @@ pub(super) enum Unread {
 
 impl Tree {
     /// Reads a text, where it is YAML and neither too deep nor too large to be an offer.
-    pub(super) fn read(text: &str) -> Result<Self, Unread> {
+    pub(super) fn read(text: &str) -> Result<Self, TreeFault> {
         let bounds = Bounds { depth: DEPTH_MAX, values: NODES_MAX, documents: 1 };
         let mut read = yaml::read(text, bounds);
         match read.stop {
             None => {}
-            Some(Stop::Syntax(spot, kind, _)) => return Err(Unread::Syntax(spot, kind)),
-            Some(Stop::Deep(spot)) => return Err(Unread::Deep(spot)),
-            Some(Stop::Large(spot)) => return Err(Unread::Large(spot)),
+            Some(Stop::Syntax(spot, kind, _)) => return Err(TreeFault::Syntax(spot, kind)),
+            Some(Stop::Deep(spot)) => return Err(TreeFault::Deep(spot)),
+            Some(Stop::Large(spot)) => return Err(TreeFault::Large(spot)),
         }
-        let root = read.documents.pop().ok_or(Unread::Empty)?;
+        let root = read.documents.pop().ok_or(TreeFault::Empty)?;
         let mut judging = Judging::default();
         let root = judging.node(root, None);
         let further = read.further.map(|further| (further.start, Foreign::Document));

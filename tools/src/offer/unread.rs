@@ -11,25 +11,25 @@ use serde_saphyr::granit_parser::ErrorKind;
 use super::error::Diagnostic;
 use super::parse::{DEPTH_MAX, NODES_MAX};
 use super::schema::{DEFINITIONS, mapping_of};
-use super::spots::Spot;
-use super::tree::Unread;
+use super::source_map::Spot;
+use super::tree::TreeFault;
 
 /// The fault of a text that does not become a tree.
-pub(super) fn told(file: &Path, text: &str, unread: &Unread, schema: &Part) -> Diagnostic {
+pub(super) fn told(file: &Path, text: &str, unread: &TreeFault, schema: &Part) -> Diagnostic {
     let (spot, message, help) = match unread {
-        Unread::Empty => {
+        TreeFault::Empty => {
             (Spot::START, "the file is empty".to_owned(), "start it with `version: 1`")
         }
-        Unread::Deep(spot) => {
+        TreeFault::Deep(spot) => {
             let message =
                 format!("this is nested deeper than the {DEPTH_MAX} levels that are read");
             (*spot, message, "close the brackets above, or indent less")
         }
-        Unread::Large(spot) => {
+        TreeFault::Large(spot) => {
             let message = format!("the file has more than {NODES_MAX} keys and values");
             (*spot, message, "remove what is repeated")
         }
-        Unread::Syntax(spot, kind) => {
+        TreeFault::Syntax(spot, kind) => {
             let (message, help) = words(kind);
             (*spot, format!("this is no YAML: {message}"), help)
         }

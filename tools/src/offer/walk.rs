@@ -16,7 +16,7 @@ use super::plans::{
     self, KUBERNETES_NEEDS, NO_KIND, NOT_BILLED, OF_IMAGE, OF_KUBERNETES, WrittenKind,
 };
 use super::schema::{DEFINITIONS, admits, choices, referred};
-use super::spots::Spot;
+use super::source_map::Spot;
 use super::tree::{Entry, Foreign, Node, Tree, Value};
 use crate::secret_keys;
 
@@ -25,14 +25,14 @@ const SECRET: &str = "Secret";
 
 /// One fault with its place.
 #[derive(Debug)]
-pub(super) struct Fault<'a> {
+pub(super) struct SchemaFault<'a> {
     pub(super) spot: Spot,
-    pub(super) what: What<'a>,
+    pub(super) what: SchemaFaultKind<'a>,
 }
 
 /// The kind of a fault.
 #[derive(Debug)]
-pub(super) enum What<'a> {
+pub(super) enum SchemaFaultKind<'a> {
     /// YAML an offer has not.
     Foreign(Foreign),
     /// The merge key, `<<`.
@@ -63,15 +63,15 @@ pub(super) enum What<'a> {
 
 /// All a walk finds.
 #[derive(Debug, Default)]
-pub(super) struct Found<'a> {
+pub(super) struct WalkResult<'a> {
     /// The faults, in the order of the file.
-    pub(super) faults: Vec<Fault<'a>>,
+    pub(super) faults: Vec<SchemaFault<'a>>,
     /// Lines with a possible secret: the first hidden column.
     pub(super) secrets: BTreeMap<usize, usize>,
 }
 
 /// Finds every fault of a tree.
-pub(super) fn walk<'a>(text: &'a str, tree: &'a Tree, schema: &'a Part) -> Found<'a> {
+pub(super) fn walk<'a>(text: &'a str, tree: &'a Tree, schema: &'a Part) -> WalkResult<'a> {
     walk_part(text, tree, schema, schema)
 }
 
@@ -81,12 +81,14 @@ pub(super) fn walk_part<'a>(
     tree: &'a Tree,
     schema: &'a Part,
     part: &'a Part,
-) -> Found<'a> {
-    let Some(Part::Object(definitions)) = schema.get(DEFINITIONS) else { return Found::default() };
+) -> WalkResult<'a> {
+    let Some(Part::Object(definitions)) = schema.get(DEFINITIONS) else {
+        return WalkResult::default();
+    };
     let secret = with_secrets(definitions);
-    let mut walk = Walk { text, definitions, secret, found: Found::default() };
+    let mut walk = Walk { text, definitions, secret, found: WalkResult::default() };
     for (spot, foreign) in &tree.foreign {
-        walk.add(*spot, What::Foreign(*foreign));
+        walk.add(*spot, SchemaFaultKind::Foreign(*foreign));
     }
     walk.value(&tree.root, part, None);
     walk.found.faults.sort_by_key(|fault| fault.spot);
@@ -98,15 +100,15 @@ struct Walk<'a> {
     definitions: &'a Map<String, Part>,
     /// The definitions with a secret anywhere below.
     secret: BTreeSet<&'a str>,
-    found: Found<'a>,
+    found: WalkResult<'a>,
 }
 
 /// A part of the schema with its name.
 type Named<'a> = (Option<&'a str>, &'a Part);
 
 impl<'a> Walk<'a> {
-    fn add(&mut self, spot: Spot, what: What<'a>) {
-        self.found.faults.push(Fault { spot, what });
+    fn add(&mut self, spot: Spot, what: SchemaFaultKind<'a>) {
+        self.found.faults.push(SchemaFault { spot, what });
     }
 
     fn value(&mut self, node: &'a Node, part: &'a Part, key: Option<&'a str>) {
@@ -124,7 +126,8 @@ impl<'a> Walk<'a> {
                 if holds(part, &self.secret) {
                     self.hide(node);
                 }
-                return self.add(node.spot, What::Type { found: &node.value, part, key });
+                return self
+                    .add(node.spot, SchemaFaultKind::Type { found: &node.value, part, key });
             }
         };
         match &node.value {
@@ -168,14 +171,14 @@ impl<'a> Walk<'a> {
         (name, part): Named<'a>,
         (whole, key): (&'a Part, Option<&'a str>),
     ) {
-        let type_fault = What::Type { found: &node.value, part: whole, key };
+        let type_fault = SchemaFaultKind::Type { found: &node.value, part: whole, key };
         if let Some(words) = choices(part) {
             if !words.contains(&text) {
-                self.add(node.spot, What::UnknownWord { word: text, part });
+                self.add(node.spot, SchemaFaultKind::UnknownWord { word: text, part });
             }
         } else if let Some(word) = name.and_then(forms::word) {
             if let Err(message) = (word.check)(text) {
-                self.add(node.spot, What::Word { message, example: word.example });
+                self.add(node.spot, SchemaFaultKind::Word { message, example: word.example });
             }
         } else if name.is_some_and(|name| QUOTED.contains(&name)) {
             let is_other = part.get("const").is_some_and(|known| known != text);
@@ -184,7 +187,7 @@ impl<'a> Walk<'a> {
             } else if name == Some("ImageSource")
                 && let Err(message) = text.parse::<ImageSource>()
             {
-                self.add(node.spot, What::Said(message));
+                self.add(node.spot, SchemaFaultKind::Said(message));
             }
         } else {
             let kind =
@@ -214,15 +217,15 @@ impl<'a> Walk<'a> {
         let mut unknown = Vec::new();
         for entry in entries {
             let Some(key) = entry.key.as_deref() else {
-                self.add(entry.spot, What::NoWord);
+                self.add(entry.spot, SchemaFaultKind::NoWord);
                 continue;
             };
             if key == "<<" {
-                self.add(entry.spot, What::MergeKey);
+                self.add(entry.spot, SchemaFaultKind::MergeKey);
                 continue;
             }
             if !seen.insert(key) {
-                self.add(entry.spot, What::Twice(key));
+                self.add(entry.spot, SchemaFaultKind::Twice(key));
             }
             match (properties.and_then(|known| known.get(key)), free) {
                 (Some(property), _) => self.value(&entry.node, property, Some(key)),
@@ -240,7 +243,7 @@ impl<'a> Walk<'a> {
         for key in required.into_iter().flatten().filter_map(Part::as_str) {
             if !seen.contains(key) && !is_meant(key, &unknown) {
                 let property = properties.and_then(|known| known.get(key));
-                self.add(node.spot, What::Missing { key, property });
+                self.add(node.spot, SchemaFaultKind::Missing { key, property });
             }
         }
         let has_secrets = properties.is_some_and(|known| known.values().any(is_secret));
@@ -251,15 +254,15 @@ impl<'a> Walk<'a> {
         }
         for (spot, key, known) in unknown {
             let what = if has_secrets && !is_key(key) {
-                What::Said(NO_KEY.to_owned())
+                SchemaFaultKind::Said(NO_KEY.to_owned())
             } else {
-                What::UnknownKey { key, known }
+                SchemaFaultKind::UnknownKey { key, known }
             };
             self.add(spot, what);
         }
         let most = part.get("maxProperties").and_then(Part::as_u64);
         if most.is_some_and(|most| most != entries.len() as u64) {
-            self.add(node.spot, What::Type { found: &node.value, part: whole, key: at });
+            self.add(node.spot, SchemaFaultKind::Type { found: &node.value, part: whole, key: at });
         }
         if name == Some("Plan") {
             self.kind(node, entries, &seen, properties);
@@ -272,7 +275,7 @@ impl<'a> Walk<'a> {
         if let Some(word) = word
             && let Err(message) = (word.check)(key)
         {
-            self.add(entry.spot, What::Word { message, example: word.example });
+            self.add(entry.spot, SchemaFaultKind::Word { message, example: word.example });
         }
     }
 
@@ -289,7 +292,7 @@ impl<'a> Walk<'a> {
             Some("image") => WrittenKind::Image,
             None if !seen.contains("kind") && seen.contains("image") => WrittenKind::Image,
             None if !seen.contains("kind") => {
-                return self.add(node.spot, What::Said(NO_KIND.to_owned()));
+                return self.add(node.spot, SchemaFaultKind::Said(NO_KIND.to_owned()));
             }
             _ => return,
         };
@@ -300,17 +303,17 @@ impl<'a> Walk<'a> {
         for key in needs.iter().copied().filter(|key| !seen.contains(key)) {
             let property = properties.and_then(|known| known.get(key));
             let message = plans::missing(kind, key);
-            self.add(node.spot, What::MissingOfKind { message, key, property });
+            self.add(node.spot, SchemaFaultKind::MissingOfKind { message, key, property });
         }
         for entry in entries {
             let key = entry.key.as_deref().unwrap_or_default();
             if others.contains(&key) {
-                self.add(entry.spot, What::Said(plans::of_the_other(kind, key)));
+                self.add(entry.spot, SchemaFaultKind::Said(plans::of_the_other(kind, key)));
             } else if key == "licence"
                 && kind == WrittenKind::Image
                 && word_of(std::slice::from_ref(entry), key) == Some("payAsYouGo")
             {
-                self.add(entry.node.spot, What::Said(NOT_BILLED.to_owned()));
+                self.add(entry.node.spot, SchemaFaultKind::Said(NOT_BILLED.to_owned()));
             }
         }
     }
@@ -320,7 +323,7 @@ impl<'a> Walk<'a> {
         let Value::Mapping(entries) = &node.value else {
             if !node.value.is_nothing() {
                 self.hide(node);
-                self.add(node.spot, What::Literal);
+                self.add(node.spot, SchemaFaultKind::Literal);
             }
             return;
         };
@@ -330,14 +333,14 @@ impl<'a> Walk<'a> {
             return;
         };
         if entries.len() != 1 {
-            self.add(node.spot, What::NoSecret(ONE_SECRET));
+            self.add(node.spot, SchemaFaultKind::NoSecret(ONE_SECRET));
         }
         for entry in entries {
             let key = entry.key.as_deref().unwrap_or_default();
             let fault = match (&entry.node.value, key) {
-                (_, key) if !known.contains_key(key) => Some(What::NoSecret(ONE_SECRET)),
+                (_, key) if !known.contains_key(key) => Some(SchemaFaultKind::NoSecret(ONE_SECRET)),
                 (Value::Scalar { text, .. }, "env") if !super::secrets::is_variable(text) => {
-                    Some(What::NoSecret(NO_VARIABLE))
+                    Some(SchemaFaultKind::NoSecret(NO_VARIABLE))
                 }
                 (Value::Scalar { text, .. }, "keyVault" | "file") => {
                     let (word, said) = match key {
@@ -345,10 +348,10 @@ impl<'a> Walk<'a> {
                         _ => ("KeyVaultSecret", NO_KEY_VAULT),
                     };
                     let fits = forms::word(word).is_none_or(|word| (word.check)(text).is_ok());
-                    (!fits).then_some(What::NoSecret(said))
+                    (!fits).then_some(SchemaFaultKind::NoSecret(said))
                 }
                 (Value::Scalar { .. }, _) => None,
-                _ => Some(What::NoSecret(ONE_SECRET)),
+                _ => Some(SchemaFaultKind::NoSecret(ONE_SECRET)),
             };
             let Some(what) = fault else { continue };
             self.hide(&entry.node);
@@ -411,7 +414,7 @@ impl<'a> Walk<'a> {
         let Some(slice) = self.text.get(start..end) else { return };
         let alone = format!("{}{slice}", " ".repeat(column));
         if let Err(message) = parse::alone::<Layer>(&alone) {
-            self.add(node.spot, What::Said(message));
+            self.add(node.spot, SchemaFaultKind::Said(message));
         }
     }
 }

@@ -2,22 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::sources::{ChartImage, ImageFound, Sources};
-use super::texts;
-use super::topics::{Origin, Topic, Value, Values, text};
-use crate::offer::words::{ImageName, ImageVersion};
-
-/// The kind of the product.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A Helm chart with its images.
-    Kubernetes,
-    Image,
-}
+use super::kind::OfferKind;
+use super::names::IMAGE_NAME;
+use super::sources::{ImageFound, NamedImage, Sources};
+use super::topics::{Topic, TopicValue, ValueOrigin, Values, text};
+use crate::offer::values::{ImageName, ImageVersion};
 
 /// The price of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Licence {
+pub enum LicenceChoice {
     Free,
     /// The customer brings a licence.
     Byol,
@@ -28,8 +21,8 @@ pub enum Licence {
 #[derive(Debug, Clone)]
 pub struct Answers {
     values: Values,
-    pub kind: Kind,
-    pub licence: Licence,
+    pub kind: OfferKind,
+    pub licence: LicenceChoice,
     /// Whether Microsoft's standard contract counts.
     pub standard_contract: bool,
     /// The version of application, chart and image.
@@ -39,7 +32,7 @@ pub struct Answers {
     /// The version of the chart, as written.
     pub chart_version: Option<String>,
     /// The images the chart names.
-    pub chart_images: Vec<ChartImage>,
+    pub chart_images: Vec<NamedImage>,
     /// The image the offer makes; none where the existing chart names its own.
     pub image: Option<ImageFound>,
     /// The day of the image, as `2026-11-29`.
@@ -51,16 +44,16 @@ impl Answers {
     #[must_use]
     pub fn new(values: Values, sources: &Sources, today: String) -> Self {
         let kind = match text(&values, Topic::Kind) {
-            "image" => Kind::Image,
-            _ => Kind::Kubernetes,
+            "image" => OfferKind::Image,
+            _ => OfferKind::Kubernetes,
         };
         let licence = match text(&values, Topic::Licence) {
-            "free" => Licence::Free,
-            "payAsYouGo" => Licence::PayAsYouGo,
-            _ => Licence::Byol,
+            "free" => LicenceChoice::Free,
+            "payAsYouGo" => LicenceChoice::PayAsYouGo,
+            _ => LicenceChoice::Byol,
         };
-        let chart = sources.chart.as_ref().filter(|_| kind == Kind::Kubernetes);
-        let is_made = kind == Kind::Image || chart.is_none() || sources.image.is_some();
+        let chart = sources.chart.as_ref().filter(|_| kind == OfferKind::Kubernetes);
+        let is_made = kind == OfferKind::Image || chart.is_none() || sources.image.is_some();
         Self {
             kind,
             licence,
@@ -83,7 +76,7 @@ impl Answers {
     /// The topics with a placeholder as value.
     #[must_use]
     pub fn placeholders(&self) -> BTreeSet<Topic> {
-        let is_placeholder = |value: &Value| value.origin == Origin::Placeholder;
+        let is_placeholder = |value: &TopicValue| value.origin == ValueOrigin::Placeholder;
         self.values.iter().filter(|(_, v)| is_placeholder(v)).map(|(topic, _)| *topic).collect()
     }
 
@@ -104,7 +97,7 @@ impl Answers {
         image
             .map(|image| image.name.as_str())
             .filter(|name| name.parse::<ImageName>().is_ok())
-            .unwrap_or(texts::IMAGE_NAME)
+            .unwrap_or(IMAGE_NAME)
     }
 
     /// Whether Kubernetes plans can have the image, as far as its platforms are known.
@@ -112,14 +105,14 @@ impl Answers {
     pub fn runs_on_amd64(&self) -> bool {
         let platforms = self.image.iter().flat_map(|image| &image.platforms);
         let mut platforms = platforms.map(ToString::to_string).peekable();
-        self.kind == Kind::Image
+        self.kind == OfferKind::Image
             || platforms.peek().is_none()
             || platforms.any(|platform| platform == "linux/amd64")
     }
 
     /// Every value without a flag or an answer, with its source.
-    pub fn taken(&self) -> impl Iterator<Item = (Topic, &Value)> {
-        let is_taken = |value: &Value| value.origin != Origin::Given;
+    pub fn taken(&self) -> impl Iterator<Item = (Topic, &TopicValue)> {
+        let is_taken = |value: &TopicValue| value.origin != ValueOrigin::Given;
         self.values.iter().filter(move |(_, value)| is_taken(value)).map(|(at, value)| (*at, value))
     }
 

@@ -4,8 +4,9 @@
 
 use super::answers::Answers;
 use super::names;
+use super::names::IMAGE_NAME;
 use super::scalar::{quoted, scalar};
-use super::texts::{CHART_FOLDER, IMAGE_NAME};
+use super::texts::CHART_FOLDER;
 use super::topics::Topic;
 
 /// Its files, with their paths.

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::answers::Answers;
 use super::error::InitError;
-use super::settle::{complete, said};
+use super::proposals::complete;
 use super::sources::Sources;
-use super::topics::{Topic, Values};
+use super::topics::{Topic, Values, said};
 use super::{offer_text, texts};
 use crate::offer::content::Content;
 use crate::offer::{OfferError, OfferFile};

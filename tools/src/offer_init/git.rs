@@ -22,13 +22,13 @@ const FOLDERS_MAX: usize = 64;
 const USUAL: &str = "origin";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remote {
+pub struct GitRemote {
     /// Its name: `origin`.
     pub name: String,
     pub address: String,
 }
 
-impl Remote {
+impl GitRemote {
     /// The owner of the repository, by the address: `https://github.com/OWNER/name`. A host a
     /// company runs itself has groups of its own, so only a path of two parts says it.
     #[must_use]
@@ -57,7 +57,7 @@ fn decoded(part: &str) -> String {
 
 /// The remote of a folder's working copy; `None` when there is none that people can open.
 #[must_use]
-pub(super) fn remote(folder: &Path) -> Option<Remote> {
+pub(super) fn remote(folder: &Path) -> Option<GitRemote> {
     let folder = folder.canonicalize().ok()?;
     let found = folder.ancestors().take(FOLDERS_MAX).find_map(|at| {
         let git = at.join(".git");
@@ -67,7 +67,7 @@ pub(super) fn remote(folder: &Path) -> Option<Remote> {
     let remotes = remotes(&text);
     let usual = remotes.iter().find(|(name, _)| name == USUAL);
     let (name, written) = usual.or_else(|| remotes.first())?;
-    Some(Remote { name: name.clone(), address: address(written)? })
+    Some(GitRemote { name: name.clone(), address: address(written)? })
 }
 
 /// The folder with the configuration: `.git` itself, or the target of a worktree's or submodule's

@@ -37,12 +37,12 @@ pub struct ChartFound {
     pub sources: Vec<String>,
     /// Mail addresses of its maintainers.
     pub emails: Vec<String>,
-    pub images: Vec<ChartImage>,
+    pub images: Vec<NamedImage>,
 }
 
 /// An image of a chart.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChartImage {
+pub struct NamedImage {
     /// Its name under `global.azure.images`, or the path of its values elsewhere.
     pub name: String,
     /// `REGISTRY/IMAGE`, without a tag.
@@ -124,7 +124,7 @@ fn is_chart(folder: &Path) -> bool {
 }
 
 /// The images under `global.azure.images` of the values, or else any mapping in the form of one.
-fn images(folder: &Path) -> Vec<ChartImage> {
+fn images(folder: &Path) -> Vec<NamedImage> {
     let Ok(text) = text(&folder.join("values.yaml")) else { return Vec::new() };
     let Ok(values) = serde_saphyr::from_str::<Value>(&text) else { return Vec::new() };
     let mut images = Vec::new();
@@ -139,20 +139,20 @@ fn images(folder: &Path) -> Vec<ChartImage> {
     images
 }
 
-fn of_azure(name: &str, image: &Value) -> Option<ChartImage> {
+fn of_azure(name: &str, image: &Value) -> Option<NamedImage> {
     let registry = image.get("registry")?.as_str()?;
     let location = format!("{registry}/{}", image.get("image")?.as_str()?);
-    Some(ChartImage { name: name.to_owned(), location, is_of_azure: true })
+    Some(NamedImage { name: name.to_owned(), location, is_of_azure: true })
 }
 
 /// Mappings with `repository`, as in charts from outside Azure.
-fn elsewhere(values: &Value, path: &str, depth: usize, images: &mut Vec<ChartImage>) {
+fn elsewhere(values: &Value, path: &str, depth: usize, images: &mut Vec<NamedImage>) {
     let Some(mapping) = values.as_object().filter(|_| depth > 0) else { return };
     if let Some(repository) = mapping.get("repository").and_then(Value::as_str) {
         let registry = mapping.get("registry").and_then(Value::as_str);
         let registry = registry.map(|host| format!("{host}/")).unwrap_or_default();
         let location = format!("{registry}{repository}");
-        images.push(ChartImage { name: path.to_owned(), location, is_of_azure: false });
+        images.push(NamedImage { name: path.to_owned(), location, is_of_azure: false });
         return;
     }
     for (key, value) in mapping.iter().take(ENTRIES_MAX) {
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!((found.name.as_str(), found.version.as_str()), ("tidepool", "1.4.0"));
         assert_eq!(found.home.as_deref(), Some("https://quayline.dev"));
         assert_eq!(found.emails, ["bob@quayline.dev"]);
-        let image = |name: &str, location: &str, is_of_azure| ChartImage {
+        let image = |name: &str, location: &str, is_of_azure| NamedImage {
             name: name.to_owned(),
             location: location.to_owned(),
             is_of_azure,

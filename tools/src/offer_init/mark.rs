@@ -174,14 +174,16 @@ impl Canvas {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pictures::{Border, Content, inspect};
+    use crate::pictures::{Border, PictureContent, inspect};
 
     #[test]
     fn every_picture_has_its_size_and_no_plain_border() {
         let sizes = [(280, 280), (90, 90), (48, 48), (255, 115), (1280, 720)];
         for id in ["tidepool", "x", "a-very-long-id_of-50-characters-0123456789-abcdef-gh"] {
             for ((name, bytes), size) in pictures(id).into_iter().zip(sizes) {
-                let Content::Png(picture) = inspect(&bytes) else { panic!("{name} is no PNG") };
+                let PictureContent::Png(picture) = inspect(&bytes) else {
+                    panic!("{name} is no PNG")
+                };
                 assert_eq!((picture.width, picture.height), size, "{name}");
                 assert_eq!(picture.border, Some(Border::Other), "{name}");
                 assert!(bytes.len() < 100_000, "{name} has {} bytes", bytes.len());

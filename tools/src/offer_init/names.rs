@@ -15,6 +15,9 @@ const LABEL_CHARS_MAX: usize = 40;
 /// Longest half of a type of extension: both and the dot have 50.
 const EXTENSION_HALF_CHARS_MAX: usize = 24;
 
+/// A first chart's name for its image.
+pub(super) const IMAGE_NAME: &str = "server";
+
 /// An ID of lowercase letters, digits and `-`; `None` when nothing of the text fits in one.
 #[must_use]
 pub(super) fn id(from: &str) -> Option<String> {
@@ -181,7 +184,7 @@ mod tests {
         fn whatever_they_are_made_from_they_keep_their_grammar(text in "\\PC{0,80}") {
             if let Some(id) = id(&text) {
                 prop_assert!((3..=50).contains(&id.len()) && !id.ends_with('-'), "{id}");
-                prop_assert!(id.parse::<crate::offer::words::PlanId>().is_ok());
+                prop_assert!(id.parse::<crate::offer::values::PlanId>().is_ok());
             }
             let kind = extension_type(&text, &text);
             prop_assert!(super::super::topics::Topic::ExtensionType.check(&kind).is_ok(), "{kind}");

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::answers::{Answers, Kind, Licence};
+use super::answers::{Answers, LicenceChoice};
+use super::kind::OfferKind;
 use super::scalar::{quoted, scalar};
 use super::topics::Topic;
 use super::{names, texts};
@@ -33,11 +34,11 @@ fn head(answers: &Answers) -> String {
     let (publisher, id) = (marked(answers, Topic::Publisher), marked(answers, Topic::OfferId));
     let alias = marked(answers, Topic::Title);
     let through = match answers.kind {
-        Kind::Kubernetes => {
+        OfferKind::Kubernetes => {
             "  # Kubernetes applications are sold through Microsoft, also free ones. It can never change.\n  \
              sellThroughMicrosoft: true\n"
         }
-        Kind::Image => "",
+        OfferKind::Image => "",
     };
     let about = names::one_line(title, NAME_CHARS_MAX).unwrap_or_default();
     format!(
@@ -79,7 +80,7 @@ fn registries(answers: &Answers) -> String {
         marked(answers, Topic::Registry),
         marked(answers, Topic::SubscriptionId),
     );
-    if answers.kind == Kind::Kubernetes {
+    if answers.kind == OfferKind::Kubernetes {
         let _ = write!(
             text,
             "      # `az account show --query tenantId`; it must be your account's own tenant.\n      \
@@ -174,8 +175,8 @@ fn around(answers: &Answers) -> String {
         format!("legal:\n  terms: {{ file: {} }}  # replace its text\n", texts::TERMS_FILE)
     };
     let category = match answers.kind {
-        Kind::Kubernetes => "container-apps",
-        Kind::Image => "container-images",
+        OfferKind::Kubernetes => "container-apps",
+        OfferKind::Image => "container-images",
     };
     format!(
         "# Microsoft's standard contract (`standardContract: true`), or your own `terms`, never both. Once it\n\
@@ -202,8 +203,8 @@ fn around(answers: &Answers) -> String {
 
 fn plan(answers: &Answers) -> String {
     let kind = match answers.kind {
-        Kind::Kubernetes => "kubernetes",
-        Kind::Image => "image",
+        OfferKind::Kubernetes => "kubernetes",
+        OfferKind::Image => "image",
     };
     let licence = answers.text(Topic::Licence);
     let mut text = format!(
@@ -229,8 +230,8 @@ fn plan(answers: &Answers) -> String {
         texts::plan_file(answers),
     );
     match answers.kind {
-        Kind::Kubernetes => text.push_str(&kubernetes(answers)),
-        Kind::Image => text.push_str(&image_plan(answers)),
+        OfferKind::Kubernetes => text.push_str(&kubernetes(answers)),
+        OfferKind::Image => text.push_str(&image_plan(answers)),
     }
     text
 }
@@ -239,7 +240,7 @@ fn kubernetes(answers: &Answers) -> String {
     let chart = answers.chart.as_deref().unwrap_or(texts::CHART_FOLDER);
     let id = names::label(answers.text(Topic::OfferId));
     let mut text = String::new();
-    if answers.licence == Licence::PayAsYouGo {
+    if answers.licence == LicenceChoice::PayAsYouGo {
         text.push_str(
             "    # What Microsoft bills: US dollars for one unit and an hour.\n    \
              prices:\n      unit: perCore\n      usdPerHour: 0.05  # replace\n",
@@ -319,7 +320,7 @@ fn image(answers: &Answers, indent: usize) -> String {
         "tags: [latest, \"{version}-all\", \"{version}-test\", \"{version}-{platform}\"]"
             .to_owned(),
     ];
-    let is_kubernetes = answers.kind == Kind::Kubernetes;
+    let is_kubernetes = answers.kind == OfferKind::Kubernetes;
     let described = [("source", "source"), ("licences", "licenses")];
     for (key, label) in described {
         if let Some(value) = found.label(label).and_then(|text| names::one_line(text, 200)) {

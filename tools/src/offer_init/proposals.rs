@@ -1,10 +1,10 @@
 //! The proposal for each topic, from the sources and the settled values, with its source. A topic
 //! without a source has a placeholder where one does no harm.
 
-use super::answers::Kind;
+use super::kind::OfferKind;
 use super::names;
 use super::sources::Sources;
-use super::topics::{Origin, Topic, Value, Values, text};
+use super::topics::{ALL, Topic, TopicValue, ValueOrigin, Values, text};
 use crate::characters::is_emoji;
 use crate::rules::urls;
 
@@ -21,24 +21,24 @@ const AZURE_DOMAIN: &str = ".azurecr.io";
 
 /// The proposal; `None` when only the publisher can know the value.
 #[must_use]
-pub(super) fn propose(topic: Topic, values: &Values, sources: &Sources) -> Option<Value> {
+pub(super) fn propose(topic: Topic, values: &Values, sources: &Sources) -> Option<TopicValue> {
     let publisher = text(values, Topic::Publisher);
-    let usual = |text: &str| Some(value(text.to_owned(), Origin::Usual));
-    let placeholder = |text: String| Some(value(text, Origin::Placeholder));
+    let usual = |text: &str| Some(value(text.to_owned(), ValueOrigin::Usual));
+    let placeholder = |text: String| Some(value(text, ValueOrigin::Placeholder));
     match topic {
         Topic::Kind => usual("kubernetes"),
         Topic::Title => Some(title(sources)),
         Topic::Summary => Some(summary(values, sources)),
         Topic::Publisher => publisher_id(sources),
         Topic::OfferId => Some(match names::id(text(values, Topic::Title)) {
-            Some(id) => value(id, Origin::Derived("the title")),
-            None => value("my-offer".to_owned(), Origin::Placeholder),
+            Some(id) => value(id, ValueOrigin::Derived("the title")),
+            None => value("my-offer".to_owned(), ValueOrigin::Placeholder),
         }),
         Topic::PlanId | Topic::Terms => usual("standard"),
         Topic::Licence => usual("byol"),
         Topic::ExtensionType => {
             let derived = names::extension_type(publisher, text(values, Topic::OfferId));
-            Some(value(derived, Origin::Derived("publisher and offer")))
+            Some(value(derived, ValueOrigin::Derived("publisher and offer")))
         }
         Topic::Registry => registry(sources)
             .or_else(|| placeholder(format!("{}{AZURE_DOMAIN}", names::registry(publisher)))),
@@ -53,12 +53,12 @@ pub(super) fn propose(topic: Topic, values: &Values, sources: &Sources) -> Optio
     }
 }
 
-const fn value(text: String, origin: Origin) -> Value {
-    Value { text, origin }
+const fn value(text: String, origin: ValueOrigin) -> TopicValue {
+    TopicValue { text, origin }
 }
 
-fn found(text: String, place: impl Into<String>) -> Value {
-    value(text, Origin::Found(place.into()))
+fn found(text: String, place: impl Into<String>) -> TopicValue {
+    value(text, ValueOrigin::Found(place.into()))
 }
 
 const IMAGE: &str = "the labels of the image";
@@ -67,7 +67,7 @@ fn of_chart(path: &str) -> String {
     format!("the chart ({path}/Chart.yaml)")
 }
 
-fn title(sources: &Sources) -> Value {
+fn title(sources: &Sources) -> TopicValue {
     let plain = |text: &str| {
         let text: String = text.chars().filter(|c| !is_emoji(*c)).collect();
         names::one_line(&text, TITLE_CHARS_MAX)
@@ -84,7 +84,7 @@ fn title(sources: &Sources) -> Value {
     let repository = image.and_then(|image| image.repository.as_deref());
     let repository = repository.and_then(|name| named(name.rsplit('/').next()?));
     if let Some(title) = repository {
-        return value(title, Origin::Derived("the repository"));
+        return value(title, ValueOrigin::Derived("the repository"));
     }
     let remote = sources.remote.as_ref();
     if let Some((remote, title)) =
@@ -94,12 +94,12 @@ fn title(sources: &Sources) -> Value {
     }
     let folder = sources.folder_name.as_deref().and_then(named);
     match folder {
-        Some(title) => value(title, Origin::Derived("the folder's name")),
-        None => value("My Offer".to_owned(), Origin::Placeholder),
+        Some(title) => value(title, ValueOrigin::Derived("the folder's name")),
+        None => value("My Offer".to_owned(), ValueOrigin::Placeholder),
     }
 }
 
-fn summary(values: &Values, sources: &Sources) -> Value {
+fn summary(values: &Values, sources: &Sources) -> TopicValue {
     let short = |text: &str| names::one_line(text, SUMMARY_CHARS_MAX);
     let image = sources.image.as_ref().and_then(|image| image.label("description"));
     if let Some(text) = image.and_then(short) {
@@ -118,10 +118,10 @@ fn summary(values: &Values, sources: &Sources) -> Value {
     // A title against the rules is reported as such, not by its derived texts.
     let made = short(&format!("{} {place}", text(values, Topic::Title)));
     let made = made.unwrap_or_else(|| format!("An application {place}"));
-    value(made, Origin::Placeholder)
+    value(made, ValueOrigin::Placeholder)
 }
 
-fn publisher_id(sources: &Sources) -> Option<Value> {
+fn publisher_id(sources: &Sources) -> Option<TopicValue> {
     let image = sources.image.as_ref().and_then(|image| image.label("vendor"));
     if let Some(id) = image.and_then(names::id) {
         return Some(found(id, IMAGE));
@@ -131,7 +131,7 @@ fn publisher_id(sources: &Sources) -> Option<Value> {
 }
 
 /// The registry of the images, where Azure knows it.
-fn registry(sources: &Sources) -> Option<Value> {
+fn registry(sources: &Sources) -> Option<TopicValue> {
     let image = sources.image.as_ref().and_then(|image| image.adopt.as_deref());
     if let Some(host) = image.and_then(azure_host) {
         return Some(found(host, "the image"));
@@ -148,7 +148,7 @@ fn azure_host(reference: &str) -> Option<String> {
     is_name.then(|| host.to_owned())
 }
 
-fn repository(values: &Values, sources: &Sources) -> Value {
+fn repository(values: &Values, sources: &Sources) -> TopicValue {
     let image = sources.image.as_ref();
     if let Some(name) = image.and_then(|image| image.repository.clone()) {
         return found(name, "--image");
@@ -165,11 +165,11 @@ fn repository(values: &Values, sources: &Sources) -> Value {
     }
     // An ID may hold characters no repository does.
     let offer = names::id(text(values, Topic::OfferId)).unwrap_or_else(|| "my-offer".to_owned());
-    value(format!("{offer}/server"), Origin::Derived("the offer's ID"))
+    value(format!("{offer}/server"), ValueOrigin::Derived("the offer's ID"))
 }
 
 /// The first address customers could open: pages before sources.
-fn website(sources: &Sources) -> Option<Value> {
+fn website(sources: &Sources) -> Option<TopicValue> {
     let mut known: Vec<(String, String)> = Vec::new();
     if let Some(image) = &sources.image {
         let labels = ["url", "documentation"].iter().filter_map(|name| image.label(name));
@@ -198,7 +198,7 @@ pub(super) fn is_public(address: &str) -> bool {
         && !address.contains(['?', '#'])
 }
 
-fn email(sources: &Sources) -> Option<Value> {
+fn email(sources: &Sources) -> Option<TopicValue> {
     let chart = sources.chart.as_ref()?;
     let address = chart.emails.iter().find(|address| is_mail_address(address))?;
     Some(found(address.clone(), of_chart(&chart.path)))
@@ -217,6 +217,34 @@ fn is_mail_address(text: &str) -> bool {
 
 /// Whether the topic is settled by the offer's image; an offer may have none.
 #[must_use]
-pub(super) const fn has_image(kind: Kind, sources: &Sources) -> bool {
-    matches!(kind, Kind::Image) || sources.chart.is_none() || sources.image.is_some()
+pub(super) const fn has_image(kind: OfferKind, sources: &Sources) -> bool {
+    matches!(kind, OfferKind::Image) || sources.chart.is_none() || sources.image.is_some()
+}
+
+/// Fills in the proposals for all unsettled topics, and a stand-in for the publisher's own
+/// knowledge: every answer can be judged as part of a whole offer.
+pub(super) fn complete(mut values: Values, sources: &Sources) -> Values {
+    for topic in ALL {
+        if is_asked(topic, &values, sources)
+            && !values.contains_key(&topic)
+            && let Some(value) = propose(topic, &values, sources).or_else(|| stand_in(topic))
+        {
+            values.insert(topic, value);
+        }
+    }
+    values
+}
+
+fn stand_in(topic: Topic) -> Option<TopicValue> {
+    let text = (topic == Topic::Publisher).then(|| "publisher".to_owned())?;
+    Some(TopicValue { text, origin: ValueOrigin::Placeholder })
+}
+
+/// Whether the offer has the topic, by the values so far.
+pub(super) fn is_asked(topic: Topic, values: &Values, sources: &Sources) -> bool {
+    let kind = match text(values, Topic::Kind) {
+        "image" => OfferKind::Image,
+        _ => OfferKind::Kubernetes,
+    };
+    topic.is_of(kind) && (topic != Topic::Repository || has_image(kind, sources))
 }

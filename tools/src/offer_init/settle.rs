@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::answers::{Answers, Kind};
+use super::answers::Answers;
 use super::draft;
 use super::error::InitError;
-use super::proposals::{has_image, propose};
+use super::proposals::{is_asked, propose};
 use super::sources::Sources;
-use super::topics::{ALL, Origin, Topic, Value, Values, text};
+use super::topics::{ALL, Topic, TopicValue, ValueOrigin, Values, said, text};
 
 /// The fault in an answer, if any.
 pub type Faults = dyn Fn(&str) -> Option<String>;
@@ -16,7 +16,7 @@ pub type Faults = dyn Fn(&str) -> Option<String>;
 /// A question for the user.
 pub struct Question<'a> {
     pub topic: Topic,
-    pub proposal: Option<&'a Value>,
+    pub proposal: Option<&'a TopicValue>,
     /// The choices, each with its meaning; empty when any text may be written.
     pub choices: Vec<(&'static str, &'static str)>,
     /// The fault in an answer, if any.
@@ -27,7 +27,7 @@ pub struct Question<'a> {
 pub type Asks<'a> = dyn FnMut(&Question<'_>) -> Result<String, InitError> + 'a;
 
 /// The source of values without a flag.
-pub enum Way<'a> {
+pub enum AnswerPolicy<'a> {
     /// The user's answers.
     Ask(&'a mut Asks<'a>),
     /// The proposals, placeholders among them.
@@ -40,7 +40,7 @@ pub enum Way<'a> {
 pub fn settle(
     given: &BTreeMap<Topic, String>,
     sources: &Sources,
-    mut way: Way<'_>,
+    mut way: AnswerPolicy<'_>,
 ) -> Result<Values, InitError> {
     check_given(given)?;
     // The flags' values count from the first question on, so that answers are judged beside them.
@@ -52,9 +52,11 @@ pub fn settle(
             let proposal = propose(topic, &values, sources);
             let is_known = proposal.is_some();
             let value = match &mut way {
-                Way::Ask(ask) => Some(asked(topic, proposal, &values, sources, ask)?),
-                Way::Take => proposal,
-                Way::Refuse => proposal.filter(|value| value.origin != Origin::Placeholder),
+                AnswerPolicy::Ask(ask) => Some(asked(topic, proposal, &values, sources, ask)?),
+                AnswerPolicy::Take => proposal,
+                AnswerPolicy::Refuse => {
+                    proposal.filter(|value| value.origin != ValueOrigin::Placeholder)
+                }
             };
             match value {
                 Some(value) => {
@@ -66,7 +68,7 @@ pub fn settle(
         }
         if topic == Topic::Kind {
             check_kind(given, &values, sources)?;
-            if matches!(way, Way::Ask(_)) {
+            if matches!(way, AnswerPolicy::Ask(_)) {
                 draft::check_given(given, &values, sources)?;
             }
         }
@@ -127,26 +129,17 @@ fn check_kind(
     Ok(())
 }
 
-const fn value_given(text: String) -> Value {
-    Value { text, origin: Origin::Given }
-}
-
-/// Whether the offer has the topic, by the values so far.
-fn is_asked(topic: Topic, values: &Values, sources: &Sources) -> bool {
-    let kind = match text(values, Topic::Kind) {
-        "image" => Kind::Image,
-        _ => Kind::Kubernetes,
-    };
-    topic.is_of(kind) && (topic != Topic::Repository || has_image(kind, sources))
+const fn value_given(text: String) -> TopicValue {
+    TopicValue { text, origin: ValueOrigin::Given }
 }
 
 fn asked(
     topic: Topic,
-    proposal: Option<Value>,
+    proposal: Option<TopicValue>,
     values: &Values,
     sources: &Sources,
     ask: &mut Asks<'_>,
-) -> Result<Value, InitError> {
+) -> Result<TopicValue, InitError> {
     let is_image = text(values, Topic::Kind) == "image";
     let is_possible = |name: &str| !(is_image && name == "payAsYouGo");
     let choices = topic.choices().iter().filter(|(name, _)| is_possible(name)).copied().collect();
@@ -166,31 +159,6 @@ fn asked(
     })
 }
 
-/// Fills in the proposals for all unsettled topics, and a stand-in for the publisher's own
-/// knowledge: every answer can be judged as part of a whole offer.
-pub(super) fn complete(mut values: Values, sources: &Sources) -> Values {
-    for topic in ALL {
-        if is_asked(topic, &values, sources)
-            && !values.contains_key(&topic)
-            && let Some(value) = propose(topic, &values, sources).or_else(|| stand_in(topic))
-        {
-            values.insert(topic, value);
-        }
-    }
-    values
-}
-
-fn stand_in(topic: Topic) -> Option<Value> {
-    let text = (topic == Topic::Publisher).then(|| "publisher".to_owned())?;
-    Some(Value { text, origin: Origin::Placeholder })
-}
-
 fn fault(topic: Topic, text: &str) -> Option<String> {
     topic.check(text).err()
-}
-
-/// A fault with the flag it is about.
-#[must_use]
-pub(super) fn said(topic: Topic, fault: &str) -> String {
-    format!("{}: {fault}", topic.flag())
 }

@@ -5,13 +5,13 @@ use std::str::FromStr as _;
 
 use wharf_oci::RepoName;
 
-use super::answers::Kind;
 use super::error::InitError;
-use super::git::{self, Remote};
-pub use super::helm::{ChartFound, ChartImage};
+use super::git::{self, GitRemote};
+pub use super::helm::{ChartFound, NamedImage};
 pub use super::image::ImageFound;
+use super::kind::OfferKind;
 use super::{helm, image};
-use crate::offer::words::{ImageVersion, LoginServer};
+use crate::offer::values::{ImageVersion, LoginServer};
 
 /// The version where nothing names one.
 const FIRST_VERSION: &str = "1.0.0";
@@ -26,7 +26,7 @@ pub struct Sources {
     pub chart_is_named: bool,
     pub image: Option<ImageFound>,
     /// The remote of the working copy.
-    pub remote: Option<Remote>,
+    pub remote: Option<GitRemote>,
     /// Several charts without a choice among them: [`settle`](super::settle::settle) refuses them
     /// for a Kubernetes plan.
     pub charts: Vec<PathBuf>,
@@ -66,8 +66,8 @@ impl Sources {
 
     /// The version of the product: the chart's, the image's, or the first.
     #[must_use]
-    pub fn version(&self, kind: Kind) -> ImageVersion {
-        let chart = self.chart.as_ref().filter(|_| kind == Kind::Kubernetes);
+    pub fn version(&self, kind: OfferKind) -> ImageVersion {
+        let chart = self.chart.as_ref().filter(|_| kind == OfferKind::Kubernetes);
         let chart = chart.map(|chart| chart.version.as_str());
         let image = self.image.as_ref();
         let label = image.and_then(|image| image.label("version"));

@@ -9,9 +9,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::settle::{Question, Way, settle};
+use super::settle::{AnswerPolicy, Question, settle};
 use super::sources::Sources;
-use super::topics::{Origin, Topic};
+use super::topics::{Topic, ValueOrigin};
 use super::*;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -26,7 +26,7 @@ fn given(pairs: &[(Topic, &str)]) -> Given {
 
 /// Settles, checks and writes into a folder, taking every proposal.
 fn begin(folder: &Path, sources: &Sources, given: &Given) -> Result<Vec<WrittenFile>, InitError> {
-    let values = settle(given, sources, Way::Take)?;
+    let values = settle(given, sources, AnswerPolicy::Take)?;
     let answers = Answers::new(values, sources, "2026-11-29".to_owned());
     draft::check(&answers)?;
     write(&answers, &folder.join("offer.yaml"), false)
@@ -363,7 +363,8 @@ fn what_is_there_is_kept_unless_somebody_says_otherwise() {
     fs::write(&mine, "<p>Mine.</p>\n").unwrap();
     let flags = given(&[(Topic::Publisher, "quayline")]);
     let files = begin(folder.path(), &Sources::default(), &flags).unwrap();
-    let kept = WrittenFile { path: "listing/description.html".to_owned(), outcome: Outcome::Kept };
+    let kept =
+        WrittenFile { path: "listing/description.html".to_owned(), outcome: FileOutcome::Kept };
     assert!(files.contains(&kept), "{files:?}");
     assert_eq!(files[0].path, "offer.yaml");
     assert_eq!(fs::read_to_string(&mine).unwrap(), "<p>Mine.</p>\n");
@@ -371,7 +372,7 @@ fn what_is_there_is_kept_unless_somebody_says_otherwise() {
     assert!(matches!(error, InitError::Exists(_)) && error.to_string().contains("--force"));
     // The chart of the first run exists in the second.
     let forced = |sources: &Sources| {
-        let values = settle(&flags, sources, Way::Take).unwrap();
+        let values = settle(&flags, sources, AnswerPolicy::Take).unwrap();
         let answers = Answers::new(values, sources, "2026-11-29".to_owned());
         write(&answers, &folder.path().join("offer.yaml"), true)
     };
@@ -379,7 +380,7 @@ fn what_is_there_is_kept_unless_somebody_says_otherwise() {
     assert!(matches!(&again, InitError::ChartThere(_)), "{again}");
     assert!(again.to_string().contains("chart/Chart.yaml"), "{again}");
     let files = forced(&Sources::read(folder.path(), None, None).unwrap()).unwrap();
-    assert!(files.iter().all(|file| file.outcome == Outcome::Replaced), "{files:?}");
+    assert!(files.iter().all(|file| file.outcome == FileOutcome::Replaced), "{files:?}");
     assert_ne!(fs::read_to_string(&mine).unwrap(), "<p>Mine.</p>\n");
     assert_eq!(parts(folder.path()), 0);
 }
@@ -395,7 +396,7 @@ fn of_several_charts_none_is_touched_until_somebody_says_which() {
         let begin = |chart: Option<&Path>, kind| {
             let sources = Sources::read(folder.path(), chart, None)?;
             let flags = given(&[(Topic::Publisher, "quayline"), (Topic::Kind, kind)]);
-            let values = settle(&flags, &sources, Way::Take)?;
+            let values = settle(&flags, &sources, AnswerPolicy::Take)?;
             let answers = Answers::new(values, &sources, "2026-11-29".to_owned());
             write(&answers, &folder.path().join("offer.yaml"), force)
         };
@@ -424,7 +425,8 @@ fn a_version_that_no_manifest_takes_is_told() {
         fs::write(folder.path().join("chart/Chart.yaml"), text).unwrap();
         let sources = Sources::read(folder.path(), None, None).unwrap();
         let values =
-            settle(&given(&[(Topic::Publisher, "quayline")]), &sources, Way::Take).unwrap();
+            settle(&given(&[(Topic::Publisher, "quayline")]), &sources, AnswerPolicy::Take)
+                .unwrap();
         let note = Answers::new(values, &sources, "2026-11-29".to_owned()).version_note();
         assert_eq!(note.is_some(), told, "{note:?}");
         let said = note.unwrap_or_default();
@@ -448,7 +450,7 @@ fn when_one_file_cannot_be_written_none_is() {
     let folder = tempfile::tempdir().unwrap();
     let below = folder.path().join("new/offer");
     let flags = given(&[(Topic::Publisher, "quayline")]);
-    let values = settle(&flags, &Sources::default(), Way::Take).unwrap();
+    let values = settle(&flags, &Sources::default(), AnswerPolicy::Take).unwrap();
     let answers = Answers::new(values, &Sources::default(), "2026-11-29".to_owned());
     // A file stands where a folder must be.
     fs::create_dir_all(&below).unwrap();

@@ -1,7 +1,8 @@
 //! The texts beside the offer file. They pass every rule as they stand, and say nothing that could
 //! be wrong of a product without a description.
 
-use super::answers::{Answers, Kind};
+use super::answers::Answers;
+use super::kind::OfferKind;
 use super::names;
 use super::topics::Topic;
 
@@ -13,8 +14,6 @@ pub(super) const NOTES_FILE: &str = "listing/certification-notes.txt";
 pub(super) const TERMS_FILE: &str = "legal/terms.txt";
 /// Where a first chart is written.
 pub(super) const CHART_FOLDER: &str = "chart";
-/// A first chart's name for its image.
-pub(super) const IMAGE_NAME: &str = "server";
 
 /// Longest summary of a plan and caption, in characters.
 const LINE_CHARS_MAX: usize = 100;
@@ -31,8 +30,8 @@ pub(super) fn description(answers: &Answers) -> String {
     let title = escaped(answers.text(Topic::Title));
     let summary = escaped(answers.text(Topic::Summary));
     let (place, memory) = match answers.kind {
-        Kind::Kubernetes => ("your Kubernetes cluster", "1 GB"),
-        Kind::Image => ("Azure Container Instances or Azure Kubernetes Service", "1.5 GB"),
+        OfferKind::Kubernetes => ("your Kubernetes cluster", "1 GB"),
+        OfferKind::Image => ("Azure Container Instances or Azure Kubernetes Service", "1.5 GB"),
     };
     format!(
         "<p><b>{title}</b></p>\n\
@@ -57,10 +56,10 @@ pub(super) fn description(answers: &Answers) -> String {
 pub(super) fn plan(answers: &Answers) -> String {
     let title = escaped(answers.text(Topic::Title));
     let what = match answers.kind {
-        Kind::Kubernetes => {
+        OfferKind::Kubernetes => {
             "the application with all of its images, installed as a cluster extension"
         }
-        Kind::Image => "the container image",
+        OfferKind::Image => "the container image",
     };
     format!(
         "<p>This plan of {title} holds {what}.</p>\n\
@@ -72,8 +71,8 @@ pub(super) fn plan(answers: &Answers) -> String {
 #[must_use]
 pub(super) fn plan_summary(answers: &Answers) -> String {
     let what = match answers.kind {
-        Kind::Kubernetes => "in your own cluster",
-        Kind::Image => "as one container image",
+        OfferKind::Kubernetes => "in your own cluster",
+        OfferKind::Image => "as one container image",
     };
     let title = answers.text(Topic::Title);
     names::one_line(&format!("{title} {what}"), LINE_CHARS_MAX).unwrap_or_else(|| what.to_owned())
@@ -92,13 +91,13 @@ pub(super) fn caption(answers: &Answers) -> String {
 pub(super) fn notes(answers: &Answers) -> String {
     let title = answers.text(Topic::Title);
     let steps = match answers.kind {
-        Kind::Kubernetes => {
+        OfferKind::Kubernetes => {
             "1. Create the offer from the preview on an AKS cluster with one node pool of linux/amd64.\n\
              2. Wait until its pods are ready: kubectl get pods -A -w\n\
              3. Say here what to open or to call, and what must be seen.\n\
              4. Uninstall the extension; nothing of it stays in the cluster.\n"
         }
-        Kind::Image => {
+        OfferKind::Image => {
             "1. Run the image with its default command; it needs no other setting.\n\
              2. Say here what to open or to call, and what must be seen.\n\
              3. Stop the container.\n"

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::answers::Kind;
-use crate::offer::words::{LoginServer, PlanId};
+use super::kind::OfferKind;
+use crate::offer::values::{LoginServer, PlanId};
 use wharf_oci::RepoName;
 
 /// Longest value of any flag, in bytes; nothing the marketplace takes in one line is longer.
@@ -73,15 +73,15 @@ pub const ALL: [Topic; 17] = [
 
 /// A value with where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value {
+pub struct TopicValue {
     pub text: String,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// A flag or a person said it.
     Given,
     /// It was read somewhere: `the chart (chart/Chart.yaml)`.
@@ -94,7 +94,7 @@ pub enum Origin {
     Placeholder,
 }
 
-impl Origin {
+impl ValueOrigin {
     /// The same in words, for a question.
     #[must_use]
     pub fn words(&self) -> String {
@@ -109,12 +109,18 @@ impl Origin {
 }
 
 /// The settled values.
-pub type Values = BTreeMap<Topic, Value>;
+pub type Values = BTreeMap<Topic, TopicValue>;
 
 /// The text of a value; empty where it is not settled.
 #[must_use]
 pub fn text(values: &Values, topic: Topic) -> &str {
     values.get(&topic).map_or("", |value| value.text.as_str())
+}
+
+/// A fault with the flag it is about.
+#[must_use]
+pub(super) fn said(topic: Topic, fault: &str) -> String {
+    format!("{}: {fault}", topic.flag())
 }
 
 impl Topic {
@@ -211,9 +217,9 @@ impl Topic {
 
     /// Whether an offer of this kind has it.
     #[must_use]
-    pub const fn is_of(self, kind: Kind) -> bool {
+    pub const fn is_of(self, kind: OfferKind) -> bool {
         match self {
-            Self::ExtensionType | Self::TenantId => matches!(kind, Kind::Kubernetes),
+            Self::ExtensionType | Self::TenantId => matches!(kind, OfferKind::Kubernetes),
             _ => true,
         }
     }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, RenameFlags, accessat, renameat_with};
 use rustix::io::Errno;
 
-use super::answers::{Answers, Kind};
+use super::answers::Answers;
 use super::error::InitError;
+use super::kind::OfferKind;
 use super::topics::Topic;
 use super::{application, chart_skeleton, mark, offer_text, texts};
 use crate::temporary::Temporary;
@@ -21,12 +22,12 @@ use crate::temporary::Temporary;
 pub struct WrittenFile {
     /// Where, relative to the folder of the offer.
     pub path: String,
-    pub outcome: Outcome,
+    pub outcome: FileOutcome,
 }
 
 /// The outcome for a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum FileOutcome {
     /// It was not there.
     Written,
     /// It was there, and was replaced.
@@ -59,7 +60,7 @@ pub fn write(answers: &Answers, file: &Path, force: bool) -> Result<Vec<WrittenF
         let place = folder.join(&path);
         let is_there = fs::symlink_metadata(&place).is_ok();
         if is_there && !force {
-            files.push(WrittenFile { path, outcome: Outcome::Kept });
+            files.push(WrittenFile { path, outcome: FileOutcome::Kept });
             continue;
         }
         let prepared = prepare(&place, &bytes, &mut folders)
@@ -95,7 +96,7 @@ pub fn check_place(file: &Path) -> Result<(), InitError> {
 /// its place.
 fn refuse_second_chart(answers: &Answers, folder: &Path) -> Result<(), InitError> {
     let chart = folder.join(texts::CHART_FOLDER).join("Chart.yaml");
-    let is_written = answers.kind == Kind::Kubernetes && answers.chart.is_none();
+    let is_written = answers.kind == OfferKind::Kubernetes && answers.chart.is_none();
     if is_written && fs::symlink_metadata(&chart).is_ok() {
         return Err(InitError::ChartThere(chart));
     }
@@ -138,7 +139,8 @@ fn publish(ready: &[Ready]) -> Result<Vec<WrittenFile>, InitError> {
         }
         Ok(())
     })?;
-    let outcome = |file: &Ready| if file.replaces { Outcome::Replaced } else { Outcome::Written };
+    let outcome =
+        |file: &Ready| if file.replaces { FileOutcome::Replaced } else { FileOutcome::Written };
     let written = |file| WrittenFile { path: Ready::path(file), outcome: outcome(file) };
     Ok(ready.iter().map(written).collect())
 }
@@ -182,7 +184,7 @@ fn contents(answers: &Answers, name: &str) -> Vec<(String, Vec<u8>)> {
     if !answers.standard_contract {
         add(texts::TERMS_FILE, texts::terms(answers));
     }
-    if answers.kind == Kind::Kubernetes {
+    if answers.kind == OfferKind::Kubernetes {
         if answers.chart.is_none() {
             for (path, text) in chart_skeleton::files(answers) {
                 add(&path, text);

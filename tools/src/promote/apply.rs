@@ -9,13 +9,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use wharf_oci::{Digest, Manifest, Reference};
 
-use super::State;
+use super::ImageState;
 use super::companions::{Companion, CompanionAction, Copying};
-use super::ledger::{Event, History, Ledger, LedgerError};
-use super::plan::{Action, Content, Fetched, Item, TagStep, fetch_tree};
+use super::ledger::{Event, Ledger, LedgerError, LedgerHistory};
+use super::plan::{Content, Item, PlanAction, TagStep};
+use super::tree::{Fetched, fetch_tree};
 use crate::moves::FLOATING_TAG;
 use crate::registry::{BlobSource, Registry, RegistryError};
-use crate::transfer::{Destination, KnownBlobs, Moved, Step, Tree};
+use crate::transfer::{KnownBlobs, ManifestTree, TransferBytes, TransferDestination, TransferStep};
 
 /// A run of a plan.
 pub struct Apply<'a> {
@@ -25,17 +26,17 @@ pub struct Apply<'a> {
     pub to: Arc<Registry>,
     pub ledger: &'a Ledger,
     /// The history of an earlier run.
-    pub history: Option<History>,
+    pub history: Option<LedgerHistory>,
 }
 
 /// How an image ended.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Outcome {
+pub struct ImageOutcome {
     /// The plan of the offer.
     pub plan: String,
     pub destination: String,
-    pub state: State,
+    pub state: ImageState,
     /// Why, unless it is done.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -44,7 +45,7 @@ pub struct Outcome {
     pub digest: Option<Digest>,
     /// Bytes of blobs, of this run.
     #[serde(flatten)]
-    pub moved: Moved,
+    pub moved: TransferBytes,
     /// Its companions, and the outcome of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub companions: Vec<Companion>,
@@ -54,7 +55,7 @@ pub struct Outcome {
 
 /// Why an image did not get to its end.
 enum Stop {
-    State(State, String),
+    State(ImageState, String),
     Registry(RegistryError),
     Ledger(LedgerError),
 }
@@ -73,14 +74,14 @@ impl From<LedgerError> for Stop {
 
 /// An image with its content in place; `latest` is still to be written.
 struct Copied {
-    tree: Tree,
-    moved: Moved,
+    tree: ManifestTree,
+    moved: TransferBytes,
     companions: Vec<Companion>,
 }
 
 impl Apply<'_> {
     /// Runs the plan. An error means the ledger cannot be written.
-    pub async fn run(&self, note: &dyn Fn(&str)) -> Result<Vec<Outcome>, LedgerError> {
+    pub async fn run(&self, note: &dyn Fn(&str)) -> Result<Vec<ImageOutcome>, LedgerError> {
         let known = KnownBlobs::default();
         if self.from.host() == self.to.host() {
             for item in &self.content.items {
@@ -93,13 +94,13 @@ impl Apply<'_> {
         let mut waiting = Vec::new();
         for (place, item) in self.content.items.iter().enumerate() {
             if self.is_done(item) {
-                outcomes.push(outcome(item, State::Already, "promoted before".to_owned()));
+                outcomes.push(outcome(item, ImageState::UpToDate, "promoted before".to_owned()));
                 continue;
             }
             note(&format!("promoting {} to {}/{}", item.plan, self.to.host(), item.destination));
             match self.copy(item, &known).await {
                 Ok(copied) => {
-                    outcomes.push(outcome(item, State::Promoted, String::new()));
+                    outcomes.push(outcome(item, ImageState::Promoted, String::new()));
                     waiting.push((place, copied));
                 }
                 Err(stop) => outcomes.push(self.stopped(item, stop)?),
@@ -114,10 +115,10 @@ impl Apply<'_> {
             let steps = item.tags.iter().filter(floating);
             *slot = match self.write_tags(item, steps, &copied.tree, &known).await {
                 Ok(()) => {
-                    self.end(item, State::Promoted, "")?;
+                    self.end(item, ImageState::Promoted, "")?;
                     let Copied { moved, companions, .. } = copied;
-                    let promoted = outcome(item, State::Promoted, String::new());
-                    Outcome { moved, companions, ..promoted }
+                    let promoted = outcome(item, ImageState::Promoted, String::new());
+                    ImageOutcome { moved, companions, ..promoted }
                 }
                 Err(stop) => self.stopped(item, stop)?,
             };
@@ -131,17 +132,17 @@ impl Apply<'_> {
         before.is_some_and(|before| before.state.as_ref().is_some_and(|(state, _)| state.is_done()))
     }
 
-    fn stopped(&self, item: &Item, stop: Stop) -> Result<Outcome, LedgerError> {
+    fn stopped(&self, item: &Item, stop: Stop) -> Result<ImageOutcome, LedgerError> {
         let (state, reason, failure) = match stop {
             Stop::State(state, reason) => (state, reason, None),
-            Stop::Registry(error) => (State::Failed, error.to_string(), Some(error)),
+            Stop::Registry(error) => (ImageState::Failed, error.to_string(), Some(error)),
             Stop::Ledger(error) => return Err(error),
         };
         self.end(item, state, &reason)?;
-        Ok(Outcome { failure, ..outcome(item, state, reason) })
+        Ok(ImageOutcome { failure, ..outcome(item, state, reason) })
     }
 
-    fn end(&self, item: &Item, state: State, reason: &str) -> Result<(), LedgerError> {
+    fn end(&self, item: &Item, state: ImageState, reason: &str) -> Result<(), LedgerError> {
         let (plan, reason) = (item.plan.clone(), reason.to_owned());
         self.ledger.append(Event::Item { plan, state, reason })
     }
@@ -149,33 +150,39 @@ impl Apply<'_> {
     /// Copies the content and writes every tag but `latest`.
     async fn copy(&self, item: &Item, known: &KnownBlobs) -> Result<Copied, Stop> {
         match item.action {
-            Action::Refused => return Err(Stop::State(State::Refused, item.reason.clone())),
-            Action::Lost => return Err(Stop::State(State::Lost, item.reason.clone())),
-            Action::Copy | Action::Already => {}
+            PlanAction::Refused => {
+                return Err(Stop::State(ImageState::Refused, item.reason.clone()));
+            }
+            PlanAction::Missing => {
+                return Err(Stop::State(ImageState::Missing, item.reason.clone()));
+            }
+            PlanAction::Copy | PlanAction::UpToDate => {}
         }
         self.check_source(item).await?;
         let in_place = self.check_destination(item).await?;
         if in_place && item.companions_to_copy().next().is_none() {
-            return Err(Stop::State(State::Already, String::new()));
+            return Err(Stop::State(ImageState::UpToDate, String::new()));
         }
         let tree = self.fetch(item).await?;
-        let destination = Destination { registry: &self.to, repo: &item.destination, known };
+        let destination =
+            TransferDestination { registry: &self.to, repo: &item.destination, known };
         let open = |blob: &wharf_oci::Descriptor| {
             Ok(BlobSource::remote(Arc::clone(&self.from), item.source.clone(), blob.clone()))
         };
         let before = self.history.as_ref().and_then(|history| history.item(&item.plan));
         let skip = |digest: &Digest| before.is_some_and(|before| before.blobs.contains(digest));
-        let tell = |step: Step<'_>| {
+        let tell = |step: TransferStep<'_>| {
             let plan = item.plan.clone();
             let event = match step {
-                Step::Blob(blob, how) => {
+                TransferStep::Blob(blob, how) => {
                     Event::Blob { plan, digest: blob.digest, size_bytes: blob.size, how }
                 }
-                Step::Manifest(digest) => Event::Manifest { plan, digest: *digest },
+                TransferStep::Manifest(digest) => Event::Manifest { plan, digest: *digest },
             };
             self.ledger.append(event).map_err(Stop::Ledger)
         };
-        let mut moved = Moved { skipped_bytes: item.size_bytes(), ..Moved::default() };
+        let mut moved =
+            TransferBytes { skipped_bytes: item.size_bytes(), ..TransferBytes::default() };
         if !in_place {
             moved = destination.put::<Stop>(&tree, &open, &skip, &tell).await?;
         }
@@ -191,17 +198,17 @@ impl Apply<'_> {
         &self,
         item: &Item,
         known: &KnownBlobs,
-        moved: &mut Moved,
-        tell: &(dyn Fn(Step<'_>) -> Result<(), Stop> + Sync),
+        moved: &mut TransferBytes,
+        tell: &(dyn Fn(TransferStep<'_>) -> Result<(), Stop> + Sync),
     ) -> Result<Vec<Companion>, Stop> {
-        let to = Destination { registry: &self.to, repo: &item.destination, known };
+        let to = TransferDestination { registry: &self.to, repo: &item.destination, known };
         let copying = Copying { from: Arc::clone(&self.from), source: &item.source, to };
         let mut companions = item.companions.clone();
         for companion in companions.iter_mut().filter(|at| at.action == CompanionAction::Copy) {
             let Some((manifest, sent)) = copying.put(companion, tell).await? else {
                 let reference = Reference::Digest(companion.digest);
                 let url = self.from.manifest_url(&item.source, &reference);
-                return Err(Stop::State(State::Lost, format!("{url} is not there")));
+                return Err(Stop::State(ImageState::Missing, format!("{url} is not there")));
             };
             moved.add(sent);
             companion.action = CompanionAction::Copied;
@@ -226,10 +233,13 @@ impl Apply<'_> {
                 Some(found) => {
                     let (url, found, planned) = (url(), found.digest, step.digest);
                     let reason = format!("{url} points at {found}, the plan says {planned}");
-                    return Err(Stop::State(State::Refused, reason));
+                    return Err(Stop::State(ImageState::Refused, reason));
                 }
                 None => {
-                    return Err(Stop::State(State::Lost, format!("{} is not there", url())));
+                    return Err(Stop::State(
+                        ImageState::Missing,
+                        format!("{} is not there", url()),
+                    ));
                 }
             }
         }
@@ -250,14 +260,14 @@ impl Apply<'_> {
             all = false;
             if found != step.before {
                 let reason = self.changed(item, &reference, found);
-                return Err(Stop::State(State::Refused, reason));
+                return Err(Stop::State(ImageState::Refused, reason));
             }
         }
         Ok(all)
     }
 
     /// Fetches the manifests of the plan, by digest.
-    async fn fetch(&self, item: &Item) -> Result<Tree, Stop> {
+    async fn fetch(&self, item: &Item) -> Result<ManifestTree, Stop> {
         let mut roots: Vec<Digest> = Vec::new();
         for step in &item.tags {
             if !roots.contains(&step.digest) {
@@ -266,7 +276,9 @@ impl Apply<'_> {
         }
         match fetch_tree(&self.from, &item.source, &roots).await? {
             Fetched::Tree(tree) => Ok(tree),
-            Fetched::Lost(url) => Err(Stop::State(State::Lost, format!("{url} is not there"))),
+            Fetched::Missing(url) => {
+                Err(Stop::State(ImageState::Missing, format!("{url} is not there")))
+            }
         }
     }
 
@@ -274,13 +286,13 @@ impl Apply<'_> {
         &self,
         item: &Item,
         steps: impl Iterator<Item = &'s TagStep>,
-        tree: &Tree,
+        tree: &ManifestTree,
         known: &KnownBlobs,
     ) -> Result<(), Stop> {
         for step in steps {
             let Some(manifest) = tree.manifest(&step.digest) else { continue };
             if let Some(reason) = self.write_tag(item, step, manifest, known).await? {
-                return Err(Stop::State(State::Refused, reason));
+                return Err(Stop::State(ImageState::Refused, reason));
             }
         }
         Ok(())
@@ -311,7 +323,8 @@ impl Apply<'_> {
             before,
             after,
         })?;
-        let destination = Destination { registry: &self.to, repo: &item.destination, known };
+        let destination =
+            TransferDestination { registry: &self.to, repo: &item.destination, known };
         destination.tag(&tag, manifest).await?;
         self.ledger.append(Event::Tagged { plan, tag })?;
         Ok(None)
@@ -325,19 +338,19 @@ impl Apply<'_> {
     }
 }
 
-fn outcome(item: &Item, state: State, reason: String) -> Outcome {
-    Outcome {
+fn outcome(item: &Item, state: ImageState, reason: String) -> ImageOutcome {
+    ImageOutcome {
         plan: item.plan.clone(),
         destination: item.destination.to_string(),
         state,
         reason,
         digest: item.tags.last().map(|step| step.digest),
-        moved: Moved {
-            skipped_bytes: if state == State::Already { item.size_bytes() } else { 0 },
-            ..Moved::default()
+        moved: TransferBytes {
+            skipped_bytes: if state == ImageState::UpToDate { item.size_bytes() } else { 0 },
+            ..TransferBytes::default()
         },
         companions: match state {
-            State::Already => item.companions.iter().map(Companion::in_place).collect(),
+            ImageState::UpToDate => item.companions.iter().map(Companion::in_place).collect(),
             _ => Vec::new(),
         },
         failure: None,

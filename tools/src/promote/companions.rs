@@ -11,9 +11,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, Reference, RepoName, Tag};
 
-use super::plan::{Fetched, fetch_tree};
+use super::tree::{Fetched, fetch_tree};
 use crate::registry::{BlobSource, Registry, RegistryError};
-use crate::transfer::{Destination, KnownBlobs, Moved, Step};
+use crate::transfer::{KnownBlobs, TransferBytes, TransferDestination, TransferStep};
 
 /// The endings of cosign's tags beside an image.
 const TAG_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
@@ -49,7 +49,8 @@ pub enum CompanionAction {
     /// It was copied.
     Copied,
     /// Nothing: it is there.
-    Already,
+    #[serde(rename = "already")]
+    UpToDate,
     /// Nothing: the other side has other content under its tag.
     Left,
 }
@@ -61,7 +62,7 @@ impl CompanionAction {
         match self {
             Self::Copy => "copy",
             Self::Copied => "copied",
-            Self::Already => "already",
+            Self::UpToDate => "already",
             Self::Left => "left",
         }
     }
@@ -72,7 +73,7 @@ impl Companion {
     #[must_use]
     pub fn in_place(&self) -> Self {
         let action = match self.action {
-            CompanionAction::Copy | CompanionAction::Copied => CompanionAction::Already,
+            CompanionAction::Copy | CompanionAction::Copied => CompanionAction::UpToDate,
             action => action,
         };
         Self { action, ..self.clone() }
@@ -93,7 +94,7 @@ impl std::fmt::Display for Companion {
 
 /// Where images are, and where they go.
 #[derive(Clone, Copy)]
-pub struct Sides<'a> {
+pub struct RegistryPair<'a> {
     /// The registry they are on.
     pub from: &'a Registry,
     /// The repository there.
@@ -104,7 +105,7 @@ pub struct Sides<'a> {
     pub destination: &'a RepoName,
 }
 
-impl Sides<'_> {
+impl RegistryPair<'_> {
     /// The companions of these manifests, each after its subject.
     pub async fn find(&self, manifests: &[Descriptor]) -> Result<Vec<Companion>, RegistryError> {
         let mut found = Vec::new();
@@ -121,7 +122,7 @@ impl Sides<'_> {
                 if found.len() < COMPANIONS_MAX && met.insert(digest) {
                     let is_there = there.contains(&digest);
                     let action =
-                        if is_there { CompanionAction::Already } else { CompanionAction::Copy };
+                        if is_there { CompanionAction::UpToDate } else { CompanionAction::Copy };
                     let (tag, before, reason) = (None, None, String::new());
                     found.push(Companion { subject, tag, digest, before, action, reason });
                     // A signature may itself be signed.
@@ -152,7 +153,7 @@ impl Sides<'_> {
         let mut reason = String::new();
         let action = match before {
             None => CompanionAction::Copy,
-            Some(before) if before == found.digest => CompanionAction::Already,
+            Some(before) if before == found.digest => CompanionAction::UpToDate,
             Some(before) if self.is_extended(before, found.digest).await? => CompanionAction::Copy,
             Some(before) => {
                 reason = format!("the destination has others there ({before})");
@@ -184,7 +185,7 @@ pub struct Copying<'a> {
     pub from: Arc<Registry>,
     /// The repository there.
     pub source: &'a RepoName,
-    pub to: Destination<'a>,
+    pub to: TransferDestination<'a>,
 }
 
 impl Copying<'_> {
@@ -193,8 +194,8 @@ impl Copying<'_> {
     pub async fn put<E: From<RegistryError>>(
         &self,
         companion: &Companion,
-        tell: &(dyn Fn(Step<'_>) -> Result<(), E> + Sync),
-    ) -> Result<Option<(Manifest, Moved)>, E> {
+        tell: &(dyn Fn(TransferStep<'_>) -> Result<(), E> + Sync),
+    ) -> Result<Option<(Manifest, TransferBytes)>, E> {
         let fetched = fetch_tree(&self.from, self.source, &[companion.digest]).await?;
         let Fetched::Tree(tree) = fetched else { return Ok(None) };
         if self.from.host() == self.to.registry.host() {

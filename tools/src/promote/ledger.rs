@@ -8,16 +8,14 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use wharf_oci::{Digest, RepoName, Tag};
+use wharf_oci::{Digest, RepoName, Tag, Timestamp};
 
-use super::State;
-use super::plan::Side;
-use crate::input;
-use crate::offer::timestamp::Timestamp;
-use crate::registry::Uploaded;
+use super::ImageState;
+use super::plan::RegistryRef;
+use crate::registry::UploadOutcome;
+use crate::{clock, input};
 
 /// Largest ledger, in bytes.
 const LEDGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -58,7 +56,7 @@ pub enum LedgerError {
 #[serde(tag = "event", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Event {
     /// An apply starts.
-    Begin { plan_digest: Digest, offer: String, to: Side, items: Vec<BeginItem> },
+    Begin { plan_digest: Digest, offer: String, to: RegistryRef, items: Vec<BeginItem> },
     /// An apply goes on.
     Resume,
     /// A blob is there.
@@ -67,7 +65,7 @@ pub enum Event {
         plan: String,
         digest: Digest,
         size_bytes: u64,
-        how: Uploaded,
+        how: UploadOutcome,
     },
     /// A manifest is there, by its digest.
     Manifest {
@@ -94,7 +92,7 @@ pub enum Event {
     Item {
         /// The plan of the offer.
         plan: String,
-        state: State,
+        state: ImageState,
         /// Why, unless it is done.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         reason: String,
@@ -139,10 +137,10 @@ pub struct Ledger {
 
 /// The state of all events of a ledger.
 #[derive(Debug, Clone)]
-pub struct History {
+pub struct LedgerHistory {
     pub plan_digest: Digest,
     pub offer: String,
-    pub to: Side,
+    pub to: RegistryRef,
     /// The images, in the order of the plan.
     pub items: Vec<ItemHistory>,
     /// Whether the last run came to its end.
@@ -156,7 +154,7 @@ pub struct ItemHistory {
     pub plan: String,
     pub destination: RepoName,
     /// How it ended, and why; nothing when it did not end.
-    pub state: Option<(State, String)>,
+    pub state: Option<(ImageState, String)>,
     /// Whether tags of it were put back since.
     pub is_undone: bool,
     pub blobs: BTreeSet<Digest>,
@@ -189,7 +187,7 @@ impl Ledger {
     }
 
     /// Opens a ledger to go on, and returns its history. A line cut off by a crash is removed.
-    pub fn reopen(path: &Path) -> Result<(Self, History), LedgerError> {
+    pub fn reopen(path: &Path) -> Result<(Self, LedgerHistory), LedgerError> {
         let failed = |source| LedgerError::Io { path: path.to_owned(), source };
         let file =
             input::open_with(path, OpenOptions::new().read(true).append(true)).map_err(failed)?;
@@ -219,8 +217,7 @@ impl Ledger {
     /// Appends an event and waits until it is on the disk.
     pub fn append(&self, event: Event) -> Result<(), LedgerError> {
         let failed = |source| LedgerError::Io { path: self.path.clone(), source };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let time = Timestamp::from_unix_seconds(now).unwrap_or_default();
+        let time = clock::now();
         let mut line =
             serde_json::to_vec(&Line { time, event }).map_err(io::Error::other).map_err(failed)?;
         line.push(b'\n');
@@ -230,7 +227,7 @@ impl Ledger {
 }
 
 /// Reads a ledger without writing to it.
-pub fn open(path: &Path) -> Result<History, LedgerError> {
+pub fn open(path: &Path) -> Result<LedgerHistory, LedgerError> {
     let failed = |source| LedgerError::Io { path: path.to_owned(), source };
     let mut text = Vec::new();
     input::open(path)
@@ -241,13 +238,13 @@ pub fn open(path: &Path) -> Result<History, LedgerError> {
     read(path, &text)
 }
 
-fn read(path: &Path, text: &[u8]) -> Result<History, LedgerError> {
+fn read(path: &Path, text: &[u8]) -> Result<LedgerHistory, LedgerError> {
     let malformed = |line: usize, reason: String| LedgerError::Malformed {
         path: path.to_owned(),
         line: line + 1,
         reason,
     };
-    let mut history: Option<History> = None;
+    let mut history: Option<LedgerHistory> = None;
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').enumerate().peekable();
     while let Some((number, line)) = lines.next() {
         let is_cut = lines.peek().is_none() && !line.ends_with(b"\n");
@@ -259,7 +256,7 @@ fn read(path: &Path, text: &[u8]) -> Result<History, LedgerError> {
         match (&mut history, line.event) {
             (None, Event::Begin { plan_digest, offer, to, items }) => {
                 let items = items.into_iter().map(ItemHistory::new).collect();
-                history = Some(History { plan_digest, offer, to, items, is_ended: false });
+                history = Some(LedgerHistory { plan_digest, offer, to, items, is_ended: false });
             }
             (Some(history), event) => history.take(event),
             (None, _) => return Err(malformed(number, "it does not begin".to_owned())),
@@ -289,7 +286,7 @@ impl ItemHistory {
     }
 }
 
-impl History {
+impl LedgerHistory {
     fn take(&mut self, event: Event) {
         self.is_ended = matches!(event, Event::End);
         let name = match &event {

@@ -4,15 +4,15 @@
 //! and everything after that goes by digest.
 
 use serde::{Deserialize, Serialize};
-use wharf_oci::{Algorithm, Descriptor, Digest, Digester, ManifestKind, Reference, RepoName, Tag};
+use wharf_oci::{Algorithm, Descriptor, Digest, Digester, Reference, RepoName, Tag};
 
-use super::companions::{Companion, CompanionAction, Sides};
+use super::companions::{Companion, CompanionAction, RegistryPair};
+use super::tree::{Fetched, fetch_tree};
 use crate::moves::Write;
 use crate::offer::model::Credentials;
 use crate::offer::secrets::Secret;
-use crate::offer::words::LoginServer;
+use crate::offer::values::LoginServer;
 use crate::registry::{Registry, RegistryError};
-use crate::transfer::Tree;
 
 /// The version of the plan's format.
 const SCHEMA_VERSION: u32 = 1;
@@ -36,8 +36,8 @@ pub struct Plan {
 pub struct Content {
     /// The ID of the offer.
     pub offer: String,
-    pub from: Side,
-    pub to: Side,
+    pub from: RegistryRef,
+    pub to: RegistryRef,
     /// Whether tags other than `latest` may be moved.
     pub allow_tag_move: bool,
     /// The images, one per plan of the offer.
@@ -47,7 +47,7 @@ pub struct Content {
 /// A registry of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Side {
+pub struct RegistryRef {
     /// Its name in the offer.
     pub name: String,
     pub login_server: LoginServer,
@@ -72,8 +72,8 @@ pub struct CredentialNames {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 enum SecretName {
     Env(String),
-    File(crate::offer::words::RelativePath),
-    KeyVault(crate::offer::words::KeyVaultSecret),
+    File(crate::offer::values::RelativePath),
+    KeyVault(crate::offer::values::KeyVaultSecret),
 }
 
 /// The image of one plan of the offer.
@@ -87,7 +87,7 @@ pub struct Item {
     /// The repository it goes to.
     pub destination: RepoName,
     /// The planned action.
-    pub action: Action,
+    pub action: PlanAction,
     /// The reason for doing nothing; for a lost manifest it has the exact address.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -108,15 +108,17 @@ pub struct Item {
 /// The action for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Action {
+pub enum PlanAction {
     /// Copy it and write its tags.
     Copy,
     /// Nothing: it is there, and every tag points at it.
-    Already,
+    #[serde(rename = "already")]
+    UpToDate,
     /// Nothing: a tag points elsewhere.
     Refused,
     /// Nothing: the source does not have it.
-    Lost,
+    #[serde(rename = "lost")]
+    Missing,
 }
 
 /// A tag to be written.
@@ -218,7 +220,7 @@ impl CredentialNames {
 }
 
 /// The request to plan one image.
-pub struct Question<'a> {
+pub struct PlanRequest<'a> {
     /// The plan of the offer.
     pub plan: &'a str,
     /// The registry it is on.
@@ -235,14 +237,14 @@ pub struct Question<'a> {
     pub allow_tag_move: bool,
 }
 
-impl Question<'_> {
+impl PlanRequest<'_> {
     /// Reads both sides.
     pub async fn answer(self) -> Result<Item, RegistryError> {
         let mut item = Item {
             plan: self.plan.to_owned(),
             source: self.source.clone(),
             destination: self.destination.clone(),
-            action: Action::Already,
+            action: PlanAction::UpToDate,
             reason: String::new(),
             tags: Vec::new(),
             manifests: Vec::new(),
@@ -256,7 +258,7 @@ impl Question<'_> {
             let Some(found) = self.from.head_manifest(&self.source, &reference).await? else {
                 let url = self.from.manifest_url(&self.source, &reference);
                 return Ok(Item {
-                    action: Action::Lost,
+                    action: PlanAction::Missing,
                     reason: format!("{url} is not there"),
                     ..item
                 });
@@ -274,15 +276,15 @@ impl Question<'_> {
                     tree.manifests.iter().map(wharf_oci::Manifest::descriptor).collect();
                 item.blobs = tree.blobs;
             }
-            Fetched::Lost(url) => {
+            Fetched::Missing(url) => {
                 return Ok(Item {
-                    action: Action::Lost,
+                    action: PlanAction::Missing,
                     reason: format!("{url} is not there"),
                     ..item
                 });
             }
         }
-        let sides = Sides {
+        let sides = RegistryPair {
             from: self.from,
             source: &self.source,
             to: self.to,
@@ -293,8 +295,8 @@ impl Question<'_> {
         item.left_behind = left.map(|companion| companion.digest).collect();
         let place = format!("{}/{}", self.to.host(), self.destination);
         (item.action, item.reason) = decide(&item.tags, &place, self.allow_tag_move);
-        if item.action == Action::Already && item.companions_to_copy().next().is_some() {
-            item.action = Action::Copy;
+        if item.action == PlanAction::UpToDate && item.companions_to_copy().next().is_some() {
+            item.action = PlanAction::Copy;
         }
         Ok(item)
     }
@@ -302,14 +304,14 @@ impl Question<'_> {
 
 /// The action for the other side's tags, at `REGISTRY/REPOSITORY`.
 #[must_use]
-pub fn decide(tags: &[TagStep], place: &str, allow_tag_move: bool) -> (Action, String) {
+pub fn decide(tags: &[TagStep], place: &str, allow_tag_move: bool) -> (PlanAction, String) {
     if let Some(reason) = tags.iter().find_map(|step| step.write().refusal(place, allow_tag_move)) {
-        return (Action::Refused, reason);
+        return (PlanAction::Refused, reason);
     }
     if tags.iter().all(|step| step.before == Some(step.digest)) {
-        return (Action::Already, String::new());
+        return (PlanAction::UpToDate, String::new());
     }
-    (Action::Copy, String::new())
+    (PlanAction::Copy, String::new())
 }
 
 impl Item {
@@ -331,43 +333,4 @@ impl TagStep {
     pub const fn write(&self) -> Write<'_> {
         Write { tag: &self.tag, before: self.before, after: self.digest }
     }
-}
-
-/// A tree, or the address of its missing part.
-pub(super) enum Fetched {
-    Tree(Tree),
-    Lost(String),
-}
-
-/// Fetches the manifests below some digests, by digest, each once.
-pub(super) async fn fetch_tree(
-    registry: &Registry,
-    repo: &RepoName,
-    roots: &[Digest],
-) -> Result<Fetched, RegistryError> {
-    let mut tree = Tree::default();
-    // Depth first, children before parents: a manifest is met twice, added the second time.
-    let mut waiting: Vec<(Digest, Option<wharf_oci::Manifest>)> =
-        roots.iter().rev().map(|root| (*root, None)).collect();
-    let mut met = std::collections::BTreeSet::new();
-    while let Some((digest, fetched)) = waiting.pop() {
-        if let Some(manifest) = fetched {
-            tree.add(manifest);
-            continue;
-        }
-        if !met.insert(digest) {
-            continue;
-        }
-        let reference = Reference::Digest(digest);
-        let Some(manifest) = registry.manifest(repo, &reference).await? else {
-            return Ok(Fetched::Lost(registry.manifest_url(repo, &reference)));
-        };
-        let children: Vec<Digest> = match manifest.kind() {
-            ManifestKind::Index { manifests } => manifests.iter().map(|c| c.digest).collect(),
-            ManifestKind::Image { .. } | ManifestKind::Opaque => Vec::new(),
-        };
-        waiting.push((digest, Some(manifest)));
-        waiting.extend(children.into_iter().rev().map(|child| (child, None)));
-    }
-    Ok(Fetched::Tree(tree))
 }

@@ -9,10 +9,12 @@ use http::Method;
 use serde_json::json;
 use wharf_oci::{Algorithm, Digest, Digester, MediaType, Reference};
 
-use super::apply::{Apply, Outcome};
+use super::apply::{Apply, ImageOutcome};
 use super::companions::CompanionAction;
-use super::ledger::{BeginItem, Event, History, Ledger};
-use super::plan::{Action, Content, Plan, PlanError, Question, Side, TagStep, decide};
+use super::ledger::{BeginItem, Event, Ledger, LedgerHistory};
+use super::plan::{
+    Content, Plan, PlanAction, PlanError, PlanRequest, RegistryRef, TagStep, decide,
+};
 use super::undo::{UndoState, undo};
 use super::*;
 use crate::registry::fake::{Fake, Fault, Shared, start};
@@ -93,7 +95,7 @@ impl Journey {
     async fn plan(&self, names: &[&str], allow_tag_move: bool) -> Plan {
         let mut items = Vec::new();
         for name in names {
-            let question = Question {
+            let question = PlanRequest {
                 plan: name,
                 from: &self.registry,
                 source: format!("stage/{name}").parse().unwrap(),
@@ -104,7 +106,7 @@ impl Journey {
             };
             items.push(question.answer().await.unwrap());
         }
-        let side = |name: &str| Side {
+        let side = |name: &str| RegistryRef {
             name: name.to_owned(),
             login_server: self.address.parse().unwrap(),
             plain_http: true,
@@ -133,11 +135,16 @@ impl Journey {
         self.folder.path().join("ledger")
     }
 
-    async fn apply(&self, plan: &Plan) -> Vec<Outcome> {
+    async fn apply(&self, plan: &Plan) -> Vec<ImageOutcome> {
         self.run(plan, &self.ledger(plan), None).await
     }
 
-    async fn run(&self, plan: &Plan, ledger: &Ledger, history: Option<History>) -> Vec<Outcome> {
+    async fn run(
+        &self,
+        plan: &Plan,
+        ledger: &Ledger,
+        history: Option<LedgerHistory>,
+    ) -> Vec<ImageOutcome> {
         let (from, to) = (Arc::clone(&self.registry), Arc::clone(&self.registry));
         let apply = Apply { content: plan.content(), from, to, ledger, history };
         apply.run(&|_| {}).await.unwrap()
@@ -148,11 +155,11 @@ impl Journey {
     }
 }
 
-fn states(outcomes: &[Outcome]) -> Vec<State> {
+fn states(outcomes: &[ImageOutcome]) -> Vec<ImageState> {
     outcomes.iter().map(|outcome| outcome.state).collect()
 }
 
-fn history(path: &Path) -> History {
+fn history(path: &Path) -> LedgerHistory {
     super::ledger::open(path).unwrap()
 }
 
@@ -161,7 +168,7 @@ async fn everything_is_mounted_and_latest_comes_after_all_other_tags() {
     let journey = Journey::new(&["a", "b"]).await;
     let plan = journey.plan(&["a", "b"], false).await;
     let outcomes = journey.apply(&plan).await;
-    assert_eq!(states(&outcomes), [State::Promoted, State::Promoted]);
+    assert_eq!(states(&outcomes), [ImageState::Promoted, ImageState::Promoted]);
     assert!(outcomes.iter().all(|outcome| outcome.moved.sent_bytes == 0));
     for tag in ["1.0-amd64", "1.0", "latest"] {
         assert_eq!(journey.tag("prod/a", tag), journey.tag("stage/a", tag));
@@ -183,9 +190,9 @@ async fn what_is_promoted_already_is_not_touched() {
     journey.apply(&journey.plan(&["a"], false).await).await;
     std::fs::remove_file(journey.ledger_path()).unwrap();
     let again = journey.plan(&["a"], false).await;
-    assert_eq!(again.content().items[0].action, Action::Already);
+    assert_eq!(again.content().items[0].action, PlanAction::UpToDate);
     journey.shared.lock().unwrap().seen.clear();
-    assert_eq!(states(&journey.apply(&again).await), [State::Already]);
+    assert_eq!(states(&journey.apply(&again).await), [ImageState::UpToDate]);
     let fake = journey.shared.lock().unwrap();
     assert!(fake.seen.iter().all(|seen| seen.method == Method::HEAD));
 }
@@ -195,10 +202,11 @@ async fn lost_refused_and_changed_images_are_named_and_the_others_go_on() {
     let journey = Journey::new(&["good", "moved", "changed"]).await;
     journey.point("prod/moved", "1.0");
     let plan = journey.plan(&["lost", "moved", "changed", "good"], false).await;
-    assert_eq!(plan.content().items[0].action, Action::Lost);
+    assert_eq!(plan.content().items[0].action, PlanAction::Missing);
     journey.stage("changed", "two");
     let outcomes = journey.apply(&plan).await;
-    let expected = [State::Lost, State::Refused, State::Refused, State::Promoted];
+    let expected =
+        [ImageState::Missing, ImageState::Refused, ImageState::Refused, ImageState::Promoted];
     assert_eq!(states(&outcomes), expected);
     let url = format!("http://{}/v2/stage/lost/manifests/1.0-amd64", journey.address);
     assert!(outcomes[0].reason.contains(&url), "{}", outcomes[0].reason);
@@ -217,7 +225,7 @@ async fn a_tag_that_moved_after_the_plan_is_not_overwritten() {
     let plan = journey.plan(&["a"], true).await;
     journey.point("prod/a", "latest");
     let before = journey.tag("prod/a", "latest");
-    assert_eq!(states(&journey.apply(&plan).await), [State::Refused]);
+    assert_eq!(states(&journey.apply(&plan).await), [ImageState::Refused]);
     assert_eq!(journey.tag("prod/a", "latest"), before);
 }
 
@@ -226,12 +234,12 @@ async fn a_failed_run_goes_on_from_its_ledger() {
     let journey = Journey::new(&["a", "b"]).await;
     let plan = journey.plan(&["a", "b"], false).await;
     journey.faults((0..2).map(|_| Fault::Answer(Method::PUT, 500, Vec::new())).collect());
-    assert_eq!(states(&journey.apply(&plan).await), [State::Failed, State::Promoted]);
+    assert_eq!(states(&journey.apply(&plan).await), [ImageState::Failed, ImageState::Promoted]);
     assert_eq!(journey.tag("prod/a", "latest"), None);
     journey.shared.lock().unwrap().seen.clear();
     let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
     let outcomes = journey.run(&plan, &ledger, Some(history)).await;
-    assert_eq!(states(&outcomes), [State::Promoted, State::Already]);
+    assert_eq!(states(&outcomes), [ImageState::Promoted, ImageState::UpToDate]);
     assert!(journey.tag("prod/a", "latest").is_some());
     let fake = journey.shared.lock().unwrap();
     let posts = fake.seen.iter().filter(|seen| seen.method == Method::POST);
@@ -245,7 +253,7 @@ async fn undo_puts_tags_back_and_leaves_what_it_must_not_touch() {
     journey.point("prod/b", "latest");
     let before = journey.tag("prod/a", "latest");
     let plan = journey.plan(&["a", "b"], false).await;
-    assert_eq!(states(&journey.apply(&plan).await), [State::Promoted, State::Promoted]);
+    assert_eq!(states(&journey.apply(&plan).await), [ImageState::Promoted, ImageState::Promoted]);
     journey.stage("b", "three");
     let moved =
         journey.shared.lock().unwrap().manifests[&("stage/b".into(), "latest".into())].clone();
@@ -323,7 +331,7 @@ impl Journey {
     }
 }
 
-fn actions(outcome: &Outcome) -> Vec<CompanionAction> {
+fn actions(outcome: &ImageOutcome) -> Vec<CompanionAction> {
     outcome.companions.iter().map(|companion| companion.action).collect()
 }
 
@@ -338,7 +346,7 @@ async fn signatures_and_attachments_go_along_and_what_is_there_stays() {
     let plan = journey.plan(&["a"], false).await;
     assert_eq!(plan.content().items[0].companions.len(), 2);
     let outcomes = journey.apply(&plan).await;
-    assert_eq!(states(&outcomes), [State::Promoted]);
+    assert_eq!(states(&outcomes), [ImageState::Promoted]);
     assert_eq!(actions(&outcomes[0]), [CompanionAction::Copied; 2]);
     assert_eq!(journey.tag("prod/a", &sig), journey.tag("stage/a", &sig));
     let mut both = vec![ours, theirs];
@@ -362,14 +370,14 @@ async fn an_image_that_was_signed_after_its_promotion_gets_its_signatures_later(
         journey.sign("stage/a", subject, layers);
         std::fs::remove_file(journey.ledger_path()).unwrap();
         let plan = journey.plan(&["a"], false).await;
-        assert_eq!(plan.content().items[0].action, Action::Copy);
+        assert_eq!(plan.content().items[0].action, PlanAction::Copy);
         let outcomes = journey.apply(&plan).await;
         assert_eq!(actions(&outcomes[0]), [CompanionAction::Copied]);
         assert_eq!(journey.tag("prod/a", &sig), journey.tag("stage/a", &sig));
     }
     std::fs::remove_file(journey.ledger_path()).unwrap();
     let again = journey.plan(&["a"], false).await;
-    assert_eq!(again.content().items[0].action, Action::Already);
+    assert_eq!(again.content().items[0].action, PlanAction::UpToDate);
 }
 
 #[tokio::test]
@@ -383,7 +391,7 @@ async fn signatures_that_only_the_destination_has_are_left_and_named() {
     let plan = journey.plan(&["a"], false).await;
     assert_eq!(plan.content().items[0].left_behind.len(), 1);
     let outcomes = journey.apply(&plan).await;
-    assert_eq!(states(&outcomes), [State::Promoted]);
+    assert_eq!(states(&outcomes), [ImageState::Promoted]);
     assert_eq!(actions(&outcomes[0]), [CompanionAction::Left]);
     assert!(outcomes[0].companions[0].to_string().contains(&sig));
     assert_eq!(journey.tag("prod/a", &sig), before);
@@ -395,10 +403,10 @@ async fn bytes_that_are_there_are_counted_as_skipped_after_a_resume_too() {
     let plan = journey.plan(&["a", "b"], false).await;
     let sizes: Vec<u64> = plan.content().items.iter().map(super::plan::Item::size_bytes).collect();
     journey.faults((0..2).map(|_| Fault::Answer(Method::PUT, 500, Vec::new())).collect());
-    assert_eq!(states(&journey.apply(&plan).await), [State::Failed, State::Promoted]);
+    assert_eq!(states(&journey.apply(&plan).await), [ImageState::Failed, ImageState::Promoted]);
     let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
     let outcomes = journey.run(&plan, &ledger, Some(history)).await;
-    assert_eq!(states(&outcomes), [State::Promoted, State::Already]);
+    assert_eq!(states(&outcomes), [ImageState::Promoted, ImageState::UpToDate]);
     let skipped: Vec<u64> = outcomes.iter().map(|outcome| outcome.moved.skipped_bytes).collect();
     assert_eq!(skipped, sizes);
 }
@@ -415,7 +423,7 @@ async fn what_was_undone_is_done_again_by_a_resume() {
     let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
     assert!(history.item("a").unwrap().is_undone);
     let outcomes = journey.run(&plan, &ledger, Some(history)).await;
-    assert_eq!(states(&outcomes), [State::Promoted]);
+    assert_eq!(states(&outcomes), [ImageState::Promoted]);
     assert_eq!(journey.tag("prod/a", "latest"), journey.tag("stage/a", "latest"));
 }
 
@@ -425,12 +433,12 @@ async fn a_registry_that_misses_a_part_after_all_gets_everything_once_more() {
     let plan = journey.plan(&["a"], false).await;
     // The body of the fake's refusals says UNKNOWN, as MANIFEST_BLOB_UNKNOWN does.
     journey.faults(vec![Fault::Answer(Method::PUT, 404, Vec::new())]);
-    assert_eq!(states(&journey.apply(&plan).await), [State::Promoted]);
+    assert_eq!(states(&journey.apply(&plan).await), [ImageState::Promoted]);
 }
 
 #[test]
 fn a_plan_that_was_changed_is_refused() {
-    let side = Side {
+    let side = RegistryRef {
         name: "s".to_owned(),
         login_server: "r.example".parse().unwrap(),
         plain_http: false,
@@ -461,13 +469,13 @@ fn only_latest_moves_without_permission() {
         before: before.map(digest),
     };
     let action = |steps: &[TagStep], allow| decide(steps, "r.example/x", allow).0;
-    assert_eq!(action(&[step("1.0", None)], false), Action::Copy);
-    assert_eq!(action(&[step("1.0", Some(b"new"))], false), Action::Already);
-    assert_eq!(action(&[step("1.0", Some(b"old"))], false), Action::Refused);
-    assert_eq!(action(&[step("1.0", Some(b"old"))], true), Action::Copy);
-    assert_eq!(action(&[step("latest", Some(b"old"))], false), Action::Copy);
+    assert_eq!(action(&[step("1.0", None)], false), PlanAction::Copy);
+    assert_eq!(action(&[step("1.0", Some(b"new"))], false), PlanAction::UpToDate);
+    assert_eq!(action(&[step("1.0", Some(b"old"))], false), PlanAction::Refused);
+    assert_eq!(action(&[step("1.0", Some(b"old"))], true), PlanAction::Copy);
+    assert_eq!(action(&[step("latest", Some(b"old"))], false), PlanAction::Copy);
     let mixed = [step("1.0", Some(b"new")), step("latest", Some(b"old"))];
-    assert_eq!(action(&mixed, false), Action::Copy);
+    assert_eq!(action(&mixed, false), PlanAction::Copy);
 }
 
 #[test]

@@ -7,9 +7,9 @@
 use serde::Serialize;
 use wharf_oci::{Digest, Reference};
 
-use super::ledger::{Event, History, ItemHistory, Ledger, LedgerError, TagHistory};
+use super::ledger::{Event, ItemHistory, Ledger, LedgerError, LedgerHistory, TagHistory};
 use crate::registry::{Registry, RegistryError};
-use crate::transfer::{Destination, KnownBlobs};
+use crate::transfer::{KnownBlobs, TransferDestination};
 
 /// The outcome for a tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,7 +18,8 @@ pub enum UndoState {
     /// It points where it pointed before.
     Restored,
     /// It did, already.
-    Already,
+    #[serde(rename = "already")]
+    UpToDate,
     /// It was not there before the apply; it is left.
     WasNew,
     /// It has another digest than the apply wrote; it is left.
@@ -50,7 +51,7 @@ pub struct Undone {
 /// Undoes everything the ledger says, last tag first. An error means the ledger cannot be
 /// written.
 pub async fn undo(
-    history: &History,
+    history: &LedgerHistory,
     registry: &Registry,
     ledger: &Ledger,
 ) -> Result<Vec<Undone>, LedgerError> {
@@ -62,7 +63,7 @@ pub async fn undo(
                 Ok((state, digest)) => (state, digest, None),
                 Err(error) => (UndoState::Failed, None, Some(error)),
             };
-            if let (UndoState::Restored | UndoState::Already, Some(restored)) = (state, tag.before)
+            if let (UndoState::Restored | UndoState::UpToDate, Some(restored)) = (state, tag.before)
             {
                 let (plan, tag) = (item.plan.clone(), tag.tag.clone());
                 ledger.append(Event::Untagged { plan, tag, restored })?;
@@ -87,7 +88,7 @@ async fn restore(
         return Ok((UndoState::WasNew, found));
     };
     if found == Some(before) {
-        return Ok((UndoState::Already, found));
+        return Ok((UndoState::UpToDate, found));
     }
     if found != Some(tag.after) {
         return Ok((UndoState::MovedSince, found));
@@ -96,6 +97,6 @@ async fn restore(
         return Ok((UndoState::Gone, found));
     };
     let known = KnownBlobs::default();
-    Destination { registry, repo, known: &known }.tag(&tag.tag, &manifest).await?;
+    TransferDestination { registry, repo, known: &known }.tag(&tag.tag, &manifest).await?;
     Ok((UndoState::Restored, Some(before)))
 }

@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 
 use super::record::{Audience, Kind, Submission, Terms};
-use super::state::{OfferState, PlanState, State};
+use super::state::{LedgerState, OfferState, PlanState};
 use crate::moves::FLOATING_TAG;
 use crate::offer::tag_forms::version_of;
-use crate::offer::words::ImageVersion;
+use crate::offer::values::ImageVersion;
 
 /// The fact that a submission contradicts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum About {
+pub enum ContradictionTopic {
     /// The ID of the offer.
     OfferId,
     Publisher,
@@ -51,7 +51,7 @@ pub enum About {
 /// A submission against the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Contradiction {
-    pub about: About,
+    pub about: ContradictionTopic,
     /// The plan; none for the offer.
     pub plan: Option<String>,
     /// Whether it will be refused; else it may be.
@@ -62,7 +62,7 @@ pub struct Contradiction {
 
 /// Everything these submissions of one offer, one per plan, say against the ledger.
 #[must_use]
-pub fn contradictions(state: &State, submissions: &[Submission]) -> Vec<Contradiction> {
+pub fn contradictions(state: &LedgerState, submissions: &[Submission]) -> Vec<Contradiction> {
     let Some(first) = submissions.first() else { return Vec::new() };
     let mut found = Found { plan: None, all: Vec::new() };
     identity(state, submissions, first, &mut found);
@@ -90,18 +90,23 @@ struct Found {
 }
 
 impl Found {
-    fn refused(&mut self, about: About, message: String) {
+    fn refused(&mut self, about: ContradictionTopic, message: String) {
         self.add(about, true, message);
     }
 
-    fn add(&mut self, about: About, is_certain: bool, message: String) {
+    fn add(&mut self, about: ContradictionTopic, is_certain: bool, message: String) {
         self.all.push(Contradiction { about, plan: self.plan.clone(), is_certain, message });
     }
 }
 
 /// The same offer under another name: of another publisher, or with a fact no two offers share. IDs
 /// of plans say nothing: most offers have a plan `standard`.
-fn identity(state: &State, submissions: &[Submission], first: &Submission, found: &mut Found) {
+fn identity(
+    state: &LedgerState,
+    submissions: &[Submission],
+    first: &Submission,
+    found: &mut Found,
+) {
     let Submission { publisher, offer, .. } = first;
     if state.offer(publisher, offer).is_some() {
         return;
@@ -110,13 +115,13 @@ fn identity(state: &State, submissions: &[Submission], first: &Submission, found
         if known_offer == offer && known_publisher != publisher {
             let message =
                 format!("`{offer}` was submitted by `{known_publisher}`, not `{publisher}`");
-            found.refused(About::Publisher, message);
+            found.refused(ContradictionTopic::Publisher, message);
         }
     }
     for ((known_publisher, known_offer), known) in &state.offers {
         let is_it = submissions.iter().any(|submission| {
             let Some(plan) = known.plans.get(&submission.plan) else { return false };
-            let has = |known: &super::Known<String>, value: &Option<String>| {
+            let has = |known: &super::ValueHistory<String>, value: &Option<String>| {
                 value.as_ref().is_some_and(|value| known.all().any(|at| at == value))
             };
             has(&plan.repository, &submission.repository)
@@ -125,7 +130,7 @@ fn identity(state: &State, submissions: &[Submission], first: &Submission, found
         if known_publisher == publisher && is_it {
             let message =
                 format!("these plans were submitted as the offer `{known_offer}`, not `{offer}`");
-            found.refused(About::OfferId, message);
+            found.refused(ContradictionTopic::OfferId, message);
         }
     }
 }
@@ -133,13 +138,13 @@ fn identity(state: &State, submissions: &[Submission], first: &Submission, found
 fn offer(known: &OfferState, submissions: &[Submission], first: &Submission, found: &mut Found) {
     if known.terms.was_live(&Terms::Standard) && first.terms == Some(Terms::Custom) {
         let message = "the offer is live with the standard contract, and cannot have other terms";
-        found.refused(About::Terms, message.to_owned());
+        found.refused(ContradictionTopic::Terms, message.to_owned());
     }
     if let Some(sold) = first.sell_through_microsoft
         && known.sell_through_microsoft.was_live(&!sold)
     {
         let message = format!("`sellThroughMicrosoft` is live as {}, not {sold}", !sold);
-        found.refused(About::Sale, message);
+        found.refused(ContradictionTopic::Sale, message);
     }
     for (id, plan) in &known.plans {
         if plan.life.is_live() && !submissions.iter().any(|submission| submission.plan == *id) {
@@ -147,13 +152,13 @@ fn offer(known: &OfferState, submissions: &[Submission], first: &Submission, fou
                 "the plan `{id}` is live and missing; where you stopped selling it, say so with \
                  `wharf offer record --withdraw {id}`"
             );
-            found.refused(About::Plan, message);
+            found.refused(ContradictionTopic::Plan, message);
         }
     }
 }
 
 /// The facts no two offers of a publisher, or no two plans, may share.
-fn others(state: &State, submission: &Submission, found: &mut Found) {
+fn others(state: &LedgerState, submission: &Submission, found: &mut Found) {
     for ((publisher, offer), known) in &state.offers {
         let is_same_offer = *offer == submission.offer;
         if *publisher != submission.publisher {
@@ -166,7 +171,7 @@ fn others(state: &State, submission: &Submission, found: &mut Found) {
                 && plan.repository.all().any(|at| at == repository)
             {
                 let message = format!("the offer `{offer}` has the repository `{repository}` too");
-                found.refused(About::TakenRepository, message);
+                found.refused(ContradictionTopic::TakenRepository, message);
             }
             if !is_same
                 && let Some(kind) = &submission.extension_type
@@ -174,7 +179,7 @@ fn others(state: &State, submission: &Submission, found: &mut Found) {
             {
                 let message =
                     format!("the plan `{id}` of the offer `{offer}` has the type `{kind}` too");
-                found.refused(About::ExtensionType, message);
+                found.refused(ContradictionTopic::ExtensionType, message);
             }
         }
     }
@@ -183,22 +188,22 @@ fn others(state: &State, submission: &Submission, found: &mut Found) {
 fn plan(known: &PlanState, submission: &Submission, found: &mut Found) {
     if let Some(kind) = known.kind.live().find(|kind| **kind != submission.kind) {
         let message = format!("the plan is live as `{kind}`, not `{}`", submission.kind);
-        found.refused(About::Sale, message);
+        found.refused(ContradictionTopic::Sale, message);
     }
     if let Some(licence) = submission.licence
         && let Some(other) = known.licence.live().find(|other| **other != licence)
     {
         let message = format!("the licence is live as `{other}`, not `{licence}`");
-        found.refused(About::Licence, message);
+        found.refused(ContradictionTopic::Licence, message);
     }
     if known.audience.was_live(&Audience::Public) && submission.audience == Some(Audience::Private)
     {
         let message = "the plan is live for everyone and cannot become private";
-        found.refused(About::Audience, message.to_owned());
+        found.refused(ContradictionTopic::Audience, message.to_owned());
     }
     if !submission.regions.is_empty() {
         for region in known.regions.live().filter(|region| !submission.regions.contains(*region)) {
-            found.refused(About::Regions, format!("`{region}` is live and missing"));
+            found.refused(ContradictionTopic::Regions, format!("`{region}` is live and missing"));
         }
     }
 }
@@ -209,7 +214,7 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
             let is_live = known.repository.was_live(other);
             let place = if is_live { "live" } else { "in the preview" };
             let message = format!("the repository is {place} as `{other}`, not `{repository}`");
-            found.add(About::Repository, is_live, message);
+            found.add(ContradictionTopic::Repository, is_live, message);
         }
     }
     // A tag's former target is with customers, also after the tag's withdrawal.
@@ -222,13 +227,13 @@ fn image(known: &PlanState, submission: &Submission, found: &mut Found) {
                      `wharf offer record --withdraw {}:{tag}`",
                     submission.plan
                 );
-                found.refused(About::Tag, message);
+                found.refused(ContradictionTopic::Tag, message);
             }
             Some(Some(digest)) if !moves(tag.as_str()) => {
                 if let Some(other) = state.digests.live().find(|other| *other != digest) {
                     let verb = if state.life.is_live() { "is" } else { "was" };
                     let message = format!("the tag `{tag}` {verb} live as {other}, not {digest}");
-                    found.refused(About::TagDigest, message);
+                    found.refused(ContradictionTopic::TagDigest, message);
                 }
             }
             Some(_) => {}
@@ -276,7 +281,7 @@ fn versions(known: &PlanState, submission: &Submission, found: &mut Found) {
     }
     for version in lower.into_values() {
         let message = format!("{version} is not greater than {highest}, which was published");
-        found.refused(About::Version, message);
+        found.refused(ContradictionTopic::Version, message);
     }
 }
 
@@ -286,13 +291,13 @@ fn application(known: &PlanState, submission: &Submission, found: &mut Found) {
     {
         let message =
             format!("the type of the cluster extension was published as `{other}`, not `{kind}`");
-        found.refused(About::ExtensionType, message);
+        found.refused(ContradictionTopic::ExtensionType, message);
     }
     if let Some(scope) = submission.scope
         && let Some(other) = known.scope.live().find(|other| **other != scope)
     {
         let message = format!("the scope is live as `{other}`, not `{scope}`");
-        found.refused(About::Scope, message);
+        found.refused(ContradictionTopic::Scope, message);
     }
     for ((repository, version), _) in known.live_bundles() {
         let is_it = |own: &&super::Bundle| own.repository == *repository && own.version == *version;
@@ -302,7 +307,7 @@ fn application(known: &PlanState, submission: &Submission, found: &mut Found) {
                  it, say so with `wharf offer record --withdraw {}:{version}`",
                 submission.plan
             );
-            found.refused(About::Bundle, message);
+            found.refused(ContradictionTopic::Bundle, message);
         }
     }
     bundles(known, submission, found);
@@ -324,7 +329,7 @@ fn bundles(known: &PlanState, submission: &Submission, found: &mut Found) {
                 {
                     let message =
                         format!("the bundle `{name}` was published as {other}, not {digest}");
-                    found.refused(About::BundleDigest, message);
+                    found.refused(ContradictionTopic::BundleDigest, message);
                 }
             }
             (None, Some((highest, text))) => {
@@ -332,7 +337,7 @@ fn bundles(known: &PlanState, submission: &Submission, found: &mut Found) {
                     let message = format!(
                         "the bundle `{name}` is not greater than {text}, which was published"
                     );
-                    found.refused(About::Bundle, message);
+                    found.refused(ContradictionTopic::Bundle, message);
                 }
             }
             (None, None) => {}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::record::Record;
-use super::state::State;
+use super::state::LedgerState;
 use crate::input;
 
 /// The name of the file beside an offer.
@@ -57,7 +57,7 @@ pub struct PublishedFile {
 
 /// The result of an append.
 #[derive(Debug, Clone)]
-pub struct Appended {
+pub struct AppendResult {
     /// The written records; none when all were known.
     pub records: Vec<Record>,
     /// Whether the file was made.
@@ -101,8 +101,8 @@ impl PublishedFile {
 
     /// The state of all records together.
     #[must_use]
-    pub fn state(&self) -> State {
-        State::of(&self.records)
+    pub fn state(&self) -> LedgerState {
+        LedgerState::of(&self.records)
     }
 
     /// Appends the records of `decide`, made from the existing ones; a lock keeps other writers out
@@ -110,12 +110,12 @@ impl PublishedFile {
     pub fn append<E: From<PublishedError>>(
         path: &Path,
         decide: impl Fn(&[Record]) -> Result<Vec<Record>, E>,
-    ) -> Result<Appended, E> {
+    ) -> Result<AppendResult, E> {
         let failed = |source| PublishedError::Io { path: path.to_owned(), source };
         let is_new = !path.exists();
         // A ledger without records says nothing, so none is left by a refusal.
         if is_new && decide(&[])?.is_empty() {
-            return Ok(Appended { records: Vec::new(), is_new: false });
+            return Ok(AppendResult { records: Vec::new(), is_new: false });
         }
         let mut options = OpenOptions::new();
         let options = options.read(true).append(true).create(true);
@@ -124,7 +124,7 @@ impl PublishedFile {
         let bytes = read(path, &mut file)?;
         let records = decide(&parse(path, &bytes)?)?;
         if records.is_empty() {
-            return Ok(Appended { records, is_new });
+            return Ok(AppendResult { records, is_new });
         }
         let mut text = String::new();
         if bytes.last().is_some_and(|last| *last != b'\n') {
@@ -144,7 +144,7 @@ impl PublishedFile {
         if is_new {
             sync_folder(path).map_err(failed)?;
         }
-        Ok(Appended { records, is_new })
+        Ok(AppendResult { records, is_new })
     }
 }
 

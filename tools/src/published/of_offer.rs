@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use wharf_oci::{Digest, Tag};
+use wharf_oci::{Digest, Tag, Timestamp};
 
 use super::record::{
     Audience, Bundle, Kind, Licence, Scope, Submission, Target, Terms, Visibility,
 };
-use super::state::{PlanState, State};
+use super::state::{LedgerState, PlanState};
 use crate::moves::FLOATING_TAG;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::{self as offer, Plan, PlanKind};
-use crate::offer::timestamp::Timestamp;
 
 /// The offer's submission for each plan. Tags have no digest: only images know them. Live bundles
 /// go along with the one of the offer, as they are appended to (facts §3.1). A bundle without a
@@ -21,7 +20,7 @@ use crate::offer::timestamp::Timestamp;
 pub fn submissions(
     file: &OfferFile,
     content: &Content,
-    state: &State,
+    state: &LedgerState,
     target: Target,
     time: Timestamp,
 ) -> Vec<Submission> {
@@ -150,7 +149,7 @@ fn in_registry(file: &OfferFile, repository: &str) -> String {
 
 /// Gives each image without a `publishedTags` of its own the live tags of earlier versions. The
 /// file's own list counts as it is: TEC-018 reports a tag left out there.
-pub fn complete(file: &mut OfferFile, state: &State) {
+pub fn complete(file: &mut OfferFile, state: &LedgerState) {
     let offer = &file.offer;
     let Some(known) = state.offer(&offer.publisher, &offer.offer.id) else { return };
     let mut additions = Vec::new();

@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wharf_oci::{Algorithm, Digest, Digester, Tag};
-
-use crate::offer::timestamp::Timestamp;
+use wharf_oci::{Algorithm, Digest, Digester, Tag, Timestamp};
 
 /// The format of written records, and the newest readable one.
 pub(super) const FORMAT: u64 = 1;

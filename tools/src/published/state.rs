@@ -5,25 +5,24 @@
 
 use std::collections::BTreeMap;
 
-use wharf_oci::{Digest, Tag};
+use wharf_oci::{Digest, Tag, Timestamp};
 
 use super::record::{
     Audience, Kind, Licence, Record, Scope, Submission, Target, Terms, Visibility, Withdrawal,
 };
-use crate::offer::timestamp::Timestamp;
 
 /// Everything a ledger says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct State {
+pub struct LedgerState {
     /// The offers, by publisher and ID.
     pub offers: BTreeMap<(String, String), OfferState>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfferState {
-    pub terms: Known<Terms>,
+    pub terms: ValueHistory<Terms>,
     /// Whether Microsoft sold it.
-    pub sell_through_microsoft: Known<bool>,
+    pub sell_through_microsoft: ValueHistory<bool>,
     pub plans: BTreeMap<String, PlanState>,
 }
 
@@ -31,18 +30,18 @@ pub struct OfferState {
 pub struct PlanState {
     /// When it was submitted, and when it was taken back.
     pub life: Life,
-    pub kind: Known<Kind>,
-    pub licence: Known<Licence>,
+    pub kind: ValueHistory<Kind>,
+    pub licence: ValueHistory<Licence>,
     /// Whether it can be found.
-    pub visibility: Known<Visibility>,
-    pub audience: Known<Audience>,
-    pub regions: Known<String>,
+    pub visibility: ValueHistory<Visibility>,
+    pub audience: ValueHistory<Audience>,
+    pub regions: ValueHistory<String>,
     /// The repository of its image.
-    pub repository: Known<String>,
+    pub repository: ValueHistory<String>,
     /// The type of its cluster extension.
-    pub extension_type: Known<String>,
+    pub extension_type: ValueHistory<String>,
     /// How often it is installed in a cluster.
-    pub scope: Known<Scope>,
+    pub scope: ValueHistory<Scope>,
     pub tags: BTreeMap<Tag, TagState>,
     /// Its bundles, by repository and version.
     pub bundles: BTreeMap<(String, String), BundleState>,
@@ -50,15 +49,15 @@ pub struct PlanState {
     withdrawals: BTreeMap<String, Timestamp>,
 }
 
-pub type TagState = Versioned;
-pub type BundleState = Versioned;
+pub type TagState = DigestHistory;
+pub type BundleState = DigestHistory;
 
 /// A name with a digest behind it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Versioned {
+pub struct DigestHistory {
     /// When it was submitted, and when it was taken back.
     pub life: Life,
-    pub digests: Known<Digest>,
+    pub digests: ValueHistory<Digest>,
 }
 
 /// The times of the last submission and the last withdrawal.
@@ -72,11 +71,11 @@ pub struct Life {
 
 /// The values of a field, each with the time of its last submission, by target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known<T> {
+pub struct ValueHistory<T> {
     values: BTreeMap<T, Life>,
 }
 
-impl<T> Default for Known<T> {
+impl<T> Default for ValueHistory<T> {
     fn default() -> Self {
         Self { values: BTreeMap::new() }
     }
@@ -130,7 +129,7 @@ impl Life {
     }
 }
 
-impl<T: Ord> Known<T> {
+impl<T: Ord> ValueHistory<T> {
     fn add(&mut self, value: T, target: Target, time: Timestamp) {
         self.values.entry(value).or_default().submit(target, time);
     }
@@ -165,7 +164,7 @@ impl<T: Ord> Known<T> {
     }
 }
 
-impl State {
+impl LedgerState {
     /// The state of these records.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut state = Self::default();
@@ -230,7 +229,7 @@ impl PlanState {
         let Submission { target, time, .. } = *submission;
         self.life.submit(target, time);
         self.kind.add(submission.kind, target, time);
-        let add = |known: &mut Known<String>, value: &Option<String>| {
+        let add = |known: &mut ValueHistory<String>, value: &Option<String>| {
             if let Some(value) = value {
                 known.add(value.clone(), target, time);
             }
@@ -295,7 +294,7 @@ impl PlanState {
     }
 }
 
-impl Versioned {
+impl DigestHistory {
     fn submit(&mut self, digest: Option<Digest>, target: Target, time: Timestamp) {
         self.life.submit(target, time);
         if let Some(digest) = digest {

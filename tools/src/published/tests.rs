@@ -246,8 +246,9 @@ fn programs_that_append_at_once_lose_nothing_and_see_each_other() {
 
 #[test]
 fn what_was_taken_back_is_gone_until_it_is_submitted_again() {
-    let state = |records: &[Record]| State::of(records);
-    let plan = |state: &State| state.offer("quayline", "tidepool").unwrap().plans["server"].clone();
+    let state = |records: &[Record]| LedgerState::of(records);
+    let plan =
+        |state: &LedgerState| state.offer("quayline", "tidepool").unwrap().plans["server"].clone();
     let first = submitted(&image());
     let back = withdrawal("server", &["1.4.0-all"], 5);
     let again = submitted(&changed(|own| own.time = at(6)));
@@ -264,20 +265,20 @@ fn what_was_taken_back_is_gone_until_it_is_submitted_again() {
 
 #[test]
 fn a_tag_that_was_taken_back_comes_again_only_as_what_it_was() {
-    let state = State::of(&[submitted(&image()), withdrawal("server", &["1.4.0-all"], 5)]);
+    let state = LedgerState::of(&[submitted(&image()), withdrawal("server", &["1.4.0-all"], 5)]);
     let found = |change: fn(&mut Submission)| contradictions(&state, &[changed(change)]);
     assert_eq!(found(|_| ()), []);
     assert_eq!(found(|own| _ = own.tags.remove(&tag("1.4.0-all"))), []);
     let moved = found(|own| _ = own.tags.insert(tag("1.4.0-all"), Some(digest("x"))));
     let [moved] = &moved[..] else { panic!("{moved:?}") };
-    assert!(moved.about == About::TagDigest && moved.is_certain);
+    assert!(moved.about == ContradictionTopic::TagDigest && moved.is_certain);
     assert!(moved.message.contains("`1.4.0-all` was live as"), "{}", moved.message);
 }
 
 #[test]
 fn offers_are_told_apart_and_one_that_was_renamed_is_found() {
-    let state = State::of(&[submitted(&image()), submitted(&application())]);
-    let of = |change: fn(&mut Submission)| -> Vec<About> {
+    let state = LedgerState::of(&[submitted(&image()), submitted(&application())]);
+    let of = |change: fn(&mut Submission)| -> Vec<ContradictionTopic> {
         let both = [image(), application()].map(|mut own| {
             change(&mut own);
             own
@@ -286,9 +287,12 @@ fn offers_are_told_apart_and_one_that_was_renamed_is_found() {
     };
     assert_eq!(of(|_| ()), []);
     let renamed = of(|own| own.offer = "tidepool-2".to_owned());
-    assert!(renamed.contains(&About::OfferId) && renamed.contains(&About::TakenRepository));
-    assert!(renamed.contains(&About::ExtensionType));
-    assert_eq!(of(|own| own.publisher = "harbour".to_owned()), [About::Publisher]);
+    assert!(
+        renamed.contains(&ContradictionTopic::OfferId)
+            && renamed.contains(&ContradictionTopic::TakenRepository)
+    );
+    assert!(renamed.contains(&ContradictionTopic::ExtensionType));
+    assert_eq!(of(|own| own.publisher = "harbour".to_owned()), [ContradictionTopic::Publisher]);
     // An offer of other plans, unknown to the ledger, is a new one.
     let new = of(|own| {
         own.offer = "lagoon".to_owned();
@@ -306,10 +310,10 @@ fn offers_are_told_apart_and_one_that_was_renamed_is_found() {
     assert_eq!(second, []);
     let gone = contradictions(&state, &[image()]);
     let [gone] = &gone[..] else { panic!("{gone:?}") };
-    assert_eq!(gone.about, About::Plan);
+    assert_eq!(gone.about, ContradictionTopic::Plan);
     assert!(gone.message.contains("`cluster`") && gone.message.contains("--withdraw cluster"));
     let records = [submitted(&image()), submitted(&application()), withdrawal("cluster", &[], 1)];
-    assert_eq!(contradictions(&State::of(&records), &[image()]), []);
+    assert_eq!(contradictions(&LedgerState::of(&records), &[image()]), []);
 }
 
 #[test]
@@ -320,7 +324,7 @@ fn an_offer_gets_the_tags_of_earlier_versions_that_it_does_not_list() {
             .map(|text| (tag(text), None))
             .into();
     });
-    let state = State::of(&[submitted(&old)]);
+    let state = LedgerState::of(&[submitted(&old)]);
     let mut file = fixture::parse(fixture::OFFER).unwrap();
     complete(&mut file, &state);
     let published = |file: &OfferFile, place: usize| -> Vec<String> {
@@ -340,7 +344,7 @@ fn an_offer_gets_the_tags_of_earlier_versions_that_it_does_not_list() {
         &state,
         &submissions(&file, &Content::default(), &state, Target::Live, at(1)),
     );
-    let dropped = found.iter().filter(|found| found.about == About::Tag).count();
+    let dropped = found.iter().filter(|found| found.about == ContradictionTopic::Tag).count();
     assert_eq!(dropped, 1, "{found:?}");
 }
 
@@ -379,7 +383,7 @@ fn any_record() -> impl Strategy<Value = Record> {
 }
 
 /// The file of these lines, read.
-fn read(folder: &Path, lines: &[String]) -> State {
+fn read(folder: &Path, lines: &[String]) -> LedgerState {
     let path = folder.join(LEDGER_NAME);
     std::fs::write(&path, lines.concat()).unwrap();
     PublishedFile::open(&path).unwrap().state()

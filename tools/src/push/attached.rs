@@ -9,7 +9,7 @@ use wharf_oci::{Descriptor, Digest, Manifest};
 use super::{Push, PushError, tree_of};
 use crate::registry::RegistryError;
 use crate::source::Source;
-use crate::transfer::{Destination, Moved, Step, Tree};
+use crate::transfer::{ManifestTree, TransferBytes, TransferDestination, TransferStep};
 
 /// How many are pushed with one image.
 const REFERRERS_MAX: usize = 1000;
@@ -37,12 +37,12 @@ impl Push<'_> {
     /// Puts the referrers of a tree's manifests.
     pub(super) async fn attach(
         &self,
-        tree: &Tree,
-        destination: &Destination<'_>,
-        tell: &(dyn Fn(Step<'_>) + Sync),
-    ) -> Result<(Referrers, Moved), PushError> {
-        let (mut count, mut moved) = (Referrers::default(), Moved::default());
-        let told = |step: Step<'_>| {
+        tree: &ManifestTree,
+        destination: &TransferDestination<'_>,
+        tell: &(dyn Fn(TransferStep<'_>) + Sync),
+    ) -> Result<(Referrers, TransferBytes), PushError> {
+        let (mut count, mut moved) = (Referrers::default(), TransferBytes::default());
+        let told = |step: TransferStep<'_>| {
             tell(step);
             Ok::<(), RegistryError>(())
         };
@@ -66,7 +66,10 @@ impl Push<'_> {
 }
 
 /// A source's referrers of a tree's manifests, by subject; each after its subject.
-fn of_tree(source: &Source, tree: &Tree) -> Result<Vec<(Digest, Vec<Referrer>)>, PushError> {
+fn of_tree(
+    source: &Source,
+    tree: &ManifestTree,
+) -> Result<Vec<(Digest, Vec<Referrer>)>, PushError> {
     let mut by_subject: BTreeMap<Digest, Vec<Referrer>> = BTreeMap::new();
     let mut met: BTreeSet<Digest> = tree.manifests.iter().map(Manifest::digest).collect();
     let mut count = 0;

@@ -60,7 +60,7 @@ async fn push(
     registry: &Registry,
     repo: &str,
     known: &KnownBlobs,
-) -> Result<Pushed, PushError> {
+) -> Result<PushReport, PushError> {
     push_with(source, registry, repo, known, false).await
 }
 
@@ -70,7 +70,7 @@ async fn push_with(
     repo: &str,
     known: &KnownBlobs,
     allow_tag_move: bool,
-) -> Result<Pushed, PushError> {
+) -> Result<PushReport, PushError> {
     let repo: RepoName = repo.parse().unwrap();
     let tags = source.tags().map(|(tag, root)| (tag, root.clone())).collect();
     Push { source, registry, repo: &repo, tags, known, allow_tag_move }.run(&|_| {}).await
@@ -208,8 +208,8 @@ async fn a_version_that_appears_while_layers_are_sent_is_not_moved_either() {
     let (registry, known) = (&registry, &KnownBlobs::default());
     let push = Push { source: &layout, registry, repo: &repo, tags, known, allow_tag_move: false };
     let others = bytes::Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
-    let appear = |step: Step<'_>| {
-        if matches!(step, Step::Manifest(_)) {
+    let appear = |step: TransferStep<'_>| {
+        if matches!(step, TransferStep::Manifest(_)) {
             let value = (MediaType::OCI_INDEX.to_string(), others.clone());
             let key = ("x/a".to_owned(), "1.0".to_owned());
             shared.lock().unwrap().manifests.insert(key, value);

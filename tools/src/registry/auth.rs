@@ -5,7 +5,7 @@
 //! itself is spoken to in plain HTTP; neither password nor token ever shows in a message or `Debug`.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -39,9 +39,9 @@ const TOKENS_MAX: usize = 1024;
 
 /// The permissions a request needs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Scope(Vec<String>);
+pub(super) struct TokenScope(Vec<String>);
 
-impl Scope {
+impl TokenScope {
     /// To read a repository.
     pub(super) fn pull(repo: &RepoName) -> Self {
         Self(vec![format!("repository:{repo}:pull")])
@@ -55,7 +55,7 @@ impl Scope {
     }
 }
 
-impl std::fmt::Display for Scope {
+impl std::fmt::Display for TokenScope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0.join(" "))
     }
@@ -75,7 +75,7 @@ pub(super) struct Authenticator {
 #[derive(Default)]
 struct State {
     challenge: Option<Challenge>,
-    tokens: BTreeMap<Scope, Token>,
+    tokens: BTreeMap<TokenScope, Token>,
 }
 
 struct Token {
@@ -107,7 +107,7 @@ impl Authenticator {
     pub(super) async fn header(
         &self,
         transport: &Transport,
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Option<HeaderValue>, RegistryError> {
         let mut state = self.state.lock().await;
         match state.challenge.clone() {
@@ -134,7 +134,7 @@ impl Authenticator {
     pub(super) async fn refused(
         &self,
         headers: &HeaderMap,
-        scope: &Scope,
+        scope: &TokenScope,
         used: Option<&HeaderValue>,
     ) -> Result<(), RegistryError> {
         let challenge = headers
@@ -157,7 +157,7 @@ impl Authenticator {
         Ok(())
     }
 
-    pub(super) fn unauthorized(&self, scope: &Scope, message: &str) -> RegistryError {
+    pub(super) fn unauthorized(&self, scope: &TokenScope, message: &str) -> RegistryError {
         let anonymous = "no credentials were found";
         let message = match (&self.login, message) {
             (None, "") => anonymous.to_owned(),
@@ -173,7 +173,7 @@ impl Authenticator {
         transport: &Transport,
         realm: &str,
         service: Option<&str>,
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Token, RegistryError> {
         let protocol = |reason: &str| RegistryError::Protocol {
             url: self.registry.clone(),
@@ -198,7 +198,7 @@ impl Authenticator {
                     if !is_transient(status) {
                         return Err(self.unauthorized(scope, &format!("{status} {message}")));
                     }
-                    let asked = retry_after(response.headers(), SystemTime::now());
+                    let asked = retry_after(response.headers());
                     (asked, network_error(&Method::GET, &uri, &format!("{status} {message}")))
                 }
                 Err(error) if error.is_transient() => (None, error),
@@ -222,7 +222,7 @@ impl Authenticator {
         transport: &Transport,
         uri: &Uri,
         service: Option<&str>,
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Response<Incoming>, RegistryError> {
         let mut query = String::new();
         let mut add = |name: &str, value: &str| {

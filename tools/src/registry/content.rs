@@ -10,7 +10,7 @@ use wharf_oci::{
     Descriptor, Digest, Endpoint, MANIFEST_SIZE_BYTES_MAX, Manifest, MediaType, Reference, RepoName,
 };
 
-use super::auth::Scope;
+use super::auth::TokenScope;
 use super::error::RegistryError;
 use super::retry::Budget;
 use super::transport::shown;
@@ -25,7 +25,7 @@ impl Registry {
         repo: &RepoName,
         reference: &Reference,
     ) -> Result<Option<Descriptor>, RegistryError> {
-        let scope = Scope::pull(repo);
+        let scope = TokenScope::pull(repo);
         let call = self.manifest_call(Method::HEAD, repo, reference, &scope)?;
         let url = shown(&call.uri);
         let response = self.call(&call).await?;
@@ -58,7 +58,7 @@ impl Registry {
         repo: &RepoName,
         reference: &Reference,
     ) -> Result<Option<Manifest>, RegistryError> {
-        let scope = Scope::pull(repo);
+        let scope = TokenScope::pull(repo);
         let call = self.manifest_call(Method::GET, repo, reference, &scope)?;
         let url = shown(&call.uri);
         let mut budget = Budget::new(self.options.policy);
@@ -98,7 +98,7 @@ impl Registry {
         reference: &Reference,
         manifest: &Manifest,
     ) -> Result<(), RegistryError> {
-        let scope = Scope::push(repo, &[]);
+        let scope = TokenScope::push(repo, &[]);
         let mut call = self.manifest_call(Method::PUT, repo, reference, &scope)?;
         let media_type = HeaderValue::from_str(manifest.media_type().as_str())
             .unwrap_or(HeaderValue::from_static("application/octet-stream"));
@@ -115,7 +115,7 @@ impl Registry {
         repo: &RepoName,
         digest: &Digest,
     ) -> Result<Option<u64>, RegistryError> {
-        self.blob_size(repo, digest, &Scope::pull(repo)).await
+        self.blob_size(repo, digest, &TokenScope::pull(repo)).await
     }
 
     /// The same with another scope: an upload asks for the right to write at once.
@@ -123,7 +123,7 @@ impl Registry {
         &self,
         repo: &RepoName,
         digest: &Digest,
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Option<u64>, RegistryError> {
         let endpoint = Endpoint::Blob { repo: repo.clone(), digest: *digest };
         let call = self.new_call(Method::HEAD, &endpoint, scope)?;
@@ -147,7 +147,7 @@ impl Registry {
         offset: u64,
     ) -> Result<Option<Response<Incoming>>, RegistryError> {
         let endpoint = Endpoint::Blob { repo: repo.clone(), digest: *digest };
-        let scope = Scope::pull(repo);
+        let scope = TokenScope::pull(repo);
         let mut call = self.new_call(Method::GET, &endpoint, &scope)?;
         if offset > 0 {
             let range = HeaderValue::from_str(&format!("bytes={offset}-"));
@@ -166,7 +166,7 @@ impl Registry {
         method: Method,
         repo: &RepoName,
         reference: &Reference,
-        scope: &'a Scope,
+        scope: &'a TokenScope,
     ) -> Result<Call<'a>, RegistryError> {
         let endpoint = Endpoint::Manifest { repo: repo.clone(), reference: reference.clone() };
         let mut call = self.new_call(method, &endpoint, scope)?;

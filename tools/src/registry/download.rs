@@ -12,7 +12,7 @@ use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
 use wharf_oci::{ByteRange, ContentRange, Descriptor, Endpoint, RepoName};
 
-use super::auth::Scope;
+use super::auth::TokenScope;
 use super::error::RegistryError;
 use super::retry::Budget;
 use super::transport::shown;
@@ -93,7 +93,7 @@ impl BlobDownload {
                 }
                 Err(error) => {
                     self.open = None;
-                    let (endpoint, scope) = (self.endpoint(), Scope::pull(&self.repo));
+                    let (endpoint, scope) = (self.endpoint(), TokenScope::pull(&self.repo));
                     let call = self.registry.new_call(Method::GET, &endpoint, &scope)?;
                     self.registry.pause(&mut self.budget, &call, error, None).await?;
                 }
@@ -113,7 +113,8 @@ impl BlobDownload {
             _ => self.answer(offset).await?,
         };
         let endpoint = self.endpoint();
-        let uri = self.registry.new_call(Method::GET, &endpoint, &Scope::pull(&self.repo))?.uri;
+        let uri =
+            self.registry.new_call(Method::GET, &endpoint, &TokenScope::pull(&self.repo))?.uri;
         while open.ahead.is_empty() {
             let body = open.response.body_mut();
             match self.registry.transport.piece(&uri, body).await? {
@@ -129,7 +130,7 @@ impl BlobDownload {
 
     async fn answer(&self, offset: u64) -> Result<Open, RegistryError> {
         let digest = &self.descriptor.digest;
-        let scope = Scope::pull(&self.repo);
+        let scope = TokenScope::pull(&self.repo);
         let uri = self.registry.new_call(Method::GET, &self.endpoint(), &scope)?.uri;
         let protocol =
             |reason: &str| RegistryError::Protocol { url: shown(&uri), reason: reason.to_owned() };

@@ -48,7 +48,7 @@ impl Fault {
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct RecordedRequest {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: String,
@@ -58,7 +58,7 @@ pub(crate) struct Seen {
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) faults: VecDeque<Fault>,
-    pub(crate) seen: Vec<Seen>,
+    pub(crate) seen: Vec<RecordedRequest>,
     pub(crate) blobs: BTreeMap<(String, String), Bytes>,
     pub(crate) manifests: BTreeMap<(String, String), (String, Bytes)>,
     pub(crate) mounts: bool,
@@ -101,7 +101,7 @@ async fn serve(state: Shared, request: Request<Incoming>) -> Result<Answer, std:
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
     let mut fake = state.lock().unwrap();
-    let asked = Seen {
+    let asked = RecordedRequest {
         method: head.method.clone(),
         path: head.uri.path().to_owned(),
         query: head.uri.query().unwrap_or_default().to_owned(),
@@ -168,7 +168,7 @@ impl Fake {
         Some(reply(401, &[("www-authenticate", challenge)], Bytes::new()))
     }
 
-    fn route(&mut self, asked: &Seen, body: Bytes, fault: Option<&Fault>) -> Answer {
+    fn route(&mut self, asked: &RecordedRequest, body: Bytes, fault: Option<&Fault>) -> Answer {
         let rest = asked.path.strip_prefix("/v2/").unwrap_or_default();
         if let Some((repo, reference)) = rest.split_once("/manifests/") {
             return self.manifest(asked, (repo, reference), body);
@@ -192,7 +192,12 @@ impl Fake {
         reply(200, &[("content-length", bytes.len().to_string())], bytes)
     }
 
-    fn manifest(&mut self, asked: &Seen, (repo, reference): (&str, &str), body: Bytes) -> Answer {
+    fn manifest(
+        &mut self,
+        asked: &RecordedRequest,
+        (repo, reference): (&str, &str),
+        body: Bytes,
+    ) -> Answer {
         let key = (repo.to_owned(), reference.to_owned());
         if asked.method == Method::PUT {
             let media_type = asked.headers["content-type"].to_str().unwrap().to_owned();
@@ -230,8 +235,14 @@ impl Fake {
         reply(202, &[("location", location)], Bytes::new())
     }
 
-    fn session(&mut self, asked: &Seen, repo: &str, body: &Bytes, fault: Option<&Fault>) -> Answer {
-        let Seen { method, path, query, headers } = asked;
+    fn session(
+        &mut self,
+        asked: &RecordedRequest,
+        repo: &str,
+        body: &Bytes,
+        fault: Option<&Fault>,
+    ) -> Answer {
+        let RecordedRequest { method, path, query, headers } = asked;
         let id: u32 = path.rsplit('/').next().unwrap().parse().unwrap();
         let Some(session) = self.sessions.get_mut(&id) else {
             return reply(404, &[], Bytes::new());

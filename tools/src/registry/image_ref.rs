@@ -9,7 +9,7 @@ use std::str::FromStr;
 use wharf_oci::{Digest, ParseError, Reference, RepoName, Tag};
 
 use crate::logins;
-use crate::offer::words::{LoginServer, WordError};
+use crate::offer::values::{LoginServer, ValueError};
 
 /// Longest text, in bytes.
 const LEN_MAX: usize = 1024;
@@ -45,7 +45,7 @@ pub enum ImageRefError {
     Scheme { scheme: String },
     /// The registry is malformed.
     #[error(transparent)]
-    Registry(#[from] WordError),
+    Registry(#[from] ValueError),
     /// The repository, tag or digest is malformed.
     #[error(transparent)]
     Word(#[from] ParseError),

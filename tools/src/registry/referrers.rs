@@ -12,7 +12,7 @@ use wharf_oci::{
     ReferrerList, RepoName, Tag,
 };
 
-use super::auth::Scope;
+use super::auth::TokenScope;
 use super::error::RegistryError;
 use super::{Registry, resolve};
 
@@ -92,7 +92,7 @@ impl Registry {
         subject: &Digest,
     ) -> Result<Option<Vec<Digest>>, RegistryError> {
         let endpoint = Endpoint::Referrers { repo: repo.clone(), digest: *subject };
-        let scope = Scope::pull(repo);
+        let scope = TokenScope::pull(repo);
         let mut call = self.new_call(Method::GET, &endpoint, &scope)?;
         let accept = HeaderValue::from_str(MediaType::OCI_INDEX.as_str());
         call.headers.insert(ACCEPT, accept.expect("media types are header values"));

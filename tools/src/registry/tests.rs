@@ -20,7 +20,7 @@ fn quick() -> Options {
             pause_max: Duration::from_millis(2),
             asked_pause_max: Duration::from_millis(5),
         },
-        patience: Patience {
+        timeouts: Timeouts {
             connect: Duration::from_secs(5),
             idle: Duration::from_secs(5),
             answer: Duration::from_secs(5),
@@ -63,7 +63,7 @@ async fn upload(
     size: usize,
     faults: Vec<Fault>,
     fake: Fake,
-) -> (Shared, Result<Uploaded, RegistryError>) {
+) -> (Shared, Result<UploadOutcome, RegistryError>) {
     let bytes = content(size);
     let (shared, address) = start(Fake { faults: faults.into(), ..fake }).await;
     let mut source = source(&bytes);
@@ -87,14 +87,14 @@ fn patches(shared: &Shared) -> Vec<String> {
 async fn a_blob_goes_up_in_chunks_and_is_not_sent_twice() {
     for size in [0, 1, 999, 1000, 2500] {
         let (shared, result) = upload(size, Vec::new(), Fake::default()).await;
-        assert_eq!(result.unwrap(), Uploaded::Sent, "{size} bytes");
+        assert_eq!(result.unwrap(), UploadOutcome::Sent, "{size} bytes");
         assert_eq!(patches(&shared).len(), size.div_ceil(1000));
     }
     let bytes = content(2500);
     let key = ("prod/app".to_owned(), descriptor(&bytes).digest.to_string());
     let fake = Fake { blobs: [(key, Bytes::from(bytes))].into(), ..Fake::default() };
     let (shared, result) = upload(2500, Vec::new(), fake).await;
-    assert_eq!(result.unwrap(), Uploaded::Existed);
+    assert_eq!(result.unwrap(), UploadOutcome::Existed);
     assert_eq!(shared.lock().unwrap().seen.len(), 1);
 }
 
@@ -106,7 +106,7 @@ async fn throttling_is_waited_out_on_every_verb() {
         .flat_map(|method| [429, 503].map(|status| Fault::Answer(method.clone(), status, retry())))
         .collect();
     let (_, result) = upload(2500, faults, Fake::default()).await;
-    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn patience_ends_and_the_session_is_cancelled() {
 async fn a_broken_connection_goes_on_where_the_registry_is() {
     let faults = vec![Fault::BreakAfter(Method::PATCH), Fault::BreakBefore(Method::PATCH)];
     let (shared, result) = upload(3500, faults, Fake::default()).await;
-    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
     // The first chunk had arrived although its answer was lost; the second had not.
     assert_eq!(patches(&shared), ["0-999", "1000-1999", "1000-1999", "2000-2999", "3000-3499"]);
 }
@@ -131,7 +131,7 @@ async fn a_broken_connection_goes_on_where_the_registry_is() {
 #[tokio::test]
 async fn a_chunk_that_was_taken_in_part_goes_on_from_there() {
     let (shared, result) = upload(2500, vec![Fault::TakeOnly(300)], Fake::default()).await;
-    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
     assert_eq!(patches(&shared), ["0-999", "300-1299", "1300-2299", "2300-2499"]);
 }
 
@@ -139,7 +139,7 @@ async fn a_chunk_that_was_taken_in_part_goes_on_from_there() {
 async fn a_range_that_is_refused_is_realigned() {
     let faults = vec![Fault::Answer(Method::PATCH, 416, Vec::new())];
     let (shared, result) = upload(1500, faults, Fake::default()).await;
-    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
     let seen = shared.lock().unwrap().seen.clone();
     assert!(seen.iter().any(|seen| seen.method == Method::GET && seen.path.contains("uploads")));
 }
@@ -149,7 +149,7 @@ async fn a_lost_session_starts_the_blob_again() {
     for method in [Method::PATCH, Method::PUT] {
         let faults = vec![Fault::ForgetSessions(method)];
         let (_, result) = upload(2500, faults, Fake::default()).await;
-        assert_eq!(result.unwrap(), Uploaded::Sent);
+        assert_eq!(result.unwrap(), UploadOutcome::Sent);
     }
     let faults = (0..99).map(|_| Fault::ForgetSessions(Method::PATCH)).collect();
     let (_, result) = upload(2500, faults, Fake::default()).await;
@@ -159,7 +159,7 @@ async fn a_lost_session_starts_the_blob_again() {
 #[tokio::test]
 async fn a_put_whose_answer_is_lost_is_looked_up() {
     let (shared, result) = upload(500, vec![Fault::BreakAfter(Method::PUT)], Fake::default()).await;
-    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
     let seen = shared.lock().unwrap().seen.clone();
     assert_eq!(seen.iter().filter(|seen| seen.method == Method::PUT).count(), 1);
 }
@@ -167,7 +167,7 @@ async fn a_put_whose_answer_is_lost_is_looked_up() {
 #[tokio::test]
 async fn a_byte_changed_on_the_way_is_sent_again() {
     let (_, result) = upload(2500, vec![Fault::Corrupt], Fake::default()).await;
-    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_token_is_fetched_once_and_again_when_it_expires() {
     let faults = vec![Fault::ExpireTokens(Method::PATCH)];
     let fake = Fake { tokens: Some(0), ..Fake::default() };
     let (shared, result) = upload(2500, faults, fake).await;
-    assert_eq!(result.unwrap(), Uploaded::Sent);
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
     let fake = shared.lock().unwrap();
     assert_eq!(fake.tokens, Some(2));
     let asked: Vec<_> = fake.seen.iter().filter(|seen| seen.path == "/token").collect();
@@ -216,7 +216,7 @@ async fn wrong_credentials_are_said_without_showing_them() {
 async fn a_mount_is_used_and_a_refused_mount_goes_on_as_upload() {
     let bytes = content(2500);
     let from: RepoName = "stage/app".parse().unwrap();
-    for (mounts, expected) in [(true, Uploaded::Mounted), (false, Uploaded::Sent)] {
+    for (mounts, expected) in [(true, UploadOutcome::Mounted), (false, UploadOutcome::Sent)] {
         let key = (from.to_string(), descriptor(&bytes).digest.to_string());
         let blobs = [(key, Bytes::from(bytes.clone()))].into();
         let (shared, address) =
@@ -312,8 +312,8 @@ async fn silence_is_not_borne_for_ever() {
         }
     });
     let short = Duration::from_millis(30);
-    let patience = Patience { idle: short, answer: short, ..Patience::default() };
-    let options = Options { patience, ..quick() };
+    let timeouts = Timeouts { idle: short, answer: short, ..Timeouts::default() };
+    let options = Options { timeouts, ..quick() };
     let registry = Registry::new(address.parse().unwrap(), true, None, options).unwrap();
     let digest = Digester::digest(Algorithm::Sha256, b"x");
     let error = registry.head_blob(&repo(), &digest).await.unwrap_err();

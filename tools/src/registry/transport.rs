@@ -39,7 +39,7 @@ const PIECE_BYTES: usize = 128 * 1024;
 
 /// Limits on silence.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct Timeouts {
     pub connect: Duration,
     /// Without a byte in either direction.
     pub idle: Duration,
@@ -47,7 +47,7 @@ pub struct Patience {
     pub answer: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(20),
@@ -60,7 +60,7 @@ impl Default for Patience {
 /// The client of one registry.
 pub(super) struct Transport {
     client: Client<HttpsConnector<HttpConnector>, Pieces>,
-    patience: Patience,
+    timeouts: Timeouts,
     /// The hosts of this run's answers: a failure of one of them is temporary, a failure of another
     /// host is a mistake.
     answered: Mutex<BTreeSet<String>>,
@@ -70,11 +70,11 @@ pub(super) struct Transport {
 
 impl Transport {
     /// A client with trust in the system's certificates and those in `ca_file`.
-    pub(super) fn new(ca_file: Option<&Path>, patience: Patience) -> Result<Self, RegistryError> {
+    pub(super) fn new(ca_file: Option<&Path>, timeouts: Timeouts) -> Result<Self, RegistryError> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        http.set_connect_timeout(Some(patience.connect));
+        http.set_connect_timeout(Some(timeouts.connect));
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(tls_config(ca_file)?)
             .https_or_http()
@@ -84,7 +84,7 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .build(https);
-        Ok(Self { client, patience, answered: Mutex::default(), hung_up: AtomicU64::new(0) })
+        Ok(Self { client, timeouts, answered: Mutex::default(), hung_up: AtomicU64::new(0) })
     }
 
     /// Sends one request; any status is an answer.
@@ -113,7 +113,7 @@ impl Transport {
         let mut answer = std::pin::pin!(self.client.request(request));
         let mut seen = 0;
         loop {
-            let limit = if seen == size_bytes { self.patience.answer } else { self.patience.idle };
+            let limit = if seen == size_bytes { self.timeouts.answer } else { self.timeouts.idle };
             match tokio::time::timeout(limit, &mut answer).await {
                 Ok(Ok(response)) => return self.met(uri, response),
                 Ok(Err(error)) => {
@@ -187,7 +187,7 @@ impl Transport {
         body: &mut Incoming,
     ) -> Result<Option<Bytes>, RegistryError> {
         loop {
-            let idle = self.patience.idle;
+            let idle = self.timeouts.idle;
             let frame = tokio::time::timeout(idle, body.frame()).await.map_err(|_| {
                 RegistryError::Stalled { method: Method::GET, url: shown(uri), idle }
             })?;

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use wharf_oci::{ChunkRange, Descriptor, Digest, Endpoint, RepoName};
 
-use super::auth::Scope;
+use super::auth::TokenScope;
 use super::error::RegistryError;
 use super::retry::Budget;
 use super::source::BlobSource;
@@ -33,7 +33,7 @@ const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-leng
 /// How a blob came to be on the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Uploaded {
+pub enum UploadOutcome {
     /// It was there.
     Existed,
     /// It was taken from another repository of the registry.
@@ -64,20 +64,20 @@ impl Registry {
         repo: &RepoName,
         source: &mut BlobSource,
         mount_from: &[RepoName],
-    ) -> Result<Uploaded, RegistryError> {
-        let scope = Scope::push(repo, mount_from);
+    ) -> Result<UploadOutcome, RegistryError> {
+        let scope = TokenScope::push(repo, mount_from);
         let descriptor = source.descriptor().clone();
         match self.blob_size(repo, &descriptor.digest, &scope).await? {
-            Some(size) if size == descriptor.size => return Ok(Uploaded::Existed),
+            Some(size) if size == descriptor.size => return Ok(UploadOutcome::Existed),
             _ => {}
         }
         let mut starts = 0;
         loop {
             let session = self.begin(repo, &descriptor.digest, mount_from, &scope).await?;
-            let Some(mut session) = session else { return Ok(Uploaded::Mounted) };
+            let Some(mut session) = session else { return Ok(UploadOutcome::Mounted) };
             let ended = self.run(&mut session, repo, source, &scope).await;
             match ended {
-                Ok(Ended::Done) => return Ok(Uploaded::Sent),
+                Ok(Ended::Done) => return Ok(UploadOutcome::Sent),
                 Ok(Ended::Lost(_)) if starts < STARTS_MAX => starts += 1,
                 Ok(Ended::Lost(error)) => return Err(error),
                 Err(error) => {
@@ -96,7 +96,7 @@ impl Registry {
         repo: &RepoName,
         digest: &Digest,
         mount_from: &[RepoName],
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Option<Session>, RegistryError> {
         let endpoint = Endpoint::Uploads { repo: repo.clone() };
         let mut sources = mount_from.iter().map(Some).collect::<Vec<_>>();
@@ -147,7 +147,7 @@ impl Registry {
         session: &mut Session,
         repo: &RepoName,
         source: &mut BlobSource,
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Ended, RegistryError> {
         let descriptor = source.descriptor().clone();
         let mut budget = Budget::new(self.options.policy);
@@ -221,7 +221,7 @@ impl Registry {
         response: Response<Incoming>,
     ) -> Result<Judged, RegistryError> {
         let status = response.status();
-        let asked = super::retry::retry_after(response.headers(), std::time::SystemTime::now());
+        let asked = super::retry::retry_after(response.headers());
         let error = self.refusal(call, response).await;
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Judged::Lost(error)),
@@ -242,7 +242,7 @@ impl Registry {
         &self,
         session: &mut Session,
         descriptor: &Descriptor,
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Option<RegistryError>, RegistryError> {
         let call = session_call(Method::GET, &session.location, scope);
         let response = self.call(&call).await?;
@@ -266,7 +266,7 @@ impl Registry {
         session: &Session,
         repo: &RepoName,
         descriptor: &Descriptor,
-        scope: &Scope,
+        scope: &TokenScope,
     ) -> Result<Ended, RegistryError> {
         let separator = if session.location.query().is_some() { '&' } else { '?' };
         let ended = format!("{}{separator}digest={}", session.location, descriptor.digest);
@@ -277,8 +277,7 @@ impl Registry {
             let (error, asked) = match self.call_once(&call).await {
                 Ok(response) if response.status().is_success() => return Ok(Ended::Done),
                 Ok(response) => {
-                    let asked =
-                        super::retry::retry_after(response.headers(), std::time::SystemTime::now());
+                    let asked = super::retry::retry_after(response.headers());
                     (self.refusal(&call, response).await, asked)
                 }
                 Err(error) => (error, None),
@@ -304,7 +303,7 @@ impl Registry {
     }
 }
 
-fn session_call<'a>(method: Method, location: &Uri, scope: &'a Scope) -> Call<'a> {
+fn session_call<'a>(method: Method, location: &Uri, scope: &'a TokenScope) -> Call<'a> {
     Call { method, uri: location.clone(), scope, headers: HeaderMap::new(), body: Bytes::new() }
 }
 
@@ -314,7 +313,7 @@ enum Judged {
     Lost(RegistryError),
 }
 
-fn patch<'a>(session: &Session, scope: &'a Scope, chunk: Bytes) -> Call<'a> {
+fn patch<'a>(session: &Session, scope: &'a TokenScope, chunk: Bytes) -> Call<'a> {
     let last = session.offset + (chunk.len() as u64).saturating_sub(1);
     let range = ChunkRange { first: session.offset, last }.to_string();
     let mut headers = HeaderMap::new();

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::formats::Frame;
+use super::frame::Frame;
 use super::{Weight, counted};
 use crate::rules::{Finding, Severity};
 use crate::shown::visible;

@@ -7,9 +7,10 @@ use std::path::Path;
 
 use wharf_oci::Digest;
 
-use super::formats::{self, Frame};
+use super::formats;
+use super::frame::Frame;
 use super::markdown::STEP_SUMMARY_BYTES_MAX;
-use super::{Report, Root};
+use super::{Report, ReportRoot};
 use crate::cli::ReportFormat;
 use crate::rules::finding::LayerPlace;
 use crate::rules::{Finding, Gap, Judgement, Outcome, Place, Section, Severity, Subject, all};
@@ -88,7 +89,7 @@ pub(super) fn of(findings: Vec<Finding>) -> Report {
 }
 
 pub(super) fn written(report: &Report, format: ReportFormat) -> String {
-    let root = Root::around(Path::new("/"), |_| None);
+    let root = ReportRoot::around(Path::new("/"), |_| None);
     let bytes_max = STEP_SUMMARY_BYTES_MAX;
     formats::write(&Frame { report, command: "verify", root: &root, bytes_max }, format).unwrap()
 }

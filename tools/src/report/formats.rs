@@ -1,22 +1,11 @@
-//! The formats of reports, and the input of each.
+//! The formats of reports.
 
 use std::io;
 
-use super::{Report, Root, annotations, html, junit, markdown, sarif};
+use super::frame::Frame;
+use super::{annotations, html, junit, markdown, sarif};
 use crate::cli::ReportFormat;
 use crate::output::{self, Paint};
-
-/// A report on its way into a format.
-#[derive(Debug, Clone, Copy)]
-pub struct Frame<'a> {
-    pub report: &'a Report,
-    /// The report's command: `offer lint`.
-    pub command: &'a str,
-    /// The base of relative paths, for formats with them.
-    pub root: &'a Root,
-    /// The most bytes of a text for a reader with a limit.
-    pub bytes_max: usize,
-}
 
 /// The report in a format, complete with its last newline.
 pub fn write(frame: &Frame<'_>, format: ReportFormat) -> io::Result<String> {

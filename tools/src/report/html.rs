@@ -4,6 +4,7 @@
 //! Invariant: the policy of the page allows its own style sheet, by hash, and nothing else; every
 //! text goes through `visible` and is escaped by `maud`.
 
+mod anchor;
 mod changes;
 mod findings;
 mod layers;
@@ -18,7 +19,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest as _, Sha256};
 
 pub use self::packaging::explained_page;
-use super::formats::Frame;
+use super::frame::Frame;
 use super::{Proof, Report, Verdict, counted, short};
 use crate::rules::image::size;
 use crate::shown::visible;
@@ -156,20 +157,6 @@ fn images(report: &Report) -> Markup {
             }
         }
     }
-}
-
-/// An ID for a name of any characters.
-fn id(kind: &str, name: &str) -> String {
-    use std::fmt::Write as _;
-    let mut text = kind.to_owned();
-    for byte in Sha256::digest(name).iter().take(6) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-fn short_digest(digest: &str) -> &str {
-    short(digest)
 }
 
 #[cfg(test)]

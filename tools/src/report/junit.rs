@@ -6,9 +6,9 @@ use std::io;
 
 use quick_junit::{NonSuccessKind, Report as Results, TestCase, TestCaseStatus, TestSuite};
 
-use super::formats::Frame;
-use super::{Part, Weight};
-use crate::rules::{Finding, Outcome, Rule, Subject, Waived};
+use super::frame::Frame;
+use super::{ReportPart, Weight};
+use crate::rules::{AppliedWaiver, Finding, Outcome, Rule, Subject};
 use crate::shown::visible;
 
 pub(super) fn write(frame: &Frame<'_>) -> io::Result<String> {
@@ -34,7 +34,7 @@ pub(super) fn write(frame: &Frame<'_>) -> io::Result<String> {
     Ok(text.replacen(&skipped, "", 1))
 }
 
-fn suite(part: &Part<'_>, frame: &Frame<'_>) -> TestSuite {
+fn suite(part: &ReportPart<'_>, frame: &Frame<'_>) -> TestSuite {
     let name = match part.subject {
         Subject::Offer => "offer".to_owned(),
         Subject::Image { location, plan } => plan.clone().unwrap_or_else(|| location.clone()),
@@ -79,7 +79,7 @@ fn status(
     let waived = findings.iter().find_map(|finding| finding.waived.as_ref());
     let reason = match (open, outcome) {
         (None, Outcome::Waived) => {
-            format!("waived: {}", visible(&waived.map(Waived::words).unwrap_or_default()))
+            format!("waived: {}", visible(&waived.map(AppliedWaiver::words).unwrap_or_default()))
         }
         (Some(open), _) => format!("not proven: {}", visible(&open.message)),
         (None, Outcome::NotLookedAt) => {

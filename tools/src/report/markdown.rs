@@ -5,9 +5,11 @@
 
 use std::fmt::Write as _;
 
-use super::formats::Frame;
-use super::{Part, Proof, Report, Unlooked, Verdict, Weight, changes_text, counted, links, short};
-use crate::diff::text::Form;
+use super::frame::Frame;
+use super::{
+    Omission, Proof, Report, ReportPart, Verdict, Weight, changes_text, counted, links, short,
+};
+use crate::diff::text::DiffForm;
 use crate::rules::image::size;
 use crate::rules::{Finding, find};
 use crate::shown::visible;
@@ -40,7 +42,7 @@ pub(super) fn write(frame: &Frame<'_>) -> String {
         let _ = writeln!(text, "\n{} more did not fit here.", counted(left, "finding"));
     }
     if let Some(changes) = &report.changes {
-        let said = changes_text(changes, Form::Markdown);
+        let said = changes_text(changes, DiffForm::Markdown);
         let heading = "\n### Changes\n\n";
         if text.len() + heading.len() + said.len() <= room {
             text.push_str(heading);
@@ -100,7 +102,7 @@ fn images(report: &Report) -> String {
 }
 
 /// The findings of a part as a table, as far as there is room; returns how many are left.
-fn findings(part: &Part<'_>, frame: &Frame<'_>, room: usize, text: &mut String) -> usize {
+fn findings(part: &ReportPart<'_>, frame: &Frame<'_>, room: usize, text: &mut String) -> usize {
     let head = format!(
         "\n### {}\n\n| | rule | where | what, and what to do |\n|---|---|---|---|\n",
         inert(&part.name)
@@ -153,7 +155,7 @@ fn unlooked(report: &Report) -> String {
         return String::new();
     }
     let mut text = String::from("\n### Not looked at\n\n");
-    for Unlooked { what, how, rules, .. } in &report.not_looked_at {
+    for Omission { what, how, rules, .. } in &report.not_looked_at {
         let _ = writeln!(text, "- {} ({}): {}", inert(what), rules.join(", "), inert(how));
     }
     text

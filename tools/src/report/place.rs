@@ -10,14 +10,14 @@ const ROOT_VARIABLES: [&str; 2] = ["GITHUB_WORKSPACE", "BUILD_SOURCESDIRECTORY"]
 
 /// The base folder of paths in reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Root {
+pub struct ReportRoot {
     /// Where the program was started.
     start: PathBuf,
     /// The root of the repository around it, or the same.
     folder: PathBuf,
 }
 
-impl Root {
+impl ReportRoot {
     /// The repository around the folder `start`: CI's folder, when `start` is in there, else the
     /// nearest folder with `.git`, else `start` itself.
     #[must_use]
@@ -94,14 +94,15 @@ mod tests {
         fs::create_dir_all(root.join("a/b")).unwrap();
         fs::write(root.join("a/offer.yaml"), "").unwrap();
         fs::write(root.join("a/b/offer.yaml"), "").unwrap();
-        let at = Root::around(&root.join("a/b"), |_| None);
+        let at = ReportRoot::around(&root.join("a/b"), |_| None);
         assert_eq!(at.relative(Path::new("offer.yaml")), "a/b/offer.yaml");
         assert_eq!(at.relative(Path::new("../offer.yaml")), "a/offer.yaml");
         assert_eq!(at.relative(&root.join("a/./offer.yaml")), "a/offer.yaml");
         assert_eq!(at.relative(Path::new("registry.example/x:1")), "registry.example/x:1");
         assert_eq!(at.relative(Path::new("/dev/null")), "/dev/null");
         std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
-        let named = Root::around(&root, |_| None).relative(&root.join("link/b/../offer.yaml"));
+        let named =
+            ReportRoot::around(&root, |_| None).relative(&root.join("link/b/../offer.yaml"));
         assert_eq!(named, "link/offer.yaml");
     }
 
@@ -113,9 +114,12 @@ mod tests {
         fs::write(root.join("work/sub/o"), "").unwrap();
         let stated = root.join("work").display().to_string();
         let said = |name: &str| (name == "GITHUB_WORKSPACE").then(|| stated.clone());
-        let at = Root::around(&root.join("work/sub"), said);
+        let at = ReportRoot::around(&root.join("work/sub"), said);
         assert_eq!(at.relative(Path::new("o")), "sub/o");
         let elsewhere = |_: &str| Some("/proc".to_owned());
-        assert_eq!(Root::around(&root.join("work/sub"), elsewhere).relative(Path::new("o")), "o");
+        assert_eq!(
+            ReportRoot::around(&root.join("work/sub"), elsewhere).relative(Path::new("o")),
+            "o"
+        );
     }
 }

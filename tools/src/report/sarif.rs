@@ -11,8 +11,8 @@ use std::io;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::formats::Frame;
-use super::{Unlooked, links};
+use super::frame::Frame;
+use super::{Omission, links};
 use crate::rules::{Finding, Rule};
 use crate::shown::visible;
 
@@ -71,8 +71,8 @@ fn log(frame: &Frame<'_>) -> Value {
     })
 }
 
-fn unlooked(missing: &Unlooked) -> Value {
-    let Unlooked { what, how, rules, .. } = missing;
+fn unlooked(missing: &Omission) -> Value {
+    let Omission { what, how, rules, .. } = missing;
     notification(&format!("not looked at: {what} ({}). {how}", rules.join(", ")), "note")
 }
 

@@ -6,10 +6,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Part, Proof, Report, Unlooked, Verdict, Weight, changes_text, counted, short};
-use crate::diff::text::Form;
+use super::{Omission, Proof, Report, ReportPart, Verdict, Weight, changes_text, counted, short};
+use crate::diff::text::DiffForm;
 use crate::offer::excerpt::Excerpt;
-use crate::offer::spots::Spot;
+use crate::offer::source_map::Spot;
 use crate::output::{Paint, Style, Table, visible};
 use crate::rules::image::size;
 use crate::rules::{Finding, Place};
@@ -37,7 +37,7 @@ impl Report {
             }
         }
         if let Some(changes) = &self.changes {
-            text.push_str(&changes_text(changes, Form::Text(paint)));
+            text.push_str(&changes_text(changes, DiffForm::Text(paint)));
             text.push('\n');
         }
         for unread in &self.unread {
@@ -47,7 +47,7 @@ impl Report {
             let _ = writeln!(text, "{label} {}", paint.wrap(&line, 10));
         }
         text.push_str(&self.verdict_line(paint));
-        for Unlooked { what, how, images, rules, .. } in &self.not_looked_at {
+        for Omission { what, how, images, rules, .. } in &self.not_looked_at {
             let line = format!("not looked at: {what} ({})", rules.join(", "));
             let _ = writeln!(text, "{}", paint.wrap(&line, 15));
             for image in images {
@@ -98,7 +98,7 @@ impl Report {
 }
 
 /// The name of a part, and its numbers of findings.
-fn heading(part: &Part<'_>, paint: Paint) -> String {
+fn heading(part: &ReportPart<'_>, paint: Paint) -> String {
     let (errors, warnings) = part.counts();
     let counts = format!("{}, {}", counted(errors, "error"), counted(warnings, "warning"));
     let name = format!("── {} ──", visible(&part.name));

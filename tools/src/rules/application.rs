@@ -4,10 +4,10 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use super::{Check, Judge, NamedPlace, OfferView, Rule, Severity};
-use crate::application::{Application, Source};
+use super::{Check, Findings, NamedPlace, OfferView, Rule, Severity};
+use crate::application::{Application, SourceFile};
 use crate::offer::model::{Cluster, KubernetesPlan, Offer};
-use crate::offer::spots::Spot;
+use crate::offer::source_map::Spot;
 
 /// Most findings of one rule about one plan: a fault repeated a thousand times is reported a few
 /// times.
@@ -65,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// A plan under check, with its files.
-pub(super) struct Seen<'a> {
+pub(super) struct PlanView<'a> {
     pub(super) place: usize,
     pub(super) offer: &'a Offer,
     pub(super) plan: &'a KubernetesPlan,
@@ -76,78 +76,88 @@ pub(super) struct Seen<'a> {
 /// Looks at each Kubernetes plan; without one there is nothing the rule is about.
 pub(super) fn each(
     view: &OfferView<'_>,
-    judge: &mut Judge<'_>,
-    mut look: impl FnMut(&Seen<'_>, &mut Judge<'_>),
+    judge: &mut Findings<'_>,
+    mut look: impl FnMut(&PlanView<'_>, &mut Findings<'_>),
 ) {
     let mut any = false;
     for (place, _, plan) in view.offer.kubernetes_plans() {
         let Some(application) = view.content.applications.get(&place) else { continue };
         any = true;
         let told = Cell::new(0);
-        look(&Seen { place, offer: view.offer, plan, application, told }, judge);
+        look(&PlanView { place, offer: view.offer, plan, application, told }, judge);
     }
     if !any {
         judge.not_applicable();
     }
 }
 
-impl Seen<'_> {
+impl PlanView<'_> {
     /// The path of a key of the plan in the offer.
     pub(super) fn key(&self, key: &str) -> String {
         format!("plans[{}].{key}", self.place)
     }
 
     /// An error in the manifest.
-    pub(super) fn manifest(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
+    pub(super) fn manifest(
+        &self,
+        judge: &mut Findings<'_>,
+        spot: Spot,
+        message: impl Into<String>,
+    ) {
         if let Some(at) = self.at(&self.application.manifest, spot) {
             judge.error_in(&self.key("manifest"), &at, message);
         }
     }
 
     /// A warning about the manifest.
-    pub(super) fn doubt_manifest(&self, judge: &mut Judge<'_>, spot: Spot, message: &str) {
+    pub(super) fn doubt_manifest(&self, judge: &mut Findings<'_>, spot: Spot, message: &str) {
         if let Some(at) = self.at(&self.application.manifest, spot) {
             judge.warning_in(&self.key("manifest"), &at, message);
         }
     }
 
     /// An error in the UI definition.
-    pub(super) fn ui(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
+    pub(super) fn ui(&self, judge: &mut Findings<'_>, spot: Spot, message: impl Into<String>) {
         if let Some(at) = self.at(&self.application.ui, spot) {
             judge.error_in(&self.key("uiDefinition"), &at, message);
         }
     }
 
     /// A warning about the UI definition.
-    pub(super) fn doubt_ui(&self, judge: &mut Judge<'_>, spot: Spot, message: &str) {
+    pub(super) fn doubt_ui(&self, judge: &mut Findings<'_>, spot: Spot, message: &str) {
         if let Some(at) = self.at(&self.application.ui, spot) {
             judge.warning_in(&self.key("uiDefinition"), &at, message);
         }
     }
 
     /// An error in the ARM template.
-    pub(super) fn template(&self, judge: &mut Judge<'_>, spot: Spot, message: impl Into<String>) {
+    pub(super) fn template(
+        &self,
+        judge: &mut Findings<'_>,
+        spot: Spot,
+        message: impl Into<String>,
+    ) {
         if let Some(at) = self.at(&self.application.template, spot) {
             judge.error_in(&self.key("armTemplate"), &at, message);
         }
     }
 
     /// A warning about the ARM template.
-    pub(super) fn doubt_template(&self, judge: &mut Judge<'_>, spot: Spot, message: &str) {
+    pub(super) fn doubt_template(&self, judge: &mut Findings<'_>, spot: Spot, message: &str) {
         if let Some(at) = self.at(&self.application.template, spot) {
             judge.warning_in(&self.key("armTemplate"), &at, message);
         }
     }
 
     /// The place of one more finding; none when enough was told.
-    fn at<T>(&self, source: &Source<T>, spot: Spot) -> Option<NamedPlace> {
+    fn at<T>(&self, source: &SourceFile<T>, spot: Spot) -> Option<NamedPlace> {
         self.told.set(self.told.get() + 1);
         let is_enough = self.told.get() > FINDINGS_MAX;
         (!is_enough).then(|| NamedPlace::new(&source.path, &source.text, spot))
     }
 }
 
-fn extension_types(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn extension_types(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let mut known = BTreeSet::new();
     each(view, judge, |seen, judge| {
         let text = seen.plan.extension_type.as_str();
@@ -171,7 +181,7 @@ fn extension_types(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn clusters(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     each(view, judge, |seen, judge| {
         let wanted = &seen.plan.clusters;
         let key = seen.key("clusters");
@@ -184,7 +194,7 @@ fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 }
 
 /// The cluster kinds in the manifest; a manifest without the key supports AKS.
-fn supported(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn supported(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(manifest) = &seen.application.manifest.content else { return };
     let wanted = &seen.plan.clusters;
     let Some(types) = &manifest.clusters else {
@@ -218,7 +228,7 @@ fn supported(seen: &Seen<'_>, judge: &mut Judge<'_>) {
 }
 
 /// The scope of the extension in the ARM template, where its text states one.
-fn scoped(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn scoped(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for extension in &template.extensions {
         let Some(of) = &extension.of else { continue };

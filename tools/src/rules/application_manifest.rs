@@ -1,14 +1,14 @@
 //! Rules K8S about `manifest.yaml`: its keys, and its agreement with the offer.
 
-use super::application::{Seen, each};
-use super::{Check, Judge, OfferView, Rule, Severity};
-use crate::application::manifest::Manifest;
+use super::application::{PlanView, each};
+use super::{Check, Findings, OfferView, Rule, Severity};
+use crate::application::manifest::PackageManifest;
 use crate::application::template::ReleaseScope;
-use crate::application::tree::Placed;
+use crate::application::tree::Spanned;
 use crate::offer::content::Content;
 use crate::offer::model::Scope;
-use crate::offer::spots::Spot;
-use crate::offer::words::RelativePath;
+use crate::offer::source_map::Spot;
+use crate::offer::values::RelativePath;
 
 /// Longest name of a namespace, in characters (RFC 1123).
 const NAMESPACE_CHARS_MAX: usize = 63;
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn keys(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn keys(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     each(view, judge, |seen, judge| {
         let Some(manifest) = &seen.application.manifest.content else { return };
         for fault in &manifest.faults {
@@ -83,8 +83,9 @@ fn keys(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-fn required(seen: &Seen<'_>, judge: &mut Judge<'_>, manifest: &Manifest) {
-    let Manifest { application_name, publisher, description, version, helm_chart, .. } = manifest;
+fn required(seen: &PlanView<'_>, judge: &mut Findings<'_>, manifest: &PackageManifest) {
+    let PackageManifest { application_name, publisher, description, version, helm_chart, .. } =
+        manifest;
     let registration = manifest.registration.unwrap_or(Spot::START);
     for (key, value, parent) in [
         ("applicationName", application_name, Spot::START),
@@ -98,7 +99,7 @@ fn required(seen: &Seen<'_>, judge: &mut Judge<'_>, manifest: &Manifest) {
         ("extensionRegistrationParameters.defaultScope", &manifest.scope, registration),
     ] {
         match value {
-            Some(Placed { spot, value }) if value.trim().is_empty() => {
+            Some(Spanned { spot, value }) if value.trim().is_empty() => {
                 seen.manifest(judge, *spot, format!("`{key}` is empty"));
             }
             Some(_) => {}
@@ -113,7 +114,7 @@ fn last(key: &str) -> &str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-fn scope_of(seen: &Seen<'_>, judge: &mut Judge<'_>, manifest: &Manifest) {
+fn scope_of(seen: &PlanView<'_>, judge: &mut Findings<'_>, manifest: &PackageManifest) {
     if let Some(scope) = &manifest.scope {
         match scope.value.as_str() {
             "cluster" if manifest.namespace.is_none() => {
@@ -154,7 +155,7 @@ fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-fn paths(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn paths(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(manifest) = &seen.application.manifest.content else { return };
     let plan = seen.plan;
     for (key, written, named) in [
@@ -196,7 +197,7 @@ fn parts(path: &str) -> Vec<String> {
     parts
 }
 
-fn registry(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn registry(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(manifest) = &seen.application.manifest.content else { return };
     let Some(written) = manifest.registry_server.as_ref().filter(|at| !at.value.is_empty()) else {
         return;
@@ -211,7 +212,7 @@ fn registry(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn versions(seen: &Seen<'_>, judge: &mut Judge<'_>, content: &Content) {
+fn versions(seen: &PlanView<'_>, judge: &mut Findings<'_>, content: &Content) {
     let Some(manifest) = &seen.application.manifest.content else { return };
     let Some(version) = manifest.version.as_ref().filter(|at| is_version(&at.value)) else {
         return;
@@ -230,7 +231,7 @@ fn versions(seen: &Seen<'_>, judge: &mut Judge<'_>, content: &Content) {
     }
 }
 
-fn scopes(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn scopes(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let scope = match seen.plan.scope {
         Scope::Cluster => "cluster",
         Scope::Namespace => "namespace",
@@ -257,13 +258,13 @@ fn scopes(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     installed(seen, judge, namespace);
 }
 
-fn is_scope(at: &Placed<String>) -> bool {
+fn is_scope(at: &Spanned<String>) -> bool {
     matches!(at.value.as_str(), "cluster" | "namespace")
 }
 
 /// Where the ARM template installs the extension. Without a scope it is the scope of the
 /// registration.
-fn installed(seen: &Seen<'_>, judge: &mut Judge<'_>, namespace: Option<&str>) {
+fn installed(seen: &PlanView<'_>, judge: &mut Findings<'_>, namespace: Option<&str>) {
     let Some(template) = &seen.application.template.content else { return };
     for extension in &template.extensions {
         match (&extension.scope, seen.plan.scope) {

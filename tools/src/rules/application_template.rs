@@ -3,14 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use super::application::{Seen, each};
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::application::{PlanView, each};
+use super::{Check, Findings, OfferView, Rule, Severity};
 use crate::application::expression;
 use crate::application::template::{
-    ArmTemplate, CLUSTER_TYPE, EXTENSION_TYPE, Extension, Parameter, Setting,
+    ArmTemplate, CLUSTER_TYPE, ChartSetting, EXTENSION_TYPE, Extension, TemplateParameter,
 };
-use crate::application::tree::{Placed, Value};
-use crate::offer::spots::Spot;
+use crate::application::tree::{NodeValue, Spanned};
+use crate::offer::source_map::Spot;
 use crate::yaml::Node as ChartNode;
 
 /// The placeholder in the variables filled in by Microsoft.
@@ -102,7 +102,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn resources(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn resources(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for resource in &template.resources {
         let Some(kind) = &resource.kind else {
@@ -126,10 +126,10 @@ fn resources(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn extension(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn extension(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     let is_schema =
-        |at: &Placed<String>| at.value.to_ascii_lowercase().contains("deploymenttemplate.json");
+        |at: &Spanned<String>| at.value.to_ascii_lowercase().contains("deploymenttemplate.json");
     match &template.schema {
         Some(schema) if is_schema(schema) => {}
         Some(schema) => seen.template(judge, schema.spot, "`$schema` is not that of a deployment"),
@@ -151,7 +151,7 @@ fn extension(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn bought(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn bought(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for extension in &template.extensions {
         let Some((spot, found)) = &extension.plan else {
@@ -166,7 +166,7 @@ fn bought(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn registered(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn registered(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for Extension { spot, extension_type, release_train, .. } in &template.extensions {
         let (kind, train) = (extension_type.as_ref(), release_train.as_ref());
@@ -178,10 +178,10 @@ fn registered(seen: &Seen<'_>, judge: &mut Judge<'_>) {
 
 /// Whether Microsoft fills in the value of the variable with this key.
 fn filled_in(
-    seen: &Seen<'_>,
-    judge: &mut Judge<'_>,
+    seen: &PlanView<'_>,
+    judge: &mut Findings<'_>,
     template: &ArmTemplate,
-    (key, found, parent): (&str, Option<&Placed<String>>, Spot),
+    (key, found, parent): (&str, Option<&Spanned<String>>, Spot),
     variable: &str,
 ) {
     let Some(found) = found else {
@@ -203,7 +203,7 @@ fn filled_in(
     }
 }
 
-fn declared(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn declared(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     let mut told = BTreeSet::new();
     for used in &template.used_parameters {
@@ -228,7 +228,7 @@ fn declared(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn setting_names(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn setting_names(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for extension in &template.extensions {
         let mut known = BTreeSet::new();
@@ -282,7 +282,7 @@ const fn is_secret_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn secrets(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for parameter in template.parameters.iter().filter(|at| at.is_secure()) {
         if let Some(default) = &parameter.default
@@ -293,13 +293,13 @@ fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
         }
     }
     for extension in &template.extensions {
-        for Setting { name, value } in &extension.settings {
+        for ChartSetting { name, value } in &extension.settings {
             let mut secure = false;
             value.each_text(&mut |text, _| {
                 let expression = expression::of(text).unwrap_or_default();
                 let mut used = expression::calls(expression, "parameters").into_iter();
-                secure |=
-                    used.any(|used| template.parameter(used).is_some_and(Parameter::is_secure));
+                secure |= used
+                    .any(|used| template.parameter(used).is_some_and(TemplateParameter::is_secure));
             });
             if secure {
                 let message =
@@ -307,10 +307,10 @@ fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
                 seen.template(judge, name.spot, message);
             }
         }
-        for Setting { name, value } in &extension.protected {
+        for ChartSetting { name, value } in &extension.protected {
             let is_literal = match &value.value {
-                Value::Text(text) => !text.is_empty() && template.literal(text).is_some(),
-                Value::Number(_) | Value::Bool(_) => true,
+                NodeValue::Text(text) => !text.is_empty() && template.literal(text).is_some(),
+                NodeValue::Number(_) | NodeValue::Bool(_) => true,
                 _ => false,
             };
             if is_literal {
@@ -322,7 +322,7 @@ fn secrets(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn set_values(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn set_values(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     each(view, judge, |seen, judge| {
         let chart = view.content.charts.get(&seen.place);
         let values = chart.and_then(|chart| chart.values.as_ref().ok()).and_then(Option::as_ref);

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::application::{Seen, each};
-use super::{Check, Judge, Rule, Severity};
+use super::application::{PlanView, each};
+use super::{Check, Findings, Rule, Severity};
 use crate::application::expression;
-use crate::application::tree::Placed;
+use crate::application::tree::Spanned;
 use crate::application::ui::UiDefinition;
-use crate::offer::spots::Spot;
+use crate::offer::source_map::Spot;
 
 const HANDLER: &str = "Microsoft.Azure.CreateUIDef";
 const VERSION: &str = "0.1.2-preview";
@@ -47,7 +47,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn outputs(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn outputs(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(ui) = &seen.application.ui.content else { return };
     let Some(template) = &seen.application.template.content else { return };
     let Some(outputs_at) = ui.outputs_at else { return };
@@ -81,7 +81,7 @@ fn is_password(ui: &UiDefinition, text: Option<&str>) -> bool {
     })
 }
 
-fn shape(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn shape(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(ui) = &seen.application.ui.content else { return };
     for fault in &ui.faults {
         seen.ui(judge, fault.spot, &fault.message);
@@ -103,9 +103,9 @@ fn is_schema(text: &str) -> bool {
 }
 
 fn exactly(
-    seen: &Seen<'_>,
-    judge: &mut Judge<'_>,
-    (key, found): (&str, Option<&Placed<String>>),
+    seen: &PlanView<'_>,
+    judge: &mut Findings<'_>,
+    (key, found): (&str, Option<&Spanned<String>>),
     wanted: &str,
 ) {
     match found {
@@ -117,7 +117,7 @@ fn exactly(
     }
 }
 
-fn questions(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn questions(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(ui) = &seen.application.ui.content else { return };
     let mut known = BTreeSet::new();
     for element in &ui.elements {

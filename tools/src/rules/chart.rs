@@ -1,13 +1,13 @@
 //! Rules K8S about the Helm chart of a plan as it lies there: its metadata, its packed files, and
 //! the agreement of its images with the offer's.
 
-use super::{Check, Judge, NamedPlace, OfferView, Rule, Severity, chart_shared};
-use crate::chart::metadata::{Metadata, Word};
+use super::{Check, Findings, NamedPlace, OfferView, Rule, Severity, chart_shared};
+use crate::chart::metadata::{Metadata, SpannedText};
 use crate::chart::yaml::YamlFault;
 use crate::chart::{CHART_FILE, Chart, SCHEMA_FILE, Subchart, VALUES_FILE, templates};
 use crate::offer::model::Plan;
 use crate::offer::plans::{KubernetesPlan, PlanKind};
-use crate::offer::spots::Spot;
+use crate::offer::source_map::Spot;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -62,7 +62,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// A plan with its chart.
-pub(super) struct Seen<'a> {
+pub(super) struct ChartView<'a> {
     /// The place of the plan.
     pub(super) place: usize,
     /// The offer key of the chart's path.
@@ -73,7 +73,7 @@ pub(super) struct Seen<'a> {
     pub(super) chart: &'a Chart,
 }
 
-impl Seen<'_> {
+impl ChartView<'_> {
     /// A place in a file of the chart.
     pub(super) fn at(&self, file: &str, spot: Spot) -> NamedPlace {
         let text = self.chart.file(file).and_then(|file| file.text()).unwrap_or_default();
@@ -84,8 +84,8 @@ impl Seen<'_> {
 /// Looks at the chart of each Kubernetes plan.
 pub(super) fn each(
     view: &OfferView<'_>,
-    judge: &mut Judge<'_>,
-    mut look: impl FnMut(&Seen<'_>, &mut Judge<'_>),
+    judge: &mut Findings<'_>,
+    mut look: impl FnMut(&ChartView<'_>, &mut Findings<'_>),
 ) {
     let mut is_any = false;
     for (place, plan) in view.offer.plans.iter().enumerate() {
@@ -95,15 +95,15 @@ pub(super) fn each(
             continue;
         };
         is_any = true;
-        look(&Seen { place, key: format!("plans[{place}].chart"), plan, kind, chart }, judge);
+        look(&ChartView { place, key: format!("plans[{place}].chart"), plan, kind, chart }, judge);
     }
     if !is_any {
         judge.not_applicable();
     }
 }
 
-fn says_what_it_is(seen: &Seen<'_>, judge: &mut Judge<'_>) {
-    let Seen { chart, key, .. } = seen;
+fn says_what_it_is(seen: &ChartView<'_>, judge: &mut Findings<'_>) {
+    let ChartView { chart, key, .. } = seen;
     match &chart.metadata {
         Ok(metadata) => described(seen, "", metadata, judge),
         Err(fault) => unreadable(seen, fault, judge),
@@ -136,26 +136,26 @@ fn says_what_it_is(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn unreadable(seen: &Seen<'_>, fault: &YamlFault, judge: &mut Judge<'_>) {
+fn unreadable(seen: &ChartView<'_>, fault: &YamlFault, judge: &mut Findings<'_>) {
     let at = seen.at(&fault.file, fault.spot);
     judge.error_in(&seen.key, &at, format!("{} cannot be read: {}", fault.file, fault.message));
 }
 
-fn described(seen: &Seen<'_>, folder: &str, metadata: &Metadata, judge: &mut Judge<'_>) {
+fn described(seen: &ChartView<'_>, folder: &str, metadata: &Metadata, judge: &mut Findings<'_>) {
     let file = format!("{folder}{CHART_FILE}");
     let is_root = folder.is_empty();
-    let mut must = |word: &Option<Word>, key: &str, fits: fn(&str) -> bool, wanted: &str| match word
-    {
-        None => {
-            let at = seen.at(&file, Spot::START);
-            judge.error_in(&seen.key, &at, format!("the key `{key}` is missing; {wanted}"));
-        }
-        Some(word) if !fits(&word.text) => {
-            let message = format!("`{key}` is `{}`; {wanted}", word.text);
-            judge.error_in(&seen.key, &seen.at(&file, word.spot), message);
-        }
-        Some(_) => {}
-    };
+    let mut must =
+        |word: &Option<SpannedText>, key: &str, fits: fn(&str) -> bool, wanted: &str| match word {
+            None => {
+                let at = seen.at(&file, Spot::START);
+                judge.error_in(&seen.key, &at, format!("the key `{key}` is missing; {wanted}"));
+            }
+            Some(word) if !fits(&word.text) => {
+                let message = format!("`{key}` is `{}`; {wanted}", word.text);
+                judge.error_in(&seen.key, &seen.at(&file, word.spot), message);
+            }
+            Some(_) => {}
+        };
     if is_root {
         must(
             &metadata.api_version,
@@ -207,7 +207,7 @@ fn is_semantic(text: &str) -> bool {
     core.split('.').count() == 3 && core.split('.').all(is_number) && words(before) && words(build)
 }
 
-fn needs_are_there(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn needs_are_there(seen: &ChartView<'_>, judge: &mut Findings<'_>) {
     let chart = seen.chart;
     let of_subcharts = chart.subcharts.iter().map(|at| (format!("{}/", at.path), &at.metadata));
     let all = std::iter::once((String::new(), &chart.metadata)).chain(of_subcharts);
@@ -237,7 +237,7 @@ fn needs_are_there(seen: &Seen<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn same_images(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn same_images(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let entry = view.offer.registries.get(&view.offer.offer.registry);
     each(view, judge, |seen, judge| {
         // Unreadable values name no image, and K8S-008 reports them.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::chart::{Seen, each};
-use super::{Check, Judge, Rule, Severity};
+use super::chart::{ChartView, each};
+use super::{Check, Findings, Rule, Severity};
 use crate::chart::VALUES_FILE;
 use crate::chart::helm::Rendering;
 use crate::chart::images::{ChartImage, IMAGES};
-use crate::chart::templates::{Certainty, What, strays};
+use crate::chart::templates::{Certainty, StrayKind, strays};
 use crate::yaml::Spot;
 
 pub(super) const RULES: &[Rule] = &[Rule {
@@ -30,7 +30,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
 }];
 
 /// Whether Helm made containers of the chart, each with an image of `global.azure.images`.
-fn is_proven(seen: &Seen<'_>, rendering: &Rendering) -> bool {
+fn is_proven(seen: &ChartView<'_>, rendering: &Rendering) -> bool {
     let Rendering::Done(rendered) = rendering else { return false };
     let known: BTreeSet<String> =
         seen.chart.images().iter().flat_map(ChartImage::references).collect();
@@ -38,7 +38,7 @@ fn is_proven(seen: &Seen<'_>, rendering: &Rendering) -> bool {
     !rendered.workloads.is_empty() && containers.all(|at| known.contains(&at.image))
 }
 
-fn values(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn values(seen: &ChartView<'_>, judge: &mut Findings<'_>) {
     // K8S-008 reports an unreadable file.
     let Ok(values) = &seen.chart.values else { return };
     let images = seen.chart.images();
@@ -108,17 +108,17 @@ fn faults(image: &ChartImage) -> Vec<String> {
     faults
 }
 
-fn templates(seen: &Seen<'_>, is_proven: bool, judge: &mut Judge<'_>) {
+fn templates(seen: &ChartView<'_>, is_proven: bool, judge: &mut Findings<'_>) {
     for stray in strays(seen.chart) {
         let at = seen.at(&stray.file, stray.spot);
         let message = match (&stray.what, stray.certainty) {
-            (What::Literal(text), Certainty::Whole | Certainty::Part) => {
+            (StrayKind::Literal(text), Certainty::Whole | Certainty::Part) => {
                 format!("`{text}` is written out where an image is named")
             }
-            (What::Elsewhere(path), Certainty::Whole | Certainty::Part) => {
+            (StrayKind::Elsewhere(path), Certainty::Whole | Certainty::Part) => {
                 format!("an image is made of `{path}`, not of global.azure.images")
             }
-            (What::Literal(text) | What::Elsewhere(text), _) => {
+            (StrayKind::Literal(text) | StrayKind::Elsewhere(text), _) => {
                 format!("`{text}` may become an image, and is not of global.azure.images")
             }
         };

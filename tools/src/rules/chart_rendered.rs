@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use super::chart::{Seen, each};
-use super::{Check, Gap, Judge, OfferView, Rule, Severity};
+use super::chart::{ChartView, each};
+use super::{Check, Findings, Gap, OfferView, Rule, Severity};
 use crate::chart::CHART_FILE;
-use crate::chart::helm::{Refusal, Rendering};
+use crate::chart::helm::{HelmRefusal, Rendering};
 use crate::chart::images::ChartImage;
-use crate::chart::rendered::{Rendered, Workload};
+use crate::chart::rendered::{RenderedChart, RenderedWorkload};
 use crate::offer::model::Licence;
 use crate::offer::plans::PriceUnit;
 use crate::yaml::Spot;
@@ -68,8 +68,8 @@ pub(super) const RULES: &[Rule] = &[
 /// refuses is told of by K8S-006.
 fn rendered(
     view: &OfferView<'_>,
-    judge: &mut Judge<'_>,
-    mut look: impl FnMut(&Seen<'_>, &Rendered, &mut Judge<'_>),
+    judge: &mut Findings<'_>,
+    mut look: impl FnMut(&ChartView<'_>, &RenderedChart, &mut Findings<'_>),
 ) {
     each(view, judge, |seen, judge| match view.evidence.rendered.get(&seen.place) {
         None => judge.not_looked_at(Gap::Helm),
@@ -78,7 +78,7 @@ fn rendered(
     });
 }
 
-fn renders(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn renders(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     each(view, judge, |seen, judge| match view.evidence.rendered.get(&seen.place) {
         None => judge.not_looked_at(Gap::Helm),
         Some(Rendering::Failed(message)) => judge.not_said(&seen.key, message.as_str()),
@@ -92,8 +92,8 @@ fn renders(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-fn refused(seen: &Seen<'_>, refusal: &Refusal, judge: &mut Judge<'_>) {
-    let Refusal { message, file, line, column } = refusal;
+fn refused(seen: &ChartView<'_>, refusal: &HelmRefusal, judge: &mut Findings<'_>) {
+    let HelmRefusal { message, file, line, column } = refusal;
     let file = file.as_deref().filter(|file| seen.chart.file(file).is_some());
     let spot = Spot { line: line.unwrap_or(1), column: column.unwrap_or(1), width: 1 };
     let spot = if file.is_some() { spot } else { Spot::START };
@@ -101,7 +101,7 @@ fn refused(seen: &Seen<'_>, refusal: &Refusal, judge: &mut Judge<'_>) {
     judge.error_in(&seen.key, &at, format!("Helm does not render it: {message}"));
 }
 
-fn images(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
+fn images(seen: &ChartView<'_>, rendered: &RenderedChart, judge: &mut Findings<'_>) {
     // K8S-008 reports unreadable values.
     if seen.chart.values.is_err() {
         return;
@@ -128,7 +128,7 @@ fn images(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
     }
 }
 
-fn billing(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn billing(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let is_billed = |plan: &crate::offer::model::Plan| plan.licence == Licence::PayAsYouGo;
     if !view.offer.plans.iter().any(is_billed) {
         judge.not_applicable();
@@ -159,7 +159,7 @@ fn billing(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-fn billed(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
+fn billed(seen: &ChartView<'_>, rendered: &RenderedChart, judge: &mut Findings<'_>) {
     let is_by_core =
         seen.kind.prices.as_ref().and_then(|prices| prices.unit) == Some(PriceUnit::PerCore);
     for workload in rendered.workloads.iter().filter(|at| stays(at)) {
@@ -187,12 +187,12 @@ fn billed(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
 }
 
 /// The kinds of workload with billed pods (AC-technical-assets-kubernetes).
-fn stays(workload: &Workload) -> bool {
+fn stays(workload: &RenderedWorkload) -> bool {
     let kinds = ["Pod", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"];
     kinds.contains(&workload.kind.as_str())
 }
 
-fn nodes(seen: &Seen<'_>, rendered: &Rendered, judge: &mut Judge<'_>) {
+fn nodes(seen: &ChartView<'_>, rendered: &RenderedChart, judge: &mut Findings<'_>) {
     for workload in &rendered.workloads {
         for (key, values) in &workload.nodes {
             let wanted = match key.as_str() {

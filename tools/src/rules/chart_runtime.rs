@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::chart::{Seen, each};
-use super::{Check, Judge, Rule, Severity};
+use super::chart::{ChartView, each};
+use super::{Check, Findings, Rule, Severity};
 use crate::yaml::Spot;
 
 pub(super) const RULES: &[Rule] = &[Rule {
@@ -60,7 +60,7 @@ fn stays_inside(found: &str, line: &str) -> bool {
         })
 }
 
-fn look(seen: &Seen<'_>, judge: &mut Judge<'_>) {
+fn look(seen: &ChartView<'_>, judge: &mut Findings<'_>) {
     for file in seen.chart.active_templates() {
         let Some(text) = file.text() else { continue };
         for (number, line) in text.lines().enumerate() {

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Judge, OfferView};
+use super::{Findings, OfferView};
 
 /// Two plans of one chart with different images under one name.
-pub(super) fn images(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+pub(super) fn images(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let mut known = BTreeMap::new();
     for (place, plan, kind) in view.offer.kubernetes_plans() {
         let Some(chart) = view.content.charts.get(&place) else { continue };

@@ -4,7 +4,7 @@
 //! end of LTS, Ubuntu until the end of free updates); the others from the life cycle pages of their
 //! makers, as of 2025-06. A release absent from this table is an unknown one.
 
-use crate::offer::timestamp::Timestamp;
+use wharf_oci::Timestamp;
 
 /// `ID` and start of `VERSION_ID` of os-release, and the last day with free updates.
 #[rustfmt::skip]

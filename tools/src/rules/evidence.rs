@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::chart::helm::Rendering;
 use crate::marketplace::diff::TreeDiff;
-use crate::offer::timestamp::Timestamp;
 use crate::published::Published;
 use crate::registry_state::RegistryState;
 use crate::scans::Scan;
+use wharf_oci::Timestamp;
 
 /// The evidence for rules besides the offer and the images.
 #[derive(Debug, Clone, Default)]

@@ -10,121 +10,16 @@ use std::sync::Arc;
 use contents::{FILE_ROWS, KEY, NOT_APPLICABLE, PACKAGE_ROWS, SECRET_ROWS};
 use start::{MACHINE_ROWS, START_ROWS};
 
-use super::image_tests::{digest, evidence, facts};
+use super::file_fixture::*;
+use super::image_fixture::{digest, evidence, facts};
 use super::*;
 use crate::image::config::{Empty, ImageConfig};
 use crate::image::facts::{ImageFacts, LayerFacts};
-use crate::image::files::{
-    Content, Elf, ElfKind, FileKind, FileView, LayerFiles, LayerFilesBuilder, Machine, Magic,
-    NewFile,
-};
+use crate::image::files::{Elf, ElfKind, FileKind, FileView, LayerFiles, Machine, Magic};
 use crate::offer::fixture::{OFFER, parse};
-
-/// An entry of a layer of the tests.
-#[derive(Clone)]
-pub(super) struct Item {
-    path: String,
-    kind: FileKind,
-    mode: u32,
-    owner: (u32, u32),
-    size_bytes: u64,
-    link: String,
-    content: Option<Content>,
-}
-
-/// The layers of one platform, bottom first.
-pub(super) type Tree = Vec<Vec<Item>>;
 
 type Change = fn(&mut Tree, &mut ImageConfig);
 type Row = (&'static str, Option<Severity>, Change);
-
-fn item(path: &str, kind: FileKind, mode: u32) -> Item {
-    let (path, link) = (path.to_owned(), String::new());
-    Item { path, kind, mode, owner: (0, 0), size_bytes: 0, link, content: None }
-}
-
-fn file(path: &str, magic: Magic) -> Item {
-    let content = Some(Content { magic, text: None });
-    Item { size_bytes: 9, content, ..item(path, FileKind::File, 0o755) }
-}
-
-fn text(path: &str, text: &str) -> Item {
-    let content = Some(Content::of_text(text.as_bytes().to_vec()));
-    Item { size_bytes: text.len() as u64, content, ..item(path, FileKind::File, 0o644) }
-}
-
-fn folder(path: &str) -> Item {
-    item(path, FileKind::Folder, 0o755)
-}
-
-fn link(path: &str, target: &str) -> Item {
-    Item { link: target.to_owned(), ..item(path, FileKind::Symlink, 0o777) }
-}
-
-fn script(path: &str, line: &str) -> Item {
-    file(path, Magic::Script(line.as_bytes().into()))
-}
-
-fn with_mode(mode: u32, item: Item) -> Item {
-    Item { mode, ..item }
-}
-
-fn elf(path: &str, change: impl FnOnce(&mut Elf)) -> Item {
-    let mut elf = Elf {
-        machine: Machine::X86_64,
-        is_64: true,
-        big_endian: false,
-        kind: ElfKind::Executable,
-        interpreter: None,
-        needed: Some(Vec::new()),
-        runpath: Vec::new(),
-    };
-    change(&mut elf);
-    file(path, Magic::Elf(Box::new(elf)))
-}
-
-fn library(path: &str, needed: &[&str]) -> Item {
-    elf(path, |elf| {
-        elf.kind = ElfKind::Shared;
-        elf.needed = Some(needed.iter().map(|name| name.as_bytes().into()).collect());
-    })
-}
-
-fn dynamic(path: &str, loader: &str, needed: &[&str]) -> Item {
-    elf(path, |elf| {
-        elf.interpreter = Some(loader.as_bytes().into());
-        elf.needed = Some(needed.iter().map(|name| name.as_bytes().into()).collect());
-    })
-}
-
-fn layer(items: &[Item]) -> Arc<LayerFiles> {
-    let mut builder = LayerFilesBuilder::new();
-    for item in items {
-        let Item { path, kind, mode, owner, size_bytes, link, content } = item;
-        let (path, link) = (path.as_bytes(), link.as_bytes());
-        builder.push(&NewFile {
-            path,
-            kind: *kind,
-            mode: *mode,
-            owner: *owner,
-            size_bytes: *size_bytes,
-            link,
-        });
-        if let Some(content) = content {
-            builder.content(content.clone());
-        }
-    }
-    Arc::new(builder.finish())
-}
-
-/// The files of an image without a finding.
-pub(super) fn base(machine: Machine) -> Tree {
-    vec![vec![elf("bin/server", |elf| elf.machine = machine), text("LICENSE", "MIT")]]
-}
-
-pub(super) fn view(tree: &Tree) -> Arc<FileView> {
-    Arc::new(FileView::merge(&tree.iter().map(|items| layer(items)).collect::<Vec<_>>()))
-}
 
 /// The image of the tests with other files on linux/amd64.
 fn changed(change: Change) -> ImageFacts {

@@ -1,5 +1,4 @@
-//! The findings of rules, their places, and the outcome of each rule. Only types; `judge` fills
-//! them.
+//! What rules find, where, and what became of each rule. Only types; who fills them is in `findings`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -7,9 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use wharf_oci::Digest;
 
-use super::Severity;
+use super::severity::Severity;
 use crate::logins;
-use crate::offer::spots::Spot;
+use crate::offer::source_map::Spot;
 
 /// A breach of a rule, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,7 +23,7 @@ pub struct Finding {
     pub fix: &'static str,
     /// The waiver: the finding is shown, and decides nothing any more.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub waived: Option<Waived>,
+    pub waived: Option<AppliedWaiver>,
     /// Whether bytes are missing, or others than they should be. No waiver covers damage: it would
     /// have to declare other bytes right.
     #[serde(skip)]
@@ -36,7 +35,7 @@ pub struct Finding {
 /// Why a finding decides nothing any more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Waived {
+pub struct AppliedWaiver {
     /// The waiver's reason, in its owner's words.
     pub reason: String,
     /// The waiver's last day, in UTC; a report that calls a vulnerability harmless names none.
@@ -49,7 +48,7 @@ pub struct Waived {
     pub file: PathBuf,
 }
 
-impl Waived {
+impl AppliedWaiver {
     /// The same in one line: last day, owner, reason.
     #[must_use]
     pub fn words(&self) -> String {
@@ -102,7 +101,7 @@ pub struct Place {
     pub path: Option<String>,
     /// The vulnerability, when it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub vulnerability: Option<Affected>,
+    pub vulnerability: Option<AffectedPackage>,
 }
 
 /// A place in a file the offer names: a template of a chart, the manifest of an application.
@@ -127,7 +126,7 @@ impl NamedPlace {
 /// A vulnerability and its package.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Affected {
+pub struct AffectedPackage {
     /// Its name: `CVE-2026-1234`.
     pub id: String,
     /// The name of the package.

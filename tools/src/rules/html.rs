@@ -9,7 +9,7 @@ use html5gum::{DefaultEmitter, Error, HtmlString, Token, Tokenizer};
 
 /// A piece of HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
+pub enum HtmlPiece {
     /// `<name …>`.
     Open(Tag),
     /// `</name>`.
@@ -34,8 +34,8 @@ pub struct Tag {
 
 /// A piece and the line where it stands, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
-    pub piece: Piece,
+pub struct PlacedPiece {
+    pub piece: HtmlPiece,
     /// The line within the text.
     pub line: usize,
 }
@@ -45,7 +45,7 @@ pub const VOID: [&str; 4] = ["br", "hr", "img", "wbr"];
 
 /// The pieces of a text, in their order.
 #[must_use]
-pub fn pieces(html: &str) -> Vec<Placed> {
+pub fn pieces(html: &str) -> Vec<PlacedPiece> {
     let lines: Vec<usize> = html.match_indices('\n').map(|(at, _)| at).collect();
     let line = |at: usize| lines.partition_point(|end| *end < at) + 1;
     let tokens = Tokenizer::new_with_emitter(html, DefaultEmitter::<usize>::new_with_span());
@@ -63,15 +63,15 @@ pub fn pieces(html: &str) -> Vec<Placed> {
                     attributes: attributes.collect(),
                     closes_itself: tag.self_closing,
                 };
-                (Piece::Open(open), at)
+                (HtmlPiece::Open(open), at)
             }
-            Token::EndTag(tag) => (Piece::Close(text(&tag.name)), tag.span.start),
-            Token::String(words) => (Piece::Text(text(&words)), words.span.start),
-            Token::Comment(comment) => (Piece::Unseen("a comment"), comment.span.start),
-            Token::Doctype(doctype) => (Piece::Unseen("a doctype"), doctype.span.start),
-            Token::Error(error) => (Piece::Fault(explain(*error)), error.span.start),
+            Token::EndTag(tag) => (HtmlPiece::Close(text(&tag.name)), tag.span.start),
+            Token::String(words) => (HtmlPiece::Text(text(&words)), words.span.start),
+            Token::Comment(comment) => (HtmlPiece::Unseen("a comment"), comment.span.start),
+            Token::Doctype(doctype) => (HtmlPiece::Unseen("a doctype"), doctype.span.start),
+            Token::Error(error) => (HtmlPiece::Fault(explain(*error)), error.span.start),
         };
-        pieces.push(Placed { piece, line: line(at) });
+        pieces.push(PlacedPiece { piece, line: line(at) });
     }
     pieces
 }
@@ -82,8 +82,8 @@ pub fn plain_text(html: &str) -> String {
     let mut seen = String::new();
     for placed in pieces(html) {
         match placed.piece {
-            Piece::Text(piece) => seen.push_str(&piece),
-            Piece::Fault(_) => {}
+            HtmlPiece::Text(piece) => seen.push_str(&piece),
+            HtmlPiece::Fault(_) => {}
             _ => seen.push(' '),
         }
     }
@@ -96,10 +96,10 @@ pub fn markup(plain: &str) -> Option<&'static str> {
     let mut shown = String::new();
     for placed in pieces(plain) {
         match placed.piece {
-            Piece::Open(_) | Piece::Close(_) => return Some("a tag"),
-            Piece::Unseen(what) => return Some(what),
-            Piece::Text(piece) => shown.push_str(&piece),
-            Piece::Fault(_) => {}
+            HtmlPiece::Open(_) | HtmlPiece::Close(_) => return Some("a tag"),
+            HtmlPiece::Unseen(what) => return Some(what),
+            HtmlPiece::Text(piece) => shown.push_str(&piece),
+            HtmlPiece::Fault(_) => {}
         }
     }
     // Browsers make one of the line breaks of Windows; so it is no difference.
@@ -144,18 +144,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn read(html: &str) -> Vec<Piece> {
+    fn read(html: &str) -> Vec<HtmlPiece> {
         pieces(html).into_iter().map(|placed| placed.piece).collect()
     }
 
-    fn tag(name: &str, attributes: &[(&str, &str)], closes_itself: bool) -> Piece {
+    fn tag(name: &str, attributes: &[(&str, &str)], closes_itself: bool) -> HtmlPiece {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let attributes = attributes.iter().map(owned).collect();
-        Piece::Open(Tag { name: name.to_owned(), attributes, closes_itself })
+        HtmlPiece::Open(Tag { name: name.to_owned(), attributes, closes_itself })
     }
 
-    fn shown(text: &str) -> Piece {
-        Piece::Text(text.to_owned())
+    fn shown(text: &str) -> HtmlPiece {
+        HtmlPiece::Text(text.to_owned())
     }
 
     #[test]
@@ -164,9 +164,9 @@ mod tests {
             shown("a"),
             tag("p", &[("class", "x y"), ("hidden", ""), ("id", "7")], false),
             shown("b"),
-            Piece::Close("p".to_owned()),
+            HtmlPiece::Close("p".to_owned()),
             tag("br", &[], true),
-            Piece::Unseen("a comment"),
+            HtmlPiece::Unseen("a comment"),
             shown("c"),
         ];
         assert_eq!(read("a<P class='x y' hidden id=7>b</p ><br/><!-- <i> -->c"), expected);
@@ -178,12 +178,13 @@ mod tests {
         let link = tag("a", &[("href", "javascript:x")], false);
         assert!(found.contains(&link), "{found:?}");
         assert!(found.contains(&shown("x <b>")));
-        assert!(found.iter().any(|piece| matches!(piece, Piece::Fault(_))));
+        assert!(found.iter().any(|piece| matches!(piece, HtmlPiece::Fault(_))));
     }
 
     #[test]
     fn what_shows_nothing_is_named() {
-        let found = |html| read(html).into_iter().filter(|p| matches!(p, Piece::Unseen(_))).count();
+        let found =
+            |html| read(html).into_iter().filter(|p| matches!(p, HtmlPiece::Unseen(_))).count();
         for html in ["<!doctype html>", "<?xml?>", "<![CDATA[x]]>", "<!-- x", "</ p>", "<!x>"] {
             assert_eq!(found(html), 1, "{html}");
         }
@@ -192,8 +193,8 @@ mod tests {
     #[test]
     fn a_smaller_than_sign_is_text_and_a_cut_tag_shows_nothing() {
         assert_eq!(plain_text("<3"), "<3");
-        assert_eq!(read("<b"), [Piece::Fault("a tag has no end")]);
-        assert_eq!(read("<b class=\"x"), [Piece::Fault("a tag has no end")]);
+        assert_eq!(read("<b"), [HtmlPiece::Fault("a tag has no end")]);
+        assert_eq!(read("<b class=\"x"), [HtmlPiece::Fault("a tag has no end")]);
         assert_eq!(plain_text("<p>a &amp; b</p><p>c</p>").trim(), "a & b  c");
     }
 

@@ -1,10 +1,10 @@
 //! Rules OFR: the offer's identity, the audience of its preview, its terms and its place in the
 //! marketplace.
 
-use super::{Check, Judge, OfferView, Rule, Severity, published, urls};
+use super::{Check, Findings, OfferView, Rule, Severity, published, urls};
 use crate::offer::model::KubernetesPlan;
 use crate::offer::texts::Terms;
-use crate::published::About;
+use crate::published::ContradictionTopic;
 
 /// Longest text of own terms, in characters.
 const TERMS_CHARS_MAX: usize = 10_000;
@@ -58,7 +58,7 @@ pub(super) const RULES: &[Rule] = &[
                 let message = format!("`{publisher}` is not a publisher ID");
                 judge.error("publisher", message);
             }
-            published::if_known(view, judge, About::Publisher);
+            published::if_known(view, judge, ContradictionTopic::Publisher);
         }),
     },
     Rule {
@@ -95,7 +95,7 @@ pub(super) const RULES: &[Rule] = &[
                 let message = "an offer of images cannot be sold through Microsoft";
                 judge.error("offer.sellThroughMicrosoft", message);
             }
-            published::if_known(view, judge, About::Sale);
+            published::if_known(view, judge, ContradictionTopic::Sale);
         }),
     },
     Rule {
@@ -198,7 +198,7 @@ pub(super) fn is_guid(text: &str) -> bool {
         && digits.clone().all(|c| c.is_ascii_hexdigit())
 }
 
-fn preview(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn preview(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let subscriptions = &view.offer.preview.subscriptions;
     let count = subscriptions.len();
     let tabled = view.content.preview_table.as_ref().map_or(0, |table| table.rows.len());
@@ -222,7 +222,7 @@ fn preview(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn terms(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn terms(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     if let Some(text) = &view.content.terms {
         let count = text.chars().count();
         if count > TERMS_CHARS_MAX {
@@ -241,7 +241,7 @@ fn terms(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn categories(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn categories(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let categories = &view.offer.properties.categories;
     if categories.len() > 2 {
         let message = format!("there are {} categories", categories.len());

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use wharf_oci::Digest;
 
 use super::finding::LayerPlace;
-use super::{ImageView, Judge, Site};
+use super::{Findings, ImageView, Site};
 use crate::image::config::ImageConfig;
 use crate::image::facts::{Fault, FaultKind, PlatformImage, Weight};
 
@@ -33,8 +33,8 @@ pub(super) fn platform_key(view: &ImageView<'_>, image: &PlatformImage) -> Strin
 /// Looks at every readable configuration, with the key of its platform.
 pub(super) fn each_config(
     view: &ImageView<'_>,
-    judge: &mut Judge<'_>,
-    mut look: impl FnMut(&mut Judge<'_>, &str, &ImageConfig),
+    judge: &mut Findings<'_>,
+    mut look: impl FnMut(&mut Findings<'_>, &str, &ImageConfig),
 ) {
     for image in &view.facts.images {
         if let Some(config) = &image.config {
@@ -47,8 +47,8 @@ pub(super) fn each_config(
 /// The same for a rule about some configurations only: `look` returns whether this was one.
 pub(super) fn each_config_with(
     view: &ImageView<'_>,
-    judge: &mut Judge<'_>,
-    mut look: impl FnMut(&mut Judge<'_>, &ImageConfig) -> bool,
+    judge: &mut Findings<'_>,
+    mut look: impl FnMut(&mut Findings<'_>, &ImageConfig) -> bool,
 ) {
     let mut applies = false;
     each_config(view, judge, |judge, _, config| applies |= look(judge, config));
@@ -65,7 +65,7 @@ pub(super) fn of_platform(image: &PlatformImage) -> Site {
 /// Reports every fault of these kinds from the engine, at its place: once, with all its platforms.
 pub(super) fn faults(
     view: &ImageView<'_>,
-    judge: &mut Judge<'_>,
+    judge: &mut Findings<'_>,
     is_meant: impl Fn(FaultKind) -> bool,
 ) {
     let meant: Vec<&Fault> = view.facts.faults.iter().filter(|at| is_meant(at.kind)).collect();

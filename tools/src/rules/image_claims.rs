@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use super::claims::{Claims, claims};
 use super::html::plain_text;
-use super::{Check, Judge, Rule, Severity};
+use super::{Check, Findings, Rule, Severity};
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer::words::ExposedPort;
+use crate::offer::values::ExposedPort;
 
 pub(super) const ID: &str = "IMG-048";
 
@@ -37,7 +37,7 @@ pub(super) fn compare(
     file: &OfferFile,
     content: &Content,
     images: &[(Option<usize>, ImageFacts)],
-    judge: &mut Judge<'_>,
+    judge: &mut Findings<'_>,
 ) {
     let offer = &file.offer;
     let title = offer.listing.title.as_str();
@@ -92,7 +92,7 @@ fn has(facts: &ImageFacts, version: &str) -> Has {
     }
 }
 
-fn differ(judge: &mut Judge<'_>, key: &str, claims: &Claims, images: &[&Has], whose: &str) {
+fn differ(judge: &mut Findings<'_>, key: &str, claims: &Claims, images: &[&Has], whose: &str) {
     let none = whose.starts_with("no ");
     for port in &claims.ports {
         if !images.iter().any(|image| image.ports.contains(port)) {

@@ -2,11 +2,11 @@
 
 use super::image::{each_config, each_config_with, faults, of_platform};
 use super::roots::each_known_root;
-use super::{Check, Judge, Rule, Severity};
+use super::{Check, Findings, Rule, Severity};
 use crate::deploy::limits::{PORTS_MAX, is_reserved, is_variable};
 use crate::image::config::ImageConfig;
 use crate::image::facts::FaultKind;
-use crate::offer::words::ExposedPort;
+use crate::offer::values::ExposedPort;
 use crate::secret_patterns::looks_secret;
 
 const SHELLS: [&str; 10] =
@@ -192,7 +192,7 @@ fn ports(config: &ImageConfig) -> impl Iterator<Item = ExposedPort> {
 }
 
 /// Messages name where a secret is, never the secret.
-fn secrets(judge: &mut Judge<'_>, config: &ImageConfig) {
+fn secrets(judge: &mut Findings<'_>, config: &ImageConfig) {
     for entry in &config.config.env {
         let (variable, value) = entry.split_once('=').unwrap_or((entry, ""));
         if let Some(why) = looks_secret(Some(variable), value) {

@@ -7,9 +7,9 @@ use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, MediaType};
 
 use super::image::{faults, of_platform, platform_key, size};
 use super::image_supply::schema_1;
-use super::tag_forms::version_of;
-use super::{Check, ImageView, Judge, Rule, Severity};
+use super::{Check, Findings, ImageView, Rule, Severity};
 use crate::image::facts::{FaultKind, PlatformImage};
+use crate::offer::tag_forms::version_of;
 
 const GIB: u64 = 1024 * 1024 * 1024;
 /// ACR's largest layer.
@@ -243,7 +243,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn latest(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+fn latest(view: &ImageView<'_>, judge: &mut Findings<'_>) {
     let facts = view.facts;
     let versions = facts.tags.iter().filter_map(|(tag, digest)| {
         version_of(tag.as_str()).map(|(version, _)| (version.numbers(), tag, *digest))
@@ -275,7 +275,7 @@ fn manifests<'a>(view: &'a ImageView<'_>) -> impl Iterator<Item = &'a Descriptor
     indexes.chain(view.facts.images.iter().map(|image| &image.descriptor))
 }
 
-fn manifest_types(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+fn manifest_types(view: &ImageView<'_>, judge: &mut Findings<'_>) {
     const TAKEN: [MediaType; 4] = [
         MediaType::OCI_MANIFEST,
         MediaType::OCI_INDEX,
@@ -299,7 +299,7 @@ fn manifest_types(view: &ImageView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn history_fits(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+fn history_fits(view: &ImageView<'_>, judge: &mut Findings<'_>) {
     for image in &view.facts.images {
         let Some(config) = &image.config else { continue };
         let steps = config.history.iter().filter(|step| !step.empty_layer).count();
@@ -319,7 +319,7 @@ fn is_attestation(child: &Descriptor) -> bool {
         || child.platform.as_ref().is_some_and(wharf_oci::Platform::is_unknown)
 }
 
-fn index_platforms(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+fn index_platforms(view: &ImageView<'_>, judge: &mut Findings<'_>) {
     if view.facts.indexes.is_empty() {
         judge.not_applicable();
     }

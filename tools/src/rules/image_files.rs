@@ -2,7 +2,7 @@
 //! an upper layer.
 
 use super::roots::{FILES_SHOWN_MAX, Need, Root, each_root, shown, some_of};
-use super::{Check, Judge, Rule, Severity, Site};
+use super::{Check, Findings, Rule, Severity, Site};
 use crate::image::files::{File, FileKind, Replacement};
 
 /// Setuid and setgid.
@@ -138,7 +138,7 @@ fn weight(root: &Root<'_>, it: &Replacement) -> Option<Severity> {
     }
 }
 
-fn replaced(root: &Root<'_>, judge: &mut Judge<'_>, it: &Replacement, severity: Severity) {
+fn replaced(root: &Root<'_>, judge: &mut Findings<'_>, it: &Replacement, severity: Severity) {
     let (lower, upper) = (it.lower_layer + 1, it.upper_layer + 1);
     let how = if it.is_implied { ", which has only something below it" } else { "" };
     let message = format!(

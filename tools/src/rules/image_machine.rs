@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::image_start::each_chain;
-use super::libraries::Libraries;
+use super::libraries::{Libraries, triplets};
 use super::roots::{Need, Root, each_root, shown, some_of, words};
 use super::start::search_path;
-use super::{Check, ImageView, Judge, Rule, Severity};
+use super::{Check, Findings, ImageView, Rule, Severity};
 use crate::image::files::{Elf, ElfKind, File, FileKind, Machine, Magic};
 
 /// Where libraries are, besides the folder of the platform's own.
@@ -104,7 +104,7 @@ fn fit(architecture: &str, elf: &Elf) -> Option<Fit> {
     })
 }
 
-fn machines(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+fn machines(view: &ImageView<'_>, judge: &mut Findings<'_>) {
     let mut started = BTreeSet::new();
     each_chain(view, judge, |judge, root, chain| {
         let architecture = root.config.architecture.as_str();
@@ -169,22 +169,6 @@ fn library_folders(root: &Root<'_>) -> Vec<Vec<u8>> {
         ["lib", "usr/lib"].map(|folder| format!("{folder}/{triplet}").into_bytes())
     });
     LIBRARY_FOLDERS.iter().map(|folder| folder.as_bytes().to_vec()).chain(own).collect()
-}
-
-/// Debian's names for the folders of an architecture.
-pub(super) fn triplets(architecture: &str) -> &'static [&'static str] {
-    match architecture {
-        "amd64" => &["x86_64-linux-gnu"],
-        "386" => &["i386-linux-gnu"],
-        "arm64" => &["aarch64-linux-gnu"],
-        "arm" => &["arm-linux-gnueabihf", "arm-linux-gnueabi"],
-        "s390x" => &["s390x-linux-gnu"],
-        "ppc64le" => &["powerpc64le-linux-gnu"],
-        "riscv64" => &["riscv64-linux-gnu"],
-        "mips64le" => &["mips64el-linux-gnuabi64"],
-        "loong64" => &["loongarch64-linux-gnu"],
-        _ => &[],
-    }
 }
 
 /// Programs or libraries directly in these folders, each once.

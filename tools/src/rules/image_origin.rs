@@ -3,8 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use wharf_oci::Timestamp;
+
 use super::image::{each_config_with, of_platform, platform_key};
-use super::{Check, ImageView, Judge, Rule, Severity};
+use super::{Check, Findings, ImageView, Rule, Severity};
 use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
 use crate::image::inputs;
@@ -106,7 +108,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// Judges the creation time; returns whether there is one.
-fn created(judge: &mut Judge<'_>, config: &ImageConfig, now: i64) -> bool {
+fn created(judge: &mut Findings<'_>, config: &ImageConfig, now: i64) -> bool {
     let Some(text) = &config.created else { return false };
     let Some(seconds) = seconds(text) else {
         judge.warning("", format!("it was created at `{text}`, which is no time"));
@@ -124,10 +126,10 @@ fn created(judge: &mut Judge<'_>, config: &ImageConfig, now: i64) -> bool {
 
 /// Seconds since 1970; before it for the zero time of Go.
 fn seconds(text: &str) -> Option<i64> {
-    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second)
+    Timestamp::rfc3339_seconds(text)
 }
 
-fn labels(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+fn labels(view: &ImageView<'_>, judge: &mut Findings<'_>) {
     let versions = versions(view);
     // The labels of an unreadable configuration are unknown.
     for image in view.facts.images.iter().filter(|image| image.config.is_some()) {

@@ -2,7 +2,7 @@
 //! signal, volumes.
 
 use super::image::each_config_with;
-use super::{Check, Judge, Rule, Severity};
+use super::{Check, Findings, Rule, Severity};
 use crate::image::config::ImageConfig;
 use crate::secret_patterns::masked;
 
@@ -84,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn windows(judge: &mut Judge<'_>, config: &ImageConfig) {
+fn windows(judge: &mut Findings<'_>, config: &ImageConfig) {
     let Some(version) = config.os_version.as_deref().filter(|version| !version.is_empty()) else {
         return judge.error("", "it does not state its version of Windows (`os.version`)");
     };

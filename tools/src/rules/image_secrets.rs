@@ -3,7 +3,7 @@
 
 use super::roots::{FILES_SHOWN_MAX, Need, Root, each_root, some_of, words};
 use super::secret_files::{Kind, kind};
-use super::{Check, Judge, Rule, Severity};
+use super::{Check, Findings, Rule, Severity};
 use crate::image::accounts::{accounts, passwords};
 use crate::image::files::{File, FileKind, Magic};
 
@@ -83,7 +83,7 @@ fn entries<'a>(root: &Root<'a>) -> impl Iterator<Item = (usize, File<'a>)> {
 
 /// The gravest are named first, and the merely counted ones weigh as much as the gravest of them: a
 /// crowd of histories must not hide a key.
-fn secrets(root: &Root<'_>, judge: &mut Judge<'_>) {
+fn secrets(root: &Root<'_>, judge: &mut Findings<'_>) {
     let (mut grave, mut light, mut examples) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, file) in entries(root) {
         match kind(&file) {
@@ -97,7 +97,7 @@ fn secrets(root: &Root<'_>, judge: &mut Judge<'_>) {
         }
     }
     for (severity, found) in [(Severity::Error, grave), (Severity::Warning, light)] {
-        let say = |judge: &mut Judge<'_>, message: String| match severity {
+        let say = |judge: &mut Findings<'_>, message: String| match severity {
             Severity::Error => judge.error("", message),
             Severity::Warning => judge.warning("", message),
         };

@@ -2,10 +2,10 @@
 //! the folders engines prepare.
 
 use super::roots::{Need, Root, each_root, shown};
-use super::start::{Chain, Fault, chains};
-use super::{Check, ImageView, Judge, Rule, Severity};
-use crate::image::accounts::{Identity, Unresolved};
-use crate::image::files::{Broken, FileKind};
+use super::start::{Chain, StartFault, chains};
+use super::{Check, Findings, ImageView, Rule, Severity};
+use crate::image::accounts::{Identity, MissingAccount};
+use crate::image::files::{BrokenPath, FileKind};
 use crate::output::visible;
 
 pub(super) const RULES: &[Rule] = &[
@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "copy the program into the image, set its mode (chmod 0755), or correct `entrypoint`, `PATH` or `workingDir`",
         check: Check::Image(|view, judge| {
             each_chain(view, judge, |judge, _, chain| {
-                if let Some(Fault::Program(message)) = &chain.fault {
+                if let Some(StartFault::Program(message)) = &chain.fault {
                     judge.error("config", message.as_str());
                 }
                 true
@@ -34,7 +34,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "add the interpreter, build for the C library of the base image or statically, and save scripts with LF",
         check: Check::Image(|view, judge| {
             each_chain(view, judge, |judge, _, chain| {
-                if let Some(Fault::Interpreter(message)) = &chain.fault {
+                if let Some(StartFault::Interpreter(message)) = &chain.fault {
                     judge.error("config", message.as_str());
                 }
                 !chain.files.is_empty()
@@ -52,12 +52,12 @@ pub(super) const RULES: &[Rule] = &[
             each_root(view, judge, Need::All, |judge, root| {
                 match root.identity() {
                     Ok(_) => {}
-                    Err(Unresolved::User(name)) => {
+                    Err(MissingAccount::User(name)) => {
                         let message =
                             format!("the user `{}` is not in /etc/passwd", visible(&name));
                         judge.error("config.user", message);
                     }
-                    Err(Unresolved::Group(name)) => {
+                    Err(MissingAccount::Group(name)) => {
                         let message =
                             format!("the group `{}` is not in /etc/group", visible(&name));
                         judge.error("config.user", message);
@@ -108,8 +108,8 @@ pub(super) const RULES: &[Rule] = &[
 /// Looks at every command a container of each platform starts.
 pub(super) fn each_chain(
     view: &ImageView<'_>,
-    judge: &mut Judge<'_>,
-    mut look: impl FnMut(&mut Judge<'_>, &Root<'_>, &Chain<'_>) -> bool,
+    judge: &mut Findings<'_>,
+    mut look: impl FnMut(&mut Findings<'_>, &Root<'_>, &Chain<'_>) -> bool,
 ) {
     each_root(view, judge, Need::All, |judge, root| {
         // Without a user no program starts (IMG-044); as root, the other faults are still found.
@@ -126,14 +126,14 @@ pub(super) fn each_chain(
 fn no_folder(root: &Root<'_>, path: &str) -> Option<String> {
     match root.files.follow(path.as_bytes()) {
         Ok(file) if file.kind() == FileKind::Folder => None,
-        Err(Broken::Missing(_)) => None,
+        Err(BrokenPath::Missing(_)) => None,
         Ok(file) => Some(format!("{} is a {}", shown(path.as_bytes()), file.kind().name())),
-        Err(Broken::Loop(at)) => Some(format!(
+        Err(BrokenPath::Loop(at)) => Some(format!(
             "{} leads to a link in a circle at {}",
             shown(path.as_bytes()),
             shown(&at)
         )),
-        Err(Broken::NotAFolder(at)) => {
+        Err(BrokenPath::NotAFolder(at)) => {
             Some(format!("{} cannot be made: {} is no folder", shown(path.as_bytes()), shown(&at)))
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use wharf_oci::{Descriptor, Digest};
 
 use super::image::{of_platform, size};
-use super::{Check, ImageView, Judge, Rule, Severity};
+use super::{Check, Findings, ImageView, Rule, Severity};
 use crate::image::facts::ArtifactFacts;
 
 /// Larger statements were seen to break pushes to ACR, beginning somewhere below 92 MB.
@@ -125,7 +125,7 @@ fn is_signature(artifact: &ArtifactFacts) -> bool {
 }
 
 /// The image is signed when the index or every platform is; also by cosign's tag `sha256-HEX.sig`.
-fn signatures(view: &ImageView<'_>, judge: &mut Judge<'_>) {
+fn signatures(view: &ImageView<'_>, judge: &mut Findings<'_>) {
     let facts = view.facts;
     let roots: BTreeSet<Digest> = facts.roots.iter().map(|root| root.digest).collect();
     let images: BTreeSet<Digest> = facts.images.iter().map(|it| it.descriptor.digest).collect();

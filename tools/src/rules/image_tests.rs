@@ -3,105 +3,14 @@
 
 use std::collections::BTreeSet;
 
-use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType, Platform};
+use wharf_oci::{Descriptor, MediaType};
 
-use super::file_tests::{self, base, view};
+use super::file_tests;
+use super::image_fixture::*;
 use super::*;
-use crate::image::config::{Empty, History, ImageConfig, RuntimeConfig};
-use crate::image::facts::{
-    ArtifactFacts, Fault, FaultKind, ImageFacts, IndexFacts, LayerFacts, PlatformImage, Refusal,
-};
-use crate::image::files::Machine;
+use crate::image::config::{Empty, History, ImageConfig};
+use crate::image::facts::{EngineRefusal, Fault, FaultKind, ImageFacts};
 use crate::offer::fixture::{Folder, OFFER, changed, parse};
-
-pub(super) fn digest(content: &str) -> Digest {
-    Digester::digest(Algorithm::Sha256, content.as_bytes())
-}
-
-/// The time that tools without a clock write.
-const ZERO: &str = "0001-01-01T00:00:00Z";
-
-pub(super) fn evidence() -> Evidence {
-    Evidence { now: "2026-11-28T00:00:00Z".parse().unwrap(), ..Evidence::default() }
-}
-
-fn labels() -> BTreeMap<String, String> {
-    let said = [
-        ("title", "Tidepool"),
-        ("version", "1.4.0"),
-        ("vendor", "Quayline"),
-        ("licenses", "MIT"),
-        ("source", "https://git.quayline.dev/tidepool"),
-    ];
-    said.map(|(name, value)| (format!("org.opencontainers.image.{name}"), value.to_owned())).into()
-}
-
-fn image(platform: &str) -> PlatformImage {
-    let platform: Platform = platform.parse().unwrap();
-    let machine = if platform.architecture == "amd64" { Machine::X86_64 } else { Machine::AARCH64 };
-    let config = ImageConfig {
-        architecture: platform.architecture.clone(),
-        os: platform.os.clone(),
-        config: RuntimeConfig {
-            user: "999:999".to_owned(),
-            entrypoint: vec!["/bin/server".to_owned()],
-            exposed_ports: BTreeMap::from([("6379/tcp".to_owned(), Empty {})]),
-            env: vec!["TZ=Etc/UTC".to_owned()],
-            labels: labels(),
-            ..RuntimeConfig::default()
-        },
-        created: Some("2026-11-01T00:00:00.5+01:00".to_owned()),
-        history: vec![History { created: Some(ZERO.to_owned()), ..History::default() }],
-        ..ImageConfig::default()
-    };
-    let name = platform.to_string();
-    let mut descriptor = Descriptor::new(MediaType::OCI_MANIFEST, digest(&name), 500);
-    descriptor.platform = Some(platform);
-    let layer = Descriptor::new(MediaType::OCI_LAYER_GZIP, digest("layer"), 1000);
-    PlatformImage {
-        descriptor,
-        config: Some(config),
-        config_descriptor: Some(Descriptor::new(MediaType::OCI_CONFIG, digest("config"), 100)),
-        annotations: BTreeMap::new(),
-        layers: vec![LayerFacts { descriptor: layer, uncompressed_bytes: Some(4000) }],
-        files: Some(view(&base(machine))),
-    }
-}
-
-/// An artifact that describes an image.
-fn artifact(subject: Digest, kind: &str) -> ArtifactFacts {
-    let digest = digest(&format!("{kind} {subject}"));
-    ArtifactFacts {
-        descriptor: Descriptor::new(MediaType::OCI_MANIFEST, digest, 300),
-        subject: Some(subject),
-        artifact_type: Some(kind.to_owned()),
-        layers: vec![Descriptor::new(MediaType::OCI_LAYER, digest, 2000)],
-        predicate_types: Vec::new(),
-    }
-}
-
-/// The image of the plan `server` as it should be.
-pub(super) fn facts() -> ImageFacts {
-    let file = parse(OFFER).unwrap();
-    let images = vec![image("linux/amd64"), image("linux/arm64")];
-    let index = Descriptor::new(MediaType::OCI_INDEX, digest("index"), 700);
-    let children = images.iter().map(|image| image.descriptor.clone()).collect();
-    let tags = &file.offer.plans[0].images()[0].image.expanded_tags;
-    let mut artifacts: Vec<_> = images
-        .iter()
-        .map(|image| artifact(image.descriptor.digest, "application/spdx+json"))
-        .collect();
-    artifacts.push(artifact(index.digest, "application/vnd.cncf.notary.signature"));
-    ImageFacts {
-        location: "out/server".to_owned(),
-        tags: tags.iter().map(|item| (item.tag.clone(), index.digest)).collect(),
-        roots: vec![index.clone()],
-        indexes: vec![IndexFacts { descriptor: index, children, annotations: BTreeMap::new() }],
-        images,
-        artifacts,
-        faults: Vec::new(),
-    }
-}
 
 fn findings(facts: &ImageFacts) -> Vec<Finding> {
     let file = parse(OFFER).unwrap();
@@ -180,12 +89,12 @@ const CONTENT_ROWS: &[(&str, Severity, Break)] = &[
         at.images[0].layers[0].descriptor.urls.push("https://elsewhere.dev/x".to_owned());
     }),
     ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Tar)),
-    ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Entry(Refusal::All))),
-    ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Entry(Refusal::Some))),
-    ("IMG-032", Severity::Warning, |at| fault(at, FaultKind::Entry(Refusal::None))),
+    ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Entry(EngineRefusal::All))),
+    ("IMG-032", Severity::Error, |at| fault(at, FaultKind::Entry(EngineRefusal::Some))),
+    ("IMG-032", Severity::Warning, |at| fault(at, FaultKind::Entry(EngineRefusal::None))),
     ("IMG-033", Severity::Error, |at| fault(at, FaultKind::Compression)),
-    ("IMG-033", Severity::Error, |at| fault(at, FaultKind::Packing(Refusal::Some))),
-    ("IMG-033", Severity::Warning, |at| fault(at, FaultKind::Packing(Refusal::None))),
+    ("IMG-033", Severity::Error, |at| fault(at, FaultKind::Packing(EngineRefusal::Some))),
+    ("IMG-033", Severity::Warning, |at| fault(at, FaultKind::Packing(EngineRefusal::None))),
     ("IMG-036", Severity::Warning, |at| fault(at, FaultKind::Unproven)),
     ("IMG-036", Severity::Error, |at| fault(at, FaultKind::DiffId)),
 ];
@@ -424,7 +333,7 @@ fn a_fault_of_a_layer_is_said_once_with_its_layer_its_path_and_every_platform() 
     let mut facts = facts();
     let path = Some("etc/x".to_owned());
     let message = "`etc/x` comes twice".to_owned();
-    let kind = FaultKind::Entry(Refusal::Some);
+    let kind = FaultKind::Entry(EngineRefusal::Some);
     facts.faults.push(Fault { digest: digest("layer"), kind, path, message });
     let found = findings(&facts);
     assert_eq!(found.len(), 1, "{found:#?}");

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::image_machine::triplets;
 use super::roots::Root;
 use crate::image::files::{Elf, File, FileKind, Magic};
 
@@ -251,4 +250,20 @@ fn included(root: &Root<'_>, pattern: &[u8]) -> Vec<Vec<u8>> {
     let folder = start.strip_suffix(b"/").unwrap_or(start);
     let files = root.files.children(folder).map(|file| file.path().to_vec());
     files.filter(|path| path.starts_with(start) && path.ends_with(end)).collect()
+}
+
+/// Debian's names for the folders of an architecture.
+pub(super) fn triplets(architecture: &str) -> &'static [&'static str] {
+    match architecture {
+        "amd64" => &["x86_64-linux-gnu"],
+        "386" => &["i386-linux-gnu"],
+        "arm64" => &["aarch64-linux-gnu"],
+        "arm" => &["arm-linux-gnueabihf", "arm-linux-gnueabi"],
+        "s390x" => &["s390x-linux-gnu"],
+        "ppc64le" => &["powerpc64le-linux-gnu"],
+        "riscv64" => &["riscv64-linux-gnu"],
+        "mips64le" => &["mips64el-linux-gnuabi64"],
+        "loong64" => &["loongarch64-linux-gnu"],
+        _ => &[],
+    }
 }

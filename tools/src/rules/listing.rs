@@ -1,7 +1,7 @@
 //! Rules LST-009 to LST-014 and LST-025: words to be found by, addresses and people.
 
-use super::listing_texts::{descriptions, languages};
-use super::{Check, Judge, OfferView, Rule, Severity, html, markup, urls};
+use super::listing_fields::{descriptions, languages};
+use super::{Check, Findings, OfferView, Rule, Severity, html, markup, urls};
 use crate::characters::is_hidden;
 use crate::logins;
 use crate::offer::model::Region;
@@ -127,7 +127,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn keywords(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn keywords(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for texts in languages(view) {
         let count = texts.keywords.len();
         if count > KEYWORDS_MAX {
@@ -152,7 +152,7 @@ fn keywords(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn links(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn links(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for texts in languages(view) {
         let count = texts.links.len();
         if count > LINKS_MAX {
@@ -174,7 +174,7 @@ fn links(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn contacts(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn contacts(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let contacts = &view.offer.listing.contacts;
     let mut all = vec![("support", &contacts.support), ("engineering", &contacts.engineering)];
     let partner = contacts.csp.as_ref().map(|csp| crate::offer::model::Contact {

@@ -1,8 +1,8 @@
 //! Rules LST-022 to LST-024: a title's promises, and a description's required ending.
 
 use super::html::plain_text;
-use super::listing_texts::languages;
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::listing_fields::languages;
+use super::{Check, Findings, OfferView, Rule, Severity};
 use crate::offer::model::PlanImage;
 
 /// The label and annotation for a product's name (OCI image specification).
@@ -52,7 +52,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn same_name(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn same_name(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let title = view.offer.listing.title.to_lowercase();
     let mut is_said = false;
     for PlanImage { image, key, .. } in view.offer.images() {

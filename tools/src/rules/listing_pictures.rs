@@ -1,10 +1,10 @@
 //! Rules LST-015 to LST-021: logos, screenshots and videos. The pictures were read before; here
 //! their numbers are judged.
 
-use super::listing_texts::languages;
-use super::{Check, Judge, OfferView, Rule, Severity, urls};
+use super::listing_fields::languages;
+use super::{Check, Findings, OfferView, Rule, Severity, urls};
 use crate::offer::model::Video;
-use crate::pictures::{Border, Content, Picture};
+use crate::pictures::{Border, Picture, PictureContent};
 
 const SCREENSHOTS_MAX: usize = 5;
 const VIDEOS_MAX: usize = 5;
@@ -108,7 +108,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "export the picture as PNG again",
         check: Check::Offer(|view, judge| {
             for (key, content) in &view.content.pictures {
-                if let Content::NotPng(why) = content {
+                if let PictureContent::NotPng(why) = content {
                     judge.error(key, format!("this is not a picture for the marketplace: {why}"));
                 }
             }
@@ -119,12 +119,12 @@ pub(super) const RULES: &[Rule] = &[
 /// The picture of a key; `None` when the key is absent or the file is no PNG (LST-021 is about it).
 fn picture<'a>(view: &'a OfferView<'_>, key: &str) -> Option<&'a Picture> {
     match view.content.pictures.get(key)? {
-        Content::Png(picture) => Some(picture),
-        Content::NotPng(_) => None,
+        PictureContent::Png(picture) => Some(picture),
+        PictureContent::NotPng(_) => None,
     }
 }
 
-fn exact(view: &OfferView<'_>, judge: &mut Judge<'_>, key: &str, size: (u32, u32)) {
+fn exact(view: &OfferView<'_>, judge: &mut Findings<'_>, key: &str, size: (u32, u32)) {
     let Some(Picture { width, height, .. }) = picture(view, key) else { return };
     if (*width, *height) != size {
         let message = format!("it has {width} × {height} pixels, not {} × {}", size.0, size.1);
@@ -132,7 +132,7 @@ fn exact(view: &OfferView<'_>, judge: &mut Judge<'_>, key: &str, size: (u32, u32
     }
 }
 
-fn screenshots(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn screenshots(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for texts in languages(view) {
         let count = texts.screenshots.len();
         // A translation without any has those of the first language.
@@ -153,7 +153,7 @@ fn screenshots(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 }
 
 /// Where a picture was made larger than it was taken, its edges are wide.
-fn blurry(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn blurry(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for texts in languages(view) {
         for place in 0..texts.screenshots.len() {
             let key = texts.key(&format!("screenshots[{place}].file"));
@@ -170,7 +170,7 @@ fn blurry(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn videos(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn videos(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for texts in languages(view) {
         let count = texts.videos.len();
         if count > VIDEOS_MAX {

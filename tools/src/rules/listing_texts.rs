@@ -1,9 +1,9 @@
 //! Rules LST-001 to LST-008: the texts of the listing.
 
+use super::listing_fields::{descriptions, languages};
 use super::texts::one_line;
-use super::{Check, Judge, OfferView, Rule, Severity, html, markup};
+use super::{Check, Findings, Rule, Severity, html, markup};
 use crate::characters::is_emoji;
-use crate::offer::languages::{self, InLanguage};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -125,31 +125,9 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Every language of the listing.
-pub(super) fn languages<'a>(view: &OfferView<'a>) -> Vec<InLanguage<'a>> {
-    languages::languages(view.offer, view.content)
-}
-
-/// Every description with its key.
-pub(super) fn descriptions<'a>(view: &OfferView<'a>) -> Vec<(String, &'a str)> {
-    let of_listing = languages(view).into_iter();
-    let mut all: Vec<_> =
-        of_listing.map(|texts| (texts.key("description"), texts.description)).collect();
-    let translated = view.content.plan_translations.iter().map(Some).chain(std::iter::repeat(None));
-    for (place, (text, translated)) in
-        view.content.plan_descriptions.iter().zip(translated).enumerate()
-    {
-        all.push((format!("plans[{place}].description"), text));
-        for (number, text) in translated.into_iter().flatten().enumerate() {
-            all.push((format!("plans[{place}].translations[{number}].description"), text));
-        }
-    }
-    all
-}
-
 /// Judges how many characters a text has: the most by any page, and the narrower page's most.
 pub(super) fn length(
-    judge: &mut Judge<'_>,
+    judge: &mut Findings<'_>,
     key: &str,
     what: &str,
     text: &str,

@@ -2,7 +2,7 @@
 
 use super::identity::is_guid;
 use super::listing::is_mail_address;
-use super::{Check, Judge, OfferView, Rule, Severity, urls};
+use super::{Check, Findings, OfferView, Rule, Severity, urls};
 use crate::offer::audience::AudienceTable;
 use crate::offer::market::{Lead, LeadDestination, ResaleChannel};
 
@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// Faults in a table, by its lines.
-fn table(judge: &mut Judge<'_>, key: &str, table: &AudienceTable) {
+fn table(judge: &mut Findings<'_>, key: &str, table: &AudienceTable) {
     for fault in &table.faults {
         judge.error(key, format!("line {} of the table: {}", fault.line, fault.message));
     }
@@ -76,7 +76,7 @@ fn table(judge: &mut Judge<'_>, key: &str, table: &AudienceTable) {
     }
 }
 
-fn leads(judge: &mut Judge<'_>, lead: &Lead) {
+fn leads(judge: &mut Findings<'_>, lead: &Lead) {
     let given = [
         ("url", lead.url.is_some()),
         ("account", lead.account.is_some()),
@@ -123,7 +123,7 @@ const fn needs(destination: LeadDestination) -> &'static [&'static str] {
     }
 }
 
-fn resale(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn resale(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let Some(resale) = &view.offer.resale else {
         judge.not_applicable();
         return;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::listing_texts::{languages, length};
+use super::listing_fields::languages;
+use super::listing_texts::length;
 use super::texts::one_line;
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::{Check, Findings, OfferView, Rule, Severity};
 use crate::marketplace::payload::is_language;
 
 pub(super) const RULES: &[Rule] = &[
@@ -38,7 +39,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn plans(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn plans(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let languages = languages(view);
     let others: BTreeSet<&str> = languages.iter().skip(1).map(|texts| texts.language).collect();
     let descriptions = view.content.plan_translations.iter();

@@ -1,7 +1,7 @@
 //! Rules TEC-024 and API-001: the API must accept the offer's payload.
 
-use super::{Check, Judge, OfferView, Rule, Severity, market_plans};
-use crate::marketplace::payload::{About, faults};
+use super::{Check, Findings, OfferView, Rule, Severity, market_plans};
+use crate::marketplace::payload::{FaultSubject, faults};
 use crate::marketplace::render::{Secrets, render};
 
 pub(super) const RULES: &[Rule] = &[
@@ -12,7 +12,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "CLI-M; PIAC",
         why: "One unknown key, and the whole payload is refused.",
         fix: "correct the key of the offer that the payload takes this from",
-        check: Check::Offer(|view, judge| payload(view, judge, About::Keys)),
+        check: Check::Offer(|view, judge| payload(view, judge, FaultSubject::Keys)),
     },
     Rule {
         id: "API-001",
@@ -24,13 +24,13 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             tenant(view, judge);
             market_plans::shared_meters(view, judge);
-            payload(view, judge, About::References);
+            payload(view, judge, FaultSubject::References);
         }),
     },
 ];
 
 /// A payload with a failed rendering is the fault of another rule.
-fn payload(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
+fn payload(view: &OfferView<'_>, judge: &mut Findings<'_>, about: FaultSubject) {
     let rendered = render(view.file, view.content, &Secrets::Placeholders, None);
     let payload = rendered.ok().and_then(|at| serde_json::to_value(&at.payload).ok());
     let Some(payload) = payload else {
@@ -43,7 +43,7 @@ fn payload(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
 }
 
 /// A bundle is found by the tenant of its registry.
-fn tenant(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn tenant(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let name = &view.offer.offer.registry;
     let azure = view.offer.registries.get(name).and_then(|entry| entry.azure.as_ref());
     let has_bundle = view

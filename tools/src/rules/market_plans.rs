@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::is_guid;
-use super::{Check, Judge, OfferView, Rule, Severity, published};
+use super::{Check, Findings, OfferView, Rule, Severity, published};
 use crate::offer::model::{Cluster, CustomMeter, KubernetesPlan, Licence, Plan, Prices, Region};
-use crate::published::About;
+use crate::published::ContradictionTopic;
 
 /// Tenants the form takes by hand.
 const TENANTS_BY_HAND_MAX: usize = 10;
@@ -26,7 +26,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             audiences(view, judge);
             if view.offer.kubernetes_plans().any(|(_, _, plan)| plan.audience.is_some()) {
-                published::against(view, judge, About::Audience);
+                published::against(view, judge, ContradictionTopic::Audience);
             }
         }),
     },
@@ -90,7 +90,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn audiences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn audiences(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for (place, _, plan) in view.offer.kubernetes_plans() {
         let Some(audience) = &plan.audience else { continue };
         let key = format!("plans[{place}].audience");
@@ -125,7 +125,7 @@ const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB B
     SM SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE \
     VG VI VN VU WF WS YE YT ZA ZM ZW";
 
-fn markets(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn markets(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for (place, plan, application) in view.offer.kubernetes_plans() {
         let key = format!("plans[{place}].markets");
         if application.markets.is_empty() && view.file.has(&key) {
@@ -147,7 +147,7 @@ fn markets(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 }
 
 /// The file's format keeps image plans free of bills (PLN-007).
-fn licences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn licences(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for (place, plan, application) in view.offer.kubernetes_plans() {
         let key = format!("plans[{place}].licence");
         if plan.licence == Licence::PayAsYouGo {
@@ -164,7 +164,7 @@ fn licences(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn prices(judge: &mut Judge<'_>, key: &str, prices: &Prices) {
+fn prices(judge: &mut Findings<'_>, key: &str, prices: &Prices) {
     match (prices.unit, prices.usd_per_hour) {
         (Some(_), None) => judge.error(&format!("{key}.unit"), "the unit has no `usdPerHour`"),
         (None, Some(_)) => judge.error(&format!("{key}.usdPerHour"), "the price has no `unit`"),
@@ -196,7 +196,7 @@ fn is_price(price: f64) -> bool {
     price.is_finite() && (0.0..=USD_MAX).contains(&price)
 }
 
-fn meter(judge: &mut Judge<'_>, key: &str, meter: &CustomMeter) {
+fn meter(judge: &mut Findings<'_>, key: &str, meter: &CustomMeter) {
     let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_id = (1..=METER_ID_CHARS_MAX).contains(&meter.id.len());
     if !is_id || !meter.id.chars().all(is_word) {
@@ -217,7 +217,7 @@ fn meter(judge: &mut Judge<'_>, key: &str, meter: &CustomMeter) {
     }
 }
 
-fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn clusters(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let plans: Vec<(usize, &Plan, &KubernetesPlan)> = view.offer.kubernetes_plans().collect();
     if plans.is_empty() {
         judge.not_applicable();
@@ -236,7 +236,7 @@ fn clusters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 
 /// The findings of API-001 between plans: meters belong to the offer, so an ID means one thing in
 /// all of them.
-pub(super) fn shared_meters(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+pub(super) fn shared_meters(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let mut known: BTreeMap<&str, &CustomMeter> = BTreeMap::new();
     for (place, _, plan) in view.offer.kubernetes_plans() {
         let meters = plan.prices.iter().flat_map(|prices| prices.meters.iter().enumerate());

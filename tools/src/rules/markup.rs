@@ -1,7 +1,7 @@
 //! The allow-list for a description: tags, their attributes, and the targets of links.
 
-use super::html::{self, Piece, Placed, Tag};
-use super::{Judge, urls};
+use super::html::{self, HtmlPiece, PlacedPiece, Tag};
+use super::{Findings, urls};
 use crate::output::visible;
 
 /// Tags Microsoft's pages and samples use in descriptions.
@@ -89,18 +89,18 @@ const FINDINGS_MAX: usize = 20;
 
 /// Writes findings of one text, each with its line, and ends at a bound.
 struct Pen<'j, 'a> {
-    judge: &'j mut Judge<'a>,
+    judge: &'j mut Findings<'a>,
     key: &'j str,
     lines: usize,
     written: usize,
 }
 
 impl<'j, 'a> Pen<'j, 'a> {
-    fn new(judge: &'j mut Judge<'a>, key: &'j str, html: &str) -> Self {
+    fn new(judge: &'j mut Findings<'a>, key: &'j str, html: &str) -> Self {
         Self { judge, key, lines: html.lines().count(), written: 0 }
     }
 
-    fn write(&mut self, line: usize, message: &str, add: fn(&mut Judge<'a>, &str, String)) {
+    fn write(&mut self, line: usize, message: &str, add: fn(&mut Findings<'a>, &str, String)) {
         self.written += 1;
         if self.written > FINDINGS_MAX {
             return;
@@ -111,31 +111,31 @@ impl<'j, 'a> Pen<'j, 'a> {
     }
 
     fn error(&mut self, line: usize, message: &str) {
-        self.write(line, message, Judge::error);
+        self.write(line, message, Findings::error);
     }
 
     fn warning(&mut self, line: usize, message: &str) {
-        self.write(line, message, Judge::warning);
+        self.write(line, message, Findings::warning);
     }
 
     fn narrow(&mut self, line: usize, message: &str) {
-        self.write(line, message, Judge::narrow);
+        self.write(line, message, Findings::narrow);
     }
 }
 
 /// Judges whether only allowed tags and attributes stand in a text, each tag closed in order.
-pub(super) fn allowed(judge: &mut Judge<'_>, key: &str, html: &str) {
+pub(super) fn allowed(judge: &mut Findings<'_>, key: &str, html: &str) {
     let mut pen = Pen::new(judge, key, html);
     let mut open: Vec<(String, usize)> = Vec::new();
-    for Placed { piece, line } in html::pieces(html) {
+    for PlacedPiece { piece, line } in html::pieces(html) {
         match piece {
-            Piece::Open(tag) => {
+            HtmlPiece::Open(tag) => {
                 allowed_tag(&mut pen, &tag, line);
                 if !tag.closes_itself && !html::VOID.contains(&tag.name.as_str()) {
                     open.push((tag.name, line));
                 }
             }
-            Piece::Close(name) => match open.pop() {
+            HtmlPiece::Close(name) => match open.pop() {
                 Some((expected, _)) if expected == name => {}
                 Some((expected, _)) => {
                     return pen
@@ -143,9 +143,9 @@ pub(super) fn allowed(judge: &mut Judge<'_>, key: &str, html: &str) {
                 }
                 None => return pen.warning(line, &format!("</{name}> closes nothing")),
             },
-            Piece::Unseen(what) => pen.warning(line, &format!("{what} is not allowed")),
-            Piece::Fault(fault) => pen.warning(line, fault),
-            Piece::Text(_) => {}
+            HtmlPiece::Unseen(what) => pen.warning(line, &format!("{what} is not allowed")),
+            HtmlPiece::Fault(fault) => pen.warning(line, fault),
+            HtmlPiece::Text(_) => {}
         }
     }
     if let Some((name, line)) = open.pop() {
@@ -179,10 +179,10 @@ fn allowed_tag(pen: &mut Pen<'_, '_>, tag: &Tag, line: usize) {
 }
 
 /// Judges whether a text runs or loads content.
-pub(super) fn inactive(judge: &mut Judge<'_>, key: &str, html: &str) {
+pub(super) fn inactive(judge: &mut Findings<'_>, key: &str, html: &str) {
     let mut pen = Pen::new(judge, key, html);
-    for Placed { piece, line } in html::pieces(html) {
-        let Piece::Open(tag) = piece else { continue };
+    for PlacedPiece { piece, line } in html::pieces(html) {
+        let HtmlPiece::Open(tag) = piece else { continue };
         let name = tag.name.as_str();
         if matches!(name, "img" | "image") {
             pen.error(line, "a picture is loaded from elsewhere");
@@ -200,10 +200,10 @@ pub(super) fn inactive(judge: &mut Judge<'_>, key: &str, html: &str) {
 }
 
 /// Judges where the links of a text lead.
-pub(super) fn links(judge: &mut Judge<'_>, key: &str, html: &str) {
+pub(super) fn links(judge: &mut Findings<'_>, key: &str, html: &str) {
     let mut pen = Pen::new(judge, key, html);
-    for Placed { piece, line } in html::pieces(html) {
-        let Piece::Open(tag) = piece else { continue };
+    for PlacedPiece { piece, line } in html::pieces(html) {
+        let HtmlPiece::Open(tag) = piece else { continue };
         if is_refused(&tag.name) {
             continue;
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::identity::id_fault;
 use super::listing_texts::length;
 use super::texts::one_line;
-use super::{Check, Judge, OfferView, Rule, Severity, html, urls};
+use super::{Check, Findings, OfferView, Rule, Severity, html, urls};
 use crate::offer::model::Visibility;
 
 const CERTIFICATIONS_MAX: usize = 100;
@@ -124,7 +124,7 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-fn certifications(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn certifications(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     for (place, plan) in view.offer.plans.iter().enumerate() {
         let key = format!("plans[{place}].governmentCertifications");
         let count = plan.government_certifications.len();

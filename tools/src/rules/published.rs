@@ -3,13 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Check, Gap, Judge, OfferView, Rule, Severity};
+use super::{Check, Findings, Gap, OfferView, Rule, Severity};
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::PlanKind;
-use crate::offer::timestamp::Timestamp;
-use crate::published::{About, Contradiction, State, Target, contradictions, submissions};
+use crate::published::{
+    Contradiction, ContradictionTopic, LedgerState, Target, contradictions, submissions,
+};
+use wharf_oci::Timestamp;
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -19,7 +21,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-offer-setup",
         why: "The ID can never change; another one is another offer.",
         fix: "write the ID that was published",
-        check: Check::Offer(|view, judge| against(view, judge, About::OfferId)),
+        check: Check::Offer(|view, judge| against(view, judge, ContradictionTopic::OfferId)),
     },
     Rule {
         id: "OFR-011",
@@ -33,7 +35,7 @@ pub(super) const RULES: &[Rule] = &[
             if view.offer.legal.standard_contract && view.offer.legal.terms.is_none() {
                 judge.not_applicable();
             } else {
-                against(view, judge, About::Terms);
+                against(view, judge, ContradictionTopic::Terms);
             }
         }),
     },
@@ -44,7 +46,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-plan-overview; CPP-update-existing-offer",
         why: "A plan's ID can never change, and a published plan cannot be deleted.",
         fix: "write the IDs that were published",
-        check: Check::Offer(|view, judge| against(view, judge, About::Plan)),
+        check: Check::Offer(|view, judge| against(view, judge, ContradictionTopic::Plan)),
     },
     Rule {
         id: "PLN-008",
@@ -53,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-plan-setup",
         why: "A region of a published plan cannot be removed.",
         fix: "list every region that was published",
-        check: Check::Offer(|view, judge| against(view, judge, About::Regions)),
+        check: Check::Offer(|view, judge| against(view, judge, ContradictionTopic::Regions)),
     },
     Rule {
         id: "TEC-008",
@@ -62,7 +64,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "CPP-skus-tab",
         why: "The repository can never change after the first publication.",
         fix: "write the repository that was published",
-        check: Check::Offer(|view, judge| against(view, judge, About::Repository)),
+        check: Check::Offer(|view, judge| against(view, judge, ContradictionTopic::Repository)),
     },
     Rule {
         id: "TEC-018",
@@ -73,7 +75,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "list the tags of earlier versions in `publishedTags`, or remove that key: then they \
               are taken from the ledger; where there is no room for one (TEC-009), say that you stop \
               offering it: `wharf offer record OFFER --withdraw PLAN:TAG`",
-        check: Check::Offer(|view, judge| against(view, judge, About::Tag)),
+        check: Check::Offer(|view, judge| against(view, judge, ContradictionTopic::Tag)),
     },
     Rule {
         id: "PLN-007",
@@ -82,7 +84,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "PLAN; CPP-update-existing-offer",
         why: "The billing of a live plan cannot change.",
         fix: "write the licence that was published, or make a new plan",
-        check: Check::Offer(|view, judge| against(view, judge, About::Licence)),
+        check: Check::Offer(|view, judge| against(view, judge, ContradictionTopic::Licence)),
     },
     Rule {
         id: "TEC-007",
@@ -91,7 +93,9 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-plan-technical-configuration",
         why: "Its name has to be unique in the account.",
         fix: "give each offer repositories of its own",
-        check: Check::Offer(|view, judge| against(view, judge, About::TakenRepository)),
+        check: Check::Offer(|view, judge| {
+            against(view, judge, ContradictionTopic::TakenRepository);
+        }),
     },
     Rule {
         id: "K8S-030",
@@ -100,7 +104,9 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-plan-technical-configuration-kubernetes",
         why: "It is unique over all offers and plans, and frozen from the first preview on.",
         fix: "write the `extensionType` that was published",
-        check: Check::Offer(|view, judge| application(view, judge, About::ExtensionType)),
+        check: Check::Offer(|view, judge| {
+            application(view, judge, ContradictionTopic::ExtensionType);
+        }),
     },
     Rule {
         id: "K8S-031",
@@ -109,7 +115,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "INFERENCE: the scope of an extension is set when a customer installs it",
         why: "What customers installed once in a cluster cannot be updated to one per namespace.",
         fix: "write the `scope` that was published, or make a new plan",
-        check: Check::Offer(|view, judge| application(view, judge, About::Scope)),
+        check: Check::Offer(|view, judge| application(view, judge, ContradictionTopic::Scope)),
     },
     Rule {
         id: "K8S-032",
@@ -118,7 +124,7 @@ pub(super) const RULES: &[Rule] = &[
         source: "gh:Azure/partnercenter-cli-extension#192; CPP-update-existing-offer",
         why: "A list without a published bundle is refused, and updates go to greater versions.",
         fix: "keep `bundle`, and raise its version for new content",
-        check: Check::Offer(|view, judge| application(view, judge, About::Bundle)),
+        check: Check::Offer(|view, judge| application(view, judge, ContradictionTopic::Bundle)),
     },
     Rule {
         id: "K8S-033",
@@ -127,19 +133,21 @@ pub(super) const RULES: &[Rule] = &[
         source: "AC-troubleshoot",
         why: "Microsoft has copied it, and refuses another one under the same version.",
         fix: "raise the version in `manifest.yaml`, and make the bundle anew",
-        check: Check::Offer(|view, judge| application(view, judge, About::BundleDigest)),
+        check: Check::Offer(|view, judge| {
+            application(view, judge, ContradictionTopic::BundleDigest);
+        }),
     },
 ];
 
 /// The same where a rule looks at more than the ledger, so it is judged without one.
-pub(super) fn if_known(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
+pub(super) fn if_known(view: &OfferView<'_>, judge: &mut Findings<'_>, about: ContradictionTopic) {
     if view.evidence.published.is_some() {
         against(view, judge, about);
     }
 }
 
 /// The offer's contradictions of the ledger about one topic.
-pub(super) fn against(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
+pub(super) fn against(view: &OfferView<'_>, judge: &mut Findings<'_>, about: ContradictionTopic) {
     let Some(published) = &view.evidence.published else {
         judge.not_looked_at(Gap::Ledger);
         return;
@@ -155,7 +163,7 @@ pub(super) fn against(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About)
 }
 
 /// The same for topics of applications only.
-fn application(view: &OfferView<'_>, judge: &mut Judge<'_>, about: About) {
+fn application(view: &OfferView<'_>, judge: &mut Findings<'_>, about: ContradictionTopic) {
     if view.offer.kubernetes_plans().next().is_none() {
         judge.not_applicable();
     } else {
@@ -169,10 +177,10 @@ fn key(view: &OfferView<'_>, found: &Contradiction) -> String {
     let plan = plans.into_iter().find(|(_, plan)| Some(plan.id.as_str()) == found.plan.as_deref());
     let Some((place, plan)) = plan else {
         return match found.about {
-            About::Publisher => "publisher",
-            About::Sale => "offer.sellThroughMicrosoft",
-            About::Terms => "legal",
-            About::Plan => "plans",
+            ContradictionTopic::Publisher => "publisher",
+            ContradictionTopic::Sale => "offer.sellThroughMicrosoft",
+            ContradictionTopic::Terms => "legal",
+            ContradictionTopic::Plan => "plans",
             _ => "offer.id",
         }
         .to_owned();
@@ -184,15 +192,17 @@ fn key(view: &OfferView<'_>, found: &Contradiction) -> String {
     let of_image = |key: &str| format!("{image}.{key}");
     let of_plan = |key: &str| format!("plans[{place}].{key}");
     match found.about {
-        About::Licence => of_plan("licence"),
-        About::Regions => of_plan("regions"),
-        About::Audience => of_plan("audience"),
-        About::Repository | About::TakenRepository => of_image("repository"),
-        About::Version => of_image("version"),
-        About::Tag | About::TagDigest => of_image("tags"),
-        About::ExtensionType => of_plan("extensionType"),
-        About::Scope => of_plan("scope"),
-        About::Bundle | About::BundleDigest => of_plan("bundle"),
+        ContradictionTopic::Licence => of_plan("licence"),
+        ContradictionTopic::Regions => of_plan("regions"),
+        ContradictionTopic::Audience => of_plan("audience"),
+        ContradictionTopic::Repository | ContradictionTopic::TakenRepository => {
+            of_image("repository")
+        }
+        ContradictionTopic::Version => of_image("version"),
+        ContradictionTopic::Tag | ContradictionTopic::TagDigest => of_image("tags"),
+        ContradictionTopic::ExtensionType => of_plan("extensionType"),
+        ContradictionTopic::Scope => of_plan("scope"),
+        ContradictionTopic::Bundle | ContradictionTopic::BundleDigest => of_plan("bundle"),
         _ => of_plan("kind"),
     }
 }
@@ -200,9 +210,9 @@ fn key(view: &OfferView<'_>, found: &Contradiction) -> String {
 /// Live version tags of images with another digest.
 pub(super) fn moved_tags(
     file: &OfferFile,
-    state: &State,
+    state: &LedgerState,
     images: &[(Option<usize>, ImageFacts)],
-    judge: &mut Judge<'_>,
+    judge: &mut Findings<'_>,
 ) {
     // Only tags are compared, so no content is needed.
     let content = Content::default();
@@ -218,7 +228,7 @@ pub(super) fn moved_tags(
         keys.insert(id.to_owned(), format!("{}.tags", image.key));
     }
     let found = contradictions(state, &submissions);
-    for found in found.iter().filter(|found| found.about == About::TagDigest) {
+    for found in found.iter().filter(|found| found.about == ContradictionTopic::TagDigest) {
         let key = found.plan.as_ref().and_then(|plan| keys.get(plan));
         judge.error(key.map_or("plans", String::as_str), &found.message);
     }

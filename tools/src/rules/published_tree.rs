@@ -1,6 +1,6 @@
 //! Rule API-003: the payload against the marketplace's state, from a saved resource tree.
 
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::{Check, Findings, OfferView, Rule, Severity};
 
 pub(super) const RULES: &[Rule] = &[Rule {
     id: "API-003",
@@ -13,7 +13,7 @@ pub(super) const RULES: &[Rule] = &[Rule {
     check: Check::Offer(compare),
 }];
 
-fn compare(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn compare(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let changes = match &view.evidence.tree {
         None => return judge.not_applicable(),
         Some(Err(error)) => {
@@ -44,7 +44,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use crate::marketplace::diff::{Change, How, TreeDiff};
+    use crate::marketplace::diff::{Change, ChangeKind, TreeDiff};
     use crate::offer::fixture::{Folder, OFFER};
     use crate::rules::evidence::Evidence;
     use crate::rules::{Judgement, Outcome, Profile, judge_offer};
@@ -59,7 +59,7 @@ mod tests {
         let plan = plan.map(str::to_owned);
         let (before, after) = (Some(json!("a")), None::<Value>);
         let change =
-            Change { plan, key: "k".to_owned(), how: How::Removed, before, after, refused };
+            Change { plan, key: "k".to_owned(), how: ChangeKind::Removed, before, after, refused };
         TreeDiff { target: "live", changes: vec![change], untouched: Vec::new() }
     }
 

@@ -2,7 +2,7 @@
 //! is judged by its Azure keys, if it has any.
 
 use super::identity::is_guid;
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::{Check, Findings, OfferView, Rule, Severity};
 use crate::offer::model::AzureRegistry;
 
 /// Longest repository name in the technical configuration, with its prefix.
@@ -130,7 +130,7 @@ pub(crate) fn is_registry_name(name: &str) -> bool {
     (5..=50).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_alphanumeric())
 }
 
-fn resource_group(judge: &mut Judge<'_>, key: &str, azure: &AzureRegistry) {
+fn resource_group(judge: &mut Findings<'_>, key: &str, azure: &AzureRegistry) {
     let name = &azure.resource_group;
     let count = name.chars().count();
     let word = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '(' | ')');
@@ -153,7 +153,7 @@ fn belongs(login_server: &str, name: &str) -> bool {
     labelled && matches!(domain, "azurecr.io" | "azurecr.cn" | "azurecr.us")
 }
 
-fn repositories(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn repositories(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let registry = view.offer.registries.get(&view.offer.offer.registry);
     let prefix = registry.and_then(|registry| registry.prefix.as_ref());
     for image in view.offer.images() {

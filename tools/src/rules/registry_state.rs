@@ -4,7 +4,7 @@
 //! Microsoft copies the images of image plans as the admin user.
 
 use super::image::size;
-use super::{Check, Gap, ImageView, Judge, OfferView, Rule, Severity};
+use super::{Check, Findings, Gap, ImageView, OfferView, Rule, Severity};
 use crate::offer::tags::TagTarget;
 use crate::registry_state::{Network, RegistryState, Tier};
 
@@ -281,9 +281,9 @@ pub(super) const RULES: &[Rule] = &[
 /// not decided where the state lacks one of the keys it needs, but may still be broken.
 fn state(
     view: &OfferView<'_>,
-    judge: &mut Judge<'_>,
+    judge: &mut Findings<'_>,
     needs: &[&str],
-    look: impl FnOnce(&RegistryState, &str, &mut Judge<'_>),
+    look: impl FnOnce(&RegistryState, &str, &mut Findings<'_>),
 ) {
     match &view.evidence.registry {
         Some(state) => {
@@ -297,15 +297,15 @@ fn state(
 }
 
 /// Facts absent from every state of a registry.
-fn unseen(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn unseen(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     state(view, judge, &[], |_, _, judge| judge.not_looked_at(Gap::RegistryDetails));
 }
 
 /// The same for an image: without an offer there is no registry it goes to.
 fn of_image(
     view: &ImageView<'_>,
-    judge: &mut Judge<'_>,
-    look: impl FnOnce(&RegistryState, &mut Judge<'_>),
+    judge: &mut Findings<'_>,
+    look: impl FnOnce(&RegistryState, &mut Findings<'_>),
 ) {
     match (&view.evidence.registry, view.plan) {
         (Some(state), _) => look(state, judge),
@@ -366,7 +366,7 @@ fn beyond(state: &RegistryState) -> Vec<&'static str> {
     premium.chain([anonymous]).filter(|(is_on, _)| *is_on).map(|(_, what)| what).collect()
 }
 
-fn place(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn place(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     state(view, judge, &[], |state, key, judge| {
         let Some(entry) = view.offer.registries.get(&view.offer.offer.registry) else { return };
         let mut compare = |key: String, name: &str, written: &str, actual: &str| {

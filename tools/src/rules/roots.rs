@@ -3,8 +3,8 @@
 
 use super::finding::LayerPlace;
 use super::image::of_platform;
-use super::{Gap, ImageView, Judge, Site};
-use crate::image::accounts::{Identity, Unresolved, resolve};
+use super::{Findings, Gap, ImageView, Site};
+use crate::image::accounts::{Identity, MissingAccount, resolve};
 use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
 use crate::image::files::{File, FileView};
@@ -35,9 +35,9 @@ pub(super) enum Need {
 /// applied.
 pub(super) fn each_root(
     view: &ImageView<'_>,
-    judge: &mut Judge<'_>,
+    judge: &mut Findings<'_>,
     need: Need,
-    mut look: impl FnMut(&mut Judge<'_>, &Root<'_>) -> bool,
+    mut look: impl FnMut(&mut Findings<'_>, &Root<'_>) -> bool,
 ) {
     let mut applies = false;
     for image in &view.facts.images {
@@ -90,7 +90,7 @@ impl<'a> Root<'a> {
     }
 
     /// The user of a container.
-    pub(super) fn identity(&self) -> Result<Identity, Unresolved> {
+    pub(super) fn identity(&self) -> Result<Identity, MissingAccount> {
         let text = |path| self.text(path).unwrap_or_default();
         resolve(&self.config.config.user, text("etc/passwd"), text("etc/group"))
     }

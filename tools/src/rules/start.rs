@@ -3,7 +3,7 @@
 
 use super::roots::{Root, shown, words};
 use crate::image::accounts::Identity;
-use crate::image::files::{Broken, ElfKind, File, FileKind, Magic};
+use crate::image::files::{BrokenPath, ElfKind, File, FileKind, Magic};
 
 /// Where engines look for programs when the image does not say.
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -88,7 +88,7 @@ const SHELLS: [&[u8]; 5] = [b"sh", b"bash", b"ash", b"dash", b"zsh"];
 
 /// Why a command cannot start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum StartFault {
     /// It is not there, no file, or the user may not start it.
     Program(String),
     /// The file is there, but its interpreter is not, or it is no program.
@@ -100,7 +100,7 @@ pub(super) struct Chain<'a> {
     /// The command, and its source.
     pub(super) what: String,
     pub(super) files: Vec<File<'a>>,
-    pub(super) fault: Option<Fault>,
+    pub(super) fault: Option<StartFault>,
 }
 
 /// A container's programs: its command, and the further ones stated plainly in its arguments.
@@ -179,7 +179,7 @@ fn chain<'a>(root: &Root<'a>, identity: &Identity, word: &str, what: String, by:
         Ok(file) if by == By::Program && is_for_a_shell(&file) => return chain,
         Ok(file) => chain.files.push(file),
         Err(why) => {
-            chain.fault = Some(Fault::Program(format!("{} {why}", chain.what)));
+            chain.fault = Some(StartFault::Program(format!("{} {why}", chain.what)));
             return chain;
         }
     }
@@ -195,13 +195,13 @@ fn chain<'a>(root: &Root<'a>, identity: &Identity, word: &str, what: String, by:
                 } else {
                     format!(" ({path})")
                 };
-                chain.fault = Some(Fault::Interpreter(format!("{}{which} {why}", chain.what)));
+                chain.fault = Some(StartFault::Interpreter(format!("{}{which} {why}", chain.what)));
                 break;
             }
         }
         if at > INTERPRETERS_MAX {
             let why = format!("{} needs more than {INTERPRETERS_MAX} interpreters", chain.what);
-            chain.fault = Some(Fault::Interpreter(why));
+            chain.fault = Some(StartFault::Interpreter(why));
             break;
         }
     }
@@ -255,14 +255,16 @@ fn absolute(root: &Root<'_>, path: &[u8]) -> Vec<u8> {
 fn executable<'a>(root: &Root<'a>, identity: &Identity, path: &[u8]) -> Result<File<'a>, String> {
     let file = match root.files.follow(path) {
         Ok(file) => file,
-        Err(Broken::Missing(at)) if at == path || at == clean(path) => {
+        Err(BrokenPath::Missing(at)) if at == path || at == clean(path) => {
             return Err("is not in the image".to_owned());
         }
-        Err(Broken::Missing(at)) => {
+        Err(BrokenPath::Missing(at)) => {
             return Err(format!("is not in the image: there is no {}", shown(&at)));
         }
-        Err(Broken::Loop(at)) => return Err(format!("is a link in a circle at {}", shown(&at))),
-        Err(Broken::NotAFolder(at)) => {
+        Err(BrokenPath::Loop(at)) => {
+            return Err(format!("is a link in a circle at {}", shown(&at)));
+        }
+        Err(BrokenPath::NotAFolder(at)) => {
             return Err(format!("is not in the image: {} is no folder", shown(&at)));
         }
     };

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use wharf_oci::Platform;
 
-use super::tag_forms::{self, TAG_CHARS_MAX, TAGS_MAX, version_of};
-use super::{Check, Gap, Judge, OfferView, Rule, Severity, published};
+use super::{Check, Findings, Gap, OfferView, Rule, Severity, published};
 use crate::offer::model::Image;
+use crate::offer::tag_forms::{self, TAG_CHARS_MAX, TAGS_MAX, version_of};
 use crate::offer::tags::{ExpandedTag, TagTarget};
-use crate::offer::words::ImageVersion;
-use crate::published::About;
+use crate::offer::values::ImageVersion;
+use crate::published::ContradictionTopic;
 
 /// The rule that images are judged by too.
 pub(super) const MOVED_ID: &str = "TEC-017";
@@ -135,7 +135,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "raise `version`, or remove the tag from `publishedTags` if it was never published",
         check: Check::Offer(|view, judge| {
             say_what_is_published(view, judge);
-            published::if_known(view, judge, About::TagDigest);
+            published::if_known(view, judge, ContradictionTopic::TagDigest);
             each_image(view, |key, image| {
                 for item in &image.expanded_tags {
                     let tag = item.tag.as_str();
@@ -273,7 +273,7 @@ fn is_patch_tag(tag: &str) -> bool {
     is_number || end == "patched"
 }
 
-fn version_prefix(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn version_prefix(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     each_tag(view, |key, tag, platform| {
         if tag == "latest" {
             return;
@@ -290,7 +290,7 @@ fn version_prefix(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 }
 
 /// Without a ledger and any published tag, a first publication cannot be told from a later one.
-fn say_what_is_published(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn say_what_is_published(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let mut plans = view.offer.image_plans();
     let has_ledger = view.evidence.published.is_some();
     if !has_ledger && plans.all(|(_, _, plan)| plan.image.image.published_tags.is_empty()) {
@@ -298,9 +298,9 @@ fn say_what_is_published(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     }
 }
 
-fn greater(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn greater(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     say_what_is_published(view, judge);
-    published::if_known(view, judge, About::Version);
+    published::if_known(view, judge, ContradictionTopic::Version);
     each_image(view, |key, image| {
         // Tags from the ledger were compared with it, and may be of this version.
         if !view.file.has(&format!("{key}.publishedTags")) {
@@ -318,7 +318,7 @@ fn greater(view: &OfferView<'_>, judge: &mut Judge<'_>) {
     });
 }
 
-fn platform_words(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn platform_words(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     each_tag(view, |key, tag, platform| {
         let at = platform.map_or_else(|| "all platforms".to_owned(), Platform::to_string);
         for word in tag_forms::wrong_words(tag, platform) {

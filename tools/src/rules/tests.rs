@@ -5,6 +5,7 @@
 mod listing_rows;
 pub(super) mod market_offer;
 mod market_rows;
+mod offer_lines;
 
 use std::collections::BTreeSet;
 

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use unicode_normalization::is_nfc;
 
 use self::lines::lines;
-use super::html::{self, Piece};
-use super::{Check, Judge, OfferView, Rule, Severity};
+use super::html::{self, HtmlPiece};
+use super::{Check, Findings, OfferView, Rule, Severity};
 use crate::characters::{self, breaks_line, is_hidden};
-use crate::offer::audience::Row;
+use crate::offer::audience::AudienceRow;
 use crate::offer::model::PlanImage;
 
 pub(super) const RULES: &[Rule] = &[
@@ -32,7 +32,7 @@ pub(super) const RULES: &[Rule] = &[
             let preview = view.content.preview_table.iter();
             for (key, table) in preview.map(|table| ("preview.csv".to_owned(), table)).chain(plans)
             {
-                for Row { line, description, .. } in &table.rows {
+                for AudienceRow { line, description, .. } in &table.rows {
                     one_line(judge, &key, &format!("the description in line {line}"), description);
                 }
             }
@@ -50,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// Judges whether a text is one plain line. Whether it is missing is for the rule of its field.
-pub(super) fn one_line(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {
+pub(super) fn one_line(judge: &mut Findings<'_>, key: &str, what: &str, text: &str) {
     if text.chars().any(breaks_line) {
         judge.error(key, format!("{what} has a line break"));
     }
@@ -72,7 +72,7 @@ pub(super) fn one_line(judge: &mut Judge<'_>, key: &str, what: &str, text: &str)
     }
 }
 
-fn longer(view: &OfferView<'_>, judge: &mut Judge<'_>) {
+fn longer(view: &OfferView<'_>, judge: &mut Findings<'_>) {
     let content = view.content;
     let plain = [
         ("legal.terms", "the terms", &content.terms),
@@ -85,16 +85,16 @@ fn longer(view: &OfferView<'_>, judge: &mut Judge<'_>) {
             judge.error(key, format!("{what} hold HTML: {found}"));
         }
     }
-    for (key, text) in super::listing_texts::descriptions(view) {
+    for (key, text) in super::listing_fields::descriptions(view) {
         for placed in html::pieces(text) {
             match placed.piece {
-                Piece::Text(shown) => visible(judge, &key, "the description", &shown),
-                Piece::Open(tag) => {
+                HtmlPiece::Text(shown) => visible(judge, &key, "the description", &shown),
+                HtmlPiece::Open(tag) => {
                     for (name, value) in &tag.attributes {
                         visible(judge, &key, &format!("the attribute {name}"), value);
                     }
                 }
-                Piece::Close(_) | Piece::Unseen(_) | Piece::Fault(_) => {}
+                HtmlPiece::Close(_) | HtmlPiece::Unseen(_) | HtmlPiece::Fault(_) => {}
             }
         }
     }
@@ -114,7 +114,7 @@ fn longer(view: &OfferView<'_>, judge: &mut Judge<'_>) {
 }
 
 /// Judges whether everything in a text of several lines is seen, or is a line break or a tab.
-fn visible(judge: &mut Judge<'_>, key: &str, what: &str, text: &str) {
+fn visible(judge: &mut Findings<'_>, key: &str, what: &str, text: &str) {
     if let Some(c) = hidden(text, |c| matches!(c, '\n' | '\r' | '\t')) {
         judge.error(key, format!("{what}: there is {}", characters::name(c)));
     }

@@ -6,11 +6,11 @@
 
 mod listing;
 
-use super::judge::Site;
-use super::{Check, Gap, ImageView, Judge, Rule, Severity};
+use super::findings::Site;
+use super::{Check, Findings, Gap, ImageView, Rule, Severity};
 use crate::image::facts::ImageFacts;
 use crate::rules::evidence::Evidence;
-use crate::scans::{Cover, Kind, Scan};
+use crate::scans::{Cover, Scan, ScanKind};
 
 const DAY_SECONDS: u64 = 86_400;
 /// How far clocks may differ.
@@ -55,7 +55,7 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 /// The question to the reports about one platform, or about a whole image.
-type Ask = fn(&Asked<'_>, &mut Judge<'_>);
+type Ask = fn(&Asked<'_>, &mut Findings<'_>);
 
 /// The reports about one platform or image, with all the evidence.
 #[derive(Clone, Copy)]
@@ -66,7 +66,7 @@ struct Asked<'a> {
 }
 
 /// The question to a report that belongs to none of the images.
-pub(super) type AskGiven = fn(&Scan, &[&ImageFacts], &mut Judge<'_>);
+pub(super) type AskGiven = fn(&Scan, &[&ImageFacts], &mut Findings<'_>);
 
 /// The same three rules for reports that belong to none of the images.
 pub(super) const GIVEN: [(&str, AskGiven); 3] = [
@@ -77,7 +77,7 @@ pub(super) const GIVEN: [(&str, AskGiven); 3] = [
 
 /// Asks the reports of each platform, and for the image the reports without a platform. A platform
 /// without a report was not looked at.
-fn each_report(view: &ImageView<'_>, judge: &mut Judge<'_>, ask: Ask) {
+fn each_report(view: &ImageView<'_>, judge: &mut Findings<'_>, ask: Ask) {
     let scans = view.evidence.scans.iter().filter(|scan| scan.kind.is_report());
     let covers: Vec<(&Scan, Cover)> =
         scans.map(|scan| (scan, scan.subject.cover(view.facts))).collect();
@@ -105,7 +105,7 @@ fn each_report(view: &ImageView<'_>, judge: &mut Judge<'_>, ask: Ask) {
     }
 }
 
-fn age(scan: &Scan, evidence: &Evidence, judge: &mut Judge<'_>) {
+fn age(scan: &Scan, evidence: &Evidence, judge: &mut Findings<'_>) {
     let (file, now) = (scan.file.display(), evidence.now.unix_seconds());
     let Some(made) = scan.made else {
         judge.warning("", format!("{file} does not say when it was made"));
@@ -134,7 +134,7 @@ fn age(scan: &Scan, evidence: &Evidence, judge: &mut Judge<'_>) {
              that it was (`--scanners vuln`)"
         ));
     }
-    if scan.kind == Kind::Summary {
+    if scan.kind == ScanKind::Summary {
         judge.warning("", format!(
             "{file} is SARIF, which states at most one number of a vulnerability; the JSON of {} has \
              every score",
@@ -143,7 +143,7 @@ fn age(scan: &Scan, evidence: &Evidence, judge: &mut Judge<'_>) {
     }
 }
 
-fn untied(scan: &Scan, judge: &mut Judge<'_>, ask: Ask) {
+fn untied(scan: &Scan, judge: &mut Findings<'_>, ask: Ask) {
     if scan.kind.is_report() && !scan.subject.has_digest() {
         let evidence = Evidence::default();
         ask(&Asked { scans: &[scan], evidence: &evidence, image: None }, judge);
@@ -153,8 +153,8 @@ fn untied(scan: &Scan, judge: &mut Judge<'_>, ask: Ask) {
 /// How many images are named in a message.
 const NAMED_MAX: usize = 3;
 
-fn belongs(scan: &Scan, images: &[&ImageFacts], judge: &mut Judge<'_>) {
-    if scan.kind == Kind::Components {
+fn belongs(scan: &Scan, images: &[&ImageFacts], judge: &mut Findings<'_>) {
+    if scan.kind == ScanKind::Components {
         let message = "it lists components and no vulnerability, and does not say that any was looked \
                        for; give the JSON of the scanner";
         judge.warning("", message);

@@ -5,15 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use super::finding::{Finding, Judgement, Outcome, Waived};
-use super::judge::{Judge, Scope};
+use super::finding::{AppliedWaiver, Finding, Judgement, Outcome};
+use super::findings::FindingScope;
+use super::view::{Fate, WaiverView};
 use super::{Check, Profile, Rule, Severity, find};
 use crate::image::facts::ImageFacts;
-use crate::offer::timestamp::Timestamp;
-use crate::waivers::{Day, Waiver, WaiverFile};
+use crate::waivers::{Waiver, WaiverFile};
+use wharf_oci::Timestamp;
 
 /// How far ahead the end of a waiver may lie, in days: long enough for a yearly look at all of them.
-const DAYS_MAX: i32 = 366;
+const DAYS_MAX: i64 = 366;
 /// The beginnings of rules about the contents of images: there a waiver of a whole rule would hide
 /// unseen findings.
 const IMAGE_RULES: [&str; 2] = ["IMG-", "SUP-"];
@@ -30,7 +31,7 @@ pub(super) const RULES: &[Rule] = &[
             for (place, (waiver, fate)) in view.waivers().enumerate() {
                 if fate == Fate::Expired {
                     let message =
-                        format!("the waiver of {} expired on {}", waiver.rule, waiver.expires.0);
+                        format!("the waiver of {} expired on {}", waiver.rule, waiver.expires);
                     judge.warning(&format!("waivers[{place}].expires"), message);
                 }
             }
@@ -71,30 +72,6 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// The input of the rules about waivers.
-pub struct WaiverView<'a> {
-    file: &'a WaiverFile,
-    fates: Vec<Fate>,
-}
-
-impl WaiverView<'_> {
-    fn waivers(&self) -> impl Iterator<Item = (&Waiver, Fate)> {
-        self.file.waivers.iter().zip(self.fates.iter().copied())
-    }
-}
-
-/// The outcome of a waiver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Used,
-    Unused,
-    /// Its rule was not looked at in this run.
-    Unknown,
-    Expired,
-    /// The waiver does not count: the reason, and the key at fault below the waiver.
-    Refused(&'static str, &'static str),
-}
-
 /// The input for waivers.
 #[derive(Clone, Copy)]
 pub struct Waiving<'a> {
@@ -127,7 +104,7 @@ impl Waiving<'_> {
         let view = WaiverView { file: self.file, fates };
         for rule in RULES {
             if let Check::Waivers(check) = rule.check {
-                let mut judge = Judge::new(self.profile, rule, Scope::Waivers(self.file));
+                let mut judge = rule.judge(self.profile, FindingScope::Waivers(self.file));
                 check(&view, &mut judge);
                 judgement.join(judge.finish());
             }
@@ -165,10 +142,10 @@ impl Waiving<'_> {
         fate
     }
 
-    fn waived(self, waiver: &Waiver) -> Waived {
-        Waived {
+    fn waived(self, waiver: &Waiver) -> AppliedWaiver {
+        AppliedWaiver {
             reason: waiver.reason.as_str().to_owned(),
-            expires: Some(waiver.expires.0.to_string()),
+            expires: Some(waiver.expires.to_string()),
             owner: waiver.owner.clone(),
             file: self.file.path().to_owned(),
         }
@@ -298,22 +275,14 @@ fn first_fate(waiver: &Waiver, now: Timestamp) -> Fate {
     if IMAGE_RULES.iter().any(|start| rule.id.starts_with(start)) && !waiver.is_narrow() {
         return Fate::Refused("it names no scope, and would hide what nobody has seen yet", "");
     }
-    let today = today(now);
+    let today = now.day();
     if waiver.expires < today {
         return Fate::Expired;
     }
-    let days = waiver.expires.0.since(today.0).map(|span| span.get_days());
-    if days.is_ok_and(|days| days > DAYS_MAX) {
+    if waiver.expires.days_since(today) > DAYS_MAX {
         return Fate::Refused("it lasts longer than a year", ".expires");
     }
     Fate::Unused
-}
-
-/// The day of a moment, in UTC.
-fn today(now: Timestamp) -> Day {
-    let seconds = i64::try_from(now.unix_seconds()).unwrap_or(i64::MAX);
-    let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX);
-    Day(jiff::tz::TimeZone::UTC.to_datetime(moment).date())
 }
 
 impl Judgement {

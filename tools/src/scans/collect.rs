@@ -5,24 +5,23 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::cvss::{BaseScore, Vector};
-use super::{KEPT_MAX, Kind, Package, Scan, Score, Statement, Subject, Vulnerability};
-use crate::offer::timestamp::Timestamp;
-
-/// Longest kept text, in characters: names, versions, reasons.
-const TEXT_CHARS_MAX: usize = 200;
+use super::scan::{KEPT_MAX, Scan, ScanKind, ScannedPackage, Score, VexStatement, Vulnerability};
+use super::subject::ScanSubject;
+use super::text::short;
+use wharf_oci::Timestamp;
 
 /// A report's content so far.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     pub tool: String,
-    pub subject: Subject,
+    pub subject: ScanSubject,
     pub made: Option<Timestamp>,
     pub database: Option<Timestamp>,
-    pub kind: Kind,
-    found: BTreeMap<(String, Package), Vulnerability>,
+    pub kind: ScanKind,
+    found: BTreeMap<(String, ScannedPackage), Vulnerability>,
     count: usize,
     not_kept: usize,
-    statements: Vec<Statement>,
+    statements: Vec<VexStatement>,
 }
 
 impl Collector {
@@ -63,11 +62,11 @@ impl Collector {
     }
 
     /// Takes a verdict on other reports' vulnerabilities.
-    pub(super) fn state(&mut self, statement: &Statement) {
+    pub(super) fn state(&mut self, statement: &VexStatement) {
         if self.statements.len() < KEPT_MAX {
             let affects = statement.affects.iter().map(|text| short(text)).collect();
             let (id, excuse) = (short(&statement.id), short(&statement.excuse));
-            self.statements.push(Statement { id, affects, excuse });
+            self.statements.push(VexStatement { id, affects, excuse });
         } else {
             self.not_kept += 1;
         }
@@ -118,15 +117,4 @@ impl Highest {
             None => Score::None,
         }
     }
-}
-
-/// The start of a text.
-pub(super) fn short(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
-}
-
-/// A moment as RFC 3339 writes it, with any offset; moments before 1970 are none.
-pub(super) fn moment(text: &str) -> Option<Timestamp> {
-    let moment: jiff::Timestamp = text.parse().ok()?;
-    Timestamp::from_unix_seconds(u64::try_from(moment.as_second()).ok()?).ok()
 }

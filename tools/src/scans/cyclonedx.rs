@@ -7,9 +7,12 @@ use serde::Deserialize;
 use serde_json::Error;
 use serde_json::value::RawValue;
 
-use super::collect::{Highest, moment, short};
+use wharf_oci::Timestamp;
+
+use super::collect::{Collector, Highest};
+use super::scan::{ScanKind, ScannedPackage, VexStatement, Vulnerability};
 use super::stream::{Few, each};
-use super::{Collector, Kind, Package, Statement, Vulnerability};
+use super::text::short;
 
 /// How many components of one document are kept; more have no names in findings.
 const COMPONENTS_MAX: usize = 50_000;
@@ -129,7 +132,7 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
     let document: Document<'_> = serde_json::from_str(text)?;
     let mut collector = Collector::of("CycloneDX");
     if let Some(metadata) = document.metadata {
-        collector.made = metadata.timestamp.as_deref().and_then(moment);
+        collector.made = metadata.timestamp.as_deref().and_then(Timestamp::from_rfc3339);
         if let Some(tool) = metadata.tools.and_then(|tools| tool_of(tools.get())) {
             collector.tool = tool;
         }
@@ -144,7 +147,7 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
         if let Some(reference) = component.reference
             && packages.len() < COMPONENTS_MAX
         {
-            let package = Package {
+            let package = ScannedPackage {
                 name: short(&component.name),
                 version: short(&component.version.unwrap_or_default()),
                 purl: short(&component.purl.unwrap_or_default()),
@@ -162,9 +165,9 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
         Ok(())
     })?;
     collector.kind = match (is_empty, is_only_vex) {
-        (true, _) => Kind::Components,
-        (false, true) => Kind::Verdicts,
-        (false, false) => Kind::Scan,
+        (true, _) => ScanKind::Components,
+        (false, true) => ScanKind::Verdicts,
+        (false, false) => ScanKind::Scan,
     };
     Ok(collector)
 }
@@ -199,7 +202,11 @@ fn subject(collector: &mut Collector, component: &Component) {
     }
 }
 
-fn vulnerability(collector: &mut Collector, packages: &HashMap<String, Package>, listed: Listed) {
+fn vulnerability(
+    collector: &mut Collector,
+    packages: &HashMap<String, ScannedPackage>,
+    listed: Listed,
+) {
     let mut highest = Highest::default();
     for rating in listed.ratings.iter().filter(|rating| is_v3(rating)) {
         let source = rating.source.as_ref().and_then(|source| source.name.as_deref());
@@ -209,11 +216,11 @@ fn vulnerability(collector: &mut Collector, packages: &HashMap<String, Package>,
     if let Some(excuse) = &excuse {
         let affects = listed.affects.iter().map(|at| target(&at.reference, packages)).collect();
         let (id, excuse) = (listed.id.clone(), excuse.clone());
-        collector.state(&Statement { id, affects, excuse });
+        collector.state(&VexStatement { id, affects, excuse });
     }
     let found = Vulnerability {
         id: listed.id,
-        package: Package::default(),
+        package: ScannedPackage::default(),
         fixed: listed.recommendation.as_deref().and_then(fixed),
         score: highest.score(),
         label: listed.ratings.iter().find_map(|rating| rating.severity.clone()),
@@ -221,7 +228,7 @@ fn vulnerability(collector: &mut Collector, packages: &HashMap<String, Package>,
     };
     for affected in listed.affects.iter() {
         let reference = &affected.reference;
-        let unknown = || Package { purl: target(reference, packages), ..named(reference) };
+        let unknown = || ScannedPackage { purl: target(reference, packages), ..named(reference) };
         let package = packages.get(reference).cloned().unwrap_or_else(unknown);
         collector.add(Vulnerability { package, ..found.clone() });
     }
@@ -252,7 +259,7 @@ fn excuse(analysis: Analysis) -> Option<String> {
 
 /// The target of a reference: the package URL of the component, or the end of a link to another
 /// document (`urn:cdx:SERIAL/VERSION#REFERENCE`), or the reference itself.
-fn target(reference: &str, packages: &HashMap<String, Package>) -> String {
+fn target(reference: &str, packages: &HashMap<String, ScannedPackage>) -> String {
     if let Some(package) = packages.get(reference).filter(|package| !package.purl.is_empty()) {
         return package.purl.clone();
     }
@@ -263,17 +270,21 @@ fn target(reference: &str, packages: &HashMap<String, Package>) -> String {
 }
 
 /// The name and version of a package URL, as far as people need them.
-fn named(reference: &str) -> Package {
+fn named(reference: &str) -> ScannedPackage {
     let decode =
         |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     let link = reference.split_once('#').map_or(reference, |(_, end)| end);
     let Some(purl) = link.strip_prefix("pkg:") else {
-        return Package { name: short(reference), ..Package::default() };
+        return ScannedPackage { name: short(reference), ..ScannedPackage::default() };
     };
     let purl = purl.split(['?', '#']).next().unwrap_or(purl);
     let (path, version) = purl.rsplit_once('@').unwrap_or((purl, ""));
     let name = path.rsplit('/').next().unwrap_or(path);
-    Package { name: short(&decode(name)), version: short(&decode(version)), purl: String::new() }
+    ScannedPackage {
+        name: short(&decode(name)),
+        version: short(&decode(version)),
+        purl: String::new(),
+    }
 }
 
 /// The version behind Trivy's words for the remedy.

@@ -4,9 +4,12 @@ use serde::Deserialize;
 use serde_json::Error;
 use serde_json::value::RawValue;
 
-use super::collect::{Highest, moment, short};
+use wharf_oci::Timestamp;
+
+use super::collect::{Collector, Highest};
+use super::scan::{ScannedPackage, Vulnerability};
 use super::stream::{Few, each};
-use super::{Collector, Package, Vulnerability};
+use super::text::short;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -157,9 +160,9 @@ pub(super) fn read(text: &str) -> Result<Collector, Error> {
     let mut collector = Collector::of("Grype");
     if let Some(Descriptor { name, timestamp, db }) = report.descriptor {
         collector.tool = name;
-        collector.made = timestamp.as_deref().and_then(moment);
+        collector.made = timestamp.as_deref().and_then(Timestamp::from_rfc3339);
         let built = db.and_then(|db| db.status.and_then(|status| status.built).or(db.built));
-        collector.database = built.as_deref().and_then(moment);
+        collector.database = built.as_deref().and_then(Timestamp::from_rfc3339);
     }
     if let Some(Source { kind, target: Some(target) }) = report.source {
         if kind == "image" {
@@ -221,7 +224,7 @@ fn vulnerability(found: Match) -> Vulnerability {
     let fixed = Some(versions.join(", "));
     Vulnerability {
         id: found.vulnerability.id,
-        package: Package {
+        package: ScannedPackage {
             name: found.artifact.name,
             version: found.artifact.version,
             purl: found.artifact.purl,

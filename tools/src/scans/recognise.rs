@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ScanError;
+use super::error::ScanError;
 
 /// The readable kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

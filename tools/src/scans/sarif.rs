@@ -11,10 +11,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Error, Value};
 
-use super::collect::{Highest, moment, short};
+use wharf_oci::Timestamp;
+
+use super::collect::{Collector, Highest};
 use super::cvss::BaseScore;
+use super::scan::{ScanKind, ScannedPackage, Score, Vulnerability};
 use super::stream::{Few, each};
-use super::{Collector, Kind, Package, Score, Vulnerability};
+use super::text::short;
 
 /// How many rules of one run are kept.
 const RULES_MAX: usize = 100_000;
@@ -147,7 +150,7 @@ struct Known {
 pub(super) fn read(text: &str) -> Result<Collector, Error> {
     let report: Report<'_> = serde_json::from_str(text)?;
     let mut collector = Collector::of("");
-    collector.kind = Kind::Summary;
+    collector.kind = ScanKind::Summary;
     each(report.runs, |run: Run<'_>| run_into(&mut collector, run))?;
     Ok(collector)
 }
@@ -157,7 +160,7 @@ fn run_into(collector: &mut Collector, run: Run<'_>) -> Result<(), Error> {
         collector.tool = run.tool.driver.name;
     }
     let ends = run.invocations.iter().filter_map(|at| at.end_time_utc.as_deref());
-    collector.made = collector.made.or(ends.filter_map(moment).max());
+    collector.made = collector.made.or(ends.filter_map(Timestamp::from_rfc3339).max());
     if let Some(properties) = run.properties {
         let subject = &mut collector.subject;
         subject.name = short(&properties.image_name.unwrap_or_default());
@@ -229,7 +232,7 @@ fn result(collector: &mut Collector, id: &str, rule: Option<&Known>, found: Foun
     let message = found.message.map(|message| message.text).unwrap_or_default();
     let help = rule.map(|rule| rule.help.as_str()).unwrap_or_default();
     let line = |name: &str| line_of(&message, name).or_else(|| line_of(help, name));
-    let package = Package {
+    let package = ScannedPackage {
         name: line("Package").or_else(|| within(&message, "package: ", ",")).unwrap_or_default(),
         version: line("Installed Version")
             .or_else(|| line("Version"))

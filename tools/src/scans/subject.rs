@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wharf_oci::Digest;
 
-use super::collect::short;
+use super::text::short;
 use crate::image::facts::{ImageFacts, PlatformImage};
 
 /// How many digests of one report are kept.
@@ -12,7 +12,7 @@ const DIGESTS_MAX: usize = 1000;
 
 /// A scan's subject, as a report names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Subject {
+pub struct ScanSubject {
     /// Its name there: a reference, a path.
     pub name: String,
     /// Digests of its manifest, its index and its configuration; tools differ in their names for
@@ -35,7 +35,7 @@ pub enum Cover {
     SomePlatform,
 }
 
-impl Subject {
+impl ScanSubject {
     /// Whether the subject has a unique name.
     #[must_use]
     pub fn has_digest(&self) -> bool {

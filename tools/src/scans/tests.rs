@@ -44,7 +44,7 @@ fn assert_names_the_image(scan: &Scan) {
     assert!(scan.subject.digests.contains(&digest("c0")), "{:?}", scan.subject);
     assert!(scan.subject.digests.contains(&digest("a0")), "{:?}", scan.subject);
     assert_eq!(scan.made.unwrap().to_string(), "2026-11-20T07:15:30Z");
-    assert_eq!(scan.kind, Kind::Scan);
+    assert_eq!(scan.kind, ScanKind::Scan);
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn numbers_in_sarif_are_scores_of_v3_only_where_the_tool_says_so() {
     assert_eq!(scores(&scan), expected);
     assert_eq!(scan.count, 3, "a secret is no vulnerability");
 
-    assert_eq!(scan.kind, Kind::Summary);
+    assert_eq!(scan.kind, ScanKind::Summary);
 
     let scan = read(GRYPE_SARIF);
     assert!(!scan.subject.has_digest() && scan.made.is_none());
@@ -136,14 +136,14 @@ fn cyclonedx_is_read_by_its_methods_and_states() {
 #[test]
 fn a_list_of_verdicts_is_no_report_of_a_scan() {
     let scan = read(VEX);
-    assert_eq!(scan.kind, Kind::Verdicts);
+    assert_eq!(scan.kind, ScanKind::Verdicts);
     assert_eq!(scan.statements.len(), 1, "`in_triage` says nothing yet");
-    let package = Package {
+    let package = ScannedPackage {
         purl: "pkg:deb/debian/liblight2@2.1-3?arch=amd64".to_owned(),
-        ..Package::default()
+        ..ScannedPackage::default()
     };
     assert!(scan.speaks_of(&scan.statements[0], &package, None));
-    let other = Package { purl: "pkg:deb/debian/liblight2@2.1-9".to_owned(), ..package };
+    let other = ScannedPackage { purl: "pkg:deb/debian/liblight2@2.1-9".to_owned(), ..package };
     assert!(!scan.speaks_of(&scan.statements[0], &other, None));
 }
 
@@ -151,8 +151,8 @@ fn a_list_of_verdicts_is_no_report_of_a_scan() {
 fn a_list_of_components_with_an_empty_list_of_vulnerabilities_is_no_report_of_a_scan() {
     let mut bom: Value = serde_json::from_str(CYCLONEDX).unwrap();
     bom["vulnerabilities"] = json!([]);
-    assert_eq!(read(&bom.to_string()).kind, Kind::Components);
-    assert!(!Kind::Components.is_report() && Kind::Summary.is_report());
+    assert_eq!(read(&bom.to_string()).kind, ScanKind::Components);
+    assert!(!ScanKind::Components.is_report() && ScanKind::Summary.is_report());
 }
 
 #[test]

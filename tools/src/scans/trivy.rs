@@ -5,9 +5,12 @@ use serde::Deserialize;
 use serde_json::Error;
 use serde_json::value::RawValue;
 
-use super::collect::{Highest, moment, short};
+use wharf_oci::Timestamp;
+
+use super::collect::{Collector, Highest};
+use super::scan::{ScannedPackage, Vulnerability};
 use super::stream::{Few, each, each_entry};
-use super::{Collector, Package, Vulnerability};
+use super::text::short;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -102,7 +105,7 @@ struct Modified<'a> {
 pub(super) fn read(text: &str) -> Result<Collector, Error> {
     let report: Report<'_> = serde_json::from_str(text)?;
     let mut collector = Collector::of("Trivy");
-    collector.made = report.created_at.as_deref().and_then(moment);
+    collector.made = report.created_at.as_deref().and_then(Timestamp::from_rfc3339);
     collector.subject.name = short(&report.artifact_name.unwrap_or_default());
     if let Some(metadata) = report.metadata {
         let subject = &mut collector.subject;
@@ -145,7 +148,7 @@ fn vulnerability(detected: Detected<'_>) -> Result<Vulnerability, Error> {
     })?;
     Ok(Vulnerability {
         id: detected.id,
-        package: Package {
+        package: ScannedPackage {
             name: detected.pkg_name,
             version: detected.installed_version,
             purl: detected.pkg_identifier.and_then(|at| at.purl).unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use wharf_oci::Digest;
 
-use super::{Cover, Package, Scan, Statement, Subject};
+use super::{Cover, Scan, ScanSubject, ScannedPackage, VexStatement};
 use crate::image::facts::ImageFacts;
 
 impl Scan {
@@ -12,12 +12,13 @@ impl Scan {
     #[must_use]
     pub fn speaks_of(
         &self,
-        said: &Statement,
-        package: &Package,
+        said: &VexStatement,
+        package: &ScannedPackage,
         image: Option<&ImageFacts>,
     ) -> bool {
-        let is_of_image =
-            |subject: &Subject| image.is_some_and(|image| subject.cover(image) != Cover::Nothing);
+        let is_of_image = |subject: &ScanSubject| {
+            image.is_some_and(|image| subject.cover(image) != Cover::Nothing)
+        };
         if said.affects.is_empty() {
             return is_of_image(&self.subject);
         }
@@ -26,7 +27,7 @@ impl Scan {
             return false;
         }
         said.affects.iter().any(|target| {
-            let mut subject = Subject::default();
+            let mut subject = ScanSubject::default();
             subject.add_digest(target);
             let named: Option<&Digest> = subject.digests.first();
             if named.is_some() { is_of_image(&subject) } else { is_same(target, &package.purl) }

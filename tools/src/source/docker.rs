@@ -14,7 +14,7 @@ use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MANIFEST_SIZE_BYTES_MAX
 
 use super::blob::BlobFile;
 use super::error::{BlobError, SourceError};
-use super::members::{Found, Members};
+use super::members::{MemberLookup, Members};
 use crate::image::config::ImageConfig;
 use crate::image::layout::REF_NAME;
 use crate::image::zstd;
@@ -102,9 +102,9 @@ pub(super) fn entries(location: &str, members: &Members) -> Result<Vec<Entry>, S
 fn small(location: &str, members: &Members, name: &str) -> Result<Vec<u8>, SourceError> {
     let wrong = |reason| SourceError::NotADockerArchive { location: location.to_owned(), reason };
     let file = match members.follow(name) {
-        Found::File(file) => file,
-        Found::NotAFile => return Err(wrong(format!("its {name} is not a file"))),
-        Found::Nothing => return Err(wrong(format!("it has no {name}"))),
+        MemberLookup::File(file) => file,
+        MemberLookup::NotAFile => return Err(wrong(format!("its {name} is not a file"))),
+        MemberLookup::Nothing => return Err(wrong(format!("it has no {name}"))),
     };
     if file.size_bytes() > MANIFEST_SIZE_BYTES_MAX {
         return Err(wrong(format!("its {name} has more than {MANIFEST_SIZE_BYTES_MAX} bytes")));
@@ -174,7 +174,7 @@ impl DockerArchive {
         diff_id: Option<Digest>,
     ) -> Result<Descriptor, SourceError> {
         let failed = |source| SourceError::Read { location: location.to_owned(), source };
-        let Found::File(file) = self.members.follow(name) else {
+        let MemberLookup::File(file) = self.members.follow(name) else {
             let reason = format!("it has no `{name}`, which its {MANIFEST_FILE} lists as a layer");
             return diff_id
                 .map(|diff_id| Descriptor::new(MediaType::OCI_LAYER, diff_id, 0))
@@ -193,8 +193,8 @@ impl DockerArchive {
         // Of two files with one diffID at most one is right, so both are read.
         let is_taken = |digest: &Digest| {
             self.names.get(digest).is_some_and(|other| match self.members.follow(other) {
-                Found::File(other) => !other.is_same(&file),
-                Found::NotAFile | Found::Nothing => true,
+                MemberLookup::File(other) => !other.is_same(&file),
+                MemberLookup::NotAFile | MemberLookup::Nothing => true,
             })
         };
         let digest = match digest.filter(|digest| !is_taken(digest)) {
@@ -223,9 +223,9 @@ impl DockerArchive {
     pub(super) fn open_blob(&self, digest: Digest) -> Result<BlobFile, BlobError> {
         let name = self.names.get(&digest).ok_or(BlobError::Missing { digest })?;
         match self.members.follow(name) {
-            Found::File(file) => Ok(file),
-            Found::NotAFile => Err(BlobError::NotAFile { digest }),
-            Found::Nothing => Err(BlobError::MissingMember { digest, name: name.clone() }),
+            MemberLookup::File(file) => Ok(file),
+            MemberLookup::NotAFile => Err(BlobError::NotAFile { digest }),
+            MemberLookup::Nothing => Err(BlobError::MissingMember { digest, name: name.clone() }),
         }
     }
 }

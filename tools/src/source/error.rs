@@ -1,10 +1,10 @@
 //! Why nothing can be read from a source, or one blob of it cannot be used.
 
+use std::fmt;
 use std::io;
 
 use wharf_oci::{Digest, ParseError, Platform};
 
-use super::named::NotAnImage;
 use crate::image::tar_walk::TarFault;
 use crate::output::visible;
 use crate::registry::{ImageRefError, RegistryError};
@@ -125,5 +125,18 @@ impl BlobError {
             RegistryError::Content { reason, .. } => Self::Content { digest, reason },
             error => Self::Registry { digest, source: Box::new(error) },
         }
+    }
+}
+
+/// A file or folder of another kind than an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotAnImage {
+    pub(super) what: &'static str,
+    pub(super) advice: &'static str,
+}
+
+impl fmt::Display for NotAnImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "is {}, not an image; {}", self.what, self.advice)
     }
 }

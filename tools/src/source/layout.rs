@@ -15,7 +15,7 @@ use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestK
 use super::blob::BlobFile;
 use super::docker::{self, Entry, MANIFEST_FILE};
 use super::error::{BlobError, SourceError};
-use super::members::{Found, Members};
+use super::members::{MemberLookup, Members};
 use crate::image::algorithms;
 use crate::image::layout::{
     IMAGE_NAME, INDEX_FILE, LAYOUT_FILE, LAYOUT_VERSION, REF_NAME, REFERRERS,
@@ -55,9 +55,9 @@ impl Files {
             Self::Folder(folder) => folder,
             Self::Archive(members) => {
                 return match members.open(name) {
-                    Found::File(file) => Ok(file),
-                    Found::NotAFile => Err(io::ErrorKind::InvalidInput.into()),
-                    Found::Nothing => Err(io::ErrorKind::NotFound.into()),
+                    MemberLookup::File(file) => Ok(file),
+                    MemberLookup::NotAFile => Err(io::ErrorKind::InvalidInput.into()),
+                    MemberLookup::Nothing => Err(io::ErrorKind::NotFound.into()),
                 };
             }
         };

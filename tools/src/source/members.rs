@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::blob::BlobFile;
 use super::error::SourceError;
-use crate::image::tar_walk::{TarWalk, Walked, WalkedKind};
+use crate::image::tar_walk::{TarEntry, TarEntryKind, TarWalk};
 
 /// How many members of an archive are remembered. A layout has a few per layer and platform.
 const MEMBERS_MAX: usize = 100_000;
@@ -41,7 +41,7 @@ enum Member {
 
 /// The target of a name in an archive.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum MemberLookup {
     File(BlobFile),
     /// A folder, a device, or a broken link.
     NotAFile,
@@ -108,17 +108,17 @@ impl Table {
     }
 
     /// Takes note of an entry; `false` when there is no more room.
-    fn add(&mut self, entry: &Walked<'_>) -> bool {
+    fn add(&mut self, entry: &TarEntry<'_>) -> bool {
         let name = plain(entry.path);
         let member = match entry.kind {
-            WalkedKind::File => {
+            TarEntryKind::File => {
                 Member::File { start: entry.content_offset, size_bytes: entry.size_bytes }
             }
-            WalkedKind::Symlink => match beside(name, entry.link) {
+            TarEntryKind::Symlink => match beside(name, entry.link) {
                 Some(target) => Member::Link(target),
                 None => Member::Other,
             },
-            WalkedKind::HardLink => Member::Link(plain(entry.link).to_vec()),
+            TarEntryKind::HardLink => Member::Link(plain(entry.link).to_vec()),
             _ => Member::Other,
         };
         self.names_bytes = self.names_bytes.saturating_add(name.len() + entry.link.len());
@@ -162,30 +162,30 @@ impl Members {
     }
 
     /// The file of a name, links not followed: a layout has none.
-    pub(super) fn open(&self, name: &str) -> Found {
+    pub(super) fn open(&self, name: &str) -> MemberLookup {
         self.found(self.table.members.get(plain(name.as_bytes())))
     }
 
     /// The file a name leads to, through links among the members.
-    pub(super) fn follow(&self, name: &str) -> Found {
+    pub(super) fn follow(&self, name: &str) -> MemberLookup {
         let mut member = self.table.members.get(plain(name.as_bytes()));
         for _ in 0..LINKS_MAX {
             let Some(Member::Link(target)) = member else { return self.found(member) };
             match self.table.members.get(target) {
-                None => return Found::NotAFile,
+                None => return MemberLookup::NotAFile,
                 next => member = next,
             }
         }
-        Found::NotAFile
+        MemberLookup::NotAFile
     }
 
-    fn found(&self, member: Option<&Member>) -> Found {
+    fn found(&self, member: Option<&Member>) -> MemberLookup {
         match member {
-            None => Found::Nothing,
+            None => MemberLookup::Nothing,
             Some(Member::File { start, size_bytes }) => {
-                Found::File(BlobFile::new(Arc::clone(&self.file), *start, *size_bytes))
+                MemberLookup::File(BlobFile::new(Arc::clone(&self.file), *start, *size_bytes))
             }
-            Some(Member::Link(_) | Member::Other) => Found::NotAFile,
+            Some(Member::Link(_) | Member::Other) => MemberLookup::NotAFile,
         }
     }
 }

@@ -2,10 +2,10 @@
 //! at here, so a wrong guess costs a word, never an image.
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::error::NotAnImage;
 use super::members::Table;
 use crate::image::layout::{INDEX_FILE, LAYOUT_FILE};
 
@@ -25,19 +25,6 @@ const BUILD_FIRST: &str = "build the image first, then name it: buildah build -t
 const IMPORT_FIRST: &str = "it has files and no configuration; save the image instead of the container \
                             (docker save, podman save), or make one of it with `wharf package`";
 const DECRYPT_FIRST: &str = "decrypt it first";
-
-/// A file or folder of another kind than an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotAnImage {
-    what: &'static str,
-    advice: &'static str,
-}
-
-impl fmt::Display for NotAnImage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "is {}, not an image; {}", self.what, self.advice)
-    }
-}
 
 const fn is(what: &'static str, advice: &'static str) -> NotAnImage {
     NotAnImage { what, advice }

@@ -22,7 +22,7 @@ use super::target::{self, PathForm};
 use super::{Form, Source, named, reference_tag, spool};
 use crate::image::layout::{INDEX_FILE, LAYOUT_FILE, REF_NAME};
 use crate::image::tar_walk::TarWalk;
-use crate::image::unpack::Compression;
+use crate::image::unpack::CompressionFormat;
 use crate::image::zstd;
 use crate::input;
 use crate::registry::{ImageRef, Registry};
@@ -148,7 +148,7 @@ impl Source {
             let decoder: Box<dyn Read + '_> = if is_gzip {
                 Box::new(MultiGzDecoder::new(buffered))
             } else {
-                Compression::Zstd.reader(buffered).map_err(failed)?
+                CompressionFormat::Zstd.reader(buffered).map_err(failed)?
             };
             let mut decoder = Decompressed(decoder);
             inside = take_head(&mut decoder).map_err(failed)?;

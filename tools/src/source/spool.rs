@@ -68,7 +68,7 @@ fn unique() -> u64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::source::members::Found;
+    use crate::source::members::MemberLookup;
 
     fn tar(content: &[u8]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
@@ -83,7 +83,7 @@ mod tests {
     fn a_spooled_member_is_read_back_and_a_bomb_ends_early() {
         let bytes = tar(b"content");
         let members = bounded("-", &mut bytes.as_slice(), 1 << 20).unwrap();
-        let Found::File(mut file) = members.open("a") else { panic!("it is a file") };
+        let MemberLookup::File(mut file) = members.open("a") else { panic!("it is a file") };
         let mut text = String::new();
         file.read_to_string(&mut text).unwrap();
         assert_eq!(text, "content");

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 use wharf_oci::Tag;
 
 use super::room::Room;
-use super::{LeftOut, Origin, Reason, form_fault, is_test_tag, names_a_platform, version_of};
+use super::{
+    LeftOut, LeftOutReason, TagOrigin, form_fault, is_test_tag, names_a_platform, version_of,
+};
 use crate::moves::FLOATING_TAG;
-use crate::offer::words::ImageVersion;
+use crate::offer::values::ImageVersion;
 use crate::rules::Profile;
 
 /// The result for the published tags.
@@ -42,10 +44,18 @@ pub(super) fn keep(published: &[Tag], profile: Profile, room: &mut Room) -> Kept
                 let sheds = !tests.is_empty() && !others.is_empty();
                 if sheds && room.take_tags(&others).is_ok() {
                     versions.push(others);
-                    let reason = Reason::Tested;
-                    kept.left_out.push(LeftOut { origin: Origin::Published, tags: tests, reason });
+                    let reason = LeftOutReason::Tested;
+                    kept.left_out.push(LeftOut {
+                        origin: TagOrigin::Published,
+                        tags: tests,
+                        reason,
+                    });
                 } else {
-                    kept.left_out.push(LeftOut { origin: Origin::Version(version), tags, reason });
+                    kept.left_out.push(LeftOut {
+                        origin: TagOrigin::Version(version),
+                        tags,
+                        reason,
+                    });
                 }
             }
         }
@@ -68,7 +78,7 @@ fn groups(published: &[Tag], left_out: &mut Vec<LeftOut>) -> Vec<Group> {
                 }
             }
             None if tag.as_str() == FLOATING_TAG => {}
-            None => left_out.push(single(tag, Reason::NoVersion)),
+            None => left_out.push(single(tag, LeftOutReason::NoVersion)),
         }
     }
     groups.into_values().rev().collect()
@@ -85,7 +95,7 @@ fn fitting(
     let mut unfit = Vec::new();
     for tag in &tags {
         let same = |other: &&Tag| other.as_str().eq_ignore_ascii_case(tag.as_str());
-        let twice = || fitting.iter().find(same).cloned().map(Reason::Twice);
+        let twice = || fitting.iter().find(same).cloned().map(LeftOutReason::Twice);
         match form_fault(tag, profile).or_else(twice) {
             None => fitting.push(tag.clone()),
             Some(reason) => unfit.push(single(tag, reason)),
@@ -94,13 +104,13 @@ fn fitting(
     let names_one = |item: &LeftOut| item.tags.iter().any(|tag| names_a_platform(tag.as_str()));
     let child = unfit.iter().find(|item| names_one(item)).map(|item| item.reason.clone());
     if let Some(reason) = child {
-        left_out.push(LeftOut { origin: Origin::Version(version.clone()), tags, reason });
+        left_out.push(LeftOut { origin: TagOrigin::Version(version.clone()), tags, reason });
         return None;
     }
     left_out.append(&mut unfit);
     (!fitting.is_empty()).then_some(fitting)
 }
 
-fn single(tag: &Tag, reason: Reason) -> LeftOut {
-    LeftOut { origin: Origin::Published, tags: vec![tag.clone()], reason }
+fn single(tag: &Tag, reason: LeftOutReason) -> LeftOut {
+    LeftOut { origin: TagOrigin::Published, tags: vec![tag.clone()], reason }
 }

@@ -4,22 +4,22 @@ use std::fmt;
 
 use wharf_oci::Tag;
 
+use crate::offer::tag_forms::{TAG_CHARS_MAX, TAGS_MAX};
 use crate::offer::tags::TagError;
-use crate::offer::words::ImageVersion;
-use crate::rules::tag_forms::{TAG_CHARS_MAX, TAGS_MAX};
+use crate::offer::values::ImageVersion;
 
 /// Tags without a place in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftOut {
     /// Where they come from.
-    pub origin: Origin,
+    pub origin: TagOrigin,
     pub tags: Vec<Tag>,
-    pub reason: Reason,
+    pub reason: LeftOutReason,
 }
 
 /// The origin of dropped tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum TagOrigin {
     /// A template of the offer.
     Template(String),
     /// A published version: all of its tags, so nothing of it is left.
@@ -32,7 +32,7 @@ pub enum Origin {
 
 /// Why a tag has no place in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum LeftOutReason {
     /// There are 16 places, and earlier claims have them.
     NoRoom {
         /// How many would be needed.
@@ -81,10 +81,10 @@ pub enum NoPlan {
     Alike(TagError),
     /// A required tag is against the rules.
     #[error("`{tag}` cannot be listed: {reason}")]
-    Unfit { tag: Tag, reason: Reason },
+    Unfit { tag: Tag, reason: LeftOutReason },
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for LeftOutReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoom { needed, free } => {

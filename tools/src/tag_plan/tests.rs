@@ -39,7 +39,7 @@ impl Case {
         let (templates, published) = (self.templates(), self.published());
         let version = self.version.parse().unwrap();
         solve(
-            &Wanted {
+            &TagRequest {
                 version: &version,
                 platforms: self.platforms(),
                 templates: &templates,
@@ -82,8 +82,8 @@ fn auto_gets_a_word_after_its_bare_version_where_every_page_has_to_take_it() {
         names(&plan.tags),
         ["2.1.0-linux-amd64", "2.1.0-linux-arm64", "2.1.0-all", "2.1.0-test", "latest"]
     );
-    assert_eq!(plan.left_out[0].origin, Origin::Template("{version}".to_owned()));
-    assert_eq!(plan.left_out[0].reason, Reason::Bare);
+    assert_eq!(plan.left_out[0].origin, TagOrigin::Template("{version}".to_owned()));
+    assert_eq!(plan.left_out[0].reason, LeftOutReason::Bare);
     let lenient = Case { profile: Profile::Lenient, ..case }.solve().unwrap();
     assert_eq!(
         names(&lenient.tags),
@@ -137,8 +137,8 @@ fn the_newest_versions_stay_and_the_others_are_named_with_the_reason() {
     case.templates.push("{version}-test");
     let plan = case.solve().unwrap();
     assert_eq!(names(&plan.tags), expected);
-    assert_eq!(plan.left_out[0].reason, Reason::Tested);
-    assert_eq!(plan.left_out[1].origin, Origin::Version("1.2.0".parse().unwrap()));
+    assert_eq!(plan.left_out[0].reason, LeftOutReason::Tested);
+    assert_eq!(plan.left_out[1].origin, TagOrigin::Version("1.2.0".parse().unwrap()));
 }
 
 #[test]
@@ -149,12 +149,12 @@ fn published_tags_say_what_they_are_and_latest_moves() {
     // A banned tag of a platform takes its version along; a bare one goes alone.
     assert_eq!(names(&plan.tags)[0], "0.9-x");
     let latest = plan.tags.last().unwrap();
-    assert_eq!((latest.tag.as_str(), latest.state), ("latest", State::Moves));
-    assert_eq!(plan.tags[0].state, State::Published);
-    let reasons: Vec<&Reason> = plan.left_out.iter().map(|item| &item.reason).collect();
-    assert_eq!(reasons[0], &Reason::Bare, "the template");
-    assert_eq!(reasons[1], &Reason::NoVersion);
-    assert!(matches!(reasons[2], Reason::Twice(_)), "{reasons:?}");
+    assert_eq!((latest.tag.as_str(), latest.state), ("latest", TagOutcome::Moves));
+    assert_eq!(plan.tags[0].state, TagOutcome::Published);
+    let reasons: Vec<&LeftOutReason> = plan.left_out.iter().map(|item| &item.reason).collect();
+    assert_eq!(reasons[0], &LeftOutReason::Bare, "the template");
+    assert_eq!(reasons[1], &LeftOutReason::NoVersion);
+    assert!(matches!(reasons[2], LeftOutReason::Twice(_)), "{reasons:?}");
     assert_eq!(plan.left_out[2].tags.len(), 3);
 }
 
@@ -175,7 +175,7 @@ fn where_no_list_can_be_it_is_said_why() {
     assert!(matches!(twins.solve(), Err(NoPlan::Alike(TagError::Twice { .. }))));
     let mut long = strict("1.0.0", PAIR, &[]);
     long.version = format!("1.{}1.0", "0".repeat(90));
-    assert!(matches!(long.solve(), Err(NoPlan::Unfit { reason: Reason::TooLong(_), .. })));
+    assert!(matches!(long.solve(), Err(NoPlan::Unfit { reason: LeftOutReason::TooLong(_), .. })));
 }
 
 #[test]
@@ -192,11 +192,16 @@ fn templates_that_would_lie_are_left_out_with_the_reason() {
         "{version}-ALL",
     ];
     let plan = case.solve().unwrap();
-    let reasons: Vec<&Reason> = plan.left_out.iter().map(|item| &item.reason).collect();
-    let other = Reason::OtherVersion("1.2.0".parse().unwrap());
+    let reasons: Vec<&LeftOutReason> = plan.left_out.iter().map(|item| &item.reason).collect();
+    let other = LeftOutReason::OtherVersion("1.2.0".parse().unwrap());
     assert_eq!(
         reasons,
-        [&Reason::NoVersion, &Reason::WrongWord("linux"), &Reason::Published, &other]
+        [
+            &LeftOutReason::NoVersion,
+            &LeftOutReason::WrongWord("linux"),
+            &LeftOutReason::Published,
+            &other
+        ]
     );
     assert_eq!(
         names(&plan.tags),
@@ -316,13 +321,15 @@ fn assert_published_tags_stay(case: &Case, plan: &TagPlan) {
     for item in &plan.tags {
         let is_floating = item.tag.as_str() == FLOATING_TAG;
         match item.state {
-            State::Published => fates.push(item.tag.clone()),
-            State::Moves => assert!(is_floating),
-            State::New | State::Added => assert!(!published.contains(&item.tag), "{}", item.tag),
+            TagOutcome::Published => fates.push(item.tag.clone()),
+            TagOutcome::Moves => assert!(is_floating),
+            TagOutcome::New | TagOutcome::Added => {
+                assert!(!published.contains(&item.tag), "{}", item.tag);
+            }
         }
     }
     let is_published =
-        |item: &&LeftOut| !matches!(item.origin, Origin::Template(_) | Origin::Advised(_));
+        |item: &&LeftOut| !matches!(item.origin, TagOrigin::Template(_) | TagOrigin::Advised(_));
     let out = plan.left_out.iter().filter(is_published);
     fates.extend(out.clone().flat_map(|item| item.tags.iter().cloned()));
     let mut unique: Vec<Tag> = fates.clone();
@@ -341,21 +348,21 @@ fn assert_newest_first(case: &Case, plan: &TagPlan) {
     let stands_in = case.templates.is_empty() || case.templates.contains(&"{version}");
     let advised = |item: &&PlannedTag| {
         let tag = item.tag.as_str();
-        item.state == State::Added
+        item.state == TagOutcome::Added
             && item.target == Some(TagTarget::Index)
             && (tag.ends_with("-test")
                 || tag.ends_with("-all") && !stands_in
                 || tag == case.version)
     };
-    let new = plan.tags.iter().filter(|item| item.state != State::Published && !advised(item));
+    let new = plan.tags.iter().filter(|item| item.state != TagOutcome::Published && !advised(item));
     let before = new.count();
     for item in &plan.left_out {
-        let (Origin::Version(version), Reason::NoRoom { needed, .. }) =
+        let (TagOrigin::Version(version), LeftOutReason::NoRoom { needed, .. }) =
             (&item.origin, &item.reason)
         else {
             continue;
         };
-        let newer = plan.tags.iter().filter(|at| at.state == State::Published);
+        let newer = plan.tags.iter().filter(|at| at.state == TagOutcome::Published);
         let newer = newer.filter(|at| numbers(&at.tag) > Some(version.numbers())).count();
         let others = item.tags.iter().filter(|tag| !is_test_tag(tag.as_str())).count();
         // A version of test tags alone has nothing to shed: it stays whole or goes whole.
@@ -379,7 +386,8 @@ fn a_version_of_test_tags_alone_goes_whole() {
     let plan = case.solve().unwrap();
     assert_fits(&case, &plan);
     assert_newest_first(&case, &plan);
-    let gone = plan.left_out.iter().find(|item| matches!(item.origin, Origin::Version(_))).unwrap();
+    let gone =
+        plan.left_out.iter().find(|item| matches!(item.origin, TagOrigin::Version(_))).unwrap();
     let gone: Vec<&str> = gone.tags.iter().map(Tag::as_str).collect();
     assert_eq!(gone, ["1.1-test", "1.1.0-test"]);
 }
@@ -406,10 +414,10 @@ proptest! {
     fn an_offer_that_says_a_list_gets_the_same_again(case in case()) {
         let Ok(plan) = case.solve() else { return Ok(()) };
         let templates: TagTemplates = plan.templates.iter().cloned().collect();
-        let kept = plan.tags.iter().filter(|item| item.state == State::Published);
+        let kept = plan.tags.iter().filter(|item| item.state == TagOutcome::Published);
         let published: Vec<Tag> = kept.map(|item| item.tag.clone()).collect();
         let version: ImageVersion = case.version.parse().unwrap();
-        let wanted = Wanted {
+        let wanted = TagRequest {
             version: &version,
             platforms: case.platforms(),
             templates: &templates,
@@ -419,9 +427,9 @@ proptest! {
         prop_assert_eq!(names(&again.tags), names(&plan.tags));
         prop_assert_eq!(&again.templates, &plan.templates);
         // The pages' advice may have no room again.
-        let is_own = |item: &LeftOut| !matches!(item.origin, Origin::Advised(_));
+        let is_own = |item: &LeftOut| !matches!(item.origin, TagOrigin::Advised(_));
         prop_assert!(!again.left_out.iter().any(is_own), "{:?}", again.left_out);
-        prop_assert!(again.tags.iter().all(|item| item.state != State::Added));
+        prop_assert!(again.tags.iter().all(|item| item.state != TagOutcome::Added));
     }
 }
 
@@ -431,7 +439,7 @@ fn offer_of(case: &Case, plan: &TagPlan) -> String {
         items.iter().map(|item| format!("\"{item}\"")).collect::<Vec<_>>().join(", ")
     };
     let tags = plan.templates.iter().map(|template| template.as_str().to_owned()).collect();
-    let kept = plan.tags.iter().filter(|item| item.state == State::Published);
+    let kept = plan.tags.iter().filter(|item| item.state == TagOutcome::Published);
     let kept = kept.map(|item| item.tag.to_string()).collect();
     let platforms = case
         .platforms

@@ -36,13 +36,13 @@ mod tests {
     use wharf_oci::{Algorithm, Digester};
 
     use super::*;
-    use crate::image::facts::Refusal;
+    use crate::image::facts::EngineRefusal;
 
     #[test]
     fn faults_are_named_once_and_those_past_the_bound_counted_by_kind() {
         let digest = Digester::digest(Algorithm::Sha256, b"x");
         let remark = |number: usize| {
-            Fault::new(digest, FaultKind::Entry(Refusal::None), format!("it is {number}"))
+            Fault::new(digest, FaultKind::Entry(EngineRefusal::None), format!("it is {number}"))
         };
         let mut faults: Vec<Fault> = (0..NAMED_MAX + 7).map(remark).collect();
         faults.extend([remark(1), Fault::new(digest, FaultKind::Digest, "grave".to_owned())]);

@@ -6,14 +6,14 @@ use std::ops::ControlFlow;
 
 use wharf_oci::{Algorithm, Digester};
 
-use super::room::Room;
-use crate::image::facts::Refusal;
+use super::room::ReadBudget;
+use crate::image::facts::EngineRefusal;
 use crate::image::files::{
-    Content, FileKind, LayerFiles, LayerFilesBuilder, NewFile, clean, shown,
+    FileContent, FileKind, LayerFiles, LayerFilesBuilder, NewFile, clean, shown,
 };
 use crate::image::sniff::Sniffer;
-use crate::image::tar_rules::{Cause, EntryRules, Verdict};
-use crate::image::tar_walk::{Visit, Walked, WalkedKind};
+use crate::image::tar_rules::{Cause, EntryRules, EntryVerdict};
+use crate::image::tar_walk::{TarEntry, TarEntryKind, Visit};
 
 /// How many entries of one layer are named for each kind of fault.
 const NAMED_MAX: usize = 10;
@@ -22,17 +22,17 @@ const NAMED_MAX: usize = 10;
 #[derive(Debug)]
 pub(super) struct EntryFault {
     pub(super) path: Option<String>,
-    pub(super) refusal: Refusal,
+    pub(super) refusal: EngineRefusal,
     pub(super) message: String,
 }
 
 /// Takes the entries of one layer.
 pub(super) struct Entries<'a> {
-    room: &'a Room,
+    room: &'a ReadBudget,
     rules: EntryRules,
     faults: Vec<EntryFault>,
     /// How many faults of each kind there are.
-    counts: BTreeMap<(Refusal, Cause), usize>,
+    counts: BTreeMap<(EngineRefusal, Cause), usize>,
     has_global_header: bool,
     files: LayerFilesBuilder,
     is_full: bool,
@@ -43,7 +43,7 @@ pub(super) struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    pub(super) fn new(room: &'a Room, hash_contents: bool) -> Self {
+    pub(super) fn new(room: &'a ReadBudget, hash_contents: bool) -> Self {
         Self {
             room,
             rules: EntryRules::default(),
@@ -68,7 +68,7 @@ impl<'a> Entries<'a> {
             self.faults.push(EntryFault { path: None, refusal: *refusal, message });
         }
         let mut remark = |message: &str| {
-            let (path, refusal) = (None, Refusal::None);
+            let (path, refusal) = (None, EngineRefusal::None);
             self.faults.push(EntryFault { path, refusal, message: message.to_owned() });
         };
         if self.rules.is_full() {
@@ -83,7 +83,7 @@ impl<'a> Entries<'a> {
         (self.faults, self.files.finish())
     }
 
-    fn fault(&mut self, path: &[u8], Verdict { cause, refusal, reason }: Verdict) {
+    fn fault(&mut self, path: &[u8], EntryVerdict { cause, refusal, reason }: EntryVerdict) {
         let count = self.counts.entry((refusal, cause)).or_default();
         *count += 1;
         if *count <= NAMED_MAX {
@@ -101,7 +101,7 @@ impl<'a> Entries<'a> {
             content.text = None;
             self.files.mark_incomplete();
         }
-        let held = Content { text: None, ..content.clone() }.held_bytes();
+        let held = FileContent { text: None, ..content.clone() }.held_bytes();
         if self.room.take(held) {
             self.files.content(content);
         } else {
@@ -126,7 +126,7 @@ impl<'a> Entries<'a> {
         self.files.mark_incomplete();
     }
 
-    fn lay(&mut self, entry: &Walked<'_>) {
+    fn lay(&mut self, entry: &TarEntry<'_>) {
         let Some(kind) = kind_of(entry) else { return };
         let size_bytes = entry.sparse_bytes.unwrap_or(entry.size_bytes);
         let new = NewFile {
@@ -151,7 +151,7 @@ impl<'a> Entries<'a> {
 }
 
 impl Visit for Entries<'_> {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.end_content();
         if let Some(verdict) = self.rules.judge(entry) {
             self.fault(entry.path, verdict);
@@ -175,17 +175,17 @@ impl Visit for Entries<'_> {
 }
 
 /// The kind of an entry in a view; `None` for an entry no engine unpacks.
-fn kind_of(entry: &Walked<'_>) -> Option<FileKind> {
+fn kind_of(entry: &TarEntry<'_>) -> Option<FileKind> {
     Some(match entry.kind {
-        WalkedKind::File => FileKind::File,
-        WalkedKind::HardLink => FileKind::HardLink,
-        WalkedKind::Symlink => FileKind::Symlink,
+        TarEntryKind::File => FileKind::File,
+        TarEntryKind::HardLink => FileKind::HardLink,
+        TarEntryKind::Symlink => FileKind::Symlink,
         // The overlay file system has no other sign for a whiteout.
-        WalkedKind::CharDevice if entry.device == (0, 0) => FileKind::Whiteout,
-        WalkedKind::CharDevice => FileKind::CharDevice,
-        WalkedKind::BlockDevice => FileKind::BlockDevice,
-        WalkedKind::Folder => FileKind::Folder,
-        WalkedKind::Fifo => FileKind::Fifo,
-        WalkedKind::Unknown(_) => return None,
+        TarEntryKind::CharDevice if entry.device == (0, 0) => FileKind::Whiteout,
+        TarEntryKind::CharDevice => FileKind::CharDevice,
+        TarEntryKind::BlockDevice => FileKind::BlockDevice,
+        TarEntryKind::Folder => FileKind::Folder,
+        TarEntryKind::Fifo => FileKind::Fifo,
+        TarEntryKind::Unknown(_) => return None,
     })
 }

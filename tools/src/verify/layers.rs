@@ -11,52 +11,16 @@ use std::thread;
 
 use wharf_oci::{Descriptor, Digest};
 
+use super::blob_fault::{explain, kind_of};
+use super::limits::Limits;
 use super::packing::Packing;
-use super::room::Room;
-use super::stream::{self, Found, Plan};
-use super::{explain, kind_of};
-use crate::image::facts::{Fault, FaultKind, Refusal};
+use super::room::ReadBudget;
+use super::stream::{self, StreamPlan, StreamResult};
+use crate::image::facts::{EngineRefusal, Fault, FaultKind};
 use crate::image::files::LayerFiles;
 use crate::image::unpack::{Behind, UnpackError};
 use crate::image::zstd;
 use crate::source::Source;
-
-/// Bounds on the cost of a layer, and the optional work.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Largest tar in bytes, inflated; a larger one counts as a bomb.
-    pub inflated_bytes_max: u64,
-    /// How many times its own size a layer may inflate to, once it is over [`RATIO_FROM_BYTES`].
-    pub ratio_max: u64,
-    /// Whether the content of every file is hashed too, for the comparison of images: SHA-256 once
-    /// more over every tar.
-    pub hash_contents: bool,
-}
-
-/// The smallest tar for the ratio: a small layer of zeros costs little.
-pub const RATIO_FROM_BYTES: u64 = 4 << 30;
-
-impl Default for Limits {
-    /// 64 GiB, four times the limit of the largest image for container instances.
-    fn default() -> Self {
-        Self { inflated_bytes_max: 64 << 30, ratio_max: 500, hash_contents: false }
-    }
-}
-
-impl Limits {
-    /// Whether so many bytes may come of so many.
-    pub(super) fn allow(self, read_bytes: u64, inflated_bytes: u64) -> Result<(), UnpackError> {
-        let Self { inflated_bytes_max: max, ratio_max, .. } = self;
-        if inflated_bytes > max {
-            return Err(UnpackError::TooLarge(format!("it inflates to more than {max} bytes")));
-        }
-        if inflated_bytes > RATIO_FROM_BYTES && inflated_bytes / ratio_max > read_bytes {
-            let message = format!("it inflates to more than {ratio_max} times its size");
-            return Err(UnpackError::TooLarge(message));
-        }
-        Ok(())
-    }
-}
 
 /// The facts of a checked layer.
 #[derive(Debug, Clone)]
@@ -79,7 +43,7 @@ pub(super) fn check_all(
     source: &Source,
     wanted: &[Descriptor],
     jobs: NonZeroUsize,
-    (limits, room): (Limits, &Room),
+    (limits, room): (Limits, &ReadBudget),
 ) -> BTreeMap<Digest, CheckedLayer> {
     let next = AtomicUsize::new(0);
     let checked = Mutex::new(BTreeMap::new());
@@ -101,7 +65,7 @@ fn check_layer(
     source: &Source,
     descriptor: &Descriptor,
     limits: Limits,
-    room: &Room,
+    room: &ReadBudget,
 ) -> CheckedLayer {
     let mut layer = CheckedLayer::unread(descriptor);
     let mut blob = match source.open_blob(descriptor) {
@@ -129,7 +93,7 @@ pub fn read_layer(
     blob: &mut (dyn Read + Send),
     descriptor: &Descriptor,
     limits: Limits,
-    room: &Room,
+    room: &ReadBudget,
 ) -> io::Result<ReadLayer> {
     let mut layer = CheckedLayer::unread(descriptor);
     layer.read(blob, limits, room)?;
@@ -174,14 +138,14 @@ impl CheckedLayer {
         &mut self,
         mut blob: &mut (dyn Read + Send),
         limits: Limits,
-        room: &Room,
+        room: &ReadBudget,
     ) -> io::Result<()> {
         let mut start = [0_u8; 4];
         let length = fill(&mut blob, &mut start)?;
         let start = start.get(..length).unwrap_or_default();
         let said = Packing::of_type(&self.descriptor.media_type);
         let found = Packing::of_bytes(start);
-        let plan = Plan {
+        let plan = StreamPlan {
             algorithm: self.descriptor.digest.algorithm(),
             packing: said.map(|_| found),
             size_bytes: self.descriptor.size,
@@ -213,12 +177,12 @@ impl CheckedLayer {
         }
         if found == Packing::Zstd && zstd::is_skippable(start) {
             let message = "it starts with a skippable frame, which docker and podman refuse";
-            self.fault(FaultKind::Packing(Refusal::Some), message.to_owned());
+            self.fault(FaultKind::Packing(EngineRefusal::Some), message.to_owned());
         }
     }
 
     /// Takes over the findings of a blob with the right digest.
-    fn keep(&mut self, read: Found, found: Packing, room: &Room) {
+    fn keep(&mut self, read: StreamResult, found: Packing, room: &ReadBudget) {
         match &read.unpacked {
             Ok(behind) if behind.bytes > 0 => self.behind(*behind),
             Ok(_) => {}
@@ -234,7 +198,7 @@ impl CheckedLayer {
             self.fault(FaultKind::Tar, fault.to_string());
         }
         for entry in read.entry_faults {
-            if !room.take_fault() && entry.refusal == Refusal::None {
+            if !room.take_fault() && entry.refusal == EngineRefusal::None {
                 continue;
             }
             self.faults.push(Fault {
@@ -258,7 +222,7 @@ impl CheckedLayer {
             "{count} {what} stand behind the compressed tar, which podman refuses, and docker and \
              containerd do without unpigz"
         );
-        self.fault(FaultKind::Packing(Refusal::Some), message);
+        self.fault(FaultKind::Packing(EngineRefusal::Some), message);
     }
 }
 

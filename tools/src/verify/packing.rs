@@ -3,7 +3,7 @@
 
 use wharf_oci::MediaType;
 
-use crate::image::facts::Refusal;
+use crate::image::facts::EngineRefusal;
 use crate::image::zstd;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -41,11 +41,11 @@ impl Packing {
     }
 
     /// The engines' refusal of bytes with this packing under a type of the other.
-    pub(super) const fn refused_as(self, said: Self) -> Refusal {
+    pub(super) const fn refused_as(self, said: Self) -> EngineRefusal {
         match (said, self) {
             // Engines look at the first bytes and ignore the type.
-            (Self::Gzip, Self::Plain) => Refusal::None,
-            _ => Refusal::Some,
+            (Self::Gzip, Self::Plain) => EngineRefusal::None,
+            _ => EngineRefusal::Some,
         }
     }
 

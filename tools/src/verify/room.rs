@@ -18,19 +18,19 @@ const FAULTS_MAX: usize = 5_000;
 
 /// The remaining amount of each.
 #[derive(Debug)]
-pub struct Room {
+pub struct ReadBudget {
     faults: AtomicUsize,
     files_bytes: AtomicUsize,
     texts_bytes: AtomicUsize,
 }
 
-impl Default for Room {
+impl Default for ReadBudget {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Room {
+impl ReadBudget {
     /// All of it.
     #[must_use]
     pub const fn new() -> Self {

@@ -10,11 +10,11 @@ use std::thread;
 use wharf_oci::{Algorithm, Digester, HashResult};
 
 use super::entries::{Entries, EntryFault};
-use super::layers::Limits;
-use super::room::Room;
+use super::limits::Limits;
+use super::room::ReadBudget;
 use crate::image::files::LayerFiles;
 use crate::image::tar_walk::{TarFault, TarWalk};
-use crate::image::unpack::{Behind, GzipUnpacker, Step, Unpack, UnpackError, ZstdUnpacker};
+use crate::image::unpack::{Behind, GzipUnpacker, Unpack, UnpackError, UnpackStep, ZstdUnpacker};
 
 use super::packing::Packing;
 
@@ -28,7 +28,7 @@ const DEPTH: usize = 8;
 const PIPELINE_BYTES_MIN: u64 = 1 << 20;
 
 /// How a blob is read.
-pub(super) struct Plan {
+pub(super) struct StreamPlan {
     pub(super) algorithm: Algorithm,
     /// The packing of its bytes; `None` if their content cannot be read.
     pub(super) packing: Option<Packing>,
@@ -37,7 +37,7 @@ pub(super) struct Plan {
 }
 
 /// The findings of the read.
-pub(super) struct Found {
+pub(super) struct StreamResult {
     pub(super) blob: HashResult,
     /// The tar, when all of it was inflated.
     pub(super) tar: Option<HashResult>,
@@ -48,7 +48,11 @@ pub(super) struct Found {
 }
 
 /// Reads a blob to its end. An error means it could not be read.
-pub(super) fn read(blob: &mut (dyn Read + Send), plan: &Plan, room: &Room) -> io::Result<Found> {
+pub(super) fn read(
+    blob: &mut (dyn Read + Send),
+    plan: &StreamPlan,
+    room: &ReadBudget,
+) -> io::Result<StreamResult> {
     let mut prover = Prover::new(plan, room);
     if plan.size_bytes < PIPELINE_BYTES_MIN || plan.packing.is_none() {
         let mut line = Line { prover: &mut prover, free: Vec::new() };
@@ -102,7 +106,7 @@ struct Prover<'a> {
 }
 
 impl<'a> Prover<'a> {
-    fn new(plan: &Plan, room: &'a Room) -> Self {
+    fn new(plan: &StreamPlan, room: &'a ReadBudget) -> Self {
         let is_plain = plan.packing == Some(Packing::Plain);
         Self {
             blob: Digester::new(plan.algorithm),
@@ -132,7 +136,7 @@ impl<'a> Prover<'a> {
         }
     }
 
-    fn finish(mut self, unpacked: Result<Behind, UnpackError>) -> Found {
+    fn finish(mut self, unpacked: Result<Behind, UnpackError>) -> StreamResult {
         let blob = self.blob.finish();
         let is_inflated = unpacked.is_ok();
         if let Some(walk) = self.walk.filter(|_| is_inflated) {
@@ -141,7 +145,7 @@ impl<'a> Prover<'a> {
         let tar = if self.is_same { blob } else { self.tar.finish() };
         let is_whole = is_inflated && self.tar_fault.is_none();
         let (entry_faults, files) = self.entries.finish(is_whole);
-        Found {
+        StreamResult {
             blob,
             tar: is_inflated.then_some(tar),
             unpacked,
@@ -235,7 +239,7 @@ struct Pump {
 }
 
 impl Pump {
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &StreamPlan) -> Self {
         let unpacker: Result<Option<Box<dyn Unpack>>, UnpackError> = match plan.packing {
             None | Some(Packing::Plain) => Ok(None),
             Some(Packing::Gzip) => Ok(Some(Box::new(GzipUnpacker::new()))),
@@ -299,7 +303,7 @@ impl Pump {
         loop {
             let out = output.get_or_insert_with(|| Output { bytes: sink.buffer(), filled: 0 });
             let room = out.bytes.get_mut(out.filled..).unwrap_or_default();
-            let Step { taken, written } = unpacker.step(input, room)?;
+            let UnpackStep { taken, written } = unpacker.step(input, room)?;
             input = input.get(taken..).unwrap_or_default();
             out.filled += written;
             self.inflated_bytes += written as u64;

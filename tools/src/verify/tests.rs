@@ -13,7 +13,7 @@ use wharf_oci::{Algorithm, Digester, MediaType};
 
 use super::*;
 use crate::image::compress::compress;
-use crate::image::facts::Refusal;
+use crate::image::facts::EngineRefusal;
 use crate::image::files::Magic;
 use crate::report::{Proof, summarise};
 
@@ -208,13 +208,16 @@ fn a_wrong_diff_id_and_a_wrong_number_of_them_are_found() {
 fn compression_other_than_the_type_says_and_broken_gzip_are_found() {
     let tar = tar_of("file");
     let packing = |refusal| [FaultKind::Packing(refusal)];
-    assert_eq!(kinds(&Sample::with_layer(&tar, &tar).finish()), packing(Refusal::None));
-    assert_eq!(kinds(&Sample::with_layer(&zstd(&tar), &tar).finish()), packing(Refusal::Some));
+    assert_eq!(kinds(&Sample::with_layer(&tar, &tar).finish()), packing(EngineRefusal::None));
+    assert_eq!(
+        kinds(&Sample::with_layer(&zstd(&tar), &tar).finish()),
+        packing(EngineRefusal::Some)
+    );
     let packed = gzip(&tar);
     let cut = &packed[..packed.len() - 9];
     assert_eq!(kinds(&Sample::with_layer(cut, &tar).finish()), [FaultKind::Compression]);
     let trailing = [packed.as_slice(), b"trailing"].concat();
-    assert_eq!(kinds(&Sample::with_layer(&trailing, &tar).finish()), packing(Refusal::Some));
+    assert_eq!(kinds(&Sample::with_layer(&trailing, &tar).finish()), packing(EngineRefusal::Some));
     let twice = [gzip(&tar[..600]), gzip(&tar[600..])].concat();
     assert_eq!(kinds(&Sample::with_layer(&twice, &tar).finish()), []);
 }
@@ -238,7 +241,7 @@ fn a_zstd_layer_is_inflated_and_proven() {
     assert_eq!(summarise(&cut, None)[0].proof, Proof::Damaged);
     let front = [&[0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0], packed.as_slice()].concat();
     let kinds: Vec<_> = check(&front, &tar).faults.iter().map(|fault| fault.kind).collect();
-    assert_eq!(kinds, [FaultKind::Packing(Refusal::Some)]);
+    assert_eq!(kinds, [FaultKind::Packing(EngineRefusal::Some)]);
 }
 
 #[test]
@@ -274,7 +277,7 @@ fn names_out_of_the_root_and_devices_leave_an_image_intact() {
     builder.append_data(&mut header, "dev/null", std::io::empty()).unwrap();
     let bytes = builder.into_inner().unwrap();
     let facts = check_it(&Sample::with_layer(&gzip(&bytes), &bytes).finish());
-    assert_eq!(facts.faults[0].kind, FaultKind::Entry(Refusal::None));
+    assert_eq!(facts.faults[0].kind, FaultKind::Entry(EngineRefusal::None));
     assert!(summarise(&facts, None)[0].intact);
 }
 
@@ -284,7 +287,7 @@ fn what_engines_refuse_is_found_and_only_broken_tars_are_damage() {
     twice.truncate(1024);
     let twice = [twice, tar_of("./x")].concat();
     let facts = check_it(&Sample::with_layer(&gzip(&twice), &twice).finish());
-    assert_eq!(facts.faults[0].kind, FaultKind::Entry(Refusal::Some));
+    assert_eq!(facts.faults[0].kind, FaultKind::Entry(EngineRefusal::Some));
     assert!(summarise(&facts, None)[0].intact);
     for bytes in [b"not a tar".repeat(100), tar_of("x")[..514].to_vec()] {
         let facts = check_it(&Sample::with_layer(&gzip(&bytes), &bytes).finish());

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wharf_oci::{Descriptor, Digest};
 
-use super::ReadImage;
 use super::layers::CheckedLayer;
 use super::packing::same_packing;
-use crate::image::facts::{Fault, FaultKind, Refusal};
+use super::read_image::ReadImage;
+use crate::image::facts::{EngineRefusal, Fault, FaultKind};
 use crate::source::Source;
 
 /// A blob was checked as one manifest describes it; the others have to agree.
@@ -30,7 +30,7 @@ pub(super) fn compare_uses(
         if !same_packing(&first.media_type, &used.media_type) {
             let (one, other) = (&first.media_type, &used.media_type);
             let message = format!("one manifest calls it {one}, another {other}");
-            differs(FaultKind::Packing(Refusal::Some), message);
+            differs(FaultKind::Packing(EngineRefusal::Some), message);
         }
     }
 }

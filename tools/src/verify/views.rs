@@ -6,8 +6,8 @@ use std::sync::Arc;
 use wharf_oci::{Descriptor, Digest};
 
 use super::layers::CheckedLayer;
-use super::room::Room;
-use crate::image::facts::{Fault, FaultKind, Refusal};
+use super::room::ReadBudget;
+use crate::image::facts::{EngineRefusal, Fault, FaultKind};
 use crate::image::files::{FileView, LayerFiles, Oddity, OddityKind, shown};
 
 /// How many oddities of one image are named.
@@ -15,14 +15,17 @@ const NAMED_MAX: usize = 100;
 
 /// Makes the views of one source's platforms.
 pub(super) struct Views<'a> {
-    room: &'a Room,
+    room: &'a ReadBudget,
     checked: &'a BTreeMap<Digest, CheckedLayer>,
     /// Platforms with the same layers share their view.
     known: Vec<(Vec<Digest>, Arc<FileView>)>,
 }
 
 impl<'a> Views<'a> {
-    pub(super) const fn new(room: &'a Room, checked: &'a BTreeMap<Digest, CheckedLayer>) -> Self {
+    pub(super) const fn new(
+        room: &'a ReadBudget,
+        checked: &'a BTreeMap<Digest, CheckedLayer>,
+    ) -> Self {
         Self { room, checked, known: Vec::new() }
     }
 
@@ -57,7 +60,7 @@ pub(super) fn look(view: &FileView, layers: &[Descriptor], faults: &mut Vec<Faul
         let Some(layer) = layers.get(oddity.layer) else { continue };
         faults.push(Fault {
             digest: layer.digest,
-            kind: FaultKind::Entry(Refusal::None),
+            kind: FaultKind::Entry(EngineRefusal::None),
             path: Some(shown(&oddity.path)),
             message: explain(oddity),
         });

@@ -29,11 +29,11 @@ fn waivers_are_read_with_the_places_of_their_keys() {
     assert_eq!(file.waivers.len(), 2);
     let first = &file.waivers[0];
     assert_eq!(first.reason.as_str(), "Only our own files are read with it.");
-    assert_eq!(first.expires.0.to_string(), "2026-12-31");
+    assert_eq!(first.expires.to_string(), "2026-12-31");
     assert!(first.names_image() && first.is_narrow());
-    let place = file.place("waivers[0].expires");
-    assert_eq!((place.line, place.column), (Some(10), Some(14)));
-    assert_eq!(place.snippet.as_deref(), Some("    expires: 2026-12-31"));
+    let spot = file.spot("waivers[0].expires");
+    assert_eq!((spot.line, spot.column), (10, 14));
+    assert_eq!(file.line(spot.line), Some("    expires: 2026-12-31"));
     assert!(file.waivers[1].path.as_ref().unwrap().matches(b"usr/share/a/b"));
 }
 

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::actions::actions;
+use crate::chart::actions::actions;
 
 /// A fixed pattern; tests use each of them.
 type Pattern = LazyLock<Option<Regex>>;

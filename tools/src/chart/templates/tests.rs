@@ -5,9 +5,9 @@ use super::*;
 /// The findings in one template: line, whether it is unsure, and the words.
 fn found(template: &str) -> Vec<(usize, bool, String)> {
     let strays = strays(&chart(&[("Chart.yaml", "name: a\n"), ("templates/a.yaml", template)]));
-    let words = |what: What| match what {
-        What::Literal(text) => text,
-        What::Elsewhere(path) => path,
+    let words = |what: StrayKind| match what {
+        StrayKind::Literal(text) => text,
+        StrayKind::Elsewhere(path) => path,
     };
     strays
         .into_iter()
@@ -84,7 +84,7 @@ fn named_templates_are_looked_into_at_their_own_lines() {
     let strays = strays(&chart);
     assert_eq!(strays.len(), 1, "{strays:?}");
     assert_eq!((strays[0].file.as_str(), strays[0].spot.line), ("templates/_helpers.tpl", 2));
-    assert_eq!(strays[0].what, What::Literal("quay.azurecr.io/".to_owned()));
+    assert_eq!(strays[0].what, StrayKind::Literal("quay.azurecr.io/".to_owned()));
 }
 
 #[test]

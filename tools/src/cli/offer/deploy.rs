@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::deploy::{Capacity, Origin, Path};
-use crate::offer::words::PlanId;
+use crate::deploy::{Capacity, Path, RegistryOrigin};
+use crate::offer::values::PlanId;
 
 /// Most pods that one file may ask for; a cluster of AKS has not room for more.
 const REPLICAS_MAX: i64 = 10_000;
@@ -43,7 +43,7 @@ pub struct DeployArgs {
     pub layouts: Option<PathBuf>,
     /// The registry that customers pull from [default: the one that the offer is published from]
     #[arg(long, value_name = "HOST[/PREFIX]")]
-    pub registry: Option<Origin>,
+    pub registry: Option<RegistryOrigin>,
     /// The page that says whether it is well, asked over HTTP on the first TCP port [default: as the
     /// HEALTHCHECK of the image says, else the port alone]
     #[arg(long, value_name = "PATH")]

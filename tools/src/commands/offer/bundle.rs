@@ -14,7 +14,7 @@ use super::super::given::Given;
 use super::super::remote::{Endpoint, open};
 use super::super::{Context, variable};
 use super::unpinned::unpinned;
-use crate::application::layout::Layout;
+use crate::application::layout::BundleLayout;
 use crate::cli::BundleArgs;
 use crate::exit::Exit;
 use crate::input;
@@ -25,7 +25,7 @@ use crate::offer::registries::target;
 use crate::output_file;
 use crate::report::Report;
 use crate::rules::{self, Severity};
-use crate::yaml_edit::{self, Step};
+use crate::yaml_edit::{self, PathStep};
 
 /// Longest hexadecimal digest in a text (SHA-512).
 const DIGEST_CHARS_MAX: usize = "sha512:".len() + 128;
@@ -132,7 +132,7 @@ fn lay_out(
         else {
             return Err(file.error_at(&key, "its files were not read", "look at them").into());
         };
-        let layout = Layout::of(application, chart)?;
+        let layout = BundleLayout::of(application, chart)?;
         let folder = output.join(plan.id.as_str());
         layout.write(&folder)?;
         let absolute = folder.canonicalize().unwrap_or_else(|_| folder.clone());
@@ -345,7 +345,12 @@ fn write(
     let mut text =
         std::fs::read_to_string(file.path()).with_context(|| format!("cannot read {shown}"))?;
     for (key, value) in [("version", version), ("digest", &digest.to_string())] {
-        let path = [Step::Key("plans"), Step::Item(place), Step::Key("bundle"), Step::Key(key)];
+        let path = [
+            PathStep::Key("plans"),
+            PathStep::Item(place),
+            PathStep::Key("bundle"),
+            PathStep::Key(key),
+        ];
         text =
             yaml_edit::set(&text, &path, value).with_context(|| format!("cannot edit {shown}"))?;
     }

@@ -14,7 +14,8 @@ use crate::cli::{
 };
 use crate::deploy::aci::FILLED;
 use crate::deploy::{
-    ContainerGroup, Objects, Origin, PinnedImage, Scale, Wishes, Workload, helm, next, workload,
+    ContainerGroup, Objects, PinnedImage, RegistryOrigin, Scale, Workload, WorkloadRequest, helm,
+    next, workload,
 };
 use crate::exit::Exit;
 use crate::image::facts::ImageFacts;
@@ -73,7 +74,7 @@ struct Chosen<'a> {
     plan: &'a Plan,
     args: &'a DeployArgs,
     /// The registry of the images, unless an option names another.
-    published: Origin,
+    published: RegistryOrigin,
 }
 
 impl<'a> Chosen<'a> {
@@ -106,10 +107,10 @@ impl<'a> Chosen<'a> {
             anyhow::bail!("the offer has no registry `{name}`")
         };
         let (server, prefix) = (registry.login_server.clone(), registry.prefix.clone());
-        Ok(Self { file, plan, args, published: Origin { server, prefix } })
+        Ok(Self { file, plan, args, published: RegistryOrigin { server, prefix } })
     }
 
-    fn origin(&self) -> &Origin {
+    fn origin(&self) -> &RegistryOrigin {
         self.args.registry.as_ref().unwrap_or(&self.published)
     }
 
@@ -126,8 +127,10 @@ impl<'a> Chosen<'a> {
 
     fn workload(&self, plan: &ImagePlan, context: &Context) -> anyhow::Result<Workload> {
         let facts = self.facts(&plan.image, context)?;
-        let wishes =
-            Wishes { origin: self.args.registry.as_ref(), page: self.args.probe_path.as_ref() };
+        let wishes = WorkloadRequest {
+            origin: self.args.registry.as_ref(),
+            page: self.args.probe_path.as_ref(),
+        };
         let offer = (self.file.offer.offer.id.as_str(), &self.published);
         Ok(Workload::of(&facts, &plan.image, plan.resources.as_ref(), offer, wishes)?)
     }
@@ -256,7 +259,7 @@ fn of_chart(
     let values = helm::values(pinned.iter().map(|(name, image)| (name.as_str(), image)));
     let chart = chosen.file.resolve(&plan.chart);
     let path = shown(args.output.as_deref(), "-");
-    let name = crate::deploy::words::Name::nearest(id.as_str(), "app-");
+    let name = crate::deploy::words::ResourceName::nearest(id.as_str(), "app-");
     let chart = chart.display().to_string();
     let next = next::release(&name, &chart, Some(&path), plan.namespace.as_deref(), &[]);
     Ok(Deployment {

@@ -17,13 +17,13 @@ use crate::exit::Exit;
 use crate::marketplace::diff::{Change, TreeDiff, compare};
 use crate::marketplace::render::live::Live;
 use crate::marketplace::render::{RenderError, Secrets, render};
-use crate::marketplace::tree::Tree;
+use crate::marketplace::tree::ResourceTree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::error::{Diagnostic, OfferError};
-use crate::offer::timestamp::Timestamp;
 use crate::output::{Paint, json};
-use crate::published::{State, Target, submissions};
+use crate::published::{LedgerState, Target, submissions};
+use wharf_oci::Timestamp;
 
 /// The result.
 #[derive(Serialize)]
@@ -41,7 +41,7 @@ struct Compared {
 pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exit> {
     let mut file = OfferFile::open(&args.offer)?;
     let state = published(args.ledger.as_deref(), &mut file)?.unwrap_or_default();
-    let tree = Tree::open(&args.tree)?;
+    let tree = ResourceTree::open(&args.tree)?;
     let texts = Content::load(&file)?;
     let diff = of(&file, &texts, &tree, &state)?;
     let allowed = args.allowed.iter().map(|glob| matcher(glob)).collect::<Result<Vec<_>, _>>()?;
@@ -61,8 +61,8 @@ pub(super) fn run(args: &OfferDiffArgs, context: &Context) -> anyhow::Result<Exi
 pub(super) fn of(
     file: &OfferFile,
     texts: &Content,
-    tree: &Tree,
-    state: &State,
+    tree: &ResourceTree,
+    state: &LedgerState,
 ) -> anyhow::Result<TreeDiff> {
     let live = Live::of(&without_clashes(file, texts, tree)).with_published(file, state);
     let rendered = render(file, texts, &Secrets::Placeholders, Some(&live))?;
@@ -72,8 +72,8 @@ pub(super) fn of(
 
 /// A version published with another digest cannot be rendered. Here the two are reported beside the
 /// other refusals, so the published digest must not stand in the way.
-fn without_clashes(file: &OfferFile, texts: &Content, tree: &Tree) -> Tree {
-    let own = submissions(file, texts, &State::default(), Target::Live, Timestamp::default());
+fn without_clashes(file: &OfferFile, texts: &Content, tree: &ResourceTree) -> ResourceTree {
+    let own = submissions(file, texts, &LedgerState::default(), Target::Live, Timestamp::default());
     let bundles = own.iter().flat_map(|own| own.bundles.iter().map(|at| (&own.plan, at)));
     bundles.fold(tree.clone(), |tree, (plan, bundle)| match bundle.digest {
         Some(digest) => {
@@ -87,8 +87,8 @@ fn without_clashes(file: &OfferFile, texts: &Content, tree: &Tree) -> Tree {
 pub(super) fn evidence(
     file: &OfferFile,
     texts: &Content,
-    tree: &Tree,
-    state: &State,
+    tree: &ResourceTree,
+    state: &LedgerState,
 ) -> Result<TreeDiff, String> {
     of(file, texts, tree, state).map_err(|error| match error.downcast_ref::<RenderError>() {
         Some(RenderError::Offer(OfferError::Invalid(faults))) => brief(faults),

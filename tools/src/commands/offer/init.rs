@@ -9,14 +9,15 @@ use serde::Serialize;
 
 use super::super::Context;
 use crate::cli::InitArgs;
+use crate::clock;
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
-use crate::offer_init::settle::{Question, Way, ask_kind, check_given, settle};
+use crate::offer_init::settle::{AnswerPolicy, Question, ask_kind, check_given, settle};
 use crate::offer_init::sources::Sources;
 use crate::offer_init::topics::Topic;
 use crate::offer_init::{
-    Answers, InitError, Kind, Outcome, WrittenFile, check_place, draft, write,
+    Answers, FileOutcome, InitError, OfferKind, WrittenFile, check_place, draft, write,
 };
 use crate::output::{Paint, Style, visible};
 use crate::rules::evidence::Evidence;
@@ -72,17 +73,17 @@ fn begin(args: &InitArgs, context: &Context) -> Result<Begun, InitError> {
         context.output.note(&visible(&note));
     }
     let files = write(&answers, &file, args.force)?;
-    let paths = |outcome: Outcome| -> Vec<String> {
+    let paths = |outcome: FileOutcome| -> Vec<String> {
         let files = files.iter().filter(|file| file.outcome == outcome);
         files.map(|WrittenFile { path, .. }| path.clone()).collect()
     };
     Ok(Begun {
-        written: paths(Outcome::Written),
-        replaced: paths(Outcome::Replaced),
-        kept: paths(Outcome::Kept),
+        written: paths(FileOutcome::Written),
+        replaced: paths(FileOutcome::Replaced),
+        kept: paths(FileOutcome::Kept),
         placeholders: answers.placeholders().into_iter().map(Topic::flag).collect(),
         findings: findings(&file),
-        is_kubernetes: answers.kind == Kind::Kubernetes,
+        is_kubernetes: answers.kind == OfferKind::Kubernetes,
         has_image: answers.image.is_some(),
         offer: file,
     })
@@ -116,12 +117,12 @@ fn answers(
         given.insert(Topic::Kind, kind);
     }
     let way = match (args.yes, is_person) {
-        (true, _) => Way::Take,
-        (false, true) => Way::Ask(&mut ask),
-        (false, false) => Way::Refuse,
+        (true, _) => AnswerPolicy::Take,
+        (false, true) => AnswerPolicy::Ask(&mut ask),
+        (false, false) => AnswerPolicy::Refuse,
     };
     let values = settle(&given, &sources, way)?;
-    let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+    let today = clock::now().day().to_string();
     Ok(Answers::new(values, &sources, today))
 }
 

@@ -7,7 +7,7 @@ use super::super::publish::{self, publish};
 use super::diff;
 use crate::cli::LintArgs;
 use crate::exit::Exit;
-use crate::marketplace::tree::Tree;
+use crate::marketplace::tree::ResourceTree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::published::Published;
@@ -24,7 +24,7 @@ pub(super) fn run(args: &LintArgs, context: &Context) -> anyhow::Result<Exit> {
     let named = std::iter::once(args.offer.as_path());
     let mut given = Given::read(&args.judge.given, None, named, Some(&file))?;
     if let Some(tree) = &args.tree {
-        let tree = Tree::open(tree)?;
+        let tree = ResourceTree::open(tree)?;
         let state = state.clone().unwrap_or_default();
         let compared = diff::evidence(&file, &texts, &tree, &state);
         given.evidence.tree = Some(compared);

@@ -10,9 +10,11 @@ use crate::cli::PublishedArgs;
 use crate::exit::Exit;
 use crate::offer::OfferFile;
 use crate::offer::tag_forms::version_of;
-use crate::offer::words::ImageVersion;
+use crate::offer::values::ImageVersion;
 use crate::output::{Paint, Style, Table};
-use crate::published::{Known, LEDGER_NAME, Life, OfferState, PlanState, PublishedFile, State};
+use crate::published::{
+    LEDGER_NAME, LedgerState, Life, OfferState, PlanState, PublishedFile, ValueHistory,
+};
 
 /// Most offers in the message about a missing one.
 const NAMED_MAX: usize = 8;
@@ -97,7 +99,7 @@ pub(super) fn run(args: &PublishedArgs, context: &Context) -> anyhow::Result<Exi
 }
 
 /// Why there is no row.
-fn nothing(state: &State, wanted: Option<(&String, &String)>) -> String {
+fn nothing(state: &LedgerState, wanted: Option<(&String, &String)>) -> String {
     let advice = "`wharf offer record OFFER --target live` adds what was submitted";
     let known = state.offers.keys().map(|(publisher, offer)| format!("{publisher}/{offer}"));
     let known: Vec<String> = known.take(NAMED_MAX).collect();
@@ -125,11 +127,12 @@ fn shown_plan(id: &str, plan: &PlanState) -> ShownPlan {
     let versions = live.filter_map(|tag| version_of(tag).map(|(version, _)| version));
     let versions = versions.chain(bundles.filter_map(|version| version.parse().ok()));
     let highest = versions.max_by_key(ImageVersion::numbers);
-    let version = |name: String, life: &Life, digests: &Known<wharf_oci::Digest>| ShownVersion {
-        name,
-        state: life.word(),
-        digests: digests.all().map(ToString::to_string).collect(),
-    };
+    let version =
+        |name: String, life: &Life, digests: &ValueHistory<wharf_oci::Digest>| ShownVersion {
+            name,
+            state: life.word(),
+            digests: digests.all().map(ToString::to_string).collect(),
+        };
     ShownPlan {
         plan: id.to_owned(),
         state: plan.life.word(),
@@ -215,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_ledger_that_says_nothing_of_the_offer_says_so() {
-        let shown = |state: &State, wanted: Option<(&String, &String)>| {
+        let shown = |state: &LedgerState, wanted: Option<(&String, &String)>| {
             let nothing = nothing(state, wanted);
             text(
                 &Shown { ledger: String::new(), records: 0, offers: Vec::new(), nothing },
@@ -223,12 +226,12 @@ mod tests {
             )
         };
         let (publisher, offer) = ("quayline".to_owned(), "lagoon".to_owned());
-        let state = State::of(&[submitted(&image())]);
+        let state = LedgerState::of(&[submitted(&image())]);
         let unknown = shown(&state, Some((&publisher, &offer)));
         let words = "says nothing of `quayline/lagoon`, only of quayline/tidepool;";
         assert!(unknown.contains(words), "{unknown}");
         for wanted in [None, Some((&publisher, &offer))] {
-            let empty = shown(&State::default(), wanted);
+            let empty = shown(&LedgerState::default(), wanted);
             assert!(empty.contains("no records"), "{empty}");
         }
     }

@@ -6,7 +6,6 @@ mod withdrawing;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -14,17 +13,17 @@ use serde::Serialize;
 use super::super::Context;
 use crate::cli::{RecordArgs, RecordTarget};
 use crate::exit::Exit;
-use crate::input;
-use crate::marketplace::tree::Tree;
+use crate::marketplace::tree::ResourceTree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::KubernetesPlan;
-use crate::offer::timestamp::Timestamp;
 use crate::output::{Paint, Style, Table, visible};
 use crate::published::{
-    self, About, Contradiction, Kind, LEDGER_NAME, PublishedError, PublishedFile, Record, State,
-    Submission, Target, contradictions,
+    self, Contradiction, ContradictionTopic, Kind, LEDGER_NAME, LedgerState, PublishedError,
+    PublishedFile, Record, Submission, Target, contradictions,
 };
+use crate::{clock, input};
+use wharf_oci::Timestamp;
 
 /// The result.
 #[derive(Serialize)]
@@ -74,9 +73,8 @@ struct Decision {
 pub(super) fn run(args: &RecordArgs, context: &Context) -> anyhow::Result<Exit> {
     let file = OfferFile::open(&args.offer)?;
     let path = args.ledger.clone().unwrap_or_else(|| file.folder().join(LEDGER_NAME));
-    let tree = args.tree.as_deref().map(Tree::open).transpose()?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let time = args.time.unwrap_or(Timestamp::from_unix_seconds(now).unwrap_or_default());
+    let tree = args.tree.as_deref().map(ResourceTree::open).transpose()?;
+    let time = args.time.unwrap_or_else(clock::now);
     let texts = content(&file)?;
     let asked = Asked { args, file: &file, content: &texts, tree: tree.as_ref(), time };
     let decide = |records: &[Record]| asked.decide(records);
@@ -116,7 +114,7 @@ fn content(file: &OfferFile) -> anyhow::Result<Content> {
 fn without_bundle(own: &Submission) -> Option<Contradiction> {
     let is_without = own.kind == Kind::Kubernetes && own.bundles.is_empty();
     is_without.then(|| Contradiction {
-        about: About::Bundle,
+        about: ContradictionTopic::Bundle,
         plan: Some(own.plan.clone()),
         is_certain: false,
         message:
@@ -146,13 +144,13 @@ struct Asked<'a> {
     args: &'a RecordArgs,
     file: &'a OfferFile,
     content: &'a Content,
-    tree: Option<&'a Tree>,
+    tree: Option<&'a ResourceTree>,
     time: Timestamp,
 }
 
 impl Asked<'_> {
     fn decide(&self, records: &[Record]) -> Result<Decision, Stop> {
-        let state = State::of(records);
+        let state = LedgerState::of(records);
         if !self.args.withdraw.is_empty() {
             let records = withdrawing::records(self.file, &self.args.withdraw, &state, self.time)?;
             return Ok(Decision { records, ..Decision::default() });
@@ -173,7 +171,7 @@ impl Asked<'_> {
         Ok(decision)
     }
 
-    fn submissions(&self, state: &State) -> anyhow::Result<Vec<Submission>> {
+    fn submissions(&self, state: &LedgerState) -> anyhow::Result<Vec<Submission>> {
         let target = match self.args.target {
             Some(RecordTarget::Live) => Target::Live,
             Some(RecordTarget::Preview) => Target::Preview,
@@ -210,7 +208,7 @@ fn later_than(time: Timestamp, last: Option<Timestamp>) -> Timestamp {
 
 /// Whether the ledger's last record of this plan and target is the same, without a withdrawal
 /// since. A return to an earlier state is news.
-fn is_known(records: &[Record], state: &State, own: &Submission) -> bool {
+fn is_known(records: &[Record], state: &LedgerState, own: &Submission) -> bool {
     let last = state.last_withdrawal(&own.publisher, &own.offer, &own.plan);
     let of_plan = |record: &Record| match record {
         Record::Submitted(known) => {

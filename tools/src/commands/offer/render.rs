@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::marketplace::payload::faults;
 use crate::marketplace::render::live::Live;
 use crate::marketplace::render::{Secrets, render};
-use crate::marketplace::tree::Tree;
+use crate::marketplace::tree::ResourceTree;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::published::Published;
@@ -53,7 +53,7 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
     let mut rendered = render(&file, &texts, &secrets, Some(&live))?;
     if tree.is_some() {
         let unknown = faults(&serde_json::to_value(&rendered.payload)?).into_iter();
-        let words = |fault: crate::marketplace::payload::Fault| {
+        let words = |fault: crate::marketplace::payload::PayloadFault| {
             format!("the payload at {}: {}", fault.at, fault.message)
         };
         rendered.notes.extend(unknown.map(words));
@@ -81,8 +81,8 @@ pub(super) fn run(args: &RenderArgs, context: &Context) -> anyhow::Result<Exit> 
 }
 
 /// The tree of another offer would put its bundles into the payload.
-fn open_tree(tree: &Path, file: &OfferFile) -> anyhow::Result<Tree> {
-    let (tree, id) = (Tree::open(tree)?, &file.offer.offer.id);
+fn open_tree(tree: &Path, file: &OfferFile) -> anyhow::Result<ResourceTree> {
+    let (tree, id) = (ResourceTree::open(tree)?, &file.offer.offer.id);
     ensure!(
         tree.offer_id() == id,
         "{} is the tree of the offer `{}`, not of `{id}`",
@@ -98,7 +98,7 @@ fn judged(
     file: &OfferFile,
     texts: &Content,
     published: Option<Published>,
-    tree: Option<&Tree>,
+    tree: Option<&ResourceTree>,
 ) -> anyhow::Result<Report> {
     let named = std::iter::once(args.offer.as_path());
     let mut given = Given::read(&args.given, None, named, Some(file))?;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::Run;
 use super::outcome::{PackagedPlan, State};
-use crate::compare::{self, Difference, Wanted};
-use crate::image::build::{Builder, BuiltImage, Destination};
+use crate::compare::{self, Difference, ExpectedImage};
+use crate::image::build::{Builder, BuiltImage, LayoutDestination};
 use crate::offer::model::PlanImage;
 use crate::source::Source;
 
@@ -16,7 +16,7 @@ pub(super) fn run(
     let there: Vec<&PlanImage> =
         run.plans.iter().copied().filter(|plan| run.place(plan).exists()).collect();
     let mut images = BTreeMap::new();
-    builder.build_all(&there, Destination::Counted, &mut |plan, built| {
+    builder.build_all(&there, LayoutDestination::Counted, &mut |plan, built| {
         images.insert(plan.id.clone(), built);
     })?;
     let mut checked = Vec::new();
@@ -54,7 +54,7 @@ fn differences(
     let rebuild = |platform, layer, out: &mut (dyn std::io::Write + Send)| {
         builder.write_layer(plan, (platform, layer), out)
     };
-    let wanted = Wanted { image: built, rebuild: &rebuild };
+    let wanted = ExpectedImage { image: built, rebuild: &rebuild };
     let mut found = compare::differences(&layout, &wanted)?;
     if found.is_empty() {
         found.push(match built.counted.damaged_at(place) {

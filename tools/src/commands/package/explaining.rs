@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::explain::{
-    Attestations, Before, Explained, ExplainedPlan, PlanContent, content_of_counted,
+    Attestations, Before, ExplainedPlan, Explanation, PlanContent, content_of_counted,
     content_of_layout, explain,
 };
 use crate::image::build::BuiltImage;
@@ -74,7 +74,7 @@ impl<'a> Explaining<'a> {
         });
     }
 
-    pub(super) fn explain(&self) -> Explained {
+    pub(super) fn explain(&self) -> Explanation {
         explain(&self.plans)
     }
 

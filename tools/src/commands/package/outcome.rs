@@ -7,8 +7,8 @@ use wharf_oci::Digest;
 
 use super::notes::ToldNote;
 use crate::compare::Difference;
-use crate::explain::Explained;
-use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, Origin, Referrer};
+use crate::explain::Explanation;
+use crate::image::build::{BuiltImage, BuiltLayer, BuiltPlatform, LayerOrigin, Referrer};
 use crate::offer::model::PlanImage;
 use crate::output::Style;
 
@@ -22,7 +22,7 @@ pub(super) struct Packaged {
     pub(super) notes: Vec<ToldNote>,
     /// `--explain`: the shared and the own bytes of plans.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) explained: Option<Explained>,
+    pub(super) explained: Option<Explanation>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,7 +58,7 @@ pub(super) struct PackagedPlatform {
 pub(super) struct PackagedLayer {
     /// The layer's input in the offer.
     source: String,
-    origin: Origin,
+    origin: LayerOrigin,
     pub(super) digest: Digest,
     #[serde(rename = "diffID")]
     diff_id: Digest,

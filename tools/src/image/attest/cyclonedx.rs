@@ -5,7 +5,7 @@
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 
-use super::description::{Description, ListedFile, Part, Subject};
+use super::description::{Description, ListedFile, SbomPart, StatementSubject};
 use super::{Statement, TOOL, json, purl, uuid};
 
 /// The image's own identifier within the document.
@@ -183,7 +183,7 @@ fn whole(description: &Description) -> Component {
 }
 
 /// An image. Its digest is in its purl: it is of the manifest, and `hashes` are of the thing itself.
-fn image(subject: &Subject, bom_ref: String) -> Component {
+fn image(subject: &StatementSubject, bom_ref: String) -> Component {
     let platform = subject
         .platform
         .as_ref()
@@ -232,7 +232,7 @@ fn components(description: &Description) -> Vec<Component> {
     all
 }
 
-fn package(number: usize, part: &Part, description: &Description) -> Component {
+fn package(number: usize, part: &SbomPart, description: &Description) -> Component {
     let licence = part.licence.as_ref().map(|licence| {
         if licence.others().next().is_none() {
             Licensed::Expression(licence.expression(&str::to_owned))

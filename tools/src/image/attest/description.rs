@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use wharf_oci::{Digest, Platform};
+use wharf_oci::{Digest, Platform, Timestamp};
 
-use super::licences::Licence;
+use super::licences::PackageLicence;
 use crate::image::packages::{Manager, Package};
-use crate::offer::timestamp::Timestamp;
 
 /// Most files named in one list. With their relations they take about 450 bytes each in SPDX, all
 /// in memory at once; statements above 32 MiB were seen to break pushes (SUP-003).
@@ -20,7 +19,7 @@ pub const PARTS_MAX: usize = 10_000;
 
 /// The subject of a list of parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subject {
+pub struct StatementSubject {
     /// The digest of its manifest or index.
     pub digest: Digest,
     /// Its name: the last part of the repository.
@@ -33,7 +32,7 @@ pub struct Subject {
 /// The whole description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
-    pub subject: Subject,
+    pub subject: StatementSubject,
     /// The time of the image.
     pub created: Timestamp,
     /// The distribution, if the image names one.
@@ -44,7 +43,7 @@ pub struct Description {
     /// The files of the layers made here.
     pub files: Files,
     /// For an index: the image of each platform.
-    pub platforms: Vec<Subject>,
+    pub platforms: Vec<StatementSubject>,
 }
 
 /// A distribution (os-release(5)).
@@ -68,16 +67,16 @@ pub struct Base {
 /// Packages, sorted, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Packages {
-    listed: Vec<Part>,
+    listed: Vec<SbomPart>,
     total: usize,
 }
 
 /// A package, and all facts known besides its record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Part {
+pub struct SbomPart {
     pub package: Package,
     /// Its licence, when it is stated in a form programs read.
-    pub licence: Option<Licence>,
+    pub licence: Option<PackageLicence>,
     /// The digest of the unpacked archive, if the offer names one.
     pub archive: Option<Digest>,
 }
@@ -108,13 +107,13 @@ impl Packages {
     /// The packages of an image, sorted; a package known from both its archive and the image's
     /// records is listed once.
     #[must_use]
-    pub fn new(mut all: Vec<Part>) -> Self {
+    pub fn new(mut all: Vec<SbomPart>) -> Self {
         all.sort_by(|left, right| {
-            let rank = |part: &Part| (part.archive.is_none(), part.licence.is_none());
+            let rank = |part: &SbomPart| (part.archive.is_none(), part.licence.is_none());
             let (of_left, of_right) = (rank(left), rank(right));
             left.package.cmp(&right.package).then(of_left.cmp(&of_right)).then(left.cmp(right))
         });
-        let mut listed: Vec<Part> = Vec::new();
+        let mut listed: Vec<SbomPart> = Vec::new();
         for part in all {
             match listed.last_mut() {
                 Some(last) if last.is_same(&part) => {
@@ -132,7 +131,7 @@ impl Packages {
 
     /// The packages within the limit of the list.
     #[must_use]
-    pub fn listed(&self) -> &[Part] {
+    pub fn listed(&self) -> &[SbomPart] {
         &self.listed
     }
 
@@ -143,7 +142,7 @@ impl Packages {
     }
 }
 
-impl Part {
+impl SbomPart {
     fn is_same(&self, other: &Self) -> bool {
         let key = |part: &Self| {
             let Package { manager, name, architecture, version, .. } = &part.package;

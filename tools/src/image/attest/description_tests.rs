@@ -6,7 +6,7 @@ fn file(path: &str) -> ListedFile {
     ListedFile { path: path.to_owned(), digests }
 }
 
-fn part(name: &str, version: &str) -> Part {
+fn part(name: &str, version: &str) -> SbomPart {
     let (name, version) = (name.to_owned(), version.to_owned());
     let package = Package {
         manager: Manager::Dpkg,
@@ -15,7 +15,7 @@ fn part(name: &str, version: &str) -> Part {
         architecture: "amd64".to_owned(),
         version,
     };
-    Part { package, licence: None, archive: None }
+    SbomPart { package, licence: None, archive: None }
 }
 
 #[test]
@@ -38,9 +38,9 @@ fn long_paths_are_bounded_by_what_they_take_in_json() {
 #[test]
 fn a_package_known_twice_is_one_with_all_that_is_known() {
     let digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
-    let licence = Licence::named("MIT").unwrap();
-    let from_archive = Part { archive: Some(digest), ..part("curl", "8") };
-    let from_record = Part { licence: Some(licence), ..part("curl", "8") };
+    let licence = PackageLicence::named("MIT").unwrap();
+    let from_archive = SbomPart { archive: Some(digest), ..part("curl", "8") };
+    let from_record = SbomPart { licence: Some(licence), ..part("curl", "8") };
     let both = Packages::new(vec![part("zlib", "1"), from_record, part("curl", "7"), from_archive]);
     assert_eq!(both.listed().len(), 3);
     let curl = both.listed().iter().find(|part| part.package.version == "8").unwrap();

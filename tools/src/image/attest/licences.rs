@@ -17,15 +17,15 @@ pub const COPYRIGHT_BYTES_MAX: u64 = 1 << 20;
 
 /// The licences of a package: all of them hold for some part of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Licence(BTreeSet<Choice>);
+pub struct PackageLicence(BTreeSet<Choice>);
 
 /// Licences to choose one of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Choice(Vec<Name>);
+struct Choice(Vec<LicenceName>);
 
 /// One licence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Name {
+pub enum LicenceName {
     /// One of SPDX's list.
     Listed(&'static str),
     /// Another, by the name the package gives it.
@@ -119,7 +119,7 @@ const LISTED: [&str; 58] = [
 
 /// Reads a `copyright` file; `None` for any other form, and for a file without a licence.
 #[must_use]
-pub fn read(text: &[u8]) -> Option<Licence> {
+pub fn read(text: &[u8]) -> Option<PackageLicence> {
     let text = String::from_utf8_lossy(text);
     let mut lines = text.lines();
     let is_machine_readable = lines
@@ -145,7 +145,7 @@ pub fn read(text: &[u8]) -> Option<Licence> {
             stated = Some(value);
         }
     }
-    (!choices.is_empty()).then_some(Licence(choices))
+    (!choices.is_empty()).then_some(PackageLicence(choices))
 }
 
 /// The value of a field, when the line begins with its name.
@@ -154,7 +154,7 @@ fn field<'t>(line: &'t str, name: &str) -> Option<&'t str> {
     field.eq_ignore_ascii_case(name).then(|| value.trim())
 }
 
-impl Licence {
+impl PackageLicence {
     /// A licence from one field of free text, as apk's list has it.
     #[must_use]
     pub fn named(text: &str) -> Option<Self> {
@@ -164,8 +164,8 @@ impl Licence {
     /// The name of every licence outside SPDX's list.
     pub fn others(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flat_map(|choice| &choice.0).filter_map(|name| match name {
-            Name::Other(name) => Some(name.as_str()),
-            Name::Listed(_) => None,
+            LicenceName::Other(name) => Some(name.as_str()),
+            LicenceName::Listed(_) => None,
         })
     }
 
@@ -193,14 +193,15 @@ impl Choice {
         let is_plain = |name: &&str| !name.is_empty() && !name.contains([' ', ',', '/']);
         let parts: Vec<&str> = text.split(" or ").flat_map(|part| part.split(" OR ")).collect();
         if !parts.iter().map(|part| part.trim()).all(|part| is_plain(&part)) {
-            return Some(Self(vec![Name::parse(text)]));
+            return Some(Self(vec![LicenceName::parse(text)]));
         }
-        let names: BTreeSet<Name> = parts.iter().map(|part| Name::parse(part.trim())).collect();
+        let names: BTreeSet<LicenceName> =
+            parts.iter().map(|part| LicenceName::parse(part.trim())).collect();
         Some(Self(names.into_iter().collect()))
     }
 }
 
-impl Name {
+impl LicenceName {
     fn parse(text: &str) -> Self {
         let listed = |name: &str| LISTED.iter().find(|id| id.eq_ignore_ascii_case(name)).copied();
         let lower = text.to_ascii_lowercase();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::description::{FileDigests, Subject, hex};
+use super::description::{FileDigests, StatementSubject, hex};
 use super::{Statement, TOOL, json, purl};
 
 /// The type of the predicate.
@@ -20,7 +20,7 @@ const BUILDER: &str = "urn:wharf:package";
 
 /// An input of the build.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Dependency {
+pub struct BuildDependency {
     /// Its path in the offer, as `image.platforms[0].layers[1]`.
     pub name: String,
     /// Where it was: a path relative to the offer, or an image as the offer names it.
@@ -44,10 +44,10 @@ pub enum InputDigest {
 /// The content of a provenance statement.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    pub subject: Subject,
+    pub subject: StatementSubject,
     /// The offer's own values.
     pub parameters: BTreeMap<&'static str, Value>,
-    pub dependencies: Vec<Dependency>,
+    pub dependencies: Vec<BuildDependency>,
 }
 
 impl Provenance {
@@ -129,7 +129,7 @@ struct Resource {
     annotations: BTreeMap<&'static str, String>,
 }
 
-fn resource(dependency: &Dependency) -> Resource {
+fn resource(dependency: &BuildDependency) -> Resource {
     let digest = match &dependency.digest {
         InputDigest::File(digests) => {
             BTreeMap::from([("sha256", digests.sha256_hex()), ("sha1", digests.sha1_hex())])

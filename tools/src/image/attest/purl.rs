@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::description::{Base, Subject, System};
+use super::description::{Base, StatementSubject, System};
 use crate::image::packages::{Manager, Package};
 
 /// The name of a package. Without a known distribution it is the one its manager comes from.
@@ -30,7 +30,7 @@ pub fn of_package(package: &Package, system: Option<&System>) -> String {
 
 /// The name of an image: its digest, without a registry.
 #[must_use]
-pub fn of_image(subject: &Subject) -> String {
+pub fn of_image(subject: &StatementSubject) -> String {
     let name = encoded(&subject.name.to_ascii_lowercase());
     let mut purl = format!("pkg:oci/{name}@{}", encoded(&subject.digest.to_string()));
     let architecture = subject.platform.as_ref().map(|platform| platform.architecture.as_str());
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn images_are_named_by_their_digest() {
         let digest = format!("sha256:{}", "ab".repeat(32));
-        let subject = Subject {
+        let subject = StatementSubject {
             digest: digest.parse().unwrap(),
             name: "Cache".to_owned(),
             version: "1".to_owned(),

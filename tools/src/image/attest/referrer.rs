@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use wharf_oci::{Descriptor, MediaType};
+use wharf_oci::{Descriptor, MediaType, Timestamp};
 
 use super::{Statement, json};
-use crate::offer::timestamp::Timestamp;
 
 /// The content of the empty configuration.
 pub const EMPTY: &[u8] = b"{}";

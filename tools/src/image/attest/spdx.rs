@@ -11,7 +11,7 @@ use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 use sha1::{Digest as _, Sha1};
 
-use super::description::{Description, Files, ListedFile, Part, Subject, hex};
+use super::description::{Description, Files, ListedFile, SbomPart, StatementSubject, hex};
 use super::{Statement, TOOL, json, purl, uuid};
 
 /// The value for a field of SPDX without a known value.
@@ -236,7 +236,7 @@ fn whole(description: &Description) -> Package {
     whole
 }
 
-fn image(subject: &Subject, id: String) -> Package {
+fn image(subject: &StatementSubject, id: String) -> Package {
     Package {
         name: subject.name.clone(),
         id,
@@ -260,7 +260,7 @@ fn verification_code(files: &Files) -> VerificationCode {
 }
 
 fn package(
-    part: &Part,
+    part: &SbomPart,
     id: String,
     description: &Description,
     others: &BTreeMap<String, OtherLicence>,
@@ -284,7 +284,8 @@ fn package(
 /// The licences outside SPDX's list, by their names.
 fn other_licences(description: &Description) -> BTreeMap<String, OtherLicence> {
     let licences = description.packages.listed().iter().filter_map(|part| part.licence.as_ref());
-    let names: BTreeSet<&str> = licences.flat_map(super::licences::Licence::others).collect();
+    let names: BTreeSet<&str> =
+        licences.flat_map(super::licences::PackageLicence::others).collect();
     let numbered = (1..).zip(names);
     let other = |(number, name): (usize, &str)| {
         let other = OtherLicence {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use wharf_oci::{Descriptor, MediaType};
 
-use super::{BaseError, BaseImage, Bases, Wanted};
+use super::{BaseError, BaseImage, Bases, LayerRequest};
 use crate::image::files::LayerFiles;
 use crate::image::layout_write::LayoutWriter;
 
@@ -51,7 +51,7 @@ pub(in crate::image) fn lay(
 ) -> Result<Vec<Arc<LayerFiles>>, BaseError> {
     let mut files = Vec::new();
     for (place, layer) in base.layers.iter().enumerate() {
-        let bring = |out: Option<&mut File>| bases.layer(base, place, Wanted { out, look });
+        let bring = |out: Option<&mut File>| bases.layer(base, place, LayerRequest { out, look });
         let found =
             if writer.has(&layer.digest) { bring(None) } else { writer.add_blob(layer, bring) };
         files.extend(found?);

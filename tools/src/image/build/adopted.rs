@@ -3,11 +3,13 @@
 
 use wharf_oci::{Algorithm, Descriptor, MediaType};
 
+use super::Builder;
 use super::attestations::Made;
 use super::based::{base_layers, platform};
+use super::built::BuiltPlatform;
 use super::configuration::adopted_configuration;
+use super::error::{BuildError, base_error};
 use super::manifests::{Manifest, json};
-use super::{BuildError, Builder, BuiltPlatform, base_error};
 use crate::image::base::{BaseError, BaseImage, lay};
 use crate::image::layout_write::LayoutWriter;
 use crate::offer::model::{Attestation, ContainerConfig, Image, PlanImage, PlatformBuild};

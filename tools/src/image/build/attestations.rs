@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use wharf_oci::{Descriptor, Digest, MediaType, Platform};
+use wharf_oci::{Descriptor, Digest, MediaType, Platform, Timestamp};
 
-use super::{BuildError, Builder, BuiltPlatform, Referrer, layer_error};
+use super::Builder;
+use super::built::{Attested, BuiltPlatform, Referrer};
+use super::error::{BuildError, layer_error};
 use crate::image::attest::description::{
-    Base, Description, Files, ListedFile, Packages, Part, Subject, System, path_text,
+    Base, Description, Files, ListedFile, Packages, SbomPart, StatementSubject, System, path_text,
 };
-use crate::image::attest::licences::{self, Licence};
-use crate::image::attest::provenance::{Dependency, InputDigest, Provenance};
+use crate::image::attest::licences::{self, PackageLicence};
+use crate::image::attest::provenance::{BuildDependency, InputDigest, Provenance};
 use crate::image::attest::referrer::{self, EMPTY};
 use crate::image::attest::{self, Statement};
 use crate::image::base::BaseImage;
@@ -24,21 +26,9 @@ use crate::image::layer::{DebianPackage, PreparedLayer};
 use crate::image::layout_write::{LayoutWriter, WriteError};
 use crate::image::packages::{self, Manager, Package};
 use crate::offer::model::{Attestation, LayerInput, PlanImage, PlatformBuild};
-use crate::offer::timestamp::Timestamp;
 
 /// The contents of the layers read in this run, with the inputs of each.
 pub(super) type ReadLayers = Vec<(Digest, Vec<LayerInput>, Arc<LayerContents>)>;
-
-/// The statements about one platform, and the facts the index repeats.
-#[derive(Debug, Clone)]
-pub(super) struct Attested {
-    subject: Subject,
-    system: Option<System>,
-    packages: Vec<Part>,
-    dependencies: Vec<Dependency>,
-    /// The manifests of the statements.
-    referrers: Vec<Referrer>,
-}
 
 /// A platform with all its layers made.
 pub(super) struct Made<'a> {
@@ -165,7 +155,7 @@ impl Builder<'_> {
             files: Files::default(),
             platforms: platforms.iter().map(|platform| platform.subject.clone()).collect(),
         };
-        let manifests = platforms.iter().enumerate().map(|(place, platform)| Dependency {
+        let manifests = platforms.iter().enumerate().map(|(place, platform)| BuildDependency {
             name: format!("platforms[{place}]"),
             uri: attest::purl::of_image(&platform.subject),
             digest: InputDigest::Manifest(platform.subject.digest),
@@ -217,9 +207,9 @@ impl Builder<'_> {
     }
 }
 
-fn subject(plan: &PlanImage, manifest: &Descriptor) -> Subject {
+fn subject(plan: &PlanImage, manifest: &Descriptor) -> StatementSubject {
     let repository = plan.image.repository.to_string();
-    Subject {
+    StatementSubject {
         digest: manifest.digest,
         name: repository.rsplit('/').next().unwrap_or_default().to_owned(),
         version: plan.image.version.to_string(),
@@ -289,7 +279,7 @@ fn system(whole: &Whole) -> Option<System> {
 }
 
 /// The packages in the image's own lists, with their licences, and the packages unpacked into it.
-fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<Part> {
+fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<SbomPart> {
     let mut unpacked: Vec<&DebianPackage> =
         prepared.iter().flat_map(|layer| layer.packages()).collect();
     let listed = packages::of_texts(&whole.view, &|file| whole.text(file));
@@ -305,7 +295,7 @@ fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<Part> {
         let place = unpacked.iter().position(is_it);
         let known = place.map(|place| unpacked.swap_remove(place));
         let stated = licence(&package.name).or_else(|| licence(&package.source)).cloned();
-        parts.push(Part {
+        parts.push(SbomPart {
             licence: stated.or_else(|| known.and_then(stated_licence)),
             archive: known.map(|known| known.digest),
             package,
@@ -316,13 +306,13 @@ fn packages(whole: &Whole, prepared: &[Arc<PreparedLayer>]) -> Vec<Part> {
 }
 
 /// A package unpacked without a record of it in the image.
-fn unlisted(known: &DebianPackage) -> Part {
+fn unlisted(known: &DebianPackage) -> SbomPart {
     let Control { name, version, architecture, source, .. } = known.control.clone();
     let package = Package { manager: Manager::Dpkg, name, architecture, version, source };
-    Part { package, licence: stated_licence(known), archive: Some(known.digest) }
+    SbomPart { package, licence: stated_licence(known), archive: Some(known.digest) }
 }
 
-fn stated_licence(known: &DebianPackage) -> Option<Licence> {
+fn stated_licence(known: &DebianPackage) -> Option<PackageLicence> {
     licences::read(known.copyright.as_deref()?)
 }
 
@@ -337,11 +327,11 @@ fn files(whole: &Whole) -> Files {
 }
 
 /// The inputs of a platform's layers, by their places in the offer.
-fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<Dependency> {
+fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<BuildDependency> {
     let mut all = Vec::new();
     if let Some(base) = made.base {
         let is_adopted = made.prepared.is_empty();
-        all.push(Dependency {
+        all.push(BuildDependency {
             name: format!(
                 "platforms[{}].{}",
                 made.place,
@@ -355,7 +345,7 @@ fn dependencies(made: &Made<'_>, contents: &[Arc<LayerContents>]) -> Vec<Depende
     for (number, (layer, contents)) in made.build.layers.iter().zip(contents).enumerate() {
         for (place, (input, content)) in layer.inputs.iter().zip(&contents.inputs).enumerate() {
             let files = content.files.map(|files| ("files", files.to_string()));
-            all.push(Dependency {
+            all.push(BuildDependency {
                 name: format!("platforms[{}].layers[{number}].inputs[{place}]", made.place),
                 uri: attest::purl::of_file(input.path().as_str()),
                 digest: content.digest,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use wharf_oci::Platform;
 
+use super::Builder;
+use super::built::{BuiltLayer, LayerOrigin};
 use super::configuration::Described;
-use super::{BuildError, Builder, BuiltLayer, Origin, base_error};
+use super::error::{BuildError, base_error};
 use crate::image::base::{BaseError, BaseImage, as_oci, lay};
 use crate::image::files::LayerFiles;
 use crate::image::layout_write::LayoutWriter;
@@ -76,7 +78,7 @@ pub(super) fn base_layers(base: &BaseImage) -> Vec<BuiltLayer> {
         diff_id: *diff_id,
         tar_bytes: None,
         source: base.said.clone(),
-        origin: Origin::Base,
+        origin: LayerOrigin::Base,
     });
     built.collect()
 }

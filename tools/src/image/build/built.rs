@@ -3,9 +3,10 @@
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, Platform};
 
-use super::attestations::Attested;
+use crate::image::attest::description::{SbomPart, StatementSubject, System};
+use crate::image::attest::provenance::BuildDependency;
 use crate::image::layer::Note;
-use crate::image::layout_write::{Counted, Outcome};
+use crate::image::layout_write::{LayoutCount, LayoutOutcome};
 
 /// An image in its layout.
 #[derive(Debug, Clone, Serialize)]
@@ -23,10 +24,10 @@ pub struct BuiltImage {
     #[serde(skip)]
     pub referrers: Vec<Referrer>,
     /// The outcome for the layout; `None` for a counted image.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<LayoutOutcome>,
     /// The manifests of a counted image.
     #[serde(skip)]
-    pub counted: Counted,
+    pub counted: LayoutCount,
 }
 
 /// The image of one platform.
@@ -48,6 +49,17 @@ pub struct BuiltPlatform {
     pub(super) attested: Option<Attested>,
 }
 
+/// The statements about one platform, and the facts the index repeats.
+#[derive(Debug, Clone)]
+pub(super) struct Attested {
+    pub(super) subject: StatementSubject,
+    pub(super) system: Option<System>,
+    pub(super) packages: Vec<SbomPart>,
+    pub(super) dependencies: Vec<BuildDependency>,
+    /// The manifests of the statements.
+    pub(super) referrers: Vec<Referrer>,
+}
+
 /// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -62,13 +74,13 @@ pub struct BuiltLayer {
     /// Its inputs, in one line.
     pub source: String,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: LayerOrigin,
 }
 
 /// Where a layer comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Origin {
+pub enum LayerOrigin {
     /// It was made.
     Made,
     /// It was made earlier: for another platform or plan, or by a run before.

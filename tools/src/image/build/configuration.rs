@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use wharf_oci::Digest;
+use wharf_oci::{Digest, Timestamp};
 
 use super::manifests::json;
 use crate::image::base::{BaseError, BaseImage};
 use crate::image::config::{Empty, History, ImageConfig, RootFs, RuntimeConfig};
 use crate::offer::described::PREFIX;
 use crate::offer::model::{Image, Layer, PlatformBuild};
-use crate::offer::timestamp::Timestamp;
-use crate::offer::words::ImagePath;
+use crate::offer::values::ImagePath;
 
 /// The offer's values for labels and annotations of an image.
 #[derive(Clone, Copy)]

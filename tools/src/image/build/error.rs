@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::image::base::BaseError;
 use crate::image::layer::LayerError;
 use crate::image::layout_write::WriteError;
+use crate::offer::model::{PlanImage, PlatformBuild};
 
 /// Why a plan cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -34,4 +35,23 @@ pub enum BuildError {
     /// The layout of the image.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+pub(super) fn base_error(plan: &PlanImage, build: &PlatformBuild, source: BaseError) -> BuildError {
+    let (plan, platform) = (plan.id.to_string(), build.platform.to_string());
+    BuildError::Base { plan, platform, source }
+}
+
+pub(super) fn layer_error(
+    plan: &PlanImage,
+    build: &PlatformBuild,
+    index: usize,
+    source: LayerError,
+) -> BuildError {
+    BuildError::Layer {
+        plan: plan.id.to_string(),
+        platform: build.platform.to_string(),
+        number: index + 1,
+        source,
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use wharf_oci::{Descriptor, MediaType};
 
-use super::BuiltPlatform;
+use super::built::BuiltPlatform;
 use crate::image::codec::{CODEC, Codec};
 use crate::image::inputs::{self, INPUTS};
 use crate::image::layout::REF_NAME;

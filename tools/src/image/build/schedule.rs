@@ -9,13 +9,22 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 
 use wharf_oci::Digest;
 
-use super::{Destination, Origin};
+use super::built::LayerOrigin;
 use crate::image::codec::Codec;
 use crate::image::compress::{Compressed, Pool, Sink, Track};
 use crate::image::known_blocks::{self, TrackedBlock};
 use crate::image::layer::{LayerError, PreparedLayer};
 use crate::image::layout_write::{LayerStaging, LayoutFolder, MadeLayer, WriteError};
-use crate::image::progress::{Progress, Told, tar_bytes};
+use crate::image::progress::{Progress, ReportingWriter, tar_bytes};
+
+/// Where an image goes.
+#[derive(Debug, Clone, Copy)]
+pub enum LayoutDestination<'a> {
+    /// Into the layout with the plan's name.
+    Folder(&'a LayoutFolder),
+    /// Nowhere: only the digests and sizes are wanted, and nothing is written.
+    Counted,
+}
 
 /// All the bytes of a layer follow from: layers of one run with the same recipe are the same.
 #[derive(PartialEq)]
@@ -44,13 +53,13 @@ pub(super) enum Stage<'f> {
 }
 
 impl<'f> Stage<'f> {
-    pub(super) fn begin(destination: Destination<'f>) -> Result<Self, WriteError> {
+    pub(super) fn begin(destination: LayoutDestination<'f>) -> Result<Self, WriteError> {
         Ok(match destination {
-            Destination::Folder(folder) => {
+            LayoutDestination::Folder(folder) => {
                 let (staging, kept) = (LayerStaging::begin(folder)?, Mutex::default());
                 Self::Files { folder, staging, kept }
             }
-            Destination::Counted => Self::Nowhere,
+            LayoutDestination::Counted => Self::Nowhere,
         })
     }
 
@@ -87,7 +96,7 @@ impl Means<'_> {
         let known = pool.known();
         let compress = |sink: Sink<'_>| -> Result<Compressed, LayerOrWrite> {
             pool.compress(codec, sink, |out| {
-                layer.write(&mut Told::new(out, progress)).map_err(LayerOrWrite::Layer)
+                layer.write(&mut ReportingWriter::new(out, progress)).map_err(LayerOrWrite::Layer)
             })
         };
         let Stage::Files { staging, kept, .. } = stage else {
@@ -129,7 +138,7 @@ pub(super) struct BegunLayer {
     /// The key for [`Layers::wait`].
     pub(super) ticket: usize,
     /// Whether it was begun for another.
-    pub(super) origin: Origin,
+    pub(super) origin: LayerOrigin,
 }
 
 impl<'s, 'e> Layers<'s, 'e> {
@@ -148,7 +157,7 @@ impl<'s, 'e> Layers<'s, 'e> {
     pub(super) fn begin(&mut self, recipe: Recipe, prepared: Arc<PreparedLayer>) -> BegunLayer {
         if let Some(ticket) = self.all.iter().position(|(known, _)| *known == recipe) {
             self.means.progress.spared(tar_bytes(prepared.files()));
-            return BegunLayer { ticket, origin: Origin::Reused };
+            return BegunLayer { ticket, origin: LayerOrigin::Reused };
         }
         let ticket = self.all.len();
         let turn = Turns::take(&self.turns);
@@ -158,7 +167,7 @@ impl<'s, 'e> Layers<'s, 'e> {
             means.make(ticket, codec, &prepared)
         });
         self.all.push((recipe, Making::Running(making)));
-        BegunLayer { ticket, origin: Origin::Made }
+        BegunLayer { ticket, origin: LayerOrigin::Made }
     }
 
     /// Waits until a layer is made. The first caller gets a failure.

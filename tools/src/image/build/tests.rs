@@ -7,7 +7,8 @@ use super::configuration::image_config;
 use wharf_oci::Platform;
 
 use super::*;
-use crate::image::layout_write::Outcome;
+use crate::image::layout_write::LayoutFolder;
+use crate::image::layout_write::LayoutOutcome;
 use crate::image::layout_write::WriteError;
 use crate::image::progress::Silent;
 use crate::offer::model::ContainerConfig;
@@ -48,7 +49,9 @@ fn build(folder: &Path, out: &str, plans: &[&PlanImage], jobs: usize) -> Vec<Bui
     let jobs = NonZeroUsize::new(jobs).unwrap();
     let mut builder = Builder::new((folder, out.path()), Timestamp::default(), jobs, &Silent);
     let mut built = Vec::new();
-    builder.build_all(plans, Destination::Folder(&out), &mut |_, image| built.push(image)).unwrap();
+    builder
+        .build_all(plans, LayoutDestination::Folder(&out), &mut |_, image| built.push(image))
+        .unwrap();
     built
 }
 
@@ -71,7 +74,7 @@ fn the_same_input_gives_the_same_digest_anywhere_and_verifies() {
     let first = build(one.path(), "out", &[&plan], 1).remove(0);
     let second = build(two.path(), "elsewhere", &[&plan], 8).remove(0);
     assert_eq!(first.index, second.index);
-    assert_eq!(first.outcome, Some(Outcome::Created));
+    assert_eq!(first.outcome, Some(LayoutOutcome::Created));
     let layout = Source::open_path(&one.path().join("out/one")).unwrap();
     let facts = check(&layout, NonZeroUsize::MIN, &Limits::default());
     assert_eq!(facts.faults, []);
@@ -95,20 +98,20 @@ fn an_unchanged_layout_is_kept_a_changed_one_replaced_and_a_damaged_one_healed()
     let plan = sample(folder.path());
     let built = build(folder.path(), "out", &[&plan], 2).remove(0);
     let outcome = || build(folder.path(), "out", &[&plan], 2).remove(0).outcome.unwrap();
-    assert_eq!(outcome(), Outcome::Unchanged);
+    assert_eq!(outcome(), LayoutOutcome::Unchanged);
     let blob = built.platforms[0].layers[0].descriptor.digest.hex();
     let blob = folder.path().join("out/one/blobs/sha256").join(blob);
     let mut bytes = fs::read(&blob).unwrap();
     bytes[20] ^= 1;
     fs::write(&blob, &bytes).unwrap();
-    assert_eq!(outcome(), Outcome::Replaced);
+    assert_eq!(outcome(), LayoutOutcome::Replaced);
     assert!(fs::read(&blob).unwrap() != bytes);
     let marker = folder.path().join("out/one/oci-layout");
     fs::write(&marker, "junk").unwrap();
-    assert_eq!(outcome(), Outcome::Replaced);
+    assert_eq!(outcome(), LayoutOutcome::Replaced);
     assert!(fs::read_to_string(&marker).unwrap().contains("imageLayoutVersion"));
     fs::write(folder.path().join("app/more"), "x").unwrap();
-    assert_eq!(outcome(), Outcome::Replaced);
+    assert_eq!(outcome(), LayoutOutcome::Replaced);
     no_staging_is_left(&folder.path().join("out"));
 }
 
@@ -119,12 +122,12 @@ fn plans_share_layers_which_are_made_once() {
     let (first, second) = (sample(folder.path()), plan("two"));
     let built = build(folder.path(), "out", &[&first, &second], 2);
     assert_eq!(built[0].index, built[1].index);
-    let origins = |image: &BuiltImage| -> Vec<Origin> {
+    let origins = |image: &BuiltImage| -> Vec<LayerOrigin> {
         let layers = image.platforms.iter().flat_map(|platform| &platform.layers);
         layers.map(|layer| layer.origin).collect()
     };
-    assert_eq!(origins(&built[0]), [Origin::Made, Origin::Made, Origin::Reused]);
-    assert_eq!(origins(&built[1]), [Origin::Reused; 3]);
+    assert_eq!(origins(&built[0]), [LayerOrigin::Made, LayerOrigin::Made, LayerOrigin::Reused]);
+    assert_eq!(origins(&built[1]), [LayerOrigin::Reused; 3]);
     let hex = built[0].platforms[0].layers[0].descriptor.digest.hex();
     let mut inodes = Vec::new();
     for name in ["one", "two"] {
@@ -170,13 +173,13 @@ fn what_the_run_before_compressed_is_taken_and_gives_the_same_image() {
     content.splice(3 << 20..3 << 20, *b"in the middle");
     fs::write(&long, &content).unwrap();
     let again = build(folder.path(), "out", &[&plan], 2).remove(0);
-    assert_eq!(again.outcome, Some(Outcome::Replaced));
+    assert_eq!(again.outcome, Some(LayoutOutcome::Replaced));
     let fresh = build(folder.path(), "fresh", &[&plan], 1).remove(0);
     assert_eq!(again.index, fresh.index);
     assert_eq!(again.roots, fresh.roots);
     fs::remove_dir_all(folder.path().join("out/.wharf")).unwrap();
     let without = build(folder.path(), "out", &[&plan], 3).remove(0);
-    assert_eq!((without.index, without.outcome), (fresh.index, Some(Outcome::Unchanged)));
+    assert_eq!((without.index, without.outcome), (fresh.index, Some(LayoutOutcome::Unchanged)));
     let records = fs::read_dir(folder.path().join("out/.wharf")).unwrap().count();
     assert_eq!(records, 2, "one for each layer that a layout has");
     no_staging_is_left(&folder.path().join("out"));
@@ -209,7 +212,7 @@ fn a_plan_that_fails_leaves_the_plans_before_it_and_nothing_of_its_own() {
     let mut builder = Builder::new((folder.path(), out.path()), Timestamp::default(), two, &Silent);
     let mut done = Vec::new();
     let mut see = |plan: &PlanImage, _: BuiltImage| done.push(plan.id.to_string());
-    let result = builder.build_all(&[&good, &bad], Destination::Folder(&out), &mut see);
+    let result = builder.build_all(&[&good, &bad], LayoutDestination::Folder(&out), &mut see);
     assert_eq!(result.unwrap_err().to_string(), "plan two, linux/arm64/v8, layer 1");
     assert_eq!(done, ["one"]);
     assert!(folder.path().join("out/one/index.json").exists());
@@ -228,7 +231,7 @@ fn what_is_not_a_layout_is_not_replaced_and_a_second_writer_waits() {
     assert!(matches!(busy, WriteError::Busy { .. }));
     let mut builder =
         Builder::new((folder.path(), out.path()), Timestamp::default(), NonZeroUsize::MIN, &Silent);
-    let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
+    let error = builder.build(&plan, LayoutDestination::Folder(&out)).unwrap_err();
     assert!(matches!(error, BuildError::Write(WriteError::Foreign { .. })), "{error}");
     assert!(folder.path().join("out/one/thesis.txt").exists());
     no_staging_is_left(&folder.path().join("out"));
@@ -242,7 +245,7 @@ fn a_missing_folder_names_plan_platform_and_layer() {
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
     let mut builder =
         Builder::new((folder.path(), out.path()), Timestamp::default(), NonZeroUsize::MIN, &Silent);
-    let error = builder.build(&plan, Destination::Folder(&out)).unwrap_err();
+    let error = builder.build(&plan, LayoutDestination::Folder(&out)).unwrap_err();
     assert_eq!(error.to_string(), "plan one, linux/amd64, layer 2");
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("build it first"));
     no_staging_is_left(&folder.path().join("out"));

@@ -14,7 +14,7 @@ use wharf_oci::{Algorithm, Digester, HashResult};
 use super::pool::{Block, Packed};
 use crate::image::codec::Codec;
 use crate::image::known_blocks::{
-    BlockName, KnownBlock, KnownBlocks, KnownLayer, Saved, TrackedBlock,
+    BlockName, KnownBlock, KnownBlocks, KnownLayer, SavedHash, TrackedBlock,
 };
 
 /// A block on its way through the pool.
@@ -36,7 +36,7 @@ pub(super) enum Hashing {
 pub(super) struct HashedInput {
     pub(super) hashed: HashResult,
     /// The hash behind each hashed block.
-    pub(super) states: Vec<Saved>,
+    pub(super) states: Vec<SavedHash>,
 }
 
 /// Hashes the blocks in their order, and passes them on.
@@ -55,7 +55,7 @@ pub(super) fn hash_in_order(
             Hashing::Block(block) => block,
         };
         digester.update(block.bytes());
-        states.extend(Saved::of(&digester));
+        states.extend(SavedHash::of(&digester));
         if let Some(input) = &mut input {
             input.write_all(block.bytes())?;
         }
@@ -70,12 +70,12 @@ pub(super) struct Written {
     /// The blocks of a known layer it begins with.
     led: Vec<TrackedBlock>,
     /// The others, with the hash of the output behind each.
-    rest: Vec<(KnownBlock, Saved)>,
+    rest: Vec<(KnownBlock, SavedHash)>,
 }
 
 impl Written {
     /// All blocks; `inputs` are the hashes behind the hashed ones.
-    pub(super) fn blocks(&self, inputs: Vec<Saved>) -> Vec<TrackedBlock> {
+    pub(super) fn blocks(&self, inputs: Vec<SavedHash>) -> Vec<TrackedBlock> {
         let rest = self.rest.iter().zip(inputs);
         let rest = rest.map(|((block, output), input)| TrackedBlock {
             block: *block,
@@ -96,7 +96,7 @@ pub(super) struct Writer<'w> {
     /// Where the next block starts in the output.
     end: u64,
     led: Vec<TrackedBlock>,
-    rest: Vec<(KnownBlock, Saved)>,
+    rest: Vec<(KnownBlock, SavedHash)>,
 }
 
 /// How far the output is.
@@ -145,7 +145,7 @@ impl<'w> Writer<'w> {
         } else {
             let digester = self.leave()?;
             digester.update(&packed.bytes);
-            let output = Saved::of(digester);
+            let output = SavedHash::of(digester);
             self.out.write_all(&packed.bytes)?;
             let name: Option<BlockName> = packed.name;
             if let Some((name, output)) = name.zip(output) {

@@ -11,7 +11,7 @@ use super::{ContentsError, LayerContents};
 use crate::image::attest::description::FileDigests;
 use crate::image::files::clean;
 use crate::image::layer::PreparedLayer;
-use crate::image::tar_walk::{TarWalk, Visit, Walked, WalkedKind};
+use crate::image::tar_walk::{TarEntry, TarEntryKind, TarWalk, Visit};
 
 /// Reads the contents of a layer from its tar.
 pub(super) fn read(
@@ -66,10 +66,10 @@ impl Visitor<'_> {
 }
 
 impl Visit for Visitor<'_> {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.end();
         // For a sparse file the tar holds a map and parts, not the unpacked bytes.
-        if entry.kind == WalkedKind::File && entry.sparse_bytes.is_none() {
+        if entry.kind == TarEntryKind::File && entry.sparse_bytes.is_none() {
             let path = clean(entry.path).into_owned();
             let text = (entry.size_bytes <= wanted_bytes(&path)).then(Vec::new);
             self.open = Some(Open { path, hasher: Hasher::default(), text });

@@ -14,7 +14,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::digesting::Hasher;
-use super::record::Record;
+use super::record::ContentsRecord;
 use super::texts::wanted_bytes;
 use super::{ContentsError, InputContents, LayerContents, read_error};
 use crate::image::attest::description::{FileDigests, hex};
@@ -44,7 +44,7 @@ struct Wanted {
 /// `SHA-256  NAME`, sorted by name).
 pub(super) fn folder(
     folder: DiskFiles<'_>,
-    record: &Record,
+    record: &ContentsRecord,
     jobs: NonZeroUsize,
     contents: &mut LayerContents,
 ) -> Result<InputContents, ContentsError> {
@@ -87,7 +87,10 @@ pub(super) fn folder(
 }
 
 /// Several files: the digest of all, as of one folder with them.
-pub(super) fn several(paths: &[&Path], record: &Record) -> Result<InputContents, ContentsError> {
+pub(super) fn several(
+    paths: &[&Path],
+    record: &ContentsRecord,
+) -> Result<InputContents, ContentsError> {
     let mut lines = Vec::new();
     for path in paths {
         let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
@@ -108,7 +111,7 @@ pub(super) fn several(paths: &[&Path], record: &Record) -> Result<InputContents,
 /// A single file of an input.
 pub(super) fn one(
     origin: DiskFiles<'_>,
-    record: &Record,
+    record: &ContentsRecord,
     contents: &mut LayerContents,
 ) -> Result<InputContents, ContentsError> {
     let mut found = None;
@@ -128,7 +131,7 @@ pub(super) fn one(
 pub(super) fn file(
     path: &Path,
     was: Option<ShortStamp>,
-    record: &Record,
+    record: &ContentsRecord,
 ) -> Result<FileDigests, ContentsError> {
     let read = read_error(path);
     let stamp = Stamp::of_metadata(&fs::metadata(path).map_err(&read)?);
@@ -146,7 +149,7 @@ pub(super) fn file(
 /// The digests of several files, in their order.
 fn all(
     wanted: &[Wanted],
-    record: &Record,
+    record: &ContentsRecord,
     jobs: NonZeroUsize,
 ) -> Result<Vec<FileDigests>, ContentsError> {
     let next = AtomicUsize::new(0);

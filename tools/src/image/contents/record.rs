@@ -37,7 +37,7 @@ type Key = [u8; 16];
 
 /// The record, to be asked and added to by several threads.
 #[derive(Debug)]
-pub struct Record {
+pub struct ContentsRecord {
     /// Where it is kept; nowhere when this run is not to leave anything.
     path: Option<PathBuf>,
     began: SystemTime,
@@ -47,7 +47,7 @@ pub struct Record {
     learned: Mutex<BTreeMap<Key, FileDigests>>,
 }
 
-impl Record {
+impl ContentsRecord {
     /// Reads the record in a folder; a missing or damaged record, or one of another version, is
     /// empty.
     #[must_use]

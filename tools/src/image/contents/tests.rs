@@ -6,8 +6,8 @@ use crate::image::files::FileView;
 use crate::image::layer::{Below, PreparedLayer, Setting, prepare};
 use crate::image::stamp::Stamp;
 use crate::offer::layers::Layer;
-use crate::offer::timestamp::Timestamp;
 use sha2::Digest as _;
+use wharf_oci::Timestamp;
 
 fn layer(yaml: &str) -> Layer {
     serde_saphyr::from_str(yaml).unwrap()
@@ -20,7 +20,11 @@ fn prepared(folder: &Path, yaml: &str) -> PreparedLayer {
     prepare(&setting, &layer(yaml), &below).unwrap()
 }
 
-fn read_with(folder: &Path, yaml: &str, record: &Record) -> Result<LayerContents, ContentsError> {
+fn read_with(
+    folder: &Path,
+    yaml: &str,
+    record: &ContentsRecord,
+) -> Result<LayerContents, ContentsError> {
     LayerContents::read(&prepared(folder, yaml), record, NonZeroUsize::new(3).unwrap())
 }
 
@@ -35,7 +39,8 @@ fn every_file_of_a_folder_has_its_digests_where_it_is_in_the_image() {
     fs::create_dir_all(app.join("lib")).unwrap();
     fs::write(app.join("lib/a"), "one").unwrap();
     fs::write(app.join("empty"), "").unwrap();
-    let contents = read_with(folder.path(), "{dir: app, into: /opt}", &Record::unkept()).unwrap();
+    let contents =
+        read_with(folder.path(), "{dir: app, into: /opt}", &ContentsRecord::unkept()).unwrap();
     assert_eq!(contents.digests(b"opt/lib/a").unwrap().sha256, sha256(b"one"));
     let sha1 = contents.digests(b"opt/empty").unwrap().sha1_hex();
     assert_eq!(sha1, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
@@ -58,7 +63,7 @@ fn more_files_than_a_batch_have_the_digest_of_all_for_any_number_of_threads() {
     let prepared = prepared(folder.path(), "dir: a");
     let with = |jobs| {
         let jobs = NonZeroUsize::new(jobs).unwrap();
-        LayerContents::read(&prepared, &Record::unkept(), jobs).unwrap()
+        LayerContents::read(&prepared, &ContentsRecord::unkept(), jobs).unwrap()
     };
     let (one, eight) = (with(1), with(8));
     assert_eq!(one.files, eight.files);
@@ -74,7 +79,7 @@ fn large_files_are_hashed_by_two_threads_alike() {
     fs::create_dir(folder.path().join("a")).unwrap();
     let bytes = vec![7_u8; (33 << 20) + 5];
     fs::write(folder.path().join("a/big"), &bytes).unwrap();
-    let contents = read_with(folder.path(), "dir: a", &Record::unkept()).unwrap();
+    let contents = read_with(folder.path(), "dir: a", &ContentsRecord::unkept()).unwrap();
     let digests = contents.digests(b"big").unwrap();
     assert_eq!(digests.sha256, sha256(&bytes));
     let sha1: [u8; 20] = sha1::Sha1::digest(&bytes).into();
@@ -95,7 +100,7 @@ fn files_of_a_tar_are_read_from_it_and_second_names_are_files_too() {
     tar.append_link(&mut link, "b", "a/file").unwrap();
     let bytes = tar.into_inner().unwrap();
     fs::write(folder.path().join("x.tar"), &bytes).unwrap();
-    let contents = read_with(folder.path(), "tar: x.tar", &Record::unkept()).unwrap();
+    let contents = read_with(folder.path(), "tar: x.tar", &ContentsRecord::unkept()).unwrap();
     for path in [b"a/file".as_slice(), b"b"] {
         assert_eq!(contents.digests(path).unwrap().sha256, sha256(b"abc"));
     }
@@ -109,7 +114,7 @@ fn a_file_that_the_record_proves_is_not_read() {
     fs::create_dir(folder.path().join("a")).unwrap();
     let path = folder.path().join("a/f");
     fs::write(&path, "one").unwrap();
-    let record = Record::unkept();
+    let record = ContentsRecord::unkept();
     let stamp = Stamp::of_metadata(&fs::metadata(&path).unwrap());
     let known = FileDigests { sha256: [9; 32], sha1: [9; 20] };
     record.trust(&path, &stamp, known);
@@ -130,7 +135,8 @@ fn a_file_that_is_not_what_went_into_the_layer_is_an_error() {
         layer.write(&mut Vec::new()).unwrap();
         fs::rename(folder.path().join("a/f"), folder.path().join("old")).unwrap();
         fs::write(folder.path().join("a/f"), "two").unwrap();
-        let error = LayerContents::read(&layer, &Record::unkept(), NonZeroUsize::MIN).unwrap_err();
+        let error =
+            LayerContents::read(&layer, &ContentsRecord::unkept(), NonZeroUsize::MIN).unwrap_err();
         let ContentsError::Read { path, source } = error else { panic!("{error}") };
         assert!(path.ends_with("a/f") && source.to_string().contains("changed"), "{source}");
     }
@@ -149,7 +155,7 @@ fn what_an_image_says_of_its_packages_is_kept() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let contents = read_with(folder.path(), "dir: root", &Record::unkept()).unwrap();
+    let contents = read_with(folder.path(), "dir: root", &ContentsRecord::unkept()).unwrap();
     assert_eq!(contents.texts.get(b"etc/os-release").unwrap().as_ref(), b"ID=debian\n");
     assert!(contents.texts.get(b"var/lib/dpkg/status").is_some());
     let licence = contents.texts.licence("a").unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::image::attest::licences::{self, COPYRIGHT_BYTES_MAX, Licence};
+use crate::image::attest::licences::{self, COPYRIGHT_BYTES_MAX, PackageLicence};
 use crate::image::packages::manager_of;
 
 /// The paths of a distribution's os-release; the first counts.
@@ -30,7 +30,7 @@ pub struct Texts {
     kept: BTreeMap<Vec<u8>, Bytes>,
     kept_bytes: usize,
     /// By the name of a package.
-    licences: BTreeMap<String, Licence>,
+    licences: BTreeMap<String, PackageLicence>,
 }
 
 /// How many bytes of the file at a path are wanted; none of most files.
@@ -75,7 +75,7 @@ impl Texts {
 
     /// The licence of a package.
     #[must_use]
-    pub fn licence(&self, package: &str) -> Option<&Licence> {
+    pub fn licence(&self, package: &str) -> Option<&PackageLicence> {
         self.licences.get(package)
     }
 }

@@ -34,14 +34,14 @@ fn control_tar() -> Vec<u8> {
 struct Names(Vec<String>);
 
 impl Visit for Names {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.0.push(String::from_utf8_lossy(entry.path).into_owned());
         ControlFlow::Continue(())
     }
 }
 
 fn read(bytes: &[u8]) -> Result<(Control, Vec<String>), DebianError> {
-    let mut package = Package::open(bytes)?;
+    let mut package = DebPackage::open(bytes)?;
     let mut names = Names::default();
     package.show(1 << 20, &mut names, |_| false)?;
     Ok((package.control, names.0))
@@ -64,7 +64,7 @@ fn members_are_read_by_what_is_in_them_and_signatures_are_passed_over() {
         let (control, names) = read(&bytes).unwrap();
         assert_eq!((control.name.as_str(), control.version.as_str()), ("tide", "1.2-3"));
         assert_eq!(names, ["usr/x"]);
-        let package = Package::open(bytes.as_slice()).unwrap();
+        let package = DebPackage::open(bytes.as_slice()).unwrap();
         assert_eq!(package.control_text.as_ref(), CONTROL.as_bytes());
         assert_eq!(package.md5sums.as_deref(), Some(b"00  usr/x\n".as_slice()));
     }

@@ -1,7 +1,7 @@
 //! Takes the entries of a layer in the order of its tar, and makes of them the files on an engine's
 //! disk after it unpacked the layer alone.
 
-use super::content::{Content, Magic};
+use super::content::{FileContent, Magic};
 use super::entry::{
     CONTENTS_FROM, EMPTY_CONTENT, ENTRY_BYTES, Entry, File, FileKind, LayerFiles, NO_CONTENT,
     NO_TARGET,
@@ -110,7 +110,7 @@ impl LayerFilesBuilder {
     }
 
     /// Sets the content of the last entry.
-    pub fn content(&mut self, content: Content) {
+    pub fn content(&mut self, content: FileContent) {
         let Some(entry) = self.files.entries.last_mut().filter(|at| at.kind == FileKind::File)
         else {
             return;

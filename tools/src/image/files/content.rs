@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// The facts of a file's content.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Content {
+pub struct FileContent {
     pub magic: Magic,
     /// All of it, for a text rules read.
     pub text: Option<Bytes>,
@@ -100,11 +100,11 @@ impl Machine {
 }
 
 /// The content of a file without known facts.
-pub(super) static OTHER: Content = Content { magic: Magic::Other, text: None };
+pub(super) static OTHER: FileContent = FileContent { magic: Magic::Other, text: None };
 /// A file without bytes.
-pub(super) static EMPTY: Content = Content { magic: Magic::Empty, text: None };
+pub(super) static EMPTY: FileContent = FileContent { magic: Magic::Empty, text: None };
 
-impl Content {
+impl FileContent {
     /// Of a file without bytes.
     #[must_use]
     pub const fn empty() -> Self {

@@ -1,6 +1,6 @@
 //! The entries of one layer, packed.
 
-use super::content::{self, Content};
+use super::content::{self, FileContent};
 use super::names;
 
 /// The kind of an entry.
@@ -101,7 +101,7 @@ pub struct LayerFiles {
     pub(super) listed: usize,
     /// The layer's final entries, by path: no path twice, no opaque markers.
     pub(super) sorted: Vec<u32>,
-    pub(super) contents: Vec<Content>,
+    pub(super) contents: Vec<FileContent>,
     pub(super) is_incomplete: bool,
 }
 
@@ -147,7 +147,7 @@ impl LayerFiles {
     /// About how many bytes it takes in memory.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let contents = self.contents.iter().map(Content::held_bytes).sum::<usize>();
+        let contents = self.contents.iter().map(FileContent::held_bytes).sum::<usize>();
         self.names.len() + self.entries.len() * ENTRY_BYTES + contents
     }
 
@@ -174,7 +174,7 @@ impl LayerFiles {
         self.names.get(from..from + entry.link_bytes as usize).unwrap_or_default()
     }
 
-    pub(super) fn content(&self, entry: &Entry) -> &Content {
+    pub(super) fn content(&self, entry: &Entry) -> &FileContent {
         match entry.content {
             _ if entry.kind != FileKind::File => &content::OTHER,
             EMPTY_CONTENT => &content::EMPTY,
@@ -208,7 +208,7 @@ impl LayerFiles {
 pub struct File<'a> {
     pub(super) path: &'a [u8],
     pub(super) link: &'a [u8],
-    pub(super) content: &'a Content,
+    pub(super) content: &'a FileContent,
     pub(super) entry: &'a Entry,
     pub(super) layer: usize,
 }
@@ -261,7 +261,7 @@ impl<'a> File<'a> {
 
     /// The known facts of its content.
     #[must_use]
-    pub const fn content(&self) -> &'a Content {
+    pub const fn content(&self) -> &'a FileContent {
         self.content
     }
 }

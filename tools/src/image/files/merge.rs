@@ -7,13 +7,56 @@ use std::sync::Arc;
 use super::builder::PATH_BYTES_MAX;
 use super::entry::{Entry, FileKind, LayerFiles, NO_TARGET};
 use super::names;
-use super::view::{Node, Oddity, OddityKind, Replacement};
 
 /// How many replacements, and how many oddities, are named.
 const NAMED_MAX: usize = 1000;
 
 /// Most look-ups in lower layers for the targets of hard links outside their own layer.
 const LOOKS_BELOW_MAX: usize = 1_000_000;
+
+/// Where a file of a view stands: its layer, and the place of its entry there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Node {
+    pub(super) layer: u32,
+    pub(super) entry: u32,
+}
+
+/// A link of a lower layer, or a folder with content, replaced by another kind in an upper layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    pub path: Box<[u8]>,
+    /// The layer with the lost file, from 0 at the bottom.
+    pub lower_layer: usize,
+    pub lower_kind: FileKind,
+    /// The layer with the replacement.
+    pub upper_layer: usize,
+    pub upper_kind: FileKind,
+    /// Whether the upper layer has no entry for the path, only entries below it: they were written
+    /// through a link of the lower layer, perhaps.
+    pub is_implied: bool,
+}
+
+/// An entry of a layer over lower layers, unpacked differently by different engines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oddity {
+    pub kind: OddityKind,
+    pub path: Box<[u8]>,
+    /// The layer, from 0 at the bottom.
+    pub layer: usize,
+}
+
+/// The kinds of oddities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OddityKind {
+    /// A whiteout without a target in any layer, in a folder of no other layer: its name is listed,
+    /// without a file.
+    Ghost,
+    /// A folder whose whiteout stands in its own layer: the content of a lower layer comes back.
+    Revived,
+    /// A folder in the place of a link of this lower layer, by a name with a path through the link;
+    /// umoci follows the link.
+    ThroughLink(usize),
+}
 
 /// The merged layers.
 pub(super) struct Merged {

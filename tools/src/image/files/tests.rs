@@ -176,11 +176,11 @@ fn links_are_followed_inside_the_root() {
     assert_eq!(view.follow(b"/bin/python3").unwrap().size_bytes(), 9);
     assert_eq!(view.follow(b"top").unwrap().path(), b"usr/bin/python3.11");
     assert_eq!(view.follow(b"/").unwrap().kind(), Folder);
-    assert!(matches!(view.follow(b"loop/x"), Err(Broken::Loop(_))));
-    assert_eq!(view.follow(b"gone").unwrap_err(), Broken::Missing(b"usr/nothing".to_vec()));
+    assert!(matches!(view.follow(b"loop/x"), Err(BrokenPath::Loop(_))));
+    assert_eq!(view.follow(b"gone").unwrap_err(), BrokenPath::Missing(b"usr/nothing".to_vec()));
     assert_eq!(
         view.follow(b"bin/python3/x").unwrap_err(),
-        Broken::NotAFolder(b"usr/bin/python3.11".to_vec())
+        BrokenPath::NotAFolder(b"usr/bin/python3.11".to_vec())
     );
     assert!(view.follow(b"bin/python3/").is_err());
 }
@@ -217,9 +217,9 @@ fn a_layer_that_could_not_be_read_leaves_a_view_incomplete() {
 fn content_belongs_to_the_entry_before_it() {
     let mut builder = LayerFilesBuilder::new();
     builder.push(&sized("etc/passwd", 5));
-    builder.content(Content::of_text("root:"));
+    builder.content(FileContent::of_text("root:"));
     builder.push(&sized("a.sh", 9));
-    builder.content(Content { magic: Magic::Script(b"/bin/sh".as_slice().into()), text: None });
+    builder.content(FileContent { magic: Magic::Script(b"/bin/sh".as_slice().into()), text: None });
     builder.push(&file("none"));
     builder.push(&hard("b.sh", "a.sh"));
     let view = FileView::merge(&[Arc::new(builder.finish())]);

@@ -7,59 +7,15 @@ use std::sync::Arc;
 use super::builder::PATH_BYTES_MAX;
 use super::content;
 use super::entry::{Entry, File, FileKind, LayerFiles, NO_TARGET, ROOT};
-use super::merge::{Merged, merge};
+use super::merge::{Merged, Node, Oddity, Replacement, merge};
 use super::names::{self, clean};
 
 /// How many links are followed on the way to a file, as the kernel counts.
 const LINKS_MAX: usize = 40;
 
-/// Where a file of a view stands: its layer, and the place of its entry there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Node {
-    pub(super) layer: u32,
-    pub(super) entry: u32,
-}
-
-/// A link of a lower layer, or a folder with content, replaced by another kind in an upper layer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Replacement {
-    pub path: Box<[u8]>,
-    /// The layer with the lost file, from 0 at the bottom.
-    pub lower_layer: usize,
-    pub lower_kind: FileKind,
-    /// The layer with the replacement.
-    pub upper_layer: usize,
-    pub upper_kind: FileKind,
-    /// Whether the upper layer has no entry for the path, only entries below it: they were written
-    /// through a link of the lower layer, perhaps.
-    pub is_implied: bool,
-}
-
-/// An entry of a layer over lower layers, unpacked differently by different engines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Oddity {
-    pub kind: OddityKind,
-    pub path: Box<[u8]>,
-    /// The layer, from 0 at the bottom.
-    pub layer: usize,
-}
-
-/// The kinds of oddities.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OddityKind {
-    /// A whiteout without a target in any layer, in a folder of no other layer: its name is listed,
-    /// without a file.
-    Ghost,
-    /// A folder whose whiteout stands in its own layer: the content of a lower layer comes back.
-    Revived,
-    /// A folder in the place of a link of this lower layer, by a name with a path through the link;
-    /// umoci follows the link.
-    ThroughLink(usize),
-}
-
 /// Why a path leads nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Broken {
+pub enum BrokenPath {
     /// Nothing is at this path.
     Missing(Vec<u8>),
     /// There are more links than are followed; this one was the last.
@@ -122,14 +78,14 @@ impl FileView {
     }
 
     /// The file a path leads to, with every link on the way followed inside the root.
-    pub fn follow(&self, path: &[u8]) -> Result<File<'_>, Broken> {
+    pub fn follow(&self, path: &[u8]) -> Result<File<'_>, BrokenPath> {
         let mut left: VecDeque<Vec<u8>> = names::parts(path).map(<[u8]>::to_vec).collect();
         let mut at: Vec<u8> = Vec::new();
         let mut file = self.root();
         let mut links = 0;
         while let Some(part) = left.pop_front() {
             if file.kind() != FileKind::Folder {
-                return Err(Broken::NotAFolder(at));
+                return Err(BrokenPath::NotAFolder(at));
             }
             match part.as_slice() {
                 b"" | b"." => continue,
@@ -142,22 +98,22 @@ impl FileView {
                 }
             }
             if at.len() > PATH_BYTES_MAX {
-                return Err(Broken::Missing(at));
+                return Err(BrokenPath::Missing(at));
             }
-            file = self.exactly(&at).ok_or_else(|| Broken::Missing(at.clone()))?;
+            file = self.exactly(&at).ok_or_else(|| BrokenPath::Missing(at.clone()))?;
             if file.kind() != FileKind::Symlink {
                 continue;
             }
             links += 1;
             if links > LINKS_MAX {
-                return Err(Broken::Loop(at));
+                return Err(BrokenPath::Loop(at));
             }
             let from = if file.link().starts_with(b"/") { &[] } else { at.as_slice() };
             let from = names::parent(from).unwrap_or_default().to_vec();
             for part in names::parts(file.link()).map(<[u8]>::to_vec).rev() {
                 left.push_front(part);
             }
-            file = self.exactly(&from).ok_or_else(|| Broken::Missing(from.clone()))?;
+            file = self.exactly(&from).ok_or_else(|| BrokenPath::Missing(from.clone()))?;
             at = from;
         }
         Ok(file)

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::saved::SAVED_BYTES;
-use super::{BlockKey, BlockName, KnownBlock, PACKED_BYTES_MAX, Saved, TrackedBlock};
+use super::{BlockKey, BlockName, KnownBlock, PACKED_BYTES_MAX, SavedHash, TrackedBlock};
 
 /// The first bytes. Another form gets another number.
 const MAGIC: &[u8] = b"wharf blocks 1\n";
@@ -59,11 +59,11 @@ fn entry(bytes: &[u8]) -> Option<TrackedBlock> {
     let (at, rest) = rest.split_first_chunk::<8>()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (input, rest) = rest.split_first_chunk::<SAVED_BYTES>()?;
-    let output = Saved::from_bytes(*rest.first_chunk::<SAVED_BYTES>()?);
+    let output = SavedHash::from_bytes(*rest.first_chunk::<SAVED_BYTES>()?);
     let length = u32::from_le_bytes(*length);
     let name = BlockName { key: BlockKey(*key), checksum: *checksum };
     let block = KnownBlock { name, at: u64::from_le_bytes(*at), length };
-    let tracked = TrackedBlock { block, input: Saved::from_bytes(*input), output };
+    let tracked = TrackedBlock { block, input: SavedHash::from_bytes(*input), output };
     (length <= PACKED_BYTES_MAX).then_some(tracked)
 }
 

@@ -12,9 +12,9 @@ pub(super) const SAVED_BYTES: usize = 8 + STATE_BYTES;
 
 /// A hash on its way.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Saved([u8; SAVED_BYTES]);
+pub struct SavedHash([u8; SAVED_BYTES]);
 
-impl Saved {
+impl SavedHash {
     /// The present state of the hash; `None` for any hash but a SHA-256 of the known form.
     #[must_use]
     pub fn of(digester: &Digester) -> Option<Self> {
@@ -44,9 +44,9 @@ impl Saved {
     }
 }
 
-impl fmt::Debug for Saved {
+impl fmt::Debug for SavedHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Saved(..)")
+        f.write_str("SavedHash(..)")
     }
 }
 
@@ -60,13 +60,13 @@ mod tests {
         for length in [0, 1, 64, 100, 70_000] {
             let mut digester = Digester::new(Algorithm::Sha256);
             digester.update(&vec![7; length]);
-            let mut restored = Saved::of(&digester).unwrap().restore().unwrap();
-            assert!(Saved::of(&restored) == Saved::of(&digester));
+            let mut restored = SavedHash::of(&digester).unwrap().restore().unwrap();
+            assert!(SavedHash::of(&restored) == SavedHash::of(&digester));
             for both in [&mut digester, &mut restored] {
                 both.update(b"and on");
             }
             assert_eq!(restored.finish(), digester.finish());
         }
-        assert!(Saved::of(&Digester::new(Algorithm::Sha512)).is_none());
+        assert!(SavedHash::of(&Digester::new(Algorithm::Sha512)).is_none());
     }
 }

@@ -14,13 +14,13 @@ use wharf_oci::{Algorithm, Digest, Digester};
 use super::LayerError;
 use super::records::{RecordFault, RecordKind, Records, tar_bytes_max};
 use super::rewriting::{AT_END, PlanFault, Step, StepKind};
-use crate::image::debian::{Control, DebianError, Package};
+use crate::image::debian::{Control, DebPackage, DebianError};
 use crate::image::files::shown;
-use crate::image::sparse::{Expander, Piece};
+use crate::image::sparse::{Expander, SparsePiece};
 use crate::image::tar_read::{ShowError, show_all};
-use crate::image::tar_walk::{Part, Visit, Walked};
+use crate::image::tar_walk::{SparsePart, TarEntry, Visit};
 use crate::image::tar_write::{EntryHeader, EntryKind, TarWriter};
-use crate::image::unpack::Compression;
+use crate::image::unpack::CompressionFormat;
 use crate::input;
 
 /// The form of an archive.
@@ -46,7 +46,7 @@ pub(super) struct PreparedArchive {
 pub(super) type Said = (Control, Box<[u8]>, Option<Box<[u8]>>);
 
 /// The result of reading an archive.
-pub(super) struct Found {
+pub(super) struct ArchiveListing {
     pub(super) records: Records,
     pub(super) digest: Digest,
     pub(super) size_bytes: u64,
@@ -55,7 +55,7 @@ pub(super) struct Found {
 }
 
 /// Reads the entries of an archive.
-pub(super) fn read(path: &Path, form: Form) -> Result<Found, LayerError> {
+pub(super) fn read(path: &Path, form: Form) -> Result<ArchiveListing, LayerError> {
     let mut source = open(path)?;
     let limit = source.tar_bytes_max();
     let (records, package) = match form {
@@ -66,7 +66,7 @@ pub(super) fn read(path: &Path, form: Form) -> Result<Found, LayerError> {
         }
         Form::Package => {
             let mut records = Records::of_package();
-            let opened = Package::open(&mut source);
+            let opened = DebPackage::open(&mut source);
             let mut package = opened.map_err(|error| not_a_package(path, error))?;
             let shown = package.show(limit, &mut records, |at| at.fault.is_some());
             shown.map_err(|error| not_a_package(path, error))?;
@@ -76,7 +76,7 @@ pub(super) fn read(path: &Path, form: Form) -> Result<Found, LayerError> {
     };
     let records = records.finish().map_err(|fault| refused(path, fault))?;
     let (digest, size_bytes) = source.finish(path)?;
-    Ok(Found { records, digest, size_bytes, package })
+    Ok(ArchiveListing { records, digest, size_bytes, package })
 }
 
 /// An error for one entry of an archive.
@@ -126,7 +126,7 @@ impl PreparedArchive {
         let is_done = |writer: &Writer<'_, '_, '_, W>| writer.error.is_some();
         let shown = match self.form {
             Form::Tar => show_tar(&self.path, &mut source, &mut writer, is_done),
-            Form::Package => Package::open(&mut source)
+            Form::Package => DebPackage::open(&mut source)
                 .and_then(|mut package| package.show(limit, &mut writer, is_done))
                 .map_err(|error| not_a_package(&self.path, error)),
         };
@@ -193,8 +193,11 @@ pub(super) fn inflate<'a>(
 ) -> Result<Box<dyn Read + 'a>, LayerError> {
     let read = |source| LayerError::Read { path: path.to_owned(), source };
     let mut head = Vec::new();
-    (&mut *source).take(Compression::HEAD_BYTES as u64).read_to_end(&mut head).map_err(read)?;
-    let compression = Compression::of(&head);
+    (&mut *source)
+        .take(CompressionFormat::HEAD_BYTES as u64)
+        .read_to_end(&mut head)
+        .map_err(read)?;
+    let compression = CompressionFormat::of(&head);
     compression.reader(Cursor::new(head).chain(source)).map_err(read)
 }
 
@@ -282,7 +285,7 @@ impl<'a, 't, 'w, W: Write + ?Sized> Writer<'a, 't, 'w, W> {
     }
 
     /// Writes one entry; a file's entry begins its content.
-    fn write(&mut self, step: &Step, entry: Option<&Walked<'_>>) {
+    fn write(&mut self, step: &Step, entry: Option<&TarEntry<'_>>) {
         let header = step.header();
         let written = match (&step.kind, header.kind) {
             (StepKind::Text(text), _) => {
@@ -302,22 +305,22 @@ impl<'a, 't, 'w, W: Write + ?Sized> Writer<'a, 't, 'w, W> {
         self.check(written);
     }
 
-    fn pieces<E>(&mut self, pieces: impl FnOnce(&mut dyn FnMut(Piece<'_>)) -> Result<(), E>) {
+    fn pieces<E>(&mut self, pieces: impl FnOnce(&mut dyn FnMut(SparsePiece<'_>)) -> Result<(), E>) {
         let mut left = self.file.map_or(0, |(_, left)| left);
         let mut written = Ok(());
         let mut is_more = false;
         let tar = &mut *self.tar;
         let made = pieces(&mut |piece| {
             let length = match piece {
-                Piece::Data(bytes) => bytes.len() as u64,
-                Piece::Zeros(count) => count,
+                SparsePiece::Data(bytes) => bytes.len() as u64,
+                SparsePiece::Zeros(count) => count,
             };
             is_more |= length > left;
             if written.is_ok() && !is_more {
                 left -= length;
                 written = match piece {
-                    Piece::Data(bytes) => tar.content(bytes),
-                    Piece::Zeros(count) => tar.zeros(count),
+                    SparsePiece::Data(bytes) => tar.content(bytes),
+                    SparsePiece::Zeros(count) => tar.zeros(count),
                 };
             }
         });
@@ -332,7 +335,7 @@ impl<'a, 't, 'w, W: Write + ?Sized> Writer<'a, 't, 'w, W> {
 }
 
 impl<W: Write + ?Sized> Visit for Writer<'_, '_, '_, W> {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.end_file();
         while self.error.is_none()
             && let Some(step) = self.archive.steps.get(self.next).filter(|at| at.at == self.number)
@@ -349,7 +352,7 @@ impl<W: Write + ?Sized> Visit for Writer<'_, '_, '_, W> {
         if self.error.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: SparsePart) {
         if self.expander.as_mut().is_some_and(|expander| expander.part(part).is_err()) {
             self.changed();
         }
@@ -365,7 +368,7 @@ impl<W: Write + ?Sized> Visit for Writer<'_, '_, '_, W> {
                 self.expander = Some(expander);
             }
             None => self.pieces(|make| {
-                make(Piece::Data(bytes));
+                make(SparsePiece::Data(bytes));
                 Ok::<(), ()>(())
             }),
         }

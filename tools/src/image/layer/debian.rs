@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use wharf_oci::{Digest, Platform};
 
-use super::archive::{self, Form, Found, PreparedArchive};
+use super::archive::{self, ArchiveListing, Form, PreparedArchive};
 use super::entries::{Folder, FolderClaim, LayerEntries};
 use super::records::RecordKind;
 use super::rewriting::{self, AT_END, Step, StepKind, Wishes};
@@ -117,7 +117,7 @@ pub(super) fn check_platform(
 /// The control file and the checksums.
 type Texts = (Box<[u8]>, Option<Box<[u8]>>);
 
-fn described(path: String, found: Found) -> Option<(DebianPackage, Texts)> {
+fn described(path: String, found: ArchiveListing) -> Option<(DebianPackage, Texts)> {
     let (control, text, md5sums) = found.package?;
     let copyright = found.records.copyright;
     let (digest, size_bytes) = (found.digest, found.size_bytes);

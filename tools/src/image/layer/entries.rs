@@ -5,9 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use hashbrown::HashTable;
 
-use super::error::{LayerError, Whose};
+use super::error::{EntryOrigin, LayerError};
 use super::notes::Note;
-use super::setting::Below;
 use crate::image::files::{File, FileKind, FileView, LayerFiles, LayerFilesBuilder, NewFile};
 use crate::image::files::{clean, shown};
 
@@ -17,6 +16,15 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// The engines' prefix for names of removed files of lower layers.
 const WHITEOUT: &[u8] = b".wh.";
+
+/// The layers below a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Below<'a> {
+    /// A container's view of them.
+    pub files: &'a FileView,
+    /// The inputs of each layer, in a few words, bottom first; only for messages.
+    pub names: &'a [String],
+}
 
 /// An input's demand on a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -219,12 +227,12 @@ impl<'a> LayerEntries<'a> {
     }
 
     /// The origin of a path, in words.
-    pub(super) fn whose(&mut self, path: &[u8]) -> Whose {
+    pub(super) fn whose(&mut self, path: &[u8]) -> EntryOrigin {
         if let Some(at) = self.own(path) {
             return self.input_of(at);
         }
         let number = self.lower(path).map(|file| file.layer());
-        number.map_or(Whose::Input(String::new()), |layer| self.layer_at(layer))
+        number.map_or(EntryOrigin::Input(String::new()), |layer| self.layer_at(layer))
     }
 
     /// This layer's entry for a path.
@@ -259,18 +267,18 @@ impl<'a> LayerEntries<'a> {
         found
     }
 
-    fn layer(&self, file: File<'_>) -> Whose {
+    fn layer(&self, file: File<'_>) -> EntryOrigin {
         self.layer_at(file.layer())
     }
 
-    fn layer_at(&self, layer: usize) -> Whose {
+    fn layer_at(&self, layer: usize) -> EntryOrigin {
         let name = self.below.get(layer).cloned().unwrap_or_default();
-        Whose::Layer { number: layer + 1, name }
+        EntryOrigin::Layer { number: layer + 1, name }
     }
 
-    fn input_of(&self, at: usize) -> Whose {
+    fn input_of(&self, at: usize) -> EntryOrigin {
         let input = self.inputs.iter().rev().find(|(first, _)| *first <= at);
-        Whose::Input(input.map(|(_, name)| name.clone()).unwrap_or_default())
+        EntryOrigin::Input(input.map(|(_, name)| name.clone()).unwrap_or_default())
     }
 
     fn this_input(&self) -> String {
@@ -301,7 +309,7 @@ impl<'a> LayerEntries<'a> {
         path: &[u8],
         kind: FileKind,
         lower_kind: FileKind,
-        lower: Whose,
+        lower: EntryOrigin,
     ) -> LayerError {
         LayerError::Replaces {
             path: shown(path),
@@ -324,5 +332,21 @@ fn check_name(path: &[u8]) -> Result<(), LayerError> {
     if parts.any(|part| part.starts_with(WHITEOUT)) {
         return Err(LayerError::Whiteout { path: shown(path) });
     }
+    Ok(())
+}
+
+/// Adds an input's target folder, and the folders above it. Existing folders keep mode and owner;
+/// of the missing ones only the last gets the input's.
+pub(super) fn put_parents(
+    entries: &mut LayerEntries<'_>,
+    into: &[u8],
+    (mode, owner): (u32, (u32, u32)),
+) -> Result<(), LayerError> {
+    let claim = FolderClaim::Needed;
+    for (at, _) in into.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
+        let path = into.get(..at).unwrap_or_default();
+        entries.add_folder(&Folder { path, mode: 0o755, owner: (0, 0), claim })?;
+    }
+    entries.add_folder(&Folder { path: into, mode, owner, claim })?;
     Ok(())
 }

@@ -4,9 +4,11 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::ENTRIES_MAX;
 use crate::image::debian::DebianError;
 use crate::image::tar_walk::TarFault;
+
+/// How many entries a layer may have: their paths are held in memory to be sorted.
+pub(super) const ENTRIES_MAX: usize = 2_000_000;
 
 /// Why a layer cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +43,8 @@ pub enum LayerError {
     Twice {
         /// The path in the image.
         path: String,
-        /// The first origin of the path.
-        first: Whose,
+        /// What had it first.
+        first: EntryOrigin,
         second: String,
     },
     /// A folder of two inputs with different attributes.
@@ -53,8 +55,8 @@ pub enum LayerError {
     FolderDiffers {
         /// The path in the image.
         path: String,
-        /// The first origin of the folder.
-        first: Whose,
+        /// What had it first.
+        first: EntryOrigin,
         /// Mode and owner there.
         first_is: String,
         second: String,
@@ -72,8 +74,8 @@ pub enum LayerError {
         /// The input with the entry.
         input: String,
         lower_kind: &'static str,
-        /// The origin of the lower entry.
-        lower: Whose,
+        /// Where that comes from.
+        lower: EntryOrigin,
         advice: &'static str,
     },
     /// A path through a file of another kind than a folder.
@@ -83,8 +85,8 @@ pub enum LayerError {
         path: String,
         at: String,
         kind: &'static str,
-        /// The origin of the file on the path.
-        whose: Whose,
+        /// Where that comes from.
+        whose: EntryOrigin,
     },
     /// A path of the image in a circle of links.
     #[error(
@@ -180,7 +182,7 @@ pub enum LayerError {
 
 /// Where an entry comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Whose {
+pub enum EntryOrigin {
     /// This input of the same layer, `dir app`, say.
     Input(String),
     /// A lower layer.
@@ -192,7 +194,7 @@ pub enum Whose {
     },
 }
 
-impl fmt::Display for Whose {
+impl fmt::Display for EntryOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Input(name) => write!(f, "`{name}`"),

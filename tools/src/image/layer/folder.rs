@@ -12,14 +12,12 @@ mod walk;
 
 use std::collections::HashMap;
 
-use rustix::fs::Stat;
-
-use self::found::FoundKind;
+use self::found::FolderEntryKind;
 use self::selection::Selection;
 use self::walk::Walk;
 use super::beneath::Beneath;
-use super::entries::{Folder, FolderClaim, LayerEntries};
-use super::from_disk::{FromDisk, Source};
+use super::entries::{Folder, FolderClaim, LayerEntries, put_parents};
+use super::from_disk::{EntrySource, FromDisk, mode_of};
 use super::{LayerError, Setting};
 use crate::image::files::{FileKind, NewFile};
 use crate::offer::layers::{DirInput, Modes};
@@ -52,7 +50,7 @@ pub(super) fn prepare(
         root: root.clone(),
         mtime: setting.created.unix_seconds(),
         first,
-        sources: (0..before).map(|_| Source { stamp: None, prefix: 0 }).collect(),
+        sources: (0..before).map(|_| EntrySource { stamp: None, prefix: 0 }).collect(),
         prefixes,
         attributes: HashMap::new(),
         newest_change,
@@ -62,26 +60,10 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
-/// Adds an input's target folder, and the folders above it. Existing folders keep mode and owner;
-/// of the missing ones only the last gets the input's.
-pub(super) fn put_parents(
-    entries: &mut LayerEntries<'_>,
-    into: &[u8],
-    (mode, owner): (u32, (u32, u32)),
-) -> Result<(), LayerError> {
-    let claim = FolderClaim::Needed;
-    for (at, _) in into.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-        let path = into.get(..at).unwrap_or_default();
-        entries.add_folder(&Folder { path, mode: 0o755, owner: (0, 0), claim })?;
-    }
-    entries.add_folder(&Folder { path: into, mode, owner, claim })?;
-    Ok(())
-}
-
 /// Adds the found paths to the layer, sorted, second names of a file as hard links.
 fn add(
     prepared: &mut FromDisk,
-    mut found: found::FoundList,
+    mut found: found::FolderEntryList,
     input: &DirInput,
     entries: &mut LayerEntries<'_>,
 ) -> Result<(), LayerError> {
@@ -98,9 +80,9 @@ fn add(
         let mode = u32::from(one.mode);
         let mut stamp = None;
         match one.kind {
-            FoundKind::Folder | FoundKind::Parent => {
+            FolderEntryKind::Folder | FolderEntryKind::Parent => {
                 let folder = match one.kind {
-                    FoundKind::Parent => {
+                    FolderEntryKind::Parent => {
                         Folder { path, mode, owner: (0, 0), claim: FolderClaim::Needed }
                     }
                     _ => Folder { path, mode, owner, claim },
@@ -109,12 +91,12 @@ fn add(
                     continue;
                 }
             }
-            FoundKind::Symlink => {
+            FolderEntryKind::Symlink => {
                 let link = found.link(one);
                 let kind = FileKind::Symlink;
                 entries.add(&NewFile { path, kind, mode, owner, size_bytes: 0, link })?;
             }
-            FoundKind::File => {
+            FolderEntryKind::File => {
                 let names = found.names(one);
                 let target = names.and_then(|names| first_names.get(&names));
                 let target = target.and_then(|at| entries.get(*at));
@@ -137,18 +119,7 @@ fn add(
                 }
             }
         }
-        prepared.sources.push(Source { stamp, prefix: one.prefix });
+        prepared.sources.push(EntrySource { stamp, prefix: one.prefix });
     }
     Ok(())
-}
-
-/// The bits a file or folder gets.
-pub(super) fn mode_of(stat: &Stat, modes: Modes) -> u16 {
-    let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
-    let bits = match modes {
-        Modes::Kept => stat.st_mode & 0o7777,
-        Modes::Normal if is_folder || stat.st_mode & 0o100 != 0 => 0o755,
-        Modes::Normal => 0o644,
-    };
-    u16::try_from(bits).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::fstat;
+use rustix::fs::{Stat, fstat};
 use wharf_oci::Digester;
 
 use super::LayerError;
@@ -17,6 +17,7 @@ use super::beneath::{Beneath, is_change};
 use crate::image::files::{FileKind, LayerFiles};
 use crate::image::stamp::ShortStamp;
 use crate::image::tar_write::{AppendError, Attribute, EntryHeader, EntryKind, TarWriter};
+use crate::offer::layers::Modes;
 
 /// The entries of a layer from below one folder.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) struct FromDisk {
     /// The number of the first entry in the layer.
     pub(super) first: usize,
     /// One for each entry.
-    pub(super) sources: Vec<Source>,
+    pub(super) sources: Vec<EntrySource>,
     pub(super) prefixes: Vec<Prefix>,
     /// By the number of the entry, from `first`.
     pub(super) attributes: HashMap<usize, Attribute>,
@@ -65,7 +66,7 @@ impl DiskFiles<'_> {
 
 /// From where an entry comes.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct EntrySource {
     /// The stamp of a file with content in the layer.
     pub(super) stamp: Option<ShortStamp>,
     /// The prefix of its path, by number.
@@ -117,7 +118,7 @@ impl FromDisk {
     fn each(
         &self,
         files: &LayerFiles,
-        see: &mut dyn FnMut(&EntryHeader<'_>, &Source) -> Result<(), LayerError>,
+        see: &mut dyn FnMut(&EntryHeader<'_>, &EntrySource) -> Result<(), LayerError>,
     ) -> Result<(), LayerError> {
         for (place, source) in self.sources.iter().enumerate() {
             let Some(file) = files.get(self.first + place) else { continue };
@@ -216,4 +217,15 @@ impl From<AppendError> for FileFault {
             AppendError::Write(source) => Self::Write(source),
         }
     }
+}
+
+/// The bits a file or folder gets.
+pub(super) fn mode_of(stat: &Stat, modes: Modes) -> u16 {
+    let is_folder = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+    let bits = match modes {
+        Modes::Kept => stat.st_mode & 0o7777,
+        Modes::Normal if is_folder || stat.st_mode & 0o100 != 0 => 0o755,
+        Modes::Normal => 0o644,
+    };
+    u16::try_from(bits).unwrap_or_default()
 }

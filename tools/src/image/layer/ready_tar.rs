@@ -8,13 +8,12 @@ use wharf_oci::{Digest, Digester};
 
 use super::LayerError;
 use super::archive::{self, Form, PreparedArchive};
-use super::entries::LayerEntries;
+use super::entries::{Below, LayerEntries};
 use super::rewriting::{self, Wishes};
-use super::setting::Below;
-use crate::image::facts::Refusal;
+use crate::image::facts::EngineRefusal;
 use crate::image::files::{FileKind, NewFile, shown};
 use crate::image::tar_rules::EntryRules;
-use crate::image::tar_walk::{Ending, Visit, Walked, WalkedKind};
+use crate::image::tar_walk::{Ending, TarEntry, TarEntryKind, Visit};
 use crate::image::tar_write::TarWriter;
 use crate::offer::layers::TarInput;
 
@@ -202,17 +201,17 @@ struct Judge<'e, 'b> {
 }
 
 impl Judge<'_, '_> {
-    fn judge(&mut self, entry: &Walked<'_>) -> Result<(), Fault> {
+    fn judge(&mut self, entry: &TarEntry<'_>) -> Result<(), Fault> {
         if let Some(verdict) = self.rules.judge(entry)
-            && verdict.refusal != Refusal::None
+            && verdict.refusal != EngineRefusal::None
         {
             return Err(Fault { entry: Some(shown(entry.path)), reason: verdict.reason });
         }
         self.names_bytes += entry.path.len() + entry.link.len();
-        if self.names_bytes > NAMES_BYTES_MAX || self.entries.len() == super::ENTRIES_MAX {
+        if self.names_bytes > NAMES_BYTES_MAX || self.entries.len() == super::error::ENTRIES_MAX {
             let reason = format!(
                 "more than {} entries, or {NAMES_BYTES_MAX} bytes of names",
-                super::ENTRIES_MAX
+                super::error::ENTRIES_MAX
             );
             return Err(Fault { entry: None, reason });
         }
@@ -231,7 +230,7 @@ impl Judge<'_, '_> {
 }
 
 impl Visit for Judge<'_, '_> {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         match self.judge(entry) {
             Ok(()) => ControlFlow::Continue(()),
             Err(fault) => {
@@ -250,15 +249,15 @@ impl Visit for Judge<'_, '_> {
     }
 }
 
-const fn kind_of(kind: WalkedKind) -> Option<FileKind> {
+const fn kind_of(kind: TarEntryKind) -> Option<FileKind> {
     match kind {
-        WalkedKind::File => Some(FileKind::File),
-        WalkedKind::HardLink => Some(FileKind::HardLink),
-        WalkedKind::Symlink => Some(FileKind::Symlink),
-        WalkedKind::CharDevice => Some(FileKind::CharDevice),
-        WalkedKind::BlockDevice => Some(FileKind::BlockDevice),
-        WalkedKind::Folder => Some(FileKind::Folder),
-        WalkedKind::Fifo => Some(FileKind::Fifo),
-        WalkedKind::Unknown(_) => None,
+        TarEntryKind::File => Some(FileKind::File),
+        TarEntryKind::HardLink => Some(FileKind::HardLink),
+        TarEntryKind::Symlink => Some(FileKind::Symlink),
+        TarEntryKind::CharDevice => Some(FileKind::CharDevice),
+        TarEntryKind::BlockDevice => Some(FileKind::BlockDevice),
+        TarEntryKind::Folder => Some(FileKind::Folder),
+        TarEntryKind::Fifo => Some(FileKind::Fifo),
+        TarEntryKind::Unknown(_) => None,
     }
 }

@@ -5,11 +5,11 @@
 
 use std::ops::ControlFlow;
 
-use super::ENTRIES_MAX;
+use super::error::ENTRIES_MAX;
 use crate::image::attest::licences::COPYRIGHT_BYTES_MAX;
 use crate::image::files::clean;
 use crate::image::sparse::Expander;
-use crate::image::tar_walk::{Ending, Part, Visit, Walked, WalkedKind};
+use crate::image::tar_walk::{Ending, SparsePart, TarEntry, TarEntryKind, Visit};
 use crate::image::tar_write::Attribute;
 
 /// Most bytes of names, links and attributes of one archive: of a million files with names of 128.
@@ -124,10 +124,10 @@ impl Records {
         self.fail(&path, reason);
     }
 
-    fn take(&mut self, entry: &Walked<'_>) -> Result<(), String> {
+    fn take(&mut self, entry: &TarEntry<'_>) -> Result<(), String> {
         check_path(entry.path)?;
         let path: Box<[u8]> = clean(entry.path).as_ref().into();
-        if path.is_empty() && entry.kind != WalkedKind::Folder {
+        if path.is_empty() && entry.kind != TarEntryKind::Folder {
             return Err("has the name of the root, and is no folder".to_owned());
         }
         let kind = self.kind_of(entry)?;
@@ -167,7 +167,7 @@ impl Records {
         Ok(())
     }
 
-    fn kind_of(&self, entry: &Walked<'_>) -> Result<RecordKind, String> {
+    fn kind_of(&self, entry: &TarEntry<'_>) -> Result<RecordKind, String> {
         let device = || {
             let (major, minor) = entry.device;
             let numbers = u32::try_from(major).ok().zip(u32::try_from(minor).ok());
@@ -175,7 +175,7 @@ impl Records {
         };
         let is_special = matches!(
             entry.kind,
-            WalkedKind::CharDevice | WalkedKind::BlockDevice | WalkedKind::Fifo
+            TarEntryKind::CharDevice | TarEntryKind::BlockDevice | TarEntryKind::Fifo
         );
         if self.is_package && is_special {
             return Err("is a device or a named pipe, which packages do not have".to_owned());
@@ -184,25 +184,25 @@ impl Records {
         Ok(match entry.kind {
             // Every reader of contiguous files takes them for files; old GNU tar writes sparse ones
             // as `S`.
-            WalkedKind::File | WalkedKind::Unknown(b'7' | b'S') => RecordKind::File(unpacked),
-            WalkedKind::Folder => RecordKind::Folder,
-            WalkedKind::HardLink => {
+            TarEntryKind::File | TarEntryKind::Unknown(b'7' | b'S') => RecordKind::File(unpacked),
+            TarEntryKind::Folder => RecordKind::Folder,
+            TarEntryKind::HardLink => {
                 check_path(entry.link)
                     .map_err(|reason| format!("is a hard link to what {reason}"))?;
                 RecordKind::HardLink(clean(entry.link).as_ref().into())
             }
-            WalkedKind::Symlink if entry.link.is_empty() || entry.link.contains(&0) => {
+            TarEntryKind::Symlink if entry.link.is_empty() || entry.link.contains(&0) => {
                 return Err("is a symbolic link to no usable name".to_owned());
             }
-            WalkedKind::Symlink => RecordKind::Symlink(entry.link.into()),
-            WalkedKind::CharDevice => {
+            TarEntryKind::Symlink => RecordKind::Symlink(entry.link.into()),
+            TarEntryKind::CharDevice => {
                 device().map(|(major, minor)| RecordKind::CharDevice(major, minor))?
             }
-            WalkedKind::BlockDevice => {
+            TarEntryKind::BlockDevice => {
                 device().map(|(major, minor)| RecordKind::BlockDevice(major, minor))?
             }
-            WalkedKind::Fifo => RecordKind::Fifo,
-            WalkedKind::Unknown(flag) => {
+            TarEntryKind::Fifo => RecordKind::Fifo,
+            TarEntryKind::Unknown(flag) => {
                 let flag = [flag];
                 let flag = flag.escape_ascii();
                 return Err(format!("has the type `{flag}`, which nobody knows"));
@@ -216,7 +216,7 @@ impl Visit for Records {
         self.ending = Some(ending);
     }
 
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.end_content();
         if self.fault.is_none()
             && let Err(reason) = self.take(entry)
@@ -226,7 +226,7 @@ impl Visit for Records {
         if self.fault.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: SparsePart) {
         if let Some(Err(fault)) = self.expander.as_mut().map(|expander| expander.part(part)) {
             self.fail_last(&fault.to_string());
         }

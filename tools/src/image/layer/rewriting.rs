@@ -58,7 +58,7 @@ pub(super) enum StepKind {
 
 /// The entries of an archive to be written, and the patterns without a match.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct RewritePlan {
     pub(super) steps: Vec<Step>,
     pub(super) unused: Vec<String>,
 }
@@ -83,7 +83,7 @@ pub(super) fn plan(
     records: &[Record],
     wishes: &Wishes<'_>,
     entries: &mut LayerEntries<'_>,
-) -> Result<Plan, PlanFault> {
+) -> Result<RewritePlan, PlanFault> {
     let listed = records.iter().enumerate().filter(|(_, record)| record.kind == RecordKind::Folder);
     let mut planner = Planner {
         wishes,
@@ -110,7 +110,7 @@ pub(super) fn plan(
     let exclude = wishes.exclude.iter().map(|glob| format!("`exclude` {glob}"));
     let patterns = include.chain(exclude).zip(used);
     let unused = patterns.filter(|(_, is_used)| !is_used).map(|(text, _)| text).collect();
-    Ok(Plan { steps, unused })
+    Ok(RewritePlan { steps, unused })
 }
 
 /// The number of a left-out entry, and the path its content went to.

@@ -5,10 +5,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::entries::LayerEntries;
-use crate::image::files::FileView;
 use crate::image::layout::LAYOUT_FILE;
 use crate::offer::layers::LayerInput;
-use crate::offer::timestamp::Timestamp;
+use wharf_oci::Timestamp;
 
 /// The common setting of all layers of an image.
 #[derive(Debug, Clone, Copy)]
@@ -19,15 +18,6 @@ pub struct Setting<'a> {
     pub output: &'a Path,
     /// The time of every entry.
     pub created: Timestamp,
-}
-
-/// The layers below a layer.
-#[derive(Debug, Clone, Copy)]
-pub struct Below<'a> {
-    /// A container's view of them.
-    pub files: &'a FileView,
-    /// The inputs of each layer, in a few words, bottom first; only for messages.
-    pub names: &'a [String],
 }
 
 impl Setting<'_> {

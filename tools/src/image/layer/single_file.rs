@@ -8,9 +8,8 @@ use std::path::Path;
 use rustix::fs::{FileType, fstat};
 
 use super::beneath::Beneath;
-use super::entries::LayerEntries;
-use super::folder::{mode_of, put_parents};
-use super::from_disk::{FromDisk, Prefix, Source, joined};
+use super::entries::{LayerEntries, put_parents};
+use super::from_disk::{EntrySource, FromDisk, Prefix, joined, mode_of};
 use super::xattrs::{Capabilities, Xattrs};
 use super::{LayerError, Setting};
 use crate::image::files::{FileKind, NewFile, shown};
@@ -38,8 +37,9 @@ pub(super) fn prepare(
     let first = entries.len();
     let image = put_place(input, entries)?;
     let at = entries.len() - first;
-    let mut sources: Vec<Source> = (0..at).map(|_| Source { stamp: None, prefix: 0 }).collect();
-    sources.push(Source { stamp: Some(ShortStamp::of(&stat)), prefix: 0 });
+    let mut sources: Vec<EntrySource> =
+        (0..at).map(|_| EntrySource { stamp: None, prefix: 0 }).collect();
+    sources.push(EntrySource { stamp: Some(ShortStamp::of(&stat)), prefix: 0 });
     let mode = input.mode.map_or_else(|| mode_of(&stat, Modes::Normal).into(), FileMode::bits);
     entries.add(&NewFile {
         path: &image,

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::image::files::FileView;
-use crate::offer::timestamp::Timestamp;
+use wharf_oci::Timestamp;
 
 /// A folder of an offer, and the layers made of it.
 struct Bench {

@@ -6,7 +6,7 @@ use super::*;
 use crate::image::files::{Elf, ElfKind, Machine};
 
 /// The findings in a file in pieces of this size.
-fn sniff_in(path: &str, bytes: &[u8], step: usize) -> Content {
+fn sniff_in(path: &str, bytes: &[u8], step: usize) -> FileContent {
     let mut sniffer = Sniffer::default();
     sniffer.begin(path.as_bytes(), bytes.len() as u64);
     for piece in bytes.chunks(step) {

@@ -31,22 +31,24 @@ impl Files {
     }
 }
 
-fn put(content: &mut Vec<u8>, piece: Piece<'_>) {
+fn put(content: &mut Vec<u8>, piece: SparsePiece<'_>) {
     match piece {
-        Piece::Data(bytes) => content.extend_from_slice(bytes),
-        Piece::Zeros(count) => content.resize(content.len() + usize::try_from(count).unwrap(), 0),
+        SparsePiece::Data(bytes) => content.extend_from_slice(bytes),
+        SparsePiece::Zeros(count) => {
+            content.resize(content.len() + usize::try_from(count).unwrap(), 0);
+        }
     }
 }
 
 impl Visit for Files {
-    fn entry(&mut self, entry: &Walked<'_>) -> ControlFlow<()> {
+    fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.end();
         self.found.push((entry.path.to_vec(), Vec::new()));
         self.expander = Expander::new(entry);
         ControlFlow::Continue(())
     }
 
-    fn part(&mut self, part: Part) {
+    fn part(&mut self, part: SparsePart) {
         let done = self.expander.as_mut().unwrap().part(part);
         self.fault = self.fault.or(done.err());
     }
@@ -140,7 +142,7 @@ fn expander(size_bytes: u64, map_in_content: bool) -> Expander {
 fn make(size: u64, parts: &[(u64, u64)], content: &[u8]) -> Result<Vec<u8>, SparseFault> {
     let mut expander = expander(size, false);
     for (offset, size_bytes) in parts {
-        expander.part(Part { offset: *offset, size_bytes: *size_bytes })?;
+        expander.part(SparsePart { offset: *offset, size_bytes: *size_bytes })?;
     }
     let mut made = Vec::new();
     expander.content(content, &mut |piece| put(&mut made, piece))?;
@@ -191,13 +193,13 @@ proptest! {
     ) {
         let (mut file, mut parts, mut packed) = (Vec::new(), Vec::new(), Vec::new());
         for (hole, length) in holes {
-            put(&mut file, Piece::Zeros(hole));
+            put(&mut file, SparsePiece::Zeros(hole));
             parts.push((file.len(), length));
             let data = vec![b'x'; length];
             file.extend_from_slice(&data);
             packed.extend(data);
         }
-        put(&mut file, Piece::Zeros(end));
+        put(&mut file, SparsePiece::Zeros(end));
         let mut expander = expander(file.len() as u64, in_content);
         if in_content {
             let lines = parts.iter().map(|(offset, length)| format!("{offset}\n{length}\n"));
@@ -206,7 +208,7 @@ proptest! {
             packed = [map, packed].concat();
         } else {
             for (offset, length) in parts {
-                expander.part(Part { offset: offset as u64, size_bytes: length as u64 }).unwrap();
+                expander.part(SparsePart { offset: offset as u64, size_bytes: length as u64 }).unwrap();
             }
         }
         let mut made = Vec::new();

@@ -1,6 +1,6 @@
 //! PAX records (POSIX, "pax Header Block"), as Go's reader takes them.
 
-use super::{Part, Time};
+use super::{SparsePart, Time};
 
 /// How many extended attributes an entry may have: they are looked through for each other one.
 const ATTRIBUTES_MAX: usize = 1000;
@@ -19,7 +19,7 @@ pub(super) struct Pax {
     /// Size of the whole sparse file; the tar holds only the parts with data.
     pub(super) sparse_bytes: Option<u64>,
     /// The places of those parts, and whether the map stands before them in the content instead.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<SparsePart>,
     pub(super) map_in_content: bool,
 }
 
@@ -117,7 +117,7 @@ impl Pax {
         }
         self.parts = pairs
             .filter_map(|pair| match pair {
-                [offset, bytes] => Some(Part { offset: *offset, size_bytes: *bytes }),
+                [offset, bytes] => Some(SparsePart { offset: *offset, size_bytes: *bytes }),
                 _ => None,
             })
             .collect();

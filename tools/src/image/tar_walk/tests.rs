@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Path, kind, link and size.
-type Seen = (Vec<u8>, WalkedKind, Vec<u8>, u64);
+type Seen = (Vec<u8>, TarEntryKind, Vec<u8>, u64);
 
 fn walk(bytes: &[u8], step: usize) -> Result<Vec<Seen>, TarFault> {
     let mut seen = Vec::new();
@@ -52,7 +52,7 @@ fn names_sizes_and_links_are_read_for_any_split() {
     let whole = walk(&bytes, bytes.len()).unwrap();
     assert_eq!(whole.len(), 3);
     assert_eq!(whole[0].0, "l".repeat(200).as_bytes());
-    assert_eq!((whole[0].1, whole[0].3), (WalkedKind::File, 600));
+    assert_eq!((whole[0].1, whole[0].3), (TarEntryKind::File, 600));
     assert_eq!(whole[1].0, b"a/../b/c");
     assert_eq!(whole[2].2, "t".repeat(150).as_bytes());
     for step in [1, 7, 511, 512, 513, 4096] {

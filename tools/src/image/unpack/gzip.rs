@@ -3,7 +3,7 @@
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
-use super::{Behind, Step, Unpack, UnpackError, cut};
+use super::{Behind, Unpack, UnpackError, UnpackStep, cut};
 
 /// First bytes of a member.
 pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -172,12 +172,12 @@ impl GzipUnpacker {
         Ok(taken)
     }
 
-    fn body(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, UnpackError> {
+    fn body(&mut self, input: &[u8], output: &mut [u8]) -> Result<UnpackStep, UnpackError> {
         let before = (self.inflate.total_in(), self.inflate.total_out());
         let status = self.inflate.decompress(input, output, FlushDecompress::None);
         let status = status.map_err(|error| UnpackError::Damaged(error.to_string()))?;
         let moved = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
-        let step = Step {
+        let step = UnpackStep {
             taken: moved(self.inflate.total_in(), before.0),
             written: moved(self.inflate.total_out(), before.1),
         };
@@ -213,7 +213,7 @@ impl GzipUnpacker {
 }
 
 impl Unpack for GzipUnpacker {
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, UnpackError> {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<UnpackStep, UnpackError> {
         let taken = match self.state {
             State::Body => return self.body(input, output),
             State::Trailer => self.trailer(input)?,
@@ -223,7 +223,7 @@ impl Unpack for GzipUnpacker {
             }
             _ => self.header(input)?,
         };
-        Ok(Step { taken, written: 0 })
+        Ok(UnpackStep { taken, written: 0 })
     }
 
     fn finish(&self) -> Result<Behind, UnpackError> {
@@ -265,7 +265,7 @@ mod tests {
         for piece in bytes.chunks(step) {
             let mut rest = piece;
             loop {
-                let Step { taken, written } = unpacker.step(rest, &mut output)?;
+                let UnpackStep { taken, written } = unpacker.step(rest, &mut output)?;
                 rest = &rest[taken..];
                 all.extend_from_slice(&output[..written]);
                 if rest.is_empty() && written < room {

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 
-use super::{GzipUnpacker, Step, Unpack, UnpackError, XzUnpacker, ZstdUnpacker, gzip, xz};
+use super::{GzipUnpacker, Unpack, UnpackError, UnpackStep, XzUnpacker, ZstdUnpacker, gzip, xz};
 use crate::image::zstd;
 
 /// How much is read at once.
@@ -16,7 +16,7 @@ const BZIP2_MAGIC: &[u8] = b"BZh";
 
 /// How bytes are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compression {
+pub enum CompressionFormat {
     /// They are not.
     None,
     Gzip,
@@ -26,7 +26,7 @@ pub enum Compression {
     Bzip2,
 }
 
-impl Compression {
+impl CompressionFormat {
     /// How many first bytes tell.
     pub const HEAD_BYTES: usize = 6;
 
@@ -89,7 +89,7 @@ impl<R: Read> Read for UnpackReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let input = self.buffer.get(self.left.clone()).unwrap_or_default();
-            let Step { taken, written } =
+            let UnpackStep { taken, written } =
                 self.unpacker.step(input, buffer).map_err(|error| explain(&error))?;
             self.left.start += taken;
             if written > 0 || buffer.is_empty() {

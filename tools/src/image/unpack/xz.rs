@@ -3,7 +3,7 @@
 
 use liblzma::stream::{Action, Error, Status, Stream};
 
-use super::{Behind, Step, Unpack, UnpackError, cut};
+use super::{Behind, Unpack, UnpackError, UnpackStep, cut};
 
 /// First bytes of a stream.
 pub(super) const MAGIC: [u8; 6] = [0xfd, b'7', b'z', b'X', b'Z', 0];
@@ -45,11 +45,11 @@ impl XzUnpacker {
 }
 
 impl Unpack for XzUnpacker {
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, UnpackError> {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<UnpackStep, UnpackError> {
         let padding = input.iter().take_while(|byte| **byte == 0).count();
         if self.stream.is_none() && self.streams > 0 && (padding > 0 || input.is_empty()) {
             self.behind.bytes += padding as u64;
-            return Ok(Step { taken: padding, written: 0 });
+            return Ok(UnpackStep { taken: padding, written: 0 });
         }
         let is_new = self.stream.is_none();
         let mut stream = match self.stream.take() {
@@ -60,7 +60,7 @@ impl Unpack for XzUnpacker {
         let before = (stream.total_in(), stream.total_out());
         let status = stream.process(input, output, Action::Run);
         let moved = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);
-        let step = Step {
+        let step = UnpackStep {
             taken: moved(stream.total_in(), before.0),
             written: moved(stream.total_out(), before.1),
         };

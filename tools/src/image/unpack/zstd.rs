@@ -3,7 +3,7 @@
 
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation as _, OutBuffer};
 
-use super::{Behind, Step, Unpack, UnpackError, cut};
+use super::{Behind, Unpack, UnpackError, UnpackStep, cut};
 use crate::image::zstd::{WINDOW_BYTES_LOG_MAX, WINDOW_BYTES_MAX};
 
 /// The library's message for a frame with a larger window.
@@ -29,9 +29,9 @@ impl ZstdUnpacker {
 }
 
 impl Unpack for ZstdUnpacker {
-    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, UnpackError> {
+    fn step(&mut self, input: &[u8], output: &mut [u8]) -> Result<UnpackStep, UnpackError> {
         if input.is_empty() && self.is_between {
-            return Ok(Step { taken: 0, written: 0 });
+            return Ok(UnpackStep { taken: 0, written: 0 });
         }
         let mut from = InBuffer::around(input);
         let mut to = OutBuffer::around(output);
@@ -47,7 +47,7 @@ impl Unpack for ZstdUnpacker {
             }
             UnpackError::Damaged(reason)
         })?;
-        let step = Step { taken: from.pos(), written: to.pos() };
+        let step = UnpackStep { taken: from.pos(), written: to.pos() };
         self.is_between = left == 0;
         self.frames += u64::from(self.is_between);
         Ok(step)

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::How;
+use super::ChangeKind;
 use crate::marketplace::tree::TreeTarget;
 
 /// An immutable field.
@@ -10,15 +10,15 @@ struct Frozen {
     kind: &'static str,
     /// The beginning of the field's path; empty is the whole resource.
     field: &'static str,
-    how: &'static [How],
+    how: &'static [ChangeKind],
     /// The first target at which the field is frozen.
     since: TreeTarget,
     why: &'static str,
 }
 
-const OTHER: &[How] = &[How::Changed, How::Removed];
-const GONE: &[How] = &[How::Removed];
-const CHANGED: &[How] = &[How::Changed];
+const OTHER: &[ChangeKind] = &[ChangeKind::Changed, ChangeKind::Removed];
+const GONE: &[ChangeKind] = &[ChangeKind::Removed];
+const CHANGED: &[ChangeKind] = &[ChangeKind::Changed];
 const TECHNICAL: &str = "container-plan-technical-configuration";
 
 const FROZEN: &[Frozen] = &[
@@ -106,7 +106,7 @@ pub(super) fn refusal(
     target: TreeTarget,
     kind: &str,
     path: &str,
-    how: How,
+    how: ChangeKind,
     values: (&Option<Value>, &Option<Value>),
 ) -> Option<&'static str> {
     let is_within = |field: &str| match path.strip_prefix(field) {
@@ -146,7 +146,7 @@ fn by_value(
     target: TreeTarget,
     kind: &str,
     path: &str,
-    how: How,
+    how: ChangeKind,
     (before, after): (&Option<Value>, &Option<Value>),
 ) -> Option<&'static str> {
     if target == TreeTarget::Live
@@ -171,7 +171,7 @@ fn by_value(
         }
         (TECHNICAL, _)
             if target >= TreeTarget::Preview
-                && how == How::Changed
+                && how == ChangeKind::Changed
                 && path.starts_with("cnabReferences[")
                 && path.ends_with("].digest") =>
         {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::marketplace::tree::{Saved, Tree};
+use crate::marketplace::tree::{ResourceTree, TreeResource};
 
 /// A resource's name on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,8 +33,8 @@ pub(super) struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    pub(super) fn of_payload(resources: &'a [Saved]) -> BTreeMap<Name, Self> {
-        let plan = |resource: &Saved| {
+    pub(super) fn of_payload(resources: &'a [TreeResource]) -> BTreeMap<Name, Self> {
+        let plan = |resource: &TreeResource| {
             let reference = resource.value.get("plan")?;
             let plans = resources.iter().filter(|at| at.kind == "plan");
             plans.into_iter().find(|plan| plan.is_meant_by(reference))?.external_id()
@@ -44,10 +44,14 @@ impl<'a> Named<'a> {
 
     /// Without the withdrawn plans and their resources: no payload has to repeat them. One the
     /// payload names counts.
-    pub(super) fn of_tree(tree: &'a Tree, payload: &[Saved]) -> BTreeMap<Name, Self> {
+    pub(super) fn of_tree(
+        tree: &'a ResourceTree,
+        payload: &[TreeResource],
+    ) -> BTreeMap<Name, Self> {
         let named: Vec<_> = payload.iter().filter(|at| at.kind == "plan").collect();
-        let is_named = |plan: &Saved| named.iter().any(|at| at.external_id() == plan.external_id());
-        let counts = |resource: &&Saved| {
+        let is_named =
+            |plan: &TreeResource| named.iter().any(|at| at.external_id() == plan.external_id());
+        let counts = |resource: &&TreeResource| {
             let plan = match resource.kind.as_str() {
                 "plan" => Some(*resource),
                 _ => tree.plan_of(resource),
@@ -63,8 +67,8 @@ impl<'a> Named<'a> {
 const SERVERS: [&str; 3] = ["submission", "configure-status", "resource-tree"];
 
 fn all<'a, 'p>(
-    resources: impl Iterator<Item = &'a Saved>,
-    plan_of: &dyn Fn(&Saved) -> Option<&'p str>,
+    resources: impl Iterator<Item = &'a TreeResource>,
+    plan_of: &dyn Fn(&TreeResource) -> Option<&'p str>,
 ) -> BTreeMap<Name, Named<'a>> {
     let mut named = BTreeMap::new();
     for resource in resources.filter(|at| !SERVERS.contains(&at.kind.as_str())) {
@@ -85,7 +89,7 @@ fn all<'a, 'p>(
 }
 
 /// Language, kind of picture and place, as far as the kind has them.
-fn rest(resource: &Saved) -> String {
+fn rest(resource: &TreeResource) -> String {
     let text = |key: &str| resource.text(key).unwrap_or_default().to_owned();
     let parts = match resource.kind.as_str() {
         "listing" | "plan-listing" => vec![text("languageId")],

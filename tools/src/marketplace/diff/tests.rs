@@ -91,7 +91,7 @@ fn saved() -> Value {
 fn of(payload: &Value, saved: &Value, target: &str) -> TreeDiff {
     let mut saved = saved.clone();
     saved["target"] = json!({"targetType": target});
-    let tree = Tree::parse(Path::new("t.json"), saved.to_string().as_bytes()).unwrap();
+    let tree = ResourceTree::parse(Path::new("t.json"), saved.to_string().as_bytes()).unwrap();
     compare(payload, &tree).unwrap()
 }
 
@@ -103,11 +103,11 @@ fn what_the_server_adds_and_the_order_of_sets_are_no_changes() {
 }
 
 /// A change of the payload, its key, and the first target with a refusal.
-type Row = (&'static str, Value, String, How, Option<TreeTarget>);
+type Row = (&'static str, Value, String, ChangeKind, Option<TreeTarget>);
 
 #[expect(clippy::too_many_lines, reason = "a table, one row per case")]
 fn rows() -> Vec<Row> {
-    use How::{Added, Changed, Removed};
+    use ChangeKind::{Added, Changed, Removed};
     const TECHNICAL: &str = "container-plan-technical-configuration";
     let server = |rest: &str| format!("{TECHNICAL}[server].{rest}");
     let cluster = |rest: &str| format!("{TECHNICAL}[cluster].{rest}");
@@ -249,7 +249,7 @@ fn rows() -> Vec<Row> {
 
 #[test]
 fn each_change_is_told_with_both_values_and_refused_where_it_can_never_be() {
-    use How::{Added, Removed};
+    use ChangeKind::{Added, Removed};
     for (path, value, key, how, since) in rows() {
         let mut changed = payload();
         let (parent, name) = path.rsplit_once('/').unwrap();
@@ -326,7 +326,10 @@ fn whole_resources_are_told_and_a_live_plan_cannot_go() {
     );
     let diff = of(&more, &saved(), "live");
     assert_eq!(diff.changes.len(), 1);
-    assert_eq!((diff.changes[0].key.as_str(), diff.changes[0].how), ("listing[de-de]", How::Added));
+    assert_eq!(
+        (diff.changes[0].key.as_str(), diff.changes[0].how),
+        ("listing[de-de]", ChangeKind::Added)
+    );
 }
 
 #[test]
@@ -415,7 +418,7 @@ fn a_meter_may_be_called_like_a_secret() {
 
 #[test]
 fn what_is_no_payload_is_an_error() {
-    let tree = Tree::parse(Path::new("t.json"), saved().to_string().as_bytes()).unwrap();
+    let tree = ResourceTree::parse(Path::new("t.json"), saved().to_string().as_bytes()).unwrap();
     assert!(compare(&json!({}), &tree).is_err());
     assert!(compare(&json!({"resources": [{"title": "x"}]}), &tree).is_err());
 }
@@ -425,14 +428,14 @@ proptest::proptest! {
     /// against itself.
     #[test]
     fn any_tree_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), cut in 0_usize..4000, flip in 0_usize..4000) {
-        let _ = Tree::parse(Path::new("t"), &bytes);
+        let _ = ResourceTree::parse(Path::new("t"), &bytes);
         let mut text = saved().to_string().into_bytes();
         let place = flip % text.len();
         text[place] ^= 1 << (cut % 8);
-        if let Ok(tree) = Tree::parse(Path::new("t"), &text) {
+        if let Ok(tree) = ResourceTree::parse(Path::new("t"), &text) {
             let _ = compare(&payload(), &tree);
         }
         text.truncate(cut % text.len());
-        let _ = Tree::parse(Path::new("t"), &text);
+        let _ = ResourceTree::parse(Path::new("t"), &text);
     }
 }

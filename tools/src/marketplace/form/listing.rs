@@ -1,6 +1,6 @@
 //! The page of texts and pictures, once for each language.
 
-use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, Way, item};
+use super::sheet::{FieldValue, FillMethod, NOT_IN_SCHEMA, Page, Sheet, item};
 use crate::offer::content::Content;
 use crate::offer::languages::{InLanguage, languages};
 use crate::offer::model::{Contact, Offer};
@@ -11,7 +11,7 @@ const NO_ADDRESS: &str =
 
 pub(super) fn sheets(offer: &Offer, content: &Content) -> Vec<Sheet> {
     let has_address = offer.listing.asset_base_url.is_some();
-    let pictures = if has_address { Way::Api } else { Way::Hand(NO_ADDRESS) };
+    let pictures = if has_address { FillMethod::Api } else { FillMethod::Hand(NO_ADDRESS) };
     let sheet = |in_language: InLanguage<'_>| {
         let mut sheet = Sheet::new(Page::OfferListing, Some(in_language.language.to_owned()));
         texts(&mut sheet, &in_language);
@@ -27,28 +27,28 @@ pub(super) fn sheets(offer: &Offer, content: &Content) -> Vec<Sheet> {
 
 fn texts(sheet: &mut Sheet, texts: &InLanguage<'_>) {
     let key = |name: &str| texts.key(name);
-    sheet.api(key("language"), "Language", Shown::text(texts.language));
-    sheet.api(key("title"), "Name", Shown::text(texts.title));
-    let summary = Shown::text(texts.search_summary);
+    sheet.api(key("language"), "Language", FieldValue::text(texts.language));
+    sheet.api(key("title"), "Name", FieldValue::text(texts.title));
+    let summary = FieldValue::text(texts.search_summary);
     sheet.api(key("searchSummary"), "Search results summary", summary);
-    let short = Shown::text(texts.short_description);
+    let short = FieldValue::text(texts.short_description);
     sheet.api(key("shortDescription"), "Short description", short);
-    let description = Shown::Long(texts.description.to_owned());
+    let description = FieldValue::Long(texts.description.to_owned());
     sheet.api(key("description"), "Description", description);
-    let keywords = Shown::list(texts.keywords);
+    let keywords = FieldValue::list(texts.keywords);
     sheet.hand(key("keywords"), "Search keywords", keywords, NOT_IN_SCHEMA);
     let links = texts.links.iter().map(|link| item(&link.title, Some(&link.url)));
-    sheet.api(key("links"), "Useful links", Shown::items(links));
+    sheet.api(key("links"), "Useful links", FieldValue::items(links));
 }
 
 /// The common fields of all languages.
 fn shared(sheet: &mut Sheet, offer: &Offer) {
     let listing = &offer.listing;
-    let privacy = Shown::text(&listing.privacy_policy);
+    let privacy = FieldValue::text(&listing.privacy_policy);
     sheet.api("listing.privacyPolicy", "Privacy policy link", privacy);
-    let support = Shown::text(&listing.support_url);
+    let support = FieldValue::text(&listing.support_url);
     sheet.api("listing.supportUrl", "Support website (Azure Global)", support);
-    let support = Shown::optional(listing.government_support_url.as_ref());
+    let support = FieldValue::optional(listing.government_support_url.as_ref());
     sheet.api("listing.governmentSupportUrl", "Support website (Azure Government)", support);
     let contacts = &listing.contacts;
     contact(sheet, "support", "Support contact", &contacts.support);
@@ -60,19 +60,19 @@ fn shared(sheet: &mut Sheet, offer: &Offer) {
             phone: partner.phone.clone(),
         };
         contact(sheet, "csp", "CSP program contact", &person);
-        let url = Shown::optional(partner.url.as_ref());
+        let url = FieldValue::optional(partner.url.as_ref());
         sheet.hand("listing.contacts.csp.url", "CSP marketing materials", url, NOT_IN_SCHEMA);
     }
 }
 
 fn contact(sheet: &mut Sheet, name: &str, label: &str, person: &Contact) {
     let key = |field: &str| format!("listing.contacts.{name}.{field}");
-    sheet.api(key("name"), format!("{label}: name"), Shown::text(&person.name));
-    sheet.api(key("email"), format!("{label}: email"), Shown::text(&person.email));
-    sheet.api(key("phone"), format!("{label}: phone"), Shown::text(&person.phone));
+    sheet.api(key("name"), format!("{label}: name"), FieldValue::text(&person.name));
+    sheet.api(key("email"), format!("{label}: email"), FieldValue::text(&person.email));
+    sheet.api(key("phone"), format!("{label}: phone"), FieldValue::text(&person.phone));
 }
 
-fn logos(sheet: &mut Sheet, offer: &Offer, way: Way) {
+fn logos(sheet: &mut Sheet, offer: &Offer, way: FillMethod) {
     let logos = &offer.listing.logos;
     for (name, label, path) in [
         ("large", "Logo: large", Some(&logos.large)),
@@ -80,30 +80,30 @@ fn logos(sheet: &mut Sheet, offer: &Offer, way: Way) {
         ("small", "Logo: small (48 × 48)", logos.small.as_ref()),
         ("wide", "Logo: wide (255 × 115)", logos.wide.as_ref()),
     ] {
-        let value = path.map_or(Shown::Nothing, |path| Shown::Picture(path.to_string()));
+        let value = path.map_or(FieldValue::Nothing, |path| FieldValue::Picture(path.to_string()));
         sheet.add(format!("listing.logos.{name}"), label, value, way);
     }
 }
 
-fn screens(sheet: &mut Sheet, texts: &InLanguage<'_>, way: Way) {
+fn screens(sheet: &mut Sheet, texts: &InLanguage<'_>, way: FillMethod) {
     for (place, screenshot) in texts.screenshots.iter().enumerate() {
         let (key, number) = (texts.key(&format!("screenshots[{place}]")), place + 1);
-        let picture = Shown::Picture(screenshot.file.to_string());
+        let picture = FieldValue::Picture(screenshot.file.to_string());
         sheet.add(format!("{key}.file"), format!("Screenshot {number}"), picture, way);
-        let caption = Shown::text(&screenshot.caption);
+        let caption = FieldValue::text(&screenshot.caption);
         sheet.add(format!("{key}.caption"), format!("Caption {number}"), caption, way);
     }
     for (place, video) in texts.videos.iter().enumerate() {
         let (key, number) = (texts.key(&format!("videos[{place}]")), place + 1);
-        let title = Shown::text(&video.title);
+        let title = FieldValue::text(&video.title);
         sheet.add(format!("{key}.title"), format!("Video {number}: name"), title, way);
         sheet.add(
             format!("{key}.url"),
             format!("Video {number}: address"),
-            Shown::text(&video.url),
+            FieldValue::text(&video.url),
             way,
         );
-        let picture = Shown::Picture(video.thumbnail.to_string());
+        let picture = FieldValue::Picture(video.thumbnail.to_string());
         sheet.add(format!("{key}.thumbnail"), format!("Video {number}: thumbnail"), picture, way);
     }
 }

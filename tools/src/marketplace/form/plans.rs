@@ -1,6 +1,6 @@
 //! The four pages of a plan.
 
-use super::{Field, Page, Sheet, Shown, Way, is_application, item};
+use super::sheet::{FieldValue, FillMethod, FormField, Page, Sheet, item};
 use crate::marketplace::units::unit;
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -22,17 +22,17 @@ pub(super) fn sheets(file: &OfferFile, content: &Content, place: usize, plan: &P
 fn setup(place: usize, plan: &Plan) -> Sheet {
     let mut sheet = Sheet::new(Page::PlanSetup, Some(plan.id.to_string()));
     let key = |name: &str| format!("plans[{place}].{name}");
-    sheet.api(key("id"), "Plan ID", Shown::text(&plan.id));
-    sheet.api(key("name"), "Plan name", Shown::text(&plan.name));
+    sheet.api(key("id"), "Plan ID", FieldValue::text(&plan.id));
+    sheet.api(key("name"), "Plan name", FieldValue::text(&plan.name));
     let regions = plan.regions.iter().map(|region| match region {
         Region::AzureGlobal => "Azure Global",
         Region::AzureGovernment => "Azure Government",
     });
-    sheet.api(key("regions"), "Azure regions", Shown::list(regions));
+    sheet.api(key("regions"), "Azure regions", FieldValue::list(regions));
     let certifications = plan.government_certifications.iter();
     let certifications = certifications.map(|one| item(&one.name, Some(&one.url)));
     let label = "Azure Government certifications";
-    sheet.api(key("governmentCertifications"), label, Shown::items(certifications));
+    sheet.api(key("governmentCertifications"), label, FieldValue::items(certifications));
     sheet
 }
 
@@ -48,11 +48,11 @@ fn listings(file: &OfferFile, content: &Content, place: usize, plan: &Plan) -> V
         let key = format!("plans[{place}].translations[{number}]");
         let texts = (at.name.as_str(), at.summary.as_str(), description.as_str());
         let mut sheet = listing(&key, plan, &at.language, texts);
-        let language = Field {
+        let language = FormField {
             key: format!("{key}.language"),
             label: "Language".to_owned(),
-            value: Shown::text(&at.language),
-            way: Way::Api,
+            value: FieldValue::text(&at.language),
+            way: FillMethod::Api,
         };
         sheet.fields.insert(0, language);
         sheets.push(sheet);
@@ -67,9 +67,9 @@ fn listing(
     (name, summary, description): (&str, &str, &str),
 ) -> Sheet {
     let mut sheet = Sheet::new(Page::PlanListing, Some(format!("{}, {language}", plan.id)));
-    sheet.api(format!("{key}.name"), "Plan name", Shown::text(name));
-    sheet.api(format!("{key}.summary"), "Plan search results summary", Shown::text(summary));
-    let description = Shown::Long(description.to_owned());
+    sheet.api(format!("{key}.name"), "Plan name", FieldValue::text(name));
+    sheet.api(format!("{key}.summary"), "Plan search results summary", FieldValue::text(summary));
+    let description = FieldValue::Long(description.to_owned());
     sheet.api(format!("{key}.description"), "Plan description", description);
     sheet
 }
@@ -77,7 +77,7 @@ fn listing(
 fn pricing(content: &Content, place: usize, plan: &Plan) -> Sheet {
     let mut sheet = Sheet::new(Page::PlanPricing, Some(plan.id.to_string()));
     let key = |name: &str| format!("plans[{place}].{name}");
-    let licence = Shown::text(match plan.licence {
+    let licence = FieldValue::text(match plan.licence {
         Licence::Free => "Free",
         Licence::Byol => "Bring your own license (BYOL)",
         Licence::PayAsYouGo => "Usage-based, billed by Microsoft",
@@ -93,49 +93,57 @@ fn pricing(content: &Content, place: usize, plan: &Plan) -> Sheet {
         audience(&mut sheet, content, place, application);
     }
     let hidden = if plan.visibility == Visibility::Hidden { "Yes" } else { "No" };
-    sheet.api(key("visibility"), "Hide plan", Shown::text(hidden));
+    sheet.api(key("visibility"), "Hide plan", FieldValue::text(hidden));
     sheet
 }
 
 fn markets(sheet: &mut Sheet, key: &str, application: &KubernetesPlan) {
     let value = if application.markets.is_empty() {
-        Shown::text("All")
+        FieldValue::text("All")
     } else {
-        Shown::list(&application.markets)
+        FieldValue::list(&application.markets)
     };
     sheet.api(key, "Markets", value);
 }
 
 fn prices(sheet: &mut Sheet, key: &str, application: &KubernetesPlan) {
     let Some(prices) = &application.prices else { return };
-    let option = Shown::optional(prices.unit.map(unit).as_ref());
+    let option = FieldValue::optional(prices.unit.map(unit).as_ref());
     sheet.api(format!("{key}.unit"), "Price is", option);
-    let price = Shown::optional(prices.usd_per_hour.as_ref());
+    let price = FieldValue::optional(prices.usd_per_hour.as_ref());
     sheet.api(format!("{key}.usdPerHour"), "US dollars an hour", price);
     for (number, meter) in prices.meters.iter().enumerate() {
         let label = |what: &str| format!("Custom meter {}: {what}", number + 1);
         let key = |name: &str| format!("{key}.meters[{number}].{name}");
-        sheet.api(key("id"), label("ID"), Shown::text(&meter.id));
-        sheet.api(key("name"), label("display name"), Shown::text(&meter.name));
-        sheet.api(key("unit"), label("unit of measure"), Shown::text(&meter.unit));
-        sheet.api(key("usdPerUnit"), label("US dollars for one"), Shown::text(&meter.usd_per_unit));
-        sheet.api(key("included"), label("free each month"), Shown::text(&meter.included));
+        sheet.api(key("id"), label("ID"), FieldValue::text(&meter.id));
+        sheet.api(key("name"), label("display name"), FieldValue::text(&meter.name));
+        sheet.api(key("unit"), label("unit of measure"), FieldValue::text(&meter.unit));
+        sheet.api(
+            key("usdPerUnit"),
+            label("US dollars for one"),
+            FieldValue::text(&meter.usd_per_unit),
+        );
+        sheet.api(key("included"), label("free each month"), FieldValue::text(&meter.included));
     }
 }
 
 fn audience(sheet: &mut Sheet, content: &Content, place: usize, application: &KubernetesPlan) {
     let key = format!("plans[{place}].audience");
     let Some(audience) = &application.audience else {
-        sheet.api(key, "Plan visibility", Shown::text("Public"));
+        sheet.api(key, "Plan visibility", FieldValue::text("Public"));
         return;
     };
-    sheet.api(key.clone(), "Plan visibility", Shown::text("Private"));
+    sheet.api(key.clone(), "Plan visibility", FieldValue::text("Private"));
     let tenants = audience.tenants.iter().map(|one| item(&one.id, one.label.as_deref()));
-    sheet.api(format!("{key}.tenants"), "Tenant IDs", Shown::items(tenants));
+    sheet.api(format!("{key}.tenants"), "Tenant IDs", FieldValue::items(tenants));
     if let Some(csv) = &audience.csv {
         let rows = content.audience_tables.get(&place).into_iter().flat_map(|table| &table.rows);
         let rows = rows.map(|row| item(&row.id, Some(&row.description)));
-        sheet.api(format!("{key}.csv"), format!("Audience of the file {csv}"), Shown::items(rows));
+        sheet.api(
+            format!("{key}.csv"),
+            format!("Audience of the file {csv}"),
+            FieldValue::items(rows),
+        );
     }
 }
 
@@ -153,7 +161,7 @@ fn registry(sheet: &mut Sheet, file: &OfferFile) {
     let name = &file.offer.offer.registry;
     let azure = file.offer.registries.get(name).and_then(|entry| entry.azure.as_ref());
     let key = |field: &str| format!("registries.{name}.azure.{field}");
-    let value = |text: Option<&String>| Shown::optional(text);
+    let value = |text: Option<&String>| FieldValue::optional(text);
     let subscription = value(azure.map(|at| &at.subscription_id));
     sheet.api(key("subscriptionId"), "Azure subscription ID", subscription);
     let group = value(azure.map(|at| &at.resource_group));
@@ -175,17 +183,17 @@ fn image(sheet: &mut Sheet, file: &OfferFile, plan: &ImagePlan) {
     let name = &file.offer.offer.registry;
     let login = file.offer.registries.get(name).and_then(|entry| entry.credentials.as_ref());
     let key = |field: &str| format!("registries.{name}.credentials.{field}");
-    let username = Shown::optional(login.map(|at| &at.username));
+    let username = FieldValue::optional(login.map(|at| &at.username));
     sheet.api(key("username"), "Admin username for the registry", username);
-    let password = Shown::optional(login.map(|at| &at.password));
+    let password = FieldValue::optional(login.map(|at| &at.password));
     sheet.api(key("password"), "Admin password for the registry", password);
     let image = &plan.image.image;
     let of_image = |field: &str| format!("{}.{field}", plan.image.key);
-    let repository = Shown::text(&repository(file, &image.repository));
+    let repository = FieldValue::text(&repository(file, &image.repository));
     sheet.api(of_image("repository"), "Repository within the registry", repository);
     let tags = image.expanded_tags.iter().map(|ExpandedTag { tag, .. }| tag.to_string());
     let published = image.published_tags.iter().map(ToString::to_string);
-    sheet.api(of_image("tags"), "Image tags", Shown::list(tags.chain(published)));
+    sheet.api(of_image("tags"), "Image tags", FieldValue::list(tags.chain(published)));
 }
 
 fn bundle(
@@ -196,17 +204,30 @@ fn bundle(
 ) {
     let name = &file.offer.offer.registry;
     let azure = file.offer.registries.get(name).and_then(|entry| entry.azure.as_ref());
-    let tenant = Shown::optional(azure.and_then(|at| at.tenant_id.as_ref()));
+    let tenant = FieldValue::optional(azure.and_then(|at| at.tenant_id.as_ref()));
     sheet.api(format!("registries.{name}.azure.tenantId"), "Tenant ID", tenant);
     let key = |field: &str| format!("plans[{place}].{field}");
-    let extension = Shown::text(&plan.extension_type);
+    let extension = FieldValue::text(&plan.extension_type);
     sheet.api(key("extensionType"), "Cluster extension type name", extension);
     let bundle = plan.bundle.as_ref();
     let repository = bundle.map(|at| repository(file, &at.repository));
-    sheet.api(key("bundle.repository"), "CNAB repository", Shown::optional(repository.as_ref()));
+    sheet.api(
+        key("bundle.repository"),
+        "CNAB repository",
+        FieldValue::optional(repository.as_ref()),
+    );
     let named = bundle.and_then(|at| at.version.as_deref());
     let version = named.or_else(|| content.manifest_version(place).filter(|_| bundle.is_some()));
-    sheet.api(key("bundle.version"), "CNAB tag", version.map_or(Shown::Nothing, Shown::text));
-    let digest = Shown::optional(bundle.and_then(|at| at.digest.as_ref()));
+    sheet.api(
+        key("bundle.version"),
+        "CNAB tag",
+        version.map_or(FieldValue::Nothing, FieldValue::text),
+    );
+    let digest = FieldValue::optional(bundle.and_then(|at| at.digest.as_ref()));
     sheet.api(key("bundle.digest"), "CNAB digest", digest);
+}
+
+/// Whether a plan is a Kubernetes application.
+fn is_application(plan: &Plan) -> bool {
+    matches!(plan.kind, PlanKind::Kubernetes(_))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{ELSEWHERE, Form, Way};
+use super::{ELSEWHERE, FillMethod, Form};
 use crate::marketplace::payload::faults;
 use crate::marketplace::render::{Secrets, render};
 use crate::offer::fixture::{Folder, TABLED};
@@ -57,7 +57,8 @@ fn outcome(folder: &Folder, offer: &Value) -> Result<Outcome, String> {
     let form = Form::of(&file, &content);
     let shown = |by_hand: bool| {
         let fields = form.fields();
-        let fields = fields.filter(|(_, field)| !by_hand || matches!(field.way, Way::Hand(_)));
+        let fields =
+            fields.filter(|(_, field)| !by_hand || matches!(field.way, FillMethod::Hand(_)));
         fields.map(|(sheet, field)| format!("{:?} {field:?}", sheet.of)).collect()
     };
     Ok(Outcome { payload, by_hand: shown(true), fields: shown(false) })

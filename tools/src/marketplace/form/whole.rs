@@ -1,6 +1,6 @@
 //! The pages of the offer as a whole.
 
-use super::{NOT_IN_SCHEMA, Page, Sheet, Shown, item};
+use super::sheet::{FieldValue, NOT_IN_SCHEMA, Page, Sheet, item};
 use crate::offer::content::Content;
 use crate::offer::model::{LeadDestination, Offer, ResaleChannel};
 use crate::offer::texts::Terms;
@@ -8,11 +8,11 @@ use crate::offer::texts::Terms;
 pub(super) fn setup(offer: &Offer) -> Sheet {
     let mut sheet = Sheet::new(Page::OfferSetup, None);
     let account = "it is the account that you are logged in with";
-    sheet.hand("publisher", "Publisher", Shown::text(&offer.publisher), account);
-    sheet.api("offer.id", "Offer ID", Shown::text(&offer.offer.id));
-    sheet.api("offer.alias", "Offer alias", Shown::text(&offer.offer.alias));
+    sheet.hand("publisher", "Publisher", FieldValue::text(&offer.publisher), account);
+    sheet.api("offer.id", "Offer ID", FieldValue::text(&offer.offer.id));
+    sheet.api("offer.alias", "Offer alias", FieldValue::text(&offer.offer.alias));
     let sells = if offer.offer.sell_through_microsoft { "Yes" } else { "No" };
-    sheet.api("offer.sellThroughMicrosoft", "Sell through Microsoft", Shown::text(sells));
+    sheet.api("offer.sellThroughMicrosoft", "Sell through Microsoft", FieldValue::text(sells));
     sheet
 }
 
@@ -22,7 +22,7 @@ pub(super) fn leads(offer: &Offer) -> Sheet {
     const WHY: &str = "the keys of the API for it are not documented, and it holds a secret";
     let mut sheet = Sheet::new(Page::CustomerLeads, None);
     let Some(leads) = &offer.leads else {
-        sheet.hand("leads", "Lead destination", Shown::Nothing, WHY);
+        sheet.hand("leads", "Lead destination", FieldValue::Nothing, WHY);
         return sheet;
     };
     let destination = match leads.destination {
@@ -32,13 +32,13 @@ pub(super) fn leads(offer: &Offer) -> Sheet {
         LeadDestination::Marketo => "Marketo",
         LeadDestination::Salesforce => "Salesforce",
     };
-    sheet.hand("leads.destination", "Lead destination", Shown::text(destination), WHY);
-    sheet.hand("leads.url", "Address", Shown::optional(leads.url.as_ref()), WHY);
-    sheet.hand("leads.account", "Account", Shown::optional(leads.account.as_ref()), WHY);
-    sheet.hand("leads.form", "Form", Shown::optional(leads.form.as_ref()), WHY);
-    sheet.hand("leads.username", "User name", Shown::optional(leads.username.as_ref()), WHY);
-    sheet.hand("leads.secret", "Secret", Shown::optional(leads.secret.as_ref()), WHY);
-    sheet.hand("leads.notify", "Contact mail addresses", Shown::list(&leads.notify), WHY);
+    sheet.hand("leads.destination", "Lead destination", FieldValue::text(destination), WHY);
+    sheet.hand("leads.url", "Address", FieldValue::optional(leads.url.as_ref()), WHY);
+    sheet.hand("leads.account", "Account", FieldValue::optional(leads.account.as_ref()), WHY);
+    sheet.hand("leads.form", "Form", FieldValue::optional(leads.form.as_ref()), WHY);
+    sheet.hand("leads.username", "User name", FieldValue::optional(leads.username.as_ref()), WHY);
+    sheet.hand("leads.secret", "Secret", FieldValue::optional(leads.secret.as_ref()), WHY);
+    sheet.hand("leads.notify", "Contact mail addresses", FieldValue::list(&leads.notify), WHY);
     sheet
 }
 
@@ -46,18 +46,18 @@ pub(super) fn properties(offer: &Offer, content: &Content) -> Sheet {
     let mut sheet = Sheet::new(Page::Properties, None);
     for (name, below) in &offer.properties.categories {
         let label = format!("Category {name}");
-        sheet.api(format!("properties.categories.{name}"), label, Shown::list(below));
+        sheet.api(format!("properties.categories.{name}"), label, FieldValue::list(below));
     }
     let standard = if offer.legal.standard_contract { "Yes" } else { "No" };
-    sheet.api("legal.standardContract", "Use the Standard Contract", Shown::text(standard));
+    sheet.api("legal.standardContract", "Use the Standard Contract", FieldValue::text(standard));
     match (&offer.legal.terms, &content.terms) {
         (Some(Terms::Url(url)), _) => {
-            sheet.api("legal.terms.url", "Terms of use link", Shown::text(url));
+            sheet.api("legal.terms.url", "Terms of use link", FieldValue::text(url));
         }
         (Some(Terms::Text(_)), Some(text)) => {
-            sheet.api("legal.terms", "Terms and conditions", Shown::Long(text.clone()));
+            sheet.api("legal.terms", "Terms and conditions", FieldValue::Long(text.clone()));
         }
-        _ => sheet.api("legal.terms", "Terms and conditions", Shown::Nothing),
+        _ => sheet.api("legal.terms", "Terms and conditions", FieldValue::Nothing),
     }
     sheet
 }
@@ -66,12 +66,12 @@ pub(super) fn preview(offer: &Offer, content: &Content) -> Sheet {
     let mut sheet = Sheet::new(Page::PreviewAudience, None);
     let preview = &offer.preview;
     let named = preview.subscriptions.iter().map(|one| item(&one.id, one.label.as_deref()));
-    sheet.api("preview.subscriptions", "Azure subscription IDs", Shown::items(named));
+    sheet.api("preview.subscriptions", "Azure subscription IDs", FieldValue::items(named));
     if let Some(csv) = &preview.csv {
         let rows = content.preview_table.iter().flat_map(|table| &table.rows);
         let rows = rows.map(|row| item(&row.id, Some(&row.description)));
         let label = format!("Audience of the file {csv}");
-        sheet.api("preview.csv", label, Shown::items(rows));
+        sheet.api("preview.csv", label, FieldValue::items(rows));
     }
     sheet
 }
@@ -79,7 +79,7 @@ pub(super) fn preview(offer: &Offer, content: &Content) -> Sheet {
 pub(super) fn resell(offer: &Offer) -> Sheet {
     let mut sheet = Sheet::new(Page::Resell, None);
     let Some(resale) = &offer.resale else {
-        sheet.api("resale", "Who may resell", Shown::Nothing);
+        sheet.api("resale", "Who may resell", FieldValue::Nothing);
         return sheet;
     };
     let channel = match resale.channel {
@@ -87,15 +87,15 @@ pub(super) fn resell(offer: &Offer) -> Sheet {
         ResaleChannel::None => "No partners in the CSP program",
         ResaleChannel::Selected => "Specific partners in the CSP program",
     };
-    sheet.api("resale.channel", "Who may resell", Shown::text(channel));
+    sheet.api("resale.channel", "Who may resell", FieldValue::text(channel));
     let partners = resale.partners.iter().map(|one| item(&one.id, one.label.as_deref()));
-    sheet.api("resale.partners", "Partners", Shown::items(partners));
+    sheet.api("resale.partners", "Partners", FieldValue::items(partners));
     sheet
 }
 
 pub(super) fn review(content: &Content) -> Sheet {
     let mut sheet = Sheet::new(Page::Review, None);
-    let notes = content.certification_notes.clone().map_or(Shown::Nothing, Shown::Long);
+    let notes = content.certification_notes.clone().map_or(FieldValue::Nothing, FieldValue::Long);
     sheet.hand("certificationNotes", "Notes for certification", notes, NOT_IN_SCHEMA);
     sheet
 }

@@ -22,7 +22,7 @@ fn payload() -> Value {
 }
 
 /// A slip, its topic, and its place.
-type Slip = (fn(&mut Value), About, &'static str);
+type Slip = (fn(&mut Value), FaultSubject, &'static str);
 
 #[test]
 fn each_slip_is_found_at_its_place() {
@@ -30,7 +30,7 @@ fn each_slip_is_found_at_its_place() {
     let slips: [Slip; 11] = [
         (
             |at| at["resources"][2]["imageRepositoryDetails"]["subscriptionID"] = json!("s"),
-            About::Keys,
+            FaultSubject::Keys,
             "resources[2].imageRepositoryDetails.subscriptionID",
         ),
         (
@@ -40,42 +40,42 @@ fn each_slip_is_found_at_its_place() {
                     .unwrap()
                     .remove("userName");
             },
-            About::Keys,
+            FaultSubject::Keys,
             "resources[2].imageRepositoryDetails.userName",
         ),
-        (|at| at["resources"][0]["extra"] = json!(1), About::Keys, "resources[0].extra"),
-        (|at| at["resources"][0]["alias"] = json!(1), About::Keys, "resources[0].alias"),
+        (|at| at["resources"][0]["extra"] = json!(1), FaultSubject::Keys, "resources[0].extra"),
+        (|at| at["resources"][0]["alias"] = json!(1), FaultSubject::Keys, "resources[0].alias"),
         (
             |at| at["resources"][2]["payloadType"] = json!("zip"),
-            About::Keys,
+            FaultSubject::Keys,
             "resources[2].payloadType",
         ),
         (
             |at| at["resources"][1]["azureRegions"] = json!(["mars"]),
-            About::Keys,
+            FaultSubject::Keys,
             "resources[1].azureRegions[0]",
         ),
         (
             |at| at["resources"][1]["product"]["resourceName"] = json!("other"),
-            About::References,
+            FaultSubject::References,
             "resources[1].product",
         ),
         (
             |at| at["resources"][2]["plan"]["resourceName"] = json!("plan-b"),
-            About::References,
+            FaultSubject::References,
             "resources[2].plan",
         ),
         (
             |at| at["resources"][1]["resourceName"] = json!("product"),
-            About::References,
+            FaultSubject::References,
             "resources[1].resourceName",
         ),
         (
             |at| at["resources"][0]["$schema"] = json!("https://quayline.dev/schema/product"),
-            About::References,
+            FaultSubject::References,
             "resources[0].$schema",
         ),
-        (|at| at["resources"] = json!([]), About::References, "resources"),
+        (|at| at["resources"] = json!([]), FaultSubject::References, "resources"),
     ];
     for (slip, about, place) in slips {
         let mut slipped = payload();

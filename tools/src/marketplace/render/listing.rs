@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{KIND, product};
+use super::names::{KIND, product};
 use crate::marketplace::model::{
     Contact, GeneralLink, Listing, ListingAsset, ListingTrailer, Reference, Resource, TrailerAsset,
     TrailerImage, schema,
@@ -10,7 +10,7 @@ use crate::marketplace::model::{
 use crate::offer::content::Content;
 use crate::offer::languages::{InLanguage, languages};
 use crate::offer::model::{self as offer, Link, Offer, Video};
-use crate::offer::words::RelativePath;
+use crate::offer::values::RelativePath;
 
 const LISTING: &str = "listing";
 

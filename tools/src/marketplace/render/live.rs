@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::marketplace::tree::Tree;
+use crate::marketplace::tree::ResourceTree;
 use crate::offer::OfferFile;
-use crate::published::State;
+use crate::published::LedgerState;
 
 /// The published content of each plan, by the plan's ID.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +19,7 @@ pub struct Live {
 impl Live {
     /// The technical configurations of a saved resource tree.
     #[must_use]
-    pub fn of(tree: &Tree) -> Self {
+    pub fn of(tree: &ResourceTree) -> Self {
         let technical = tree.of_kind("container-plan-technical-configuration");
         let by_plan = technical.filter_map(|resource| {
             let plan = tree.plan_of(resource)?.external_id()?.to_owned();
@@ -31,7 +31,7 @@ impl Live {
     /// The same with the live bundles of the ledger, for plans absent from the tree. They are in
     /// the registry the offer names.
     #[must_use]
-    pub fn with_published(mut self, file: &OfferFile, state: &State) -> Self {
+    pub fn with_published(mut self, file: &OfferFile, state: &LedgerState) -> Self {
         let offer = &file.offer;
         let entry = offer.registries.get(&offer.offer.registry);
         let Some(azure) = entry.and_then(|entry| entry.azure.as_ref()) else { return self };

@@ -1,7 +1,7 @@
 //! A plan: its identity, its texts in every language, its audience and its price.
 
+use super::names::{Names, audience, product};
 use super::pricing::pricing;
-use super::{Names, audience, product};
 use crate::marketplace::model::{
     Audience, Certification, Identity, Plan, PlanAvailability, PlanListing, Reference, Resource,
     schema,

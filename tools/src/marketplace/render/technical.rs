@@ -5,26 +5,51 @@
 use serde_json::Value;
 
 use super::live::Live;
+use super::names::product;
 use super::plan::PlanPart;
-use super::{RenderError, Secrets, filled, product, repository};
 use crate::marketplace::model::{
     BundleConfiguration, BundleReference, CnabReference, ImageConfiguration,
     ImageRepositoryDetails, Resource, schema,
 };
 use crate::offer::model::{self as offer, ImagePlan, KubernetesPlan, PlanKind};
+use crate::offer::secrets::{Secret, SecretError};
 use crate::offer::tag_forms::TAGS_MAX;
 use crate::offer::tags::TagTarget;
 use crate::offer::{OfferError, OfferFile};
 
+/// The value in a secret's place.
+pub enum Secrets<'a> {
+    /// `${env:NAME}` or `${file:PATH}`.
+    Placeholders,
+    /// The secret itself; the function looks up the environment.
+    Resolve(&'a dyn Fn(&str) -> Option<String>),
+}
+
+/// Why there is no payload.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// The offer lacks a required part of the payload.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// A secret cannot be had.
+    #[error("the {what} of the registry `{registry}` cannot be had")]
+    Secret {
+        /// `username` or `password`.
+        what: &'static str,
+        registry: String,
+        source: SecretError,
+    },
+}
+
 /// The registry Microsoft copies from.
-pub(super) struct Origin<'a> {
+pub(super) struct SourceRegistry<'a> {
     azure: &'a offer::AzureRegistry,
     prefix: Option<&'a wharf_oci::RepoName>,
     /// Only plans of images need them: bundles are read by an application of Microsoft's.
     login: Option<(String, String)>,
 }
 
-impl<'a> Origin<'a> {
+impl<'a> SourceRegistry<'a> {
     pub(super) fn of(file: &'a OfferFile, secrets: &Secrets<'_>) -> Result<Self, RenderError> {
         let name = &file.offer.offer.registry;
         let key = format!("registries.{name}");
@@ -55,7 +80,7 @@ pub(super) struct Technical {
 
 pub(super) fn resource(
     part: &PlanPart<'_>,
-    origin: &Origin<'_>,
+    origin: &SourceRegistry<'_>,
     live: Option<&Live>,
 ) -> Result<Technical, RenderError> {
     match &part.plan.kind {
@@ -67,10 +92,10 @@ pub(super) fn resource(
 fn of_image(
     part: &PlanPart<'_>,
     plan: &ImagePlan,
-    origin: &Origin<'_>,
+    origin: &SourceRegistry<'_>,
     live: Option<&Live>,
 ) -> Result<Technical, OfferError> {
-    let Origin { azure, prefix, login } = origin;
+    let SourceRegistry { azure, prefix, login } = origin;
     let (user_name, password) = login.clone().unwrap_or_default();
     let image = &plan.image.image;
     let mut image_tags = image_tags(image);
@@ -149,7 +174,7 @@ fn image_tags(image: &offer::Image) -> Vec<String> {
 fn of_bundles(
     part: &PlanPart<'_>,
     plan: &KubernetesPlan,
-    origin: &Origin<'_>,
+    origin: &SourceRegistry<'_>,
     live: Option<&Live>,
 ) -> Result<Technical, OfferError> {
     let id = &part.plan.id;
@@ -213,12 +238,12 @@ fn of_bundles(
 fn new_reference(
     part: &PlanPart<'_>,
     plan: &KubernetesPlan,
-    origin: &Origin<'_>,
+    origin: &SourceRegistry<'_>,
 ) -> Result<Option<BundleReference>, OfferError> {
     let Some(bundle) = &plan.bundle else { return Ok(None) };
     let version = bundle.version.as_deref().or_else(|| part.content.manifest_version(part.place));
     let (Some(version), Some(digest)) = (version, &bundle.digest) else { return Ok(None) };
-    let Origin { azure, prefix, .. } = origin;
+    let SourceRegistry { azure, prefix, .. } = origin;
     let Some(tenant_id) = azure.tenant_id.clone() else {
         let registry = &part.file.offer.offer.registry;
         let message = format!("the registry `{registry}` has no `azure.tenantId` (API-001)");
@@ -257,4 +282,29 @@ fn other_content(part: &PlanPart<'_>, new: &BundleReference, there: &str) -> Off
     let help = "a published version never changes: raise the version in manifest.yaml and make the \
                 bundle again";
     part.file.error_at(&key, message, help)
+}
+
+/// The text for a secret of the registry.
+fn filled(
+    file: &OfferFile,
+    secrets: &Secrets<'_>,
+    what: &'static str,
+    secret: &Secret,
+) -> Result<String, RenderError> {
+    let registry = &file.offer.offer.registry;
+    match secrets {
+        Secrets::Placeholders => Ok(secret.to_string()),
+        Secrets::Resolve(variable) => secret
+            .resolve(file.folder(), variable)
+            .map(|value| value.expose().to_owned())
+            .map_err(|source| RenderError::Secret { what, registry: registry.to_string(), source }),
+    }
+}
+
+/// The repository with the prefix of its registry.
+fn repository(prefix: Option<&wharf_oci::RepoName>, name: &wharf_oci::RepoName) -> String {
+    match prefix {
+        Some(prefix) => format!("{prefix}/{name}"),
+        None => name.to_string(),
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::marketplace::payload::faults;
-use crate::marketplace::tree::Tree;
+use crate::marketplace::tree::ResourceTree;
 use crate::offer::fixture::{APPLICATION, Folder, OFFER, changed, with_application};
 
 fn payload(offer: &str, secrets: &Secrets<'_>) -> Result<(Value, Vec<String>), RenderError> {
@@ -25,7 +25,7 @@ fn of_schema<'a>(payload: &'a Value, schema: &str) -> Vec<&'a Value> {
 
 /// Compares with a golden file, and writes it anew when `WHARF_UPDATE_GOLDEN` is set; the change is then
 /// reviewed.
-fn golden(name: &str, rendered: &Rendered) {
+fn golden(name: &str, rendered: &RenderedPayload) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/marketplace/golden");
     let whole = serde_json::to_value(&rendered.payload).unwrap();
     assert_eq!(faults(&whole), [], "{name}");
@@ -145,7 +145,7 @@ fn live() -> Live {
         technical("server", serde_json::json!({ "payloadType": "image", "imageTags": ["latest", "1.3.0-all"] })),
     ] });
     let bytes = serde_json::to_vec(&tree).unwrap();
-    Live::of(&Tree::parse(Path::new("tree.json"), &bytes).unwrap())
+    Live::of(&ResourceTree::parse(Path::new("tree.json"), &bytes).unwrap())
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn live_tags_that_have_no_room_are_refused_and_named() {
 #[test]
 fn a_live_bundle_without_a_digest_is_no_reference_and_gives_way_to_the_offer() {
     use crate::published::tests::{application, digest};
-    use crate::published::{Record, State};
+    use crate::published::{LedgerState, Record};
 
     let offer = sold(&[]);
     let (file, content) = Folder::new().load(&offer).unwrap();
@@ -214,7 +214,7 @@ fn a_live_bundle_without_a_digest_is_no_reference_and_gives_way_to_the_offer() {
     known.digest = Some(digest("nine"));
     submission.bundles.push(known);
     let records = [Record::Submitted(Box::new(submission))];
-    let live = Live::default().with_published(&file, &State::of(&records));
+    let live = Live::default().with_published(&file, &LedgerState::of(&records));
     let (references, notes) = of(&live);
     assert_eq!(references, [format!("0.9.0@{}", digest("nine")), new.clone()]);
     assert!(notes.iter().any(|note| note.contains("live/tidepool/bundle:1.0.0")), "{notes:?}");

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{KIND, PRODUCT, audience, meters, product};
+use super::names::{KIND, PRODUCT, audience, product};
 use crate::marketplace::model::{
     Audience, Identity, Meter, Meters, OfferAvailability, Product, Property, Reseller, Resource,
     Setup, Terms, schema,
 };
 use crate::offer::content::Content;
-use crate::offer::model::{Offer, ResaleChannel};
+use crate::offer::model::{CustomMeter, Offer, ResaleChannel};
 use crate::offer::texts::Terms as OfferTerms;
 use crate::offer::{OfferError, OfferFile};
 
@@ -100,4 +100,10 @@ fn reseller(offer: &Offer) -> Option<Resource> {
     let schema = schema::RESELLER;
     let product = product();
     Some(Resource::Reseller(Reseller { schema, product, reseller_channel_state, audiences }))
+}
+
+/// The plans of applications, with their own meters.
+fn meters(offer: &Offer) -> impl Iterator<Item = &CustomMeter> {
+    let prices = offer.kubernetes_plans().filter_map(|(_, _, plan)| plan.prices.as_ref());
+    prices.flat_map(|prices| &prices.meters)
 }

@@ -3,28 +3,28 @@
 
 use serde_json::{Map, Value};
 
-use super::{Saved, texts};
+use super::{TreeResource, texts};
 
 /// The content of a plan, for customers.
 #[derive(Debug, Clone, Copy)]
 pub struct SavedTechnical<'a> {
-    resource: &'a Saved,
+    resource: &'a TreeResource,
 }
 
 /// A bundle a plan names.
 #[derive(Debug, Clone, Copy)]
-pub struct CnabReference<'a> {
+pub struct PlanBundle<'a> {
     pub value: &'a Map<String, Value>,
 }
 
 impl<'a> SavedTechnical<'a> {
-    pub(super) const fn of(resource: &'a Saved) -> Self {
+    pub(super) const fn of(resource: &'a TreeResource) -> Self {
         Self { resource }
     }
 
     /// The resource itself.
     #[must_use]
-    pub const fn resource(self) -> &'a Saved {
+    pub const fn resource(self) -> &'a TreeResource {
         self.resource
     }
 
@@ -54,10 +54,10 @@ impl<'a> SavedTechnical<'a> {
 
     /// The bundles, in their order.
     #[must_use]
-    pub fn cnab_references(self) -> Vec<CnabReference<'a>> {
+    pub fn cnab_references(self) -> Vec<PlanBundle<'a>> {
         let list = self.resource.value.get("cnabReferences").and_then(Value::as_array);
         let items = list.into_iter().flatten().filter_map(Value::as_object);
-        items.map(|value| CnabReference { value }).collect()
+        items.map(|value| PlanBundle { value }).collect()
     }
 
     /// All texts of a list within the configuration.
@@ -67,7 +67,7 @@ impl<'a> SavedTechnical<'a> {
     }
 }
 
-impl<'a> CnabReference<'a> {
+impl<'a> PlanBundle<'a> {
     fn text(self, key: &str) -> Option<&'a str> {
         self.value.get(key)?.as_str()
     }

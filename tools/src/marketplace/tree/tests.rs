@@ -4,8 +4,8 @@ use serde_json::json;
 
 use super::*;
 
-fn of(value: &Value) -> Result<Tree, TreeError> {
-    Tree::parse(Path::new("live.json"), value.to_string().as_bytes())
+fn of(value: &Value) -> Result<ResourceTree, TreeError> {
+    ResourceTree::parse(Path::new("live.json"), value.to_string().as_bytes())
 }
 
 fn schema(name: &str) -> String {
@@ -96,7 +96,8 @@ fn what_is_no_tree_is_refused_at_its_place() {
         let error = of(&value).unwrap_err().to_string();
         assert!(error.contains(words), "{words}: {error}");
     }
-    let error = Tree::parse(Path::new("t.json"), b"{\n\"resources\": [}").unwrap_err().to_string();
+    let error =
+        ResourceTree::parse(Path::new("t.json"), b"{\n\"resources\": [}").unwrap_err().to_string();
     assert!(error.starts_with("t.json:2 is no JSON"), "{error}");
 }
 
@@ -106,9 +107,9 @@ fn a_tree_is_bounded() {
     let error = of(&tree(&many)).unwrap_err().to_string();
     assert!(error.contains("more than 20000 resources"), "{error}");
     let large = vec![b' '; usize::try_from(TREE_BYTES_MAX).unwrap() + 1];
-    let error = Tree::parse(Path::new("t.json"), &large).unwrap_err();
+    let error = ResourceTree::parse(Path::new("t.json"), &large).unwrap_err();
     assert!(matches!(error, TreeError::TooLarge { .. }));
     let deep = "[".repeat(10_000);
-    let error = Tree::parse(Path::new("t.json"), deep.as_bytes()).unwrap_err();
+    let error = ResourceTree::parse(Path::new("t.json"), deep.as_bytes()).unwrap_err();
     assert!(matches!(error, TreeError::NoJson { .. }));
 }

@@ -6,12 +6,12 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, json};
 
 use super::{Cluster, ImagePlan, KubernetesPlan, Licence, Plan, PlanImage, PlanKind, WrittenPlan};
-use crate::offer::words::ImageId;
+use crate::offer::values::ImageId;
 
 /// What only plans of an image have.
-pub(in crate::offer) const OF_IMAGE: [&str; 2] = ["image", "resources"];
+pub(crate) const OF_IMAGE: [&str; 2] = ["image", "resources"];
 /// What only Kubernetes plans have.
-pub(in crate::offer) const OF_KUBERNETES: [&str; 13] = [
+pub(crate) const OF_KUBERNETES: [&str; 13] = [
     "chart",
     "manifest",
     "uiDefinition",
@@ -27,13 +27,13 @@ pub(in crate::offer) const OF_KUBERNETES: [&str; 13] = [
     "images",
 ];
 /// What no Kubernetes plan is without.
-pub(in crate::offer) const KUBERNETES_NEEDS: [&str; 5] =
+pub(crate) const KUBERNETES_NEEDS: [&str; 5] =
     ["chart", "manifest", "uiDefinition", "armTemplate", "extensionType"];
 /// What is said of a plan that is of no kind.
-pub(in crate::offer) const NO_KIND: &str =
+pub(crate) const NO_KIND: &str =
     "the key `kind` is missing here: write `kind: kubernetes`, or `kind: image` with an `image`";
 /// What is said of an image plan that Microsoft should bill.
-pub(in crate::offer) const NOT_BILLED: &str =
+pub(crate) const NOT_BILLED: &str =
     "an image plan is `free` or `byol`; Microsoft bills for `kind: kubernetes` only (PLN-007)";
 
 /// The kind of a plan, as it is written.
@@ -63,7 +63,7 @@ impl WrittenKind {
 
 impl WrittenPlan {
     /// Adds to the schema the required and the forbidden keys of each kind.
-    pub(in crate::offer) fn by_kind(mut schema: Schema) -> Schema {
+    pub(crate) fn by_kind(mut schema: Schema) -> Schema {
         let none = |keys: &[&str]| {
             keys.iter().map(|key| ((*key).to_owned(), false.into())).collect::<Map<_, _>>()
         };
@@ -162,12 +162,12 @@ impl WrittenPlan {
 }
 
 /// The message for a plan of this kind that lacks a key.
-pub(in crate::offer) fn missing(kind: WrittenKind, key: &str) -> String {
+pub(crate) fn missing(kind: WrittenKind, key: &str) -> String {
     format!("{} needs the key `{key}`", kind.words())
 }
 
 /// The message for a key of the other kind of plan.
-pub(in crate::offer) fn of_the_other(kind: WrittenKind, key: &str) -> String {
+pub(crate) fn of_the_other(kind: WrittenKind, key: &str) -> String {
     let other = match kind {
         WrittenKind::Image => "kubernetes",
         WrittenKind::Kubernetes => "image",

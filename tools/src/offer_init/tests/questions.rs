@@ -4,7 +4,8 @@ use super::*;
 
 #[test]
 fn without_anybody_to_ask_every_missing_flag_is_named() {
-    let refused = |flags: &Given| settle(flags, &Sources::default(), Way::Refuse).unwrap_err();
+    let refused =
+        |flags: &Given| settle(flags, &Sources::default(), AnswerPolicy::Refuse).unwrap_err();
     let said = refused(&given(&[(Topic::Title, "Tidepool")])).to_string();
     for flag in
         ["--publisher", "--registry", "--subscription-id", "--website", "--email", "--phone"]
@@ -17,7 +18,8 @@ fn without_anybody_to_ask_every_missing_flag_is_named() {
     assert!(!may.contains("--publisher") && may.contains("--phone"), "{said}");
     let said = refused(&given(&[(Topic::Publisher, "quayline")])).to_string();
     assert!(said.ends_with("give it, or take what is proposed with --yes"), "{said}");
-    let said = settle(&Given::new(), &Sources::default(), Way::Take).unwrap_err().to_string();
+    let said =
+        settle(&Given::new(), &Sources::default(), AnswerPolicy::Take).unwrap_err().to_string();
     assert!(said.contains("--publisher") && !said.contains("--yes"), "{said}");
 }
 
@@ -43,13 +45,13 @@ fn a_person_is_asked_what_no_flag_says_and_hears_what_is_wrong() {
         })
     };
     let flags = given(&[(Topic::Kind, "image"), (Topic::Title, "Tidepool")]);
-    let values = settle(&flags, &Sources::default(), Way::Ask(&mut ask)).unwrap();
+    let values = settle(&flags, &Sources::default(), AnswerPolicy::Ask(&mut ask)).unwrap();
     assert!(!asked.contains(&Topic::Title) && !asked.contains(&Topic::ExtensionType));
     assert!(asked.contains(&Topic::Repository) && asked.is_sorted());
-    assert_eq!(values[&Topic::OfferId].origin, Origin::Given);
-    assert_eq!(values[&Topic::Phone].origin, Origin::Placeholder);
+    assert_eq!(values[&Topic::OfferId].origin, ValueOrigin::Given);
+    assert_eq!(values[&Topic::Phone].origin, ValueOrigin::Placeholder);
     let mut stop = |_: &Question<'_>| Err(InitError::Interrupted);
-    let stopped = settle(&flags, &Sources::default(), Way::Ask(&mut stop));
+    let stopped = settle(&flags, &Sources::default(), AnswerPolicy::Ask(&mut stop));
     assert!(matches!(stopped, Err(InitError::Interrupted)));
 }
 
@@ -80,7 +82,8 @@ fn every_answer_is_judged_as_the_whole_is_before_the_next_question() {
             assert_eq!((question.fault)(good), None, "{kind} {topic:?}");
             Ok(good.to_owned())
         };
-        let values = settle(&Given::new(), &Sources::default(), Way::Ask(&mut ask)).unwrap();
+        let values =
+            settle(&Given::new(), &Sources::default(), AnswerPolicy::Ask(&mut ask)).unwrap();
         let answers = Answers::new(values, &Sources::default(), "2026-11-29".to_owned());
         draft::check(&answers).unwrap();
         assert!(judged >= 9, "{judged}");
@@ -109,7 +112,8 @@ fn what_flags_break_is_said_before_anybody_answers() {
             assert_eq!(question.topic, Topic::Kind, "{bad}");
             Ok(kind.to_owned())
         };
-        let error = settle(&given(&[(topic, bad)]), &sources, Way::Ask(&mut ask)).unwrap_err();
+        let error =
+            settle(&given(&[(topic, bad)]), &sources, AnswerPolicy::Ask(&mut ask)).unwrap_err();
         assert!(matches!(error, InitError::Wrong(_)), "{bad}: {error}");
     }
     let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ fn digest(text: &str) -> Digest {
 }
 
 fn begin() -> Event {
-    let to = Side {
+    let to = RegistryRef {
         name: "production".to_owned(),
         login_server: "r.example".parse().unwrap(),
         plain_http: false,
@@ -36,7 +36,7 @@ fn tagging(before: Option<&str>, after: &str) -> Event {
 
 fn blob(text: &str) -> Event {
     let (plan, digest) = ("app".to_owned(), digest(text));
-    Event::Blob { plan, digest, size_bytes: 7, how: Uploaded::Mounted }
+    Event::Blob { plan, digest, size_bytes: 7, how: UploadOutcome::Mounted }
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn what_was_appended_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("l");
     let ledger = Ledger::create(&path).unwrap();
-    let state = State::Promoted;
+    let state = ImageState::Promoted;
     let item = Event::Item { plan: "app".to_owned(), state, reason: String::new() };
     for event in [begin(), blob("b"), tagging(Some("old"), "new"), item, Event::End] {
         ledger.append(event).unwrap();

@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::exit::Exit;
-use crate::report::Unread;
+use crate::report::Report;
+use crate::report::UnreadTarget;
 use crate::report::fixture::{HOSTILE, at_offer, in_image, of, written};
 use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
-use crate::rules::{Finding, Gap, Severity, Waived};
+use crate::rules::{AppliedWaiver, Finding, Gap, Severity};
 
 fn some() -> Report {
     of(vec![
@@ -261,7 +262,7 @@ fn markdown_stays_within_what_its_reader_takes() {
 #[test]
 fn what_is_waived_is_shown_everywhere_and_counts_nowhere() {
     let mut waived = in_image("IMG-001", Severity::Error, "it holds a key");
-    waived.waived = Some(Waived {
+    waived.waived = Some(AppliedWaiver {
         reason: "a key of the tests".to_owned(),
         expires: Some("2027-01-31".to_owned()),
         owner: None,
@@ -287,7 +288,7 @@ fn what_is_waived_is_shown_everywhere_and_counts_nowhere() {
 
 #[test]
 fn a_target_that_could_not_be_read_is_said_everywhere() {
-    let unread = Unread { target: HOSTILE.to_owned(), error: "it is gone".to_owned() };
+    let unread = UnreadTarget { target: HOSTILE.to_owned(), error: "it is gone".to_owned() };
     let report = some().with_unread(vec![unread], Exit::Network);
     assert!(written(&report, ReportFormat::Text).contains("not read: x"));
     let junit = written(&report, ReportFormat::Junit);

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::short_digest;
 use crate::diff::{
-    FileChange, FileSummary, FilesDiff, ImageDiff, LayersDiff, Listed, PackageChange, PlatformDiff,
-    ReleaseDiff, ValueChange,
+    BoundedList, FileChange, FileSummary, FilesDiff, ImageDiff, LayersDiff, PackageChange,
+    PlatformDiff, ReleaseDiff, ValueChange,
 };
+use crate::report::short;
 use crate::rules::image::size;
 use crate::shown::visible;
 
@@ -81,14 +81,14 @@ fn grown(before: u64, after: u64) -> String {
     format!("{} → {} ({change})", size(before), size(after))
 }
 
-fn values(changes: &Listed<ValueChange>) -> Markup {
+fn values(changes: &BoundedList<ValueChange>) -> Markup {
     let shown = |value: &Option<String>| value.as_deref().map(visible);
     table("Configuration", changes, |change| {
         (visible(&change.key), shown(&change.before), shown(&change.after))
     })
 }
 
-fn packages(changes: &Listed<PackageChange>) -> Markup {
+fn packages(changes: &BoundedList<PackageChange>) -> Markup {
     let shown = |value: &Option<String>| value.as_deref().map(visible);
     table("Packages", changes, |change| {
         let name = format!("{} ({})", visible(&change.name), change.change.as_str());
@@ -103,7 +103,7 @@ fn layers(diff: &LayersDiff) -> Markup {
             (diff.removed.total()) " went, " (diff.added.total()) " came: "
             (size(diff.added_bytes)) " to send."
             @for layer in &diff.added.items {
-                br; code { (layer.number) " " (short_digest(&layer.digest.to_string())) } " "
+                br; code { (layer.number) " " (short(&layer.digest.to_string())) } " "
                 (size(layer.size_bytes))
                 @if let Some(step) = &layer.created_by { " " code.dim { bdi { (visible(step)) } } }
             }
@@ -135,7 +135,7 @@ fn files(diff: &FilesDiff) -> Markup {
 /// A row: the subject, its value before, its value after.
 type Row = (String, Option<String>, Option<String>);
 
-fn table<T>(title: &str, list: &Listed<T>, row: impl Fn(&T) -> Row) -> Markup {
+fn table<T>(title: &str, list: &BoundedList<T>, row: impl Fn(&T) -> Row) -> Markup {
     html! {
         @if !list.is_empty() {
             details open[list.total() <= 12] {

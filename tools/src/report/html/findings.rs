@@ -2,18 +2,20 @@
 
 use maud::{Markup, html};
 
-use super::{id, short_digest, verdicts};
+use super::anchor::id;
+use super::verdicts;
 use crate::offer::excerpt::Excerpt;
-use crate::offer::spots::Spot;
-use crate::report::formats::Frame;
-use crate::report::{Part, Report, Unlooked, Weight, counted, links};
+use crate::offer::source_map::Spot;
+use crate::report::frame::Frame;
+use crate::report::short;
+use crate::report::{Omission, Report, ReportPart, Weight, counted, links};
 use crate::rules::{Finding, Outcome, find};
 use crate::shown::visible;
 
 /// How many findings are on a page; more make it too heavy to open.
 const FINDINGS_MAX: usize = 2000;
 
-pub(super) fn section(frame: &Frame<'_>, parts: &[Part<'_>]) -> Markup {
+pub(super) fn section(frame: &Frame<'_>, parts: &[ReportPart<'_>]) -> Markup {
     let mut left = FINDINGS_MAX;
     let mut taken = Vec::new();
     for part in parts.iter().filter(|part| !part.findings.is_empty()) {
@@ -30,7 +32,7 @@ pub(super) fn section(frame: &Frame<'_>, parts: &[Part<'_>]) -> Markup {
     }
 }
 
-fn group(frame: &Frame<'_>, part: &Part<'_>, count: usize) -> Markup {
+fn group(frame: &Frame<'_>, part: &ReportPart<'_>, count: usize) -> Markup {
     let (errors, warnings) = part.counts();
     html! {
         article.part #(id("part", &part.name)) {
@@ -109,9 +111,7 @@ fn details(finding: &Finding) -> Vec<(&'static str, String)> {
     add("platforms", Some(place.platforms.join(", ")).filter(|all| !all.is_empty()));
     add(
         "layer",
-        place
-            .layer
-            .map(|layer| format!("{} ({})", layer.number, short_digest(&layer.digest.to_string()))),
+        place.layer.map(|layer| format!("{} ({})", layer.number, short(&layer.digest.to_string()))),
     );
     add("path", place.path.clone());
     match &finding.waived {
@@ -128,7 +128,7 @@ pub(super) fn ending(report: &Report) -> Markup {
             h2 { "Not looked at" }
             @if report.not_looked_at.is_empty() { p { "Everything was looked at." } }
             ul.unlooked {
-                @for Unlooked { what, how, images, rules, .. } in &report.not_looked_at {
+                @for Omission { what, how, images, rules, .. } in &report.not_looked_at {
                     li {
                         strong { (what) } " " span.dim { (rules.join(", ")) }
                         br; (how)

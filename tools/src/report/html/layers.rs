@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::anchor::id;
 use super::treemap::{self, COLOURS, as_float};
-use super::{id, short_digest};
 use crate::report::anatomy::{Anatomy, LayerPart};
+use crate::report::short;
 use crate::rules::image::size;
 use crate::shown::visible;
 
@@ -78,7 +79,7 @@ fn row(at: usize, layer: &LayerPart, most: u64) -> Markup {
                 svg.swatch viewBox="0 0 10 10" aria-hidden="true" {
                     rect class=(format!("tile l{}", at % COLOURS)) width="10" height="10" rx="2" {}
                 }
-                " " (at + 1) " " code { (short_digest(&digest)) }
+                " " (at + 1) " " code { (short(&digest)) }
             }
             td.right.nowrap { (size(layer.stored_bytes)) }
             td {

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use maud::{DOCTYPE, Markup, html};
 use wharf_oci::Digest;
 
+use super::anchor::id;
+use super::page_head;
 use super::sharing::{Holding, picture};
 use super::treemap::{self, COLOURS, as_float};
-use super::{id, page_head};
-use crate::explain::{Before, Cost, Explained, LayerShare, PlanCost};
+use crate::explain::{Before, Cost, Explanation, LayerShare, PlanCost};
 use crate::report::anatomy::Tile;
 use crate::report::counted;
 use crate::rules::image::size;
@@ -29,7 +30,7 @@ const ALONE: usize = COLOURS - 1;
 
 /// The whole page.
 #[must_use]
-pub fn explained_page(explained: &Explained) -> String {
+pub fn explained_page(explained: &Explanation) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -62,7 +63,7 @@ pub fn explained_page(explained: &Explained) -> String {
     text
 }
 
-fn pushes(explained: &Explained) -> Markup {
+fn pushes(explained: &Explanation) -> Markup {
     let most = explained.plans.iter().map(|plan| plan.bytes).max().unwrap_or_default().max(1);
     html! {
         section #pushes {
@@ -155,7 +156,7 @@ fn swatch(class: &str) -> Markup {
     }
 }
 
-fn layers(explained: &Explained) -> Markup {
+fn layers(explained: &Explanation) -> Markup {
     let colours: BTreeMap<Digest, usize> = explained
         .shared_layers
         .iter()
@@ -201,7 +202,7 @@ fn layers(explained: &Explained) -> Markup {
     }
 }
 
-fn tiles(explained: &Explained, colour: &dyn Fn(&Digest) -> usize) -> Tile {
+fn tiles(explained: &Explanation, colour: &dyn Fn(&Digest) -> usize) -> Tile {
     let layer = |layer: &LayerShare| Tile {
         name: visible(&layer.source),
         bytes: layer.bytes,
@@ -233,7 +234,7 @@ fn folder<'a>(name: String, parts: impl Iterator<Item = &'a Tile> + Clone) -> Ti
     }
 }
 
-fn sharing(explained: &Explained) -> Markup {
+fn sharing(explained: &Explanation) -> Markup {
     let holdings: Vec<Holding<'_>> = explained
         .plans
         .iter()

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use wharf_oci::{Descriptor, MediaType};
 
 use crate::cli::ReportFormat;
-use crate::diff::{self, Bounds, ReleaseDiff};
+use crate::diff::{self, ListBounds, ReleaseDiff};
 use crate::image::config::{History, ImageConfig};
 use crate::image::facts::{ImageFacts, LayerFacts, PlatformImage};
 use crate::image::files::{FileView, LayerFilesBuilder, NewFile};
 use crate::report::anatomy::Anatomy;
 use crate::report::fixture::{HOSTILE, at_offer, in_image, of, written};
 use crate::report::{Report, summarise};
-use crate::rules::{Finding, Severity, Waived};
+use crate::rules::{AppliedWaiver, Finding, Severity};
 
 /// Folders, and the bytes of the files in them.
 const FOLDERS: [(&str, u64, usize); 12] = [
@@ -78,7 +78,7 @@ fn facts(name: &str, seed: usize, with: &str) -> ImageFacts {
 
 fn report(mut findings: Vec<Finding>, name: &str) -> Report {
     let mut waived = in_image("IMG-003", Severity::Error, "a blob has other bytes");
-    waived.waived = Some(Waived {
+    waived.waived = Some(AppliedWaiver {
         reason: "known".to_owned(),
         expires: None,
         owner: None,
@@ -97,7 +97,7 @@ fn report(mut findings: Vec<Finding>, name: &str) -> Report {
         after: "release/2".to_owned(),
         plans_removed: vec![name.to_owned()],
         plans_added: Vec::new(),
-        images: vec![diff::images(&before, &after, Bounds::default())],
+        images: vec![diff::images(&before, &after, ListBounds::default())],
     });
     report
 }

@@ -3,8 +3,8 @@
 
 use maud::{Markup, html};
 
-use super::id;
-use crate::report::{Part, Report};
+use super::anchor::id;
+use crate::report::{Report, ReportPart};
 use crate::rules::Outcome;
 use crate::shown::visible;
 
@@ -29,7 +29,7 @@ fn group(rule: &str) -> &str {
     rule.split('-').next().unwrap_or(rule)
 }
 
-pub(super) fn section(report: &Report, parts: &[Part<'_>]) -> Markup {
+pub(super) fn section(report: &Report, parts: &[ReportPart<'_>]) -> Markup {
     let mut groups: Vec<&str> = Vec::new();
     for (rule, _) in report.rules() {
         if !groups.contains(&group(rule.id)) {
@@ -76,7 +76,7 @@ fn title(wanted: &str) -> &str {
 }
 
 /// The gravest outcome of a group, and how many rules have it.
-fn cell(part: &Part<'_>, wanted: &str) -> Markup {
+fn cell(part: &ReportPart<'_>, wanted: &str) -> Markup {
     let outcomes: Vec<Outcome> = part
         .rules
         .iter()

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used)]
-use crate::chart::helm::{Refusal, Rendering};
+use crate::chart::helm::{HelmRefusal, Rendering};
 use crate::chart::rendered;
 use crate::offer::fixture::{Folder, with_application};
 use crate::rules::evidence::Evidence;
@@ -264,7 +264,7 @@ fn who_is_not_billed_needs_no_label() {
 
 #[test]
 fn what_helm_refuses_is_told_in_its_words_at_its_place() {
-    let refusal = Refusal {
+    let refusal = HelmRefusal {
         message: "nil pointer".to_owned(),
         file: Some("templates/web.yaml".to_owned()),
         line: Some(4),

@@ -15,11 +15,11 @@ fn findings(text: &str, change: impl Fn(&mut Submission)) -> Vec<Finding> {
 fn judged(text: &str, change: impl FnOnce(&mut Vec<Submission>)) -> Vec<Finding> {
     let (file, content) = Folder::new().load(text).unwrap();
     let mut live =
-        submissions(&file, &content, &State::default(), Target::Live, Timestamp::default());
+        submissions(&file, &content, &LedgerState::default(), Target::Live, Timestamp::default());
     change(&mut live);
     let records: Vec<Record> =
         live.into_iter().map(|own| Record::Submitted(Box::new(own))).collect();
-    let published = Published::of(State::of(&records), &file, &content);
+    let published = Published::of(LedgerState::of(&records), &file, &content);
     let evidence = Evidence { published: Some(published), ..Evidence::default() };
     let judgement = judge_offer(&file, &content, &evidence, Profile::Strict);
     assert!(!judgement.gaps.contains_key(&Gap::Ledger), "a ledger was given");
@@ -124,11 +124,16 @@ fn a_repository_of_the_preview_may_be_refused_and_a_bundle_that_is_gone_is() {
     // The offer says nothing of a bundle, and one is live.
     let (file, content) = Folder::new().load(&with_application()).unwrap();
     let (live, live_content) = Folder::new().load(&with_bundle()).unwrap();
-    let live =
-        submissions(&live, &live_content, &State::default(), Target::Live, Timestamp::default());
+    let live = submissions(
+        &live,
+        &live_content,
+        &LedgerState::default(),
+        Target::Live,
+        Timestamp::default(),
+    );
     let records: Vec<Record> =
         live.into_iter().map(|own| Record::Submitted(Box::new(own))).collect();
-    let published = Published::of(State::of(&records), &file, &content);
+    let published = Published::of(LedgerState::of(&records), &file, &content);
     let evidence = Evidence { published: Some(published), ..Evidence::default() };
     let judgement = judge_offer(&file, &content, &evidence, Profile::Strict);
     assert_eq!(of_rule(judgement.findings, "K8S-032").len(), 1);
@@ -144,7 +149,8 @@ fn a_bundle_that_is_raised_goes_beside_the_live_ones() {
         }
     });
     assert!(of_rule(found, "K8S-032").is_empty());
-    let live = State::of(&[Record::Submitted(Box::new(crate::published::tests::application()))]);
+    let live =
+        LedgerState::of(&[Record::Submitted(Box::new(crate::published::tests::application()))]);
     let own = submissions(&file, &content, &live, Target::Live, Timestamp::default());
     let versions: Vec<&str> = own[2].bundles.iter().map(|at| at.version.as_str()).collect();
     assert_eq!(versions, ["1.0.0", "1.0.1"]);
@@ -154,13 +160,13 @@ fn a_bundle_that_is_raised_goes_beside_the_live_ones() {
 fn tags_of_the_ledger_count_where_tags_of_the_offer_do() {
     let (mut file, content) = Folder::new().load(&changed(&[])).unwrap();
     let mut live =
-        submissions(&file, &content, &State::default(), Target::Live, Timestamp::default());
+        submissions(&file, &content, &LedgerState::default(), Target::Live, Timestamp::default());
     for number in 0..12 {
         live[0].tags.insert(format!("1.3.{number}-all").parse().unwrap(), None);
     }
     let records: Vec<Record> =
         live.into_iter().map(|own| Record::Submitted(Box::new(own))).collect();
-    let state = State::of(&records);
+    let state = LedgerState::of(&records);
     crate::published::complete(&mut file, &state);
     let published = Published::of(state, &file, &content);
     let evidence = Evidence { published: Some(published), ..Evidence::default() };
@@ -184,14 +190,14 @@ fn without_a_ledger_it_is_named() {
 fn a_version_tag_that_moved_is_found_in_the_images() {
     let (file, content) = Folder::new().load(&changed(&[])).unwrap();
     let mut live =
-        submissions(&file, &content, &State::default(), Target::Live, Timestamp::default());
+        submissions(&file, &content, &LedgerState::default(), Target::Live, Timestamp::default());
     let (one, other) = (crate::published::tests::digest("1"), crate::published::tests::digest("2"));
     for known in live[0].tags.values_mut() {
         *known = Some(one);
     }
     let records: Vec<Record> =
         live.into_iter().map(|own| Record::Submitted(Box::new(own))).collect();
-    let published = Published::of(State::of(&records), &file, &content);
+    let published = Published::of(LedgerState::of(&records), &file, &content);
     let evidence = Evidence { published: Some(published), ..Evidence::default() };
     let images = |digest| {
         let image = file.image(0).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::offer::model::{Contact, KubernetesPlan, Offer, Plan, PlanImage, PlanKind};
 use crate::rules::OfferView;
-use crate::rules::listing_texts::languages;
+use crate::rules::listing_fields::languages;
 
 /// A text with its key and its kind.
 pub(super) type Line<'a> = (String, &'static str, &'a str);

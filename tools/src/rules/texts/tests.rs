@@ -11,10 +11,11 @@ use super::super::Profile;
 use super::super::tests::{Change, file, findings, market_offer, text};
 use crate::offer::fixture::{TABLED, changed, with_application};
 
-const MODEL: [&str; 3] = [
+const MODEL: [&str; 4] = [
     include_str!("../../offer/model.rs"),
     include_str!("../../offer/plans.rs"),
     include_str!("../../offer/market.rs"),
+    include_str!("../../offer/images.rs"),
 ];
 
 /// Types with rules by their kind of plan, or made in code.

@@ -3,21 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use super::super::Judge;
-use super::super::finding::{Affected, Waived};
-use super::super::judge::Site;
+use super::super::Findings;
+use super::super::finding::{AffectedPackage, AppliedWaiver};
+use super::super::findings::Site;
 use super::Asked;
 use crate::image::facts::ImageFacts;
 use crate::rules::evidence::Evidence;
 use crate::scans::cvss::BaseScore;
-use crate::scans::{Package, Scan, Score, Statement, Vulnerability};
+use crate::scans::{Scan, ScannedPackage, Score, VexStatement, Vulnerability};
 
 /// How many vulnerabilities are listed of one platform; the rest is counted.
 const LISTED_MAX: usize = 200;
 
 /// Vulnerabilities with a blocking score, and possible ones: numbers of at least 7.0 of an unknown
 /// scale.
-pub(super) fn blocking(asked: &Asked<'_>, judge: &mut Judge<'_>) {
+pub(super) fn blocking(asked: &Asked<'_>, judge: &mut Findings<'_>) {
     let meant = |found: &Vulnerability| match &found.score {
         Score::V3 { score, .. } | Score::Unnamed(score) => score.blocks(),
         Score::None => false,
@@ -51,7 +51,7 @@ pub(super) fn blocking(asked: &Asked<'_>, judge: &mut Judge<'_>) {
 }
 
 /// Vulnerabilities without a score of CVSS v3.
-pub(super) fn unscored(asked: &Asked<'_>, judge: &mut Judge<'_>) {
+pub(super) fn unscored(asked: &Asked<'_>, judge: &mut Findings<'_>) {
     let meant = |found: &Vulnerability| match &found.score {
         Score::None => true,
         Score::Unnamed(score) => !score.blocks(),
@@ -75,9 +75,9 @@ pub(super) fn unscored(asked: &Asked<'_>, judge: &mut Judge<'_>) {
 /// Each selected one, with the reason for its harmlessness where a report states one.
 fn list(
     asked: &Asked<'_>,
-    judge: &mut Judge<'_>,
+    judge: &mut Findings<'_>,
     meant: impl Fn(&Vulnerability) -> bool,
-    mut say: impl FnMut(&mut Judge<'_>, &Vulnerability, Option<Waived>),
+    mut say: impl FnMut(&mut Findings<'_>, &Vulnerability, Option<AppliedWaiver>),
 ) {
     let Asked { scans, evidence, image } = *asked;
     let merged = merge(scans);
@@ -109,7 +109,7 @@ fn merge<'a>(
     let mut merged = BTreeMap::new();
     for scan in scans {
         for found in &scan.vulnerabilities {
-            let Package { name, version, .. } = &found.package;
+            let ScannedPackage { name, version, .. } = &found.package;
             let key = (found.id.as_str(), name.as_str(), version.as_str());
             let weight = |found: &Vulnerability| (found.excuse.is_none(), number(&found.score));
             let known = merged.entry(key).or_insert((found, *scan));
@@ -136,8 +136,8 @@ fn excuse(
     scan: &Scan,
     evidence: &Evidence,
     image: Option<&ImageFacts>,
-) -> Option<Waived> {
-    let waived = |reason: &str, by: &Scan| Waived {
+) -> Option<AppliedWaiver> {
+    let waived = |reason: &str, by: &Scan| AppliedWaiver {
         reason: reason.to_owned(),
         expires: None,
         owner: None,
@@ -148,14 +148,14 @@ fn excuse(
     }
     evidence.scans.iter().find_map(|by| {
         let speaks =
-            |said: &&Statement| said.id == found.id && by.speaks_of(said, &found.package, image);
+            |said: &&VexStatement| said.id == found.id && by.speaks_of(said, &found.package, image);
         let said = by.statements.iter().find(speaks)?;
         Some(waived(&said.excuse, by))
     })
 }
 
-fn affected(found: &Vulnerability) -> Affected {
-    Affected {
+fn affected(found: &Vulnerability) -> AffectedPackage {
+    AffectedPackage {
         id: found.id.clone(),
         package: found.package.name.clone(),
         installed: found.package.version.clone(),

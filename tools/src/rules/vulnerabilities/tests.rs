@@ -222,7 +222,7 @@ fn old_reports_old_lists_and_those_of_tomorrow_are_warned_of() {
     }
     let mut scan = of_amd64();
     scan.database = Some("2026-10-01T00:00:00Z".parse().unwrap());
-    (scan.count, scan.kind) = (0, Kind::Summary);
+    (scan.count, scan.kind) = (0, ScanKind::Summary);
     let judgement = judged(&facts(), &evidence(vec![scan]));
     let found: Vec<&str> = of(&judgement, "IMG-021").iter().map(|at| at.message.as_str()).collect();
     assert!(found[0].contains("list of vulnerabilities of 2026-10-01"), "{found:?}");
@@ -230,7 +230,7 @@ fn old_reports_old_lists_and_those_of_tomorrow_are_warned_of() {
     assert!(found[2].contains("at most one number"), "{found:?}");
     // A list of components is no report at all.
     let mut scan = of_amd64();
-    scan.kind = Kind::Components;
+    scan.kind = ScanKind::Components;
     let judgement = judged(&facts(), &evidence(vec![scan]));
     assert!(of(&judgement, "IMG-021")[0].message.contains("does not say that any was looked for"));
     assert_eq!(judgement.gap_images[&Gap::ScannerReport].len(), 2);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use wharf_oci::{Algorithm, Descriptor, Digest, Digester, MediaType};
 
-use super::super::finding::{Affected, Gap, Place};
+use super::super::finding::{AffectedPackage, Gap, Place};
 use super::*;
 use crate::image::config::ImageConfig;
 use crate::image::facts::{IndexFacts, PlatformImage};
@@ -46,7 +46,7 @@ fn images() -> Vec<(Option<usize>, ImageFacts)> {
 }
 
 fn finding(rule: &'static str) -> Finding {
-    let vulnerability = (rule == "IMG-020").then(|| Affected {
+    let vulnerability = (rule == "IMG-020").then(|| AffectedPackage {
         id: "CVE-2026-1".to_owned(),
         package: "libwick".to_owned(),
         installed: "1".to_owned(),

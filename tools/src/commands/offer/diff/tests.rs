@@ -3,13 +3,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::marketplace::diff::How;
+use crate::marketplace::diff::ChangeKind;
 use crate::offer::fixture::{Folder, with_application};
 
 fn change(key: &str, refused: Option<&'static str>) -> Change {
     let (before, after) = (Some(json!("one | `two`")), Some(json!("x".repeat(500))));
     let plan = Some("server".to_owned());
-    Change { plan, key: key.to_owned(), how: How::Changed, before, after, refused }
+    Change { plan, key: key.to_owned(), how: ChangeKind::Changed, before, after, refused }
 }
 
 #[test]
@@ -76,10 +76,10 @@ fn a_published_version_with_another_digest_is_refused_and_the_rest_compared() {
             }
         }
         let tree = json!({"target": {"targetType": "live"}, "resources": resources});
-        Tree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap()
+        ResourceTree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap()
     };
     let keys = |digest: &str| -> Vec<(String, bool)> {
-        let diff = of(&file, &content, &tree(digest), &State::default()).unwrap();
+        let diff = of(&file, &content, &tree(digest), &LedgerState::default()).unwrap();
         let changes = diff.changes.into_iter();
         changes.map(|change| (change.key, change.refused.is_some())).collect()
     };
@@ -98,8 +98,9 @@ fn why_there_is_nothing_to_compare_is_one_line_without_an_excerpt() {
     let (file, content) = Folder::new().load(&with_bundle().replacen(tenant, "", 1)).unwrap();
     let tree = json!({"resources": [{"id": "product/p",
         "$schema": "https://schema.mp.microsoft.com/schema/product/2022-03-01-preview3"}]});
-    let tree = Tree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap();
-    let why = evidence(&file, &content, &tree, &State::default()).unwrap_err();
+    let tree =
+        ResourceTree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap();
+    let why = evidence(&file, &content, &tree, &LedgerState::default()).unwrap_err();
     assert!(why.contains("offer.yaml:") && why.contains("no `azure.tenantId`"), "{why}");
     assert!(!why.contains('\n') && !why.contains('^'), "{why}");
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::marketplace::diff::{Change, How, TreeDiff};
+use crate::marketplace::diff::{Change, ChangeKind, TreeDiff};
 use crate::output::{Paint, Style, visible};
 
 /// Longest printed value, in characters; JSON has all of it.
@@ -42,11 +42,11 @@ pub(super) fn plain(diff: &TreeDiff, unexpected: &[String], paint: Paint) -> Str
     text
 }
 
-const fn style(how: How) -> Style {
+const fn style(how: ChangeKind) -> Style {
     match how {
-        How::Added => Style::Good,
-        How::Removed => Style::Warning,
-        How::Changed => Style::Plain,
+        ChangeKind::Added => Style::Good,
+        ChangeKind::Removed => Style::Warning,
+        ChangeKind::Changed => Style::Plain,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::input;
 use crate::offer::OfferFile;
 use crate::offer::model::{PlanImage, Registry};
 use crate::offer::tags::TagTarget;
-use crate::promote::ledger::{self, History};
+use crate::promote::ledger::{self, LedgerHistory};
 use crate::push::image_for;
 use crate::source::Source;
 
@@ -37,7 +37,7 @@ enum Origin {
     /// Only the digests from the command line.
     Named,
     Layouts(PathBuf),
-    Promoted(PathBuf, Box<History>),
+    Promoted(PathBuf, Box<LedgerHistory>),
     Pushed(PathBuf, BTreeMap<String, PushedImage>),
 }
 
@@ -195,7 +195,7 @@ fn is_there(
 
 fn promoted(
     path: &Path,
-    history: &History,
+    history: &LedgerHistory,
     image: &PlanImage,
     repository: &RepoName,
 ) -> anyhow::Result<Digest> {

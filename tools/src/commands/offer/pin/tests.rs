@@ -9,9 +9,9 @@ use serde_json::json;
 use super::*;
 use crate::cli::{Cli, Command, OfferCommand};
 use crate::offer::fixture::{APPLICATION, Folder, with_application};
-use crate::promote::State;
+use crate::promote::ImageState;
 use crate::promote::ledger::{BeginItem, Event, Ledger};
-use crate::promote::plan::Side;
+use crate::promote::plan::RegistryRef;
 use crate::rules::evidence::Evidence;
 use crate::rules::{Finding, Profile, Severity, judge_offer};
 
@@ -53,7 +53,7 @@ fn push(folder: &Folder, repository: &str) -> String {
 
 /// The ledger of a promotion of the image.
 fn promotion(folder: &Folder, repository: &str) -> String {
-    let to = Side {
+    let to = RegistryRef {
         name: "production".to_owned(),
         login_server: "quayline.azurecr.io".parse().unwrap(),
         plain_http: false,
@@ -68,7 +68,7 @@ fn promotion(folder: &Folder, repository: &str) -> String {
     let path = at(folder, &format!("{}.ledger", repository.replace('/', "-")));
     let ledger = Ledger::create(&path).unwrap();
     ledger.append(Event::Begin { plan_digest, offer, to, items }).unwrap();
-    let (state, reason) = (State::Promoted, String::new());
+    let (state, reason) = (ImageState::Promoted, String::new());
     ledger.append(Event::Item { plan, state, reason }).unwrap();
     path.to_str().unwrap().to_owned()
 }

@@ -14,7 +14,7 @@ use crate::image::inputs;
 use crate::offer::OfferFile;
 use crate::offer::model::PlanImage;
 use crate::promote::ledger;
-use crate::published::{State, Submission};
+use crate::published::{LedgerState, Submission};
 use crate::source::Source;
 
 type Tags = BTreeMap<Tag, Digest>;
@@ -28,7 +28,7 @@ pub(super) fn fill(
     submissions: &mut [Submission],
     file: &OfferFile,
     args: &RecordArgs,
-    state: &State,
+    state: &LedgerState,
 ) -> anyhow::Result<()> {
     let from: Lookup = match (&args.pushed, &args.promoted) {
         (Some(pushed), _) => {
@@ -160,7 +160,7 @@ impl Pushed {
 }
 
 /// The digests of tags by the ledger of publications: a promotion writes down only its moved tags.
-fn known(file: &OfferFile, state: &State) -> BTreeMap<String, Tags> {
+fn known(file: &OfferFile, state: &LedgerState) -> BTreeMap<String, Tags> {
     let offer = &file.offer;
     let Some(offer) = state.offer(&offer.publisher, &offer.offer.id) else {
         return BTreeMap::new();
@@ -174,7 +174,7 @@ fn known(file: &OfferFile, state: &State) -> BTreeMap<String, Tags> {
 
 fn promoted(
     image: &PlanImage,
-    history: &ledger::History,
+    history: &ledger::LedgerHistory,
     known: &BTreeMap<String, Tags>,
     path: &Path,
 ) -> anyhow::Result<Tags> {

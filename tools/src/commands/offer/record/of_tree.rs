@@ -3,15 +3,15 @@
 use anyhow::ensure;
 use serde_json::Value;
 
-use crate::marketplace::tree::{Saved, SavedTechnical, Tree};
+use crate::marketplace::tree::{ResourceTree, SavedTechnical, TreeResource};
 use crate::offer::OfferFile;
-use crate::offer::timestamp::Timestamp;
 use crate::published::{Audience, Bundle, Kind, Licence, Submission, Target, Terms, Visibility};
+use wharf_oci::Timestamp;
 
 /// One submission per sold plan of the tree.
 pub(super) fn submissions(
     file: &OfferFile,
-    tree: &Tree,
+    tree: &ResourceTree,
     target: Target,
     time: Timestamp,
 ) -> anyhow::Result<Vec<Submission>> {
@@ -28,7 +28,7 @@ pub(super) fn submissions(
         tree.offer_id(),
         file.path().display()
     );
-    let sold = |plan: &&Saved| !plan.is_withdrawn();
+    let sold = |plan: &&TreeResource| !plan.is_withdrawn();
     tree.of_kind("plan")
         .filter(sold)
         .map(|plan| submission(file, tree, plan, target, time))
@@ -37,8 +37,8 @@ pub(super) fn submissions(
 
 fn submission(
     file: &OfferFile,
-    tree: &Tree,
-    plan: &Saved,
+    tree: &ResourceTree,
+    plan: &TreeResource,
     target: Target,
     time: Timestamp,
 ) -> anyhow::Result<Submission> {

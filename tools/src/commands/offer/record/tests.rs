@@ -23,7 +23,7 @@ fn args(line: &str) -> RecordArgs {
 fn decide(
     text: &str,
     line: &str,
-    tree: Option<&Tree>,
+    tree: Option<&ResourceTree>,
     records: &[Record],
     seconds: u64,
 ) -> Result<Decision, Stop> {
@@ -174,12 +174,13 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
              "payloadType": "cnab", "clusterExtensionType": "Quayline.Tidepool",
              "cnabReferences": [{"repositoryName": "b", "tag": "1.0.0", "digest": digest}]},
         ]});
-        Tree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap()
+        ResourceTree::parse(std::path::Path::new("t.json"), tree.to_string().as_bytes()).unwrap()
     };
     let tree = |target: &str, id: &str| priced(target, id, "free");
-    let decided = |tree: &Tree| decide(OFFER, "o --target live --tree t.json", Some(tree), &[], 5);
+    let decided =
+        |tree: &ResourceTree| decide(OFFER, "o --target live --tree t.json", Some(tree), &[], 5);
     let decision = decided(&tree("live", "tidepool")).unwrap();
-    let state = State::of(&decision.records);
+    let state = LedgerState::of(&decision.records);
     let plans = &state.offer("quayline", "tidepool").unwrap().plans;
     assert_eq!(plans.keys().collect::<Vec<_>>(), ["cluster", "server"]);
     let regions: Vec<_> = plans["server"].regions.live().collect();
@@ -190,7 +191,7 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
     assert_eq!(plans["cluster"].licence.latest(), Some(&Licence::Free));
     assert_eq!(plans["server"].licence.latest(), Some(&Licence::Byol));
     let paid = decided(&priced("live", "tidepool", "perCore")).unwrap();
-    let paid = State::of(&paid.records);
+    let paid = LedgerState::of(&paid.records);
     let paid = &paid.offer("quayline", "tidepool").unwrap().plans["cluster"];
     assert_eq!(paid.licence.latest(), Some(&Licence::PayAsYouGo));
     for (tree, words) in [
@@ -221,7 +222,7 @@ fn what_is_taken_back_is_a_record_of_its_own_and_must_have_been_there() {
     assert_eq!(back.time.unix_seconds(), 100);
     records.extend(decision.records);
     let lives = |records: &[Record]| -> Life {
-        let state = State::of(records);
+        let state = LedgerState::of(records);
         state.offer("quayline", "tidepool").unwrap().plans["server"].tags
             [&"1.4.0-all".parse().unwrap()]
             .life
@@ -290,7 +291,7 @@ fn going_back_to_an_earlier_state_is_recorded() {
     let back = decide(OFFER, &line, None, &records, 300).unwrap();
     assert_eq!(back.unchanged, ["server"]);
     records.extend(back.records);
-    let state = State::of(&records);
+    let state = LedgerState::of(&records);
     let probe = &state.offer("quayline", "tidepool").unwrap().plans["probe"];
     assert_eq!(probe.visibility.latest(), Some(&crate::published::Visibility::Hidden));
     // The same once more adds nothing.

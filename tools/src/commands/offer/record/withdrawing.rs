@@ -6,14 +6,14 @@ use anyhow::{Context as _, ensure};
 
 use crate::offer::OfferFile;
 use crate::offer::tag_forms::version_of;
-use crate::offer::timestamp::Timestamp;
-use crate::published::{PlanState, Record, State, Withdrawal};
+use crate::published::{LedgerState, PlanState, Record, Withdrawal};
+use wharf_oci::Timestamp;
 
 /// The records of `PLAN` and `PLAN:VERSION`.
 pub(super) fn records(
     file: &OfferFile,
     wanted: &[String],
-    state: &State,
+    state: &LedgerState,
     time: Timestamp,
 ) -> anyhow::Result<Vec<Record>> {
     let publisher = &file.offer.publisher;

@@ -21,10 +21,10 @@ fn what_was_recorded_is_found_by_the_next_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let stamp = old_file(&path);
-    let record = Record::open(&folder.path().join("w"));
+    let record = ContentsRecord::open(&folder.path().join("w"));
     record.add(&path, stamp, digests(1));
     record.save();
-    let again = Record::open(&folder.path().join("w"));
+    let again = ContentsRecord::open(&folder.path().join("w"));
     assert_eq!(again.find(&path, &stamp), Some(digests(1)));
     assert_eq!(again.find(&folder.path().join("b"), &stamp), None);
 }
@@ -34,7 +34,7 @@ fn any_part_of_a_stamp_that_differs_makes_it_another_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let stamp = old_file(&path);
-    let record = Record::unkept();
+    let record = ContentsRecord::unkept();
     record.add(&path, stamp, digests(1));
     let others = [
         Stamp { size_bytes: stamp.size_bytes + 1, ..stamp },
@@ -52,7 +52,7 @@ fn any_part_of_a_stamp_that_differs_makes_it_another_file() {
 
 #[test]
 fn a_file_that_just_changed_is_not_recorded() {
-    let record = Record::unkept();
+    let record = ContentsRecord::unkept();
     let path = Path::new("/x");
     let now = record.began.duration_since(UNIX_EPOCH).unwrap();
     let seconds = i64::try_from(now.as_secs()).unwrap();
@@ -86,7 +86,7 @@ fn a_damaged_record_is_an_empty_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let stamp = old_file(&path);
-    let record = Record::open(folder.path());
+    let record = ContentsRecord::open(folder.path());
     record.add(&path, stamp, digests(1));
     record.save();
     let file = folder.path().join(FILE);
@@ -95,12 +95,12 @@ fn a_damaged_record_is_an_empty_one() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
         fs::write(&file, &bytes).unwrap();
-        assert_eq!(Record::open(folder.path()).find(&path, &stamp), None, "byte {at}");
+        assert_eq!(ContentsRecord::open(folder.path()).find(&path, &stamp), None, "byte {at}");
     }
     fs::write(&file, &whole[..whole.len() - 40]).unwrap();
-    assert_eq!(Record::open(folder.path()).find(&path, &stamp), None);
+    assert_eq!(ContentsRecord::open(folder.path()).find(&path, &stamp), None);
     fs::write(&file, &whole).unwrap();
-    assert!(Record::open(folder.path()).find(&path, &stamp).is_some());
+    assert!(ContentsRecord::open(folder.path()).find(&path, &stamp).is_some());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_record_that_cannot_be_written_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     let stamp = old_file(&path);
-    let record = Record::open(&path);
+    let record = ContentsRecord::open(&path);
     record.add(&path, stamp, digests(1));
     record.save();
     assert_eq!(fs::read(&path).unwrap(), b"content");

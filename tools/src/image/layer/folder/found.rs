@@ -7,7 +7,7 @@ use crate::image::tar_write::Attribute;
 
 /// The kind of a found path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum FoundKind {
+pub(super) enum FolderEntryKind {
     /// A folder of the input.
     Folder,
     /// A folder needed for an entry in it.
@@ -19,7 +19,7 @@ pub(super) enum FoundKind {
 
 /// A path of the image, and its file.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FolderEntry {
     pub(super) size_bytes: u64,
     pub(super) stamp: Option<ShortStamp>,
     path_at: u32,
@@ -29,12 +29,12 @@ pub(super) struct Found {
     pub(super) mode: u16,
     /// The prefix to turn its path in the image into the path in the folder.
     pub(super) prefix: u16,
-    pub(super) kind: FoundKind,
+    pub(super) kind: FolderEntryKind,
 }
 
-impl Found {
+impl FolderEntry {
     /// A found path without content.
-    pub(super) const fn without_content(kind: FoundKind, mode: u16, prefix: u16) -> Self {
+    pub(super) const fn without_content(kind: FolderEntryKind, mode: u16, prefix: u16) -> Self {
         Self {
             size_bytes: 0,
             stamp: None,
@@ -51,28 +51,28 @@ impl Found {
 
 /// All a walk found.
 #[derive(Debug, Default)]
-pub(super) struct FoundList {
+pub(super) struct FolderEntryList {
     text: Vec<u8>,
-    list: Vec<Found>,
+    list: Vec<FolderEntry>,
     /// By the place of their path, the files with more than one name, and those with capabilities.
     names: HashMap<u32, (u64, u64)>,
     attributes: HashMap<u32, Attribute>,
 }
 
-impl FoundList {
+impl FolderEntryList {
     pub(super) const fn len(&self) -> usize {
         self.list.len()
     }
 
     /// Adds a path; `None` when there is no more room.
-    pub(super) fn push(&mut self, found: &Found, path: &[u8], link: &[u8]) -> Option<()> {
+    pub(super) fn push(&mut self, found: &FolderEntry, path: &[u8], link: &[u8]) -> Option<()> {
         let path_at = u32::try_from(self.text.len()).ok()?;
         let link_at = u32::try_from(self.text.len() + path.len()).ok()?;
         let (path_bytes, link_bytes) =
             (u16::try_from(path.len()).ok()?, u16::try_from(link.len()).ok()?);
         self.text.extend_from_slice(path);
         self.text.extend_from_slice(link);
-        self.list.push(Found { path_at, link_at, path_bytes, link_bytes, ..*found });
+        self.list.push(FolderEntry { path_at, link_at, path_bytes, link_bytes, ..*found });
         Some(())
     }
 
@@ -93,30 +93,30 @@ impl FoundList {
     /// By path; a folder of the input comes before a needed one.
     pub(super) fn sort(&mut self) {
         let text = &self.text;
-        let path = |found: &Found| range(text, found.path_at, found.path_bytes);
+        let path = |found: &FolderEntry| range(text, found.path_at, found.path_bytes);
         self.list.sort_unstable_by(|one, other| {
             path(one).cmp(path(other)).then(one.kind.cmp(&other.kind))
         });
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Found> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &FolderEntry> {
         self.list.iter()
     }
 
-    pub(super) fn path(&self, found: &Found) -> &[u8] {
+    pub(super) fn path(&self, found: &FolderEntry) -> &[u8] {
         range(&self.text, found.path_at, found.path_bytes)
     }
 
-    pub(super) fn link(&self, found: &Found) -> &[u8] {
+    pub(super) fn link(&self, found: &FolderEntry) -> &[u8] {
         range(&self.text, found.link_at, found.link_bytes)
     }
 
     /// Device and inode of a file with several names.
-    pub(super) fn names(&self, found: &Found) -> Option<(u64, u64)> {
+    pub(super) fn names(&self, found: &FolderEntry) -> Option<(u64, u64)> {
         self.names.get(&found.path_at).copied()
     }
 
-    pub(super) fn attribute(&self, found: &Found) -> Option<&Attribute> {
+    pub(super) fn attribute(&self, found: &FolderEntry) -> Option<&Attribute> {
         self.attributes.get(&found.path_at)
     }
 }

@@ -7,7 +7,7 @@ use crate::image::layer::notes::Tally;
 
 /// The paths to remark on.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct NotedPaths {
     pub(super) special_bits: Tally,
     pub(super) through_links: Tally,
     pub(super) of_namespace: Tally,
@@ -15,7 +15,7 @@ pub(super) struct Told {
     only_case: Tally,
 }
 
-impl Told {
+impl NotedPaths {
     /// Looks for names outside UTF-8, and for names with a difference in case alone.
     pub(super) fn of_names(&mut self, folder: &[u8], names: &[Vec<u8>]) {
         let mut seen = HashSet::with_capacity(names.len());

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Stat, readlinkat, statat};
 
-use super::found::{Found, FoundKind, FoundList};
+use super::found::{FolderEntry, FolderEntryKind, FolderEntryList};
 use super::selection::{Selection, Verdict, Within};
-use super::told::Told;
+use super::told::NotedPaths;
 use crate::image::files::{FileKind, shown};
 use crate::image::layer::beneath::{Beneath, is_change};
 use crate::image::layer::entries::LayerEntries;
-use crate::image::layer::from_disk::{Prefix, joined};
+use crate::image::layer::error::{ENTRIES_MAX, LayerError};
+use crate::image::layer::from_disk::{Prefix, joined, mode_of};
 use crate::image::layer::xattrs::{Capabilities, Xattrs};
-use crate::image::layer::{ENTRIES_MAX, LayerError};
 use crate::image::stamp::{ShortStamp, Stamp};
 use crate::offer::layers::{DirInput, Modes};
 
@@ -35,8 +35,8 @@ pub(super) struct Walk<'a, 'l> {
     entries: &'a mut LayerEntries<'l>,
     output: Option<(u64, u64)>,
     xattrs: Xattrs,
-    told: Told,
-    pub(super) found: FoundList,
+    told: NotedPaths,
+    pub(super) found: FolderEntryList,
     pub(super) prefixes: Vec<Prefix>,
     /// The latest change of any found file, in nanoseconds since 1970.
     pub(super) newest_change: i128,
@@ -77,8 +77,8 @@ impl<'a, 'l> Walk<'a, 'l> {
             entries,
             output,
             xattrs: Xattrs::new(),
-            told: Told::default(),
-            found: FoundList::default(),
+            told: NotedPaths::default(),
+            found: FolderEntryList::default(),
             prefixes: Vec::new(),
             newest_change: i128::MIN,
         }
@@ -147,7 +147,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         if image != self.image_path(prefix, &source) {
             prefix = self.new_prefix(&source, image)?;
         } else if goes_in {
-            let found = Found::without_content(FoundKind::Folder, mode, prefix);
+            let found = FolderEntry::without_content(FolderEntryKind::Folder, mode, prefix);
             self.push(&found, &source, &image, b"")?;
         } else {
             waiting.push((source.clone(), mode, prefix));
@@ -159,7 +159,7 @@ impl<'a, 'l> Walk<'a, 'l> {
     fn open_waiting(&mut self, place: &mut Place) -> Result<(), LayerError> {
         for (source, mode, prefix) in std::mem::take(&mut place.waiting) {
             let image = self.image_path(prefix, &source);
-            let found = Found::without_content(FoundKind::Folder, mode, prefix);
+            let found = FolderEntry::without_content(FolderEntryKind::Folder, mode, prefix);
             self.push(&found, &source, &image, b"")?;
         }
         Ok(())
@@ -174,13 +174,17 @@ impl<'a, 'l> Walk<'a, 'l> {
                 let target = readlinkat(entry.folder, entry.name, Vec::new());
                 let target = target.map_err(|error| self.failed(source, error.into()))?;
                 // The mode of a link means nothing and differs between systems.
-                let found = Found::without_content(FoundKind::Symlink, 0o777, place.prefix);
+                let found =
+                    FolderEntry::without_content(FolderEntryKind::Symlink, 0o777, place.prefix);
                 self.push(&found, source, &image, target.as_bytes())
             }
             FileType::RegularFile => {
                 let capabilities = self.xattrs(entry)?;
-                let mut found =
-                    Found::without_content(FoundKind::File, self.mode(entry), place.prefix);
+                let mut found = FolderEntry::without_content(
+                    FolderEntryKind::File,
+                    self.mode(entry),
+                    place.prefix,
+                );
                 found.size_bytes = u64::try_from(stat.st_size).unwrap_or_default();
                 found.stamp = Some(ShortStamp::of(stat));
                 self.push(&found, source, &image, b"")?;
@@ -232,7 +236,7 @@ impl<'a, 'l> Walk<'a, 'l> {
     fn new_prefix(&mut self, source: &[u8], image: Vec<u8>) -> Result<u16, LayerError> {
         let ends = image.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         for end in ends.chain([image.len()]).filter(|end| *end > 0) {
-            let found = Found::without_content(FoundKind::Parent, 0o755, 0);
+            let found = FolderEntry::without_content(FolderEntryKind::Parent, 0o755, 0);
             self.push(&found, source, image.get(..end).unwrap_or_default(), b"")?;
         }
         let place = u16::try_from(self.prefixes.len()).ok();
@@ -245,7 +249,7 @@ impl<'a, 'l> Walk<'a, 'l> {
 
     fn push(
         &mut self,
-        found: &Found,
+        found: &FolderEntry,
         source: &[u8],
         image: &[u8],
         link: &[u8],
@@ -271,7 +275,7 @@ impl<'a, 'l> Walk<'a, 'l> {
         if self.input.modes == Modes::Normal && entry.stat.st_mode & SPECIAL_BITS != 0 {
             self.told.special_bits.add(&entry.source);
         }
-        super::mode_of(&entry.stat, self.input.modes)
+        mode_of(&entry.stat, self.input.modes)
     }
 
     fn path(&self, source: &[u8]) -> PathBuf {

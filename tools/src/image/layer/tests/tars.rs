@@ -9,7 +9,7 @@ use serde_json::json;
 use tar::EntryType;
 
 use super::*;
-use crate::image::facts::Refusal;
+use crate::image::facts::EngineRefusal;
 use crate::image::tar_rules::EntryRules;
 use crate::image::tar_walk::TarWalk;
 
@@ -490,7 +490,7 @@ proptest! {
             TarWalk::new()
                 .update(&tar, &mut |entry| {
                     count += 1;
-                    let verdict = rules.judge(entry).filter(|at| at.refusal != Refusal::None);
+                    let verdict = rules.judge(entry).filter(|at| at.refusal != EngineRefusal::None);
                     refused = refused.take().or(verdict);
                     ControlFlow::Continue(())
                 })

@@ -5,19 +5,22 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::finding::{
-    Affected, Finding, Gap, Judgement, LayerPlace, NamedPlace, Outcome, Place, Section, Subject,
-    Waived,
+    AffectedPackage, AppliedWaiver, Finding, Gap, Judgement, LayerPlace, NamedPlace, Outcome,
+    Place, Section, Subject,
 };
-use super::{Profile, Rule, Severity};
+use super::severity::{Profile, Severity};
 use crate::logins;
 use crate::offer::OfferFile;
 use crate::waivers::WaiverFile;
+use crate::yaml::Spot;
 
 /// Takes the findings of one rule at a time.
-pub struct Judge<'a> {
+pub struct Findings<'a> {
     profile: Profile,
-    rule: &'static Rule,
-    scope: Scope<'a>,
+    rule: &'static str,
+    severity: Severity,
+    fix: &'static str,
+    scope: FindingScope<'a>,
     site: Site,
     applies: bool,
     judgement: Judgement,
@@ -30,7 +33,7 @@ type Cause = (Severity, String, Option<LayerPlace>, Option<String>);
 
 /// The base of the places of findings.
 #[derive(Clone, Copy)]
-pub(super) enum Scope<'a> {
+pub(super) enum FindingScope<'a> {
     Offer(&'a OfferFile),
     /// A file given besides the offer.
     Given(&'a Path),
@@ -43,7 +46,7 @@ pub(super) enum Scope<'a> {
     },
 }
 
-impl Scope<'_> {
+impl FindingScope<'_> {
     fn subject(&self) -> Subject {
         match self {
             Self::Offer(_) | Self::Given(_) | Self::Waivers(_) => Subject::Offer,
@@ -62,19 +65,23 @@ pub struct Site {
     pub layer: Option<LayerPlace>,
     /// The path, fit to be shown.
     pub path: Option<String>,
-    pub vulnerability: Option<Affected>,
+    pub vulnerability: Option<AffectedPackage>,
 }
 
-impl<'a> Judge<'a> {
-    pub(super) fn new(profile: Profile, rule: &'static Rule, scope: Scope<'a>) -> Self {
+impl<'a> Findings<'a> {
+    pub(super) fn new(
+        profile: Profile,
+        (rule, severity, fix): (&'static str, Severity, &'static str),
+        scope: FindingScope<'a>,
+    ) -> Self {
         let (site, judgement) = (Site::default(), Judgement::default());
         let known = HashMap::new();
-        Self { profile, rule, scope, site, applies: true, judgement, known }
+        Self { profile, rule, severity, fix, scope, site, applies: true, judgement, known }
     }
 
     /// The most a finding of the rule weighs.
     pub(super) const fn rule_severity(&self) -> Severity {
-        self.rule.severity
+        self.severity
     }
 
     /// The rule's result.
@@ -91,7 +98,7 @@ impl<'a> Judge<'a> {
         } else {
             Outcome::NotApplicable
         };
-        self.judgement.conclude(self.rule.id, outcome);
+        self.judgement.conclude(self.rule, outcome);
         let outcomes = self.judgement.outcomes.clone();
         self.judgement.sections = vec![Section { subject: self.scope.subject(), outcomes }];
         self.judgement
@@ -111,7 +118,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Adds an error under this waiver.
-    pub fn waived(&mut self, key: &str, message: impl Into<String>, waived: Waived) {
+    pub fn waived(&mut self, key: &str, message: impl Into<String>, waived: AppliedWaiver) {
         let place = self.add(Severity::Error, key, message.into());
         if let Some(finding) = self.judgement.findings.get_mut(place) {
             finding.waived = Some(waived);
@@ -187,8 +194,8 @@ impl<'a> Judge<'a> {
 
     /// The rule was not decided, because this was not at hand.
     pub fn not_looked_at(&mut self, gap: Gap) {
-        self.judgement.gaps.entry(gap).or_default().insert(self.rule.id);
-        if let Scope::Image { location, .. } = self.scope {
+        self.judgement.gaps.entry(gap).or_default().insert(self.rule);
+        if let FindingScope::Image { location, .. } = self.scope {
             let image = match &self.site.platform {
                 Some(platform) => format!("{location} {platform}"),
                 None => location.to_owned(),
@@ -235,21 +242,23 @@ impl<'a> Judge<'a> {
             self.known.insert(cause.clone(), place_in_list);
         }
         let (severity, message, ..) = cause;
-        let Rule { id, fix, .. } = self.rule;
+        let (rule, fix) = (self.rule, self.fix);
         let not_proven = false;
         let (waived, is_damage) = (None, false);
         let finding =
-            Finding { rule: id, severity, message, not_proven, fix, waived, is_damage, place };
+            Finding { rule, severity, message, not_proven, fix, waived, is_damage, place };
         self.judgement.findings.push(finding);
         place_in_list
     }
 
     fn place(&self, key: &str) -> Place {
         match self.scope {
-            Scope::Offer(file) => place_of(file, key),
-            Scope::Given(file) => Place { file: file.to_owned(), ..Place::default() },
-            Scope::Waivers(file) => file.place(key),
-            Scope::Image { location, offer: Some((file, place)) } => {
+            FindingScope::Offer(file) => place_of(file, key),
+            FindingScope::Given(file) => Place { file: file.to_owned(), ..Place::default() },
+            FindingScope::Waivers(file) => {
+                place_at(file.path(), file.spot(key), file.line(file.spot(key).line), key)
+            }
+            FindingScope::Image { location, offer: Some((file, place)) } => {
                 let dot = if key.is_empty() { "" } else { "." };
                 let image = file.image(place);
                 let at = image.map(|at| at.key.as_str()).unwrap_or_default();
@@ -257,7 +266,7 @@ impl<'a> Judge<'a> {
                 let plan = image.map(|image| image.id.to_string());
                 Place { image: Some(location.to_owned()), plan, ..of_plan }
             }
-            Scope::Image { location, offer: None } => Place {
+            FindingScope::Image { location, offer: None } => Place {
                 file: PathBuf::from(location),
                 image: Some(location.to_owned()),
                 ..Place::default()
@@ -269,12 +278,18 @@ impl<'a> Judge<'a> {
 fn place_of(file: &OfferFile, key: &str) -> Place {
     let spot = file.spot(key);
     Place {
-        file: file.path().to_owned(),
+        plan: plan_of(key).and_then(|plan| plan_id(file, plan)),
+        ..place_at(file.path(), spot, file.line(spot.line), key)
+    }
+}
+
+fn place_at(file: &Path, spot: Spot, line: Option<&str>, key: &str) -> Place {
+    Place {
+        file: file.to_owned(),
         line: Some(spot.line),
         column: Some(spot.column),
         width: Some(spot.width),
-        snippet: file.line(spot.line).map(|line| logins::cut_line(line).into_owned()),
-        plan: plan_of(key).and_then(|plan| plan_id(file, plan)),
+        snippet: line.map(|line| logins::cut_line(line).into_owned()),
         key: Some(key.to_owned()),
         ..Place::default()
     }

@@ -12,7 +12,7 @@ pub use crate::yaml::Spot;
 
 /// The places of all keys and values.
 #[derive(Debug, Clone, Default)]
-pub struct Spots {
+pub struct SourceMap {
     places: HashMap<String, Spot>,
     anchor: Option<Spot>,
     tag: Option<Spot>,
@@ -30,7 +30,7 @@ enum Next {
     Value { path: String, key: Spot },
 }
 
-impl Spots {
+impl SourceMap {
     /// Reads the places; stops quietly where the text is no YAML, because the offer's parser has a
     /// better message for it.
     #[must_use]
@@ -180,7 +180,7 @@ fold: >-
 
     #[test]
     fn values_are_found_at_their_own_place() {
-        let spots = Spots::read(TEXT);
+        let spots = SourceMap::read(TEXT);
         assert_eq!(spots.find("a"), Spot { line: 1, column: 4, width: 1 });
         assert_eq!(spots.find("list[0].x"), Spot { line: 3, column: 8, width: 1 });
         assert_eq!(spots.find("list[0].deep[1]"), Spot { line: 4, column: 15, width: 5 });
@@ -190,7 +190,7 @@ fold: >-
 
     #[test]
     fn containers_are_found_at_their_key_and_missing_keys_at_their_parent() {
-        let spots = Spots::read(TEXT);
+        let spots = SourceMap::read(TEXT);
         assert_eq!(spots.find("list"), Spot { line: 2, column: 1, width: 4 });
         assert_eq!(spots.find("list[0].none.deeper").line, 3);
         assert_eq!(spots.find("nothing").line, 1);
@@ -199,8 +199,8 @@ fold: >-
 
     #[test]
     fn text_that_is_no_yaml_gives_the_places_before_the_fault() {
-        let spots = Spots::read("a: 1\nb: [\n");
+        let spots = SourceMap::read("a: 1\nb: [\n");
         assert_eq!(spots.find("a").line, 1);
-        assert_eq!(Spots::read("\u{0}").find("a"), Spot::START);
+        assert_eq!(SourceMap::read("\u{0}").find("a"), Spot::START);
     }
 }

@@ -1,16 +1,21 @@
 //! `Timestamp`: a moment in whole seconds, as `YYYY-MM-DDThh:mm:ssZ` in files and as seconds since
-//! 1970 in archives. It never asks the clock: the time of a build is an input.
+//! 1970 in archives. `Day`: a day in UTC, as `YYYY-MM-DD`.
+//!
+//! Neither reads the clock. The calendar is that of jiff; no other file counts days.
 
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::words::from_text;
-
-const DAY_SECONDS: u64 = 86_400;
+/// The moment from which seconds are counted.
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 /// 9999-12-31T23:59:59Z, the last moment with a year of four digits.
 const SECONDS_MAX: u64 = 253_402_300_799;
+/// How many characters of a wrong text an error repeats.
+const SHOWN_CHARS_MAX: usize = 40;
 
 /// A moment from 1970 to 9999, in UTC.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +26,15 @@ pub struct Timestamp(u64);
 #[error("`{0}` is not a time: write it as \"2026-11-01T00:00:00Z\", from 1970 on")]
 pub struct TimestampError(String);
 
+/// A day in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Day(Date);
+
+/// The text is not a day.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no day; write it as 2026-12-31")]
+pub struct DayError(String);
+
 impl Timestamp {
     /// The moment this many seconds after 1970-01-01T00:00:00Z (`SOURCE_DATE_EPOCH`).
     pub fn from_unix_seconds(seconds: u64) -> Result<Self, TimestampError> {
@@ -30,27 +44,41 @@ impl Timestamp {
         Ok(Self(seconds))
     }
 
+    /// The second of a text of RFC 3339 with any offset; `None` before 1970.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        Self::from_unix_seconds(u64::try_from(Self::rfc3339_seconds(text)?).ok()?).ok()
+    }
+
+    /// Seconds since 1970 of a text of RFC 3339 with any offset; negative before 1970.
+    #[must_use]
+    pub fn rfc3339_seconds(text: &str) -> Option<i64> {
+        text.parse().ok().map(jiff::Timestamp::as_second)
+    }
+
     /// Seconds since 1970-01-01T00:00:00Z.
     #[must_use]
     pub const fn unix_seconds(self) -> u64 {
         self.0
     }
+
+    /// The day of this moment.
+    #[must_use]
+    pub fn day(self) -> Day {
+        Day(self.date_time().date())
+    }
+
+    fn date_time(self) -> DateTime {
+        let seconds = i64::try_from(self.0).unwrap_or(i64::MAX);
+        EPOCH.saturating_add(SignedDuration::from_secs(seconds))
+    }
 }
 
-const fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-const fn days_of_year(year: u64) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
-}
-
-const fn days_of_month(year: u64, month: u64) -> u64 {
-    match month {
-        2 if is_leap(year) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
+impl Day {
+    /// How many days this one is after another.
+    #[must_use]
+    pub fn days_since(self, other: Self) -> i64 {
+        self.0.duration_since(other.0).as_hours() / 24
     }
 }
 
@@ -58,7 +86,7 @@ impl FromStr for Timestamp {
     type Err = TimestampError;
 
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        parse(text).ok_or_else(|| TimestampError(text.chars().take(40).collect()))
+        parse(text).ok_or_else(|| TimestampError(shown(text)))
     }
 }
 
@@ -72,41 +100,38 @@ fn parse(text: &str) -> Option<Timestamp> {
     if !fits {
         return None;
     }
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
-    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i8>().ok();
+    let year = text.get(0..4)?.parse::<i16>().ok()?;
+    let (month, day) = (number(5, 7)?, number(8, 10)?);
     let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
-    let valid = year >= 1970
-        && (1..=12).contains(&month)
-        && (1..=days_of_month(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    if !valid {
-        return None;
+    let moment = DateTime::new(year, month, day, hour, minute, second, 0).ok()?;
+    let seconds = moment.duration_since(EPOCH).as_secs();
+    Timestamp::from_unix_seconds(u64::try_from(seconds).ok()?).ok()
+}
+
+impl FromStr for Day {
+    type Err = DayError;
+
+    fn from_str(text: &str) -> Result<Self, DayError> {
+        let is_day = text.len() == 10 && text.bytes().all(|c| c.is_ascii_digit() || c == b'-');
+        let day = if is_day { text.parse().ok() } else { None };
+        day.map(Self).ok_or_else(|| DayError(shown(text)))
     }
-    let days = (1970..year).map(days_of_year).sum::<u64>()
-        + (1..month).map(|month| days_of_month(year, month)).sum::<u64>()
-        + day
-        - 1;
-    Some(Timestamp(days * DAY_SECONDS + hour * 3600 + minute * 60 + second))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut days = self.0 / DAY_SECONDS;
-        let mut year = 1970;
-        while days >= days_of_year(year) {
-            days -= days_of_year(year);
-            year += 1;
-        }
-        let mut month = 1;
-        while days >= days_of_month(year, month) {
-            days -= days_of_month(year, month);
-            month += 1;
-        }
-        let second = self.0 % DAY_SECONDS;
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{:02}T{hour:02}:{minute:02}:{second:02}Z", days + 1)
+        write!(f, "{}Z", self.date_time())
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -118,7 +143,13 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -4,6 +4,7 @@
 //! Invariant: an existing value keeps the format rule of its key in the offer reference, so that it
 //! can become a folder name, a header or a field of an image without another check.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -11,9 +12,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::logins::{self, ADVICE};
 
+/// Texts by their keys.
+pub type Annotations = BTreeMap<String, String>;
+
 /// Why a text does not fit its key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WordError {
+pub enum ValueError {
     /// It breaks the word's rule.
     #[error("`{text}` is not {what}: {rule}")]
     Rule {
@@ -31,16 +35,16 @@ pub enum WordError {
     },
 }
 
-fn refuse<T>(what: &'static str, text: &str, rule: &'static str) -> Result<T, WordError> {
+fn refuse<T>(what: &'static str, text: &str, rule: &'static str) -> Result<T, ValueError> {
     if logins::may_hold(text) {
-        return Err(WordError::Login { what });
+        return Err(ValueError::Login { what });
     }
     let mut shown: String =
         text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(80).is_some() {
         shown.push('…');
     }
-    Err(WordError::Rule { what, text: shown, rule })
+    Err(ValueError::Rule { what, text: shown, rule })
 }
 
 /// Reads a word from its text; the error of the word becomes the error of the file.
@@ -97,9 +101,9 @@ macro_rules! text_word {
         }
 
         impl FromStr for $word {
-            type Err = WordError;
+            type Err = ValueError;
 
-            fn from_str(text: &str) -> Result<Self, WordError> {
+            fn from_str(text: &str) -> Result<Self, ValueError> {
                 let accept: fn(&str) -> bool = $accept;
                 if accept(text) { Ok(Self(text.into())) } else { refuse($what, text, $rule) }
             }
@@ -289,9 +293,9 @@ impl ImageVersion {
 }
 
 impl FromStr for ImageVersion {
-    type Err = WordError;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         const RULE: &str = "write X.Y or X.Y.Z with whole numbers, in quotes";
         let mut numbers = [0; 3];
         let parts: Vec<&str> = text.split('.').take(4).collect();
@@ -323,9 +327,9 @@ pub struct Owner {
 }
 
 impl FromStr for Owner {
-    type Err = WordError;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         let number = |part: &str| {
             (!part.is_empty() && part.bytes().all(|c| c.is_ascii_digit()))
                 .then(|| part.parse().ok())
@@ -362,9 +366,9 @@ pub struct ExposedPort {
 }
 
 impl FromStr for ExposedPort {
-    type Err = WordError;
+    type Err = ValueError;
 
-    fn from_str(text: &str) -> Result<Self, WordError> {
+    fn from_str(text: &str) -> Result<Self, ValueError> {
         const RULE: &str = "write PORT, PORT/tcp or PORT/udp with a port from 1 to 65535";
         let (number, protocol) = match text.split_once('/') {
             None => (text, Protocol::Tcp),
