@@ -38,7 +38,7 @@ use wharf_oci::RepoName;
 
 use crate::Error;
 use crate::access::options::AccessConfig;
-use crate::registries::Upstreams;
+use crate::registries::UpstreamSet;
 use crate::settings::error::ConfigError;
 use login_throttle::LoginThrottle;
 use passthrough::Passthrough;
@@ -117,7 +117,7 @@ impl Access {
     pub(crate) fn new(
         config: &AccessConfig,
         store: &Path,
-        upstreams: &Arc<Upstreams>,
+        upstreams: &Arc<UpstreamSet>,
         before: Option<&Self>,
     ) -> Result<Self, ConfigError> {
         let refused = |reason| ConfigError::Access { place: "[access]".to_owned(), reason };

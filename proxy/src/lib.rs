@@ -7,6 +7,7 @@
 //! - `maintenance`: commands of an operator on the store of a running server; readiness.
 //! - `push`: upload sessions, transfer upstream, the outbox of staged pushes, locks for changes.
 //! - `pull`: hit, join, fill, bypass.
+//! - `context`: one request: caller, configuration, target.
 //! - `config`: the whole configuration, its changes, the one in force.
 //! - `access`: who the caller is, and what is permitted.
 //! - `registries`: from a repository's name to its upstream.
@@ -21,6 +22,7 @@ mod access;
 mod caller_login;
 mod client;
 mod config;
+mod context;
 mod error;
 mod http;
 pub mod limits;

@@ -23,6 +23,7 @@ use wharf_store::{
     Eviction, Progress, RocksStore, ScrubPlan, ScrubReport, StoreError, Usage, Watch,
 };
 
+use crate::config::active::ActiveConfig;
 use crate::push::outbox::Outbox;
 use crate::push::outbox::report;
 use crate::push::outbox::report::DropSelection;
@@ -289,6 +290,7 @@ pub(crate) struct Maintenance {
     store: Arc<RocksStore>,
     outbox: Outbox,
     write_once: Arc<WriteOnce>,
+    config: Arc<ActiveConfig>,
     /// What the scrub in the background came to.
     scrubbed: Arc<StdMutex<ScrubState>>,
     /// Held while the store is tried; one try at a time, also when it never comes back.
@@ -319,11 +321,11 @@ impl Maintenance {
         blocking: BlockingPool,
         store: Arc<RocksStore>,
         outbox: Outbox,
-        write_once: Arc<WriteOnce>,
+        (write_once, config): (Arc<WriteOnce>, Arc<ActiveConfig>),
     ) -> Self {
         let (work, asked) = (Arc::default(), Arc::default());
         let (scrubbed, probing) = (Arc::default(), Arc::default());
-        Self { blocking, store, outbox, write_once, scrubbed, probing, work, asked }
+        Self { blocking, store, outbox, write_once, config, scrubbed, probing, work, asked }
     }
 
     /// What the scrub in the background came to, for metrics.
@@ -376,7 +378,8 @@ impl Maintenance {
             }
             StoreCommand::AllowTag { repository, tag, reason, seconds } => {
                 let time = Duration::from_secs(*seconds);
-                let allowed = self.write_once.allow(repository, tag, reason, time);
+                let upstreams = &self.config.current().upstreams;
+                let allowed = self.write_once.allow(upstreams, (repository, tag), reason, time);
                 let result = serde_json::json!({
                     "allowed": format!("{repository}:{tag}"), "seconds": seconds,
                 });

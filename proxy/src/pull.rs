@@ -20,11 +20,11 @@ use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
 use wharf_store::{BlobInfo, InFlight, StoreError};
 
 use crate::Error;
-use crate::access::Caller;
 use crate::client::{Accept, BlobState, Fingerprint, Urgency};
+use crate::context::RequestContext;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
 use crate::observe::outcome::Outcome;
-use crate::registries::{Target, UpstreamRepo, Upstreams};
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::body::Completion;
 use crate::runtime::single_flight::SingleFlight;
@@ -69,7 +69,6 @@ impl ReadOutcome {
 pub(crate) struct Cache {
     pub(crate) blocking: BlockingPool,
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) upstreams: Arc<Upstreams>,
     /// By the upstream too: a blob that two have is two downloads.
     fills: SingleFlight<(usize, Digest), fill::RunningFill>,
     /// Whole blobs that pass by.
@@ -136,15 +135,10 @@ pub(crate) struct ArrivingBlob {
 impl Cache {
     /// A cache over this store.
     #[must_use]
-    pub(crate) fn new(
-        blocking: BlockingPool,
-        store: Arc<dyn Store>,
-        upstreams: Arc<Upstreams>,
-    ) -> Self {
+    pub(crate) fn new(blocking: BlockingPool, store: Arc<dyn Store>) -> Self {
         Self {
             blocking,
             store,
-            upstreams,
             fills: SingleFlight::new(FILLS_MAX, "downloads").ending_themselves(),
             bypass_limit: bypass::BypassLimit::default(),
             manifests: SingleFlight::new(QUESTIONS_MAX, "manifest requests"),
@@ -198,11 +192,11 @@ impl Cache {
     /// What is known of a blob without its content.
     pub(crate) async fn blob_info(
         &self,
+        context: &RequestContext,
         repo: &RepoName,
         digest: &Digest,
-        caller: &Caller,
     ) -> Result<(BlobInfo, ReadOutcome), Error> {
-        let target = self.upstreams.target_for(repo, caller.login())?;
+        let target = context.target(repo)?.clone();
         let (linked, info) = self.look_up(repo, digest).await?;
         if let (true, Some(info)) = (linked, info) {
             return Ok((info, Outcome::Hit.into()));
@@ -210,7 +204,7 @@ impl Cache {
         let Target::Upstream(upstream_repo) = target else {
             return Err(unknown(repo, digest));
         };
-        let upstream_repo = upstream_repo.for_party(caller.party());
+        let upstream_repo = upstream_repo.for_party(context.party());
         let there = upstream_repo
             .upstream
             .blob_there(&upstream_repo.repo, digest, Urgency::Patient)
@@ -219,7 +213,7 @@ impl Cache {
             BlobState::Absent => return Err(unknown(repo, digest)),
             BlobState::Sized(size_bytes) => size_bytes,
             BlobState::Unsized => {
-                let asked = (&upstream_repo, &caller.party());
+                let asked = (&upstream_repo, &context.party());
                 return self.info_of_filled(repo, digest, asked).await;
             }
         };
@@ -229,12 +223,12 @@ impl Cache {
     /// A blob's content; of one that is in the store, the part that `range` names.
     pub(crate) async fn blob(
         &self,
+        context: &RequestContext,
         repo: &RepoName,
         digest: &Digest,
         range: Option<ByteRange>,
-        caller: &Caller,
     ) -> Result<(ServedBlob, ReadOutcome), Error> {
-        let target = self.upstreams.target_for(repo, caller.login())?;
+        let target = context.target(repo)?.clone();
         let since = self.generations.now(repo);
         let found = self.find(Some(repo), digest, range).await;
         let Target::Upstream(upstream_repo) = target else {
@@ -256,7 +250,7 @@ impl Cache {
         // What is here waits for nobody's turn.
         let upstream_repo = match found {
             StoredLookup::Stored(_) => upstream_repo,
-            _ => upstream_repo.for_party(caller.party()),
+            _ => upstream_repo.for_party(context.party()),
         };
         if matches!(found, StoredLookup::Foreign) && self.is_stored(digest).await? {
             self.check_access(repo, digest, &upstream_repo).await?;
@@ -271,7 +265,7 @@ impl Cache {
                 let absent = || Absent::Blob(repo.clone(), *digest);
                 let epoch = self.not_absent(absent(), &upstream_repo, || unknown(repo, digest))?;
                 let filled =
-                    self.fill(repo, digest, (&upstream_repo, &caller.party()), range).await;
+                    self.fill(repo, digest, (&upstream_repo, &context.party()), range).await;
                 self.learn(filled, absent, &upstream_repo, epoch)
             }
         }
@@ -332,7 +326,7 @@ impl Cache {
         kind: Change,
         change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
-        self.maintenance(repo).change(kind, change).await
+        self.writer(repo).change(kind, change).await
     }
 
     /// Something was written to a repository: what was not there may be there.

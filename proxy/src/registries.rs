@@ -3,11 +3,10 @@
 //!
 //! Invariants: the longest matching prefix wins, and with upstreams configured a name that none
 //! serves is refused, never kept here by accident. Two registries never share a name here: what a
-//! client calls `team/app` at two hosts are two repositories. A request sees one set of upstreams to
-//! its end, also when another configuration counts meanwhile (`registries/current.rs`).
+//! client calls `team/app` at two hosts are two repositories. A target keeps the set that resolved it: what
+//! a request asks later (names beside it, rules of its tags) is answered by the same configuration.
 
 mod caller_clients;
-mod current;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,14 +18,13 @@ use crate::client::{Accept, CallerLogin, Upstream};
 use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
 use crate::runtime::party::Party;
 use crate::settings::error::ConfigError;
-use crate::settings::patterns::HostPattern;
+use crate::settings::patterns::{HostPattern, TagRule};
 use crate::settings::upstream::{PushMode, UpstreamConfig};
 
 use caller_clients::CallerClients;
 
-pub(crate) use current::Upstreams;
-
 /// The registries of one configuration.
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct UpstreamSet {
     /// Longest prefix first.
     entries: Vec<Entry>,
@@ -34,6 +32,8 @@ pub(crate) struct UpstreamSet {
     /// The same registries for callers with logins of their own. Another configuration begins without
     /// any: those of registries that are gone go with it.
     caller_clients: CallerClients,
+    /// Tags that are put once, of a registry of its own; those of an upstream are in its part.
+    write_once_tags: Vec<TagRule>,
 }
 
 struct Entry {
@@ -60,7 +60,7 @@ struct Template {
 #[derive(Clone)]
 pub(crate) enum Target {
     /// Here and nowhere else.
-    Local,
+    Local(Arc<UpstreamSet>),
     /// At an upstream.
     Upstream(UpstreamRepo),
 }
@@ -72,6 +72,8 @@ pub(crate) struct UpstreamRepo {
     pub upstream: Arc<Upstream>,
     /// The repository's name there.
     pub repo: RepoName,
+    /// What resolved it.
+    set: Arc<UpstreamSet>,
 }
 
 impl Target {
@@ -79,9 +81,25 @@ impl Target {
     #[must_use]
     pub(crate) fn for_party(self, party: Party) -> Self {
         match self {
-            Self::Local => Self::Local,
+            Self::Local(set) => Self::Local(set),
             Self::Upstream(upstream_repo) => Self::Upstream(upstream_repo.for_party(party)),
         }
+    }
+}
+
+impl Target {
+    /// The tags that are put once, as the configuration of this target says.
+    pub(crate) fn write_once_tags(&self) -> &[TagRule] {
+        match self {
+            Self::Local(set) => &set.write_once_tags,
+            Self::Upstream(upstream_repo) => upstream_repo.upstream.config().write_once_tags(),
+        }
+    }
+
+    /// A registry of its own, without rules.
+    #[cfg(test)]
+    pub(crate) fn local() -> Self {
+        Self::Local(Arc::default())
     }
 }
 
@@ -89,13 +107,31 @@ impl UpstreamRepo {
     /// The same, asked for somebody.
     #[must_use]
     pub(crate) fn for_party(self, party: Party) -> Self {
-        Self { upstream: self.upstream.for_party(party), repo: self.repo }
+        Self { upstream: self.upstream.for_party(party), ..self }
     }
 
     /// The same for a client that accepts these kinds of manifests.
     #[must_use]
     pub(crate) fn accepting(&self, accept: Accept) -> Self {
-        Self { upstream: self.upstream.accepting(accept), repo: self.repo.clone() }
+        Self { upstream: self.upstream.accepting(accept), ..self.clone() }
+    }
+
+    /// The name at the same registry of a repository here; `None` when that lives elsewhere.
+    #[must_use]
+    pub(crate) fn beside(&self, repo: &RepoName) -> Option<RepoName> {
+        match self.set.target(repo) {
+            Ok(Target::Upstream(other))
+                if other.upstream.identity() == self.upstream.identity() =>
+            {
+                Some(other.repo)
+            }
+            _ => None,
+        }
+    }
+
+    /// Every name of this repository here, as far as the configuration says.
+    pub(crate) fn names(&self) -> Vec<RepoName> {
+        self.set.names_of(self)
     }
 
     /// Whether blobs are answered when they are durable here, and delivered later.
@@ -123,8 +159,9 @@ impl UpstreamSet {
     /// go on, with their connections, tokens and what is known of their state. Blocks.
     pub(crate) fn new(
         configs: &[UpstreamConfig],
+        write_once_tags: &[TagRule],
         before: Option<&Self>,
-    ) -> Result<Self, ConfigError> {
+    ) -> Result<Arc<Self>, ConfigError> {
         let (mut entries, mut templates) = (Vec::new(), Vec::new());
         for config in configs {
             let made_of = MadeOf::now(config);
@@ -152,7 +189,9 @@ impl UpstreamSet {
         }
         let length = |entry: &Entry| entry.prefix.as_ref().map_or(0, |p| p.as_str().len());
         entries.sort_by_key(|entry| std::cmp::Reverse(length(entry)));
-        Ok(Self { entries, templates, caller_clients: CallerClients::default() })
+        let (caller_clients, write_once_tags) =
+            (CallerClients::default(), write_once_tags.to_vec());
+        Ok(Arc::new(Self { entries, templates, caller_clients, write_once_tags }))
     }
 
     fn upstream_of(&self, made_of: &MadeOf) -> Option<Arc<Upstream>> {
@@ -212,13 +251,14 @@ impl UpstreamSet {
     }
 
     /// Where this repository lives.
-    pub(crate) fn target(&self, repo: &RepoName) -> Result<Target, Error> {
+    pub(crate) fn target(self: &Arc<Self>, repo: &RepoName) -> Result<Target, Error> {
         if self.entries.is_empty() && self.templates.is_empty() {
-            return Ok(Target::Local);
+            return Ok(Target::Local(Arc::clone(self)));
         }
         let under_prefix = self.entries.iter().find_map(|entry| {
             let there = repo.strip(entry.prefix.as_ref()?)?;
-            Some(UpstreamRepo { upstream: Arc::clone(&entry.upstream), repo: there })
+            let upstream = Arc::clone(&entry.upstream);
+            Some(UpstreamRepo { upstream, repo: there, set: Arc::clone(self) })
         });
         if let Some(upstream_repo) = under_prefix {
             return Ok(Target::Upstream(upstream_repo));
@@ -228,14 +268,12 @@ impl UpstreamSet {
         }
         let rest = self.entries.iter().find(|entry| entry.prefix.is_none());
         let rest = rest.ok_or_else(|| Error::NameUnserved(repo.clone()))?;
-        Ok(Target::Upstream(UpstreamRepo {
-            upstream: Arc::clone(&rest.upstream),
-            repo: repo.clone(),
-        }))
+        let (upstream, repo) = (Arc::clone(&rest.upstream), repo.clone());
+        Ok(Target::Upstream(UpstreamRepo { upstream, repo, set: Arc::clone(self) }))
     }
 
     /// Every name under which a repository of a registry is known here, as far as the configuration says.
-    pub(crate) fn names_of(&self, upstream_repo: &UpstreamRepo) -> Vec<RepoName> {
+    fn names_of(self: &Arc<Self>, upstream_repo: &UpstreamRepo) -> Vec<RepoName> {
         let address = upstream_repo.upstream.address();
         let entries = self.entries.iter().filter(|entry| entry.upstream.address() == address);
         let names = entries.filter_map(|entry| match &entry.prefix {
@@ -246,21 +284,22 @@ impl UpstreamSet {
             Ok(Target::Upstream(there)) => {
                 there.upstream.address() == address && there.repo == upstream_repo.repo
             }
-            Ok(Target::Local) | Err(_) => false,
+            Ok(Target::Local(_)) | Err(_) => false,
         };
         names.filter(leads_there).collect()
     }
 
     /// The same for a caller: one who has a login of their own is known there by it.
     pub(crate) fn target_for(
-        &self,
+        self: &Arc<Self>,
         repo: &RepoName,
         login: Option<&CallerLogin>,
     ) -> Result<Target, Error> {
         let target = self.target(repo)?;
         Ok(match (target, login) {
-            (Target::Upstream(UpstreamRepo { upstream, repo }), Some(login)) => {
-                Target::Upstream(UpstreamRepo { upstream: self.view(&upstream, login), repo })
+            (Target::Upstream(mut there), Some(login)) => {
+                there.upstream = self.view(&there.upstream, login);
+                Target::Upstream(there)
             }
             (target, _) => target,
         })
@@ -278,7 +317,7 @@ impl UpstreamSet {
         first.is_some_and(|host| self.templates.iter().any(|template| template.fits(&host)))
     }
 
-    fn by_template(&self, repo: &RepoName) -> Result<Option<UpstreamRepo>, Error> {
+    fn by_template(self: &Arc<Self>, repo: &RepoName) -> Result<Option<UpstreamRepo>, Error> {
         let Some((first, _)) = repo.as_str().split_once('/') else { return Ok(None) };
         let host = as_host(first);
         let Some(template) = self.templates.iter().find(|template| template.fits(&host)) else {
@@ -286,11 +325,12 @@ impl UpstreamSet {
         };
         let prefix: RepoName = first.parse()?;
         let Some(there) = repo.strip(&prefix) else { return Ok(None) };
-        Ok(Some(UpstreamRepo { upstream: template.upstream(&host)?, repo: there }))
+        let upstream = template.upstream(&host)?;
+        Ok(Some(UpstreamRepo { upstream, repo: there, set: Arc::clone(self) }))
     }
 
     /// Waits until upstreams know of the uploads that were given up; not for long.
-    async fn cancellations_sent(&self) {
+    pub(crate) async fn cancellations_sent(&self) {
         let upstreams = self.all();
         let all = async {
             for upstream in &upstreams {
@@ -303,7 +343,7 @@ impl UpstreamSet {
     }
 
     /// Every upstream that there is at this moment.
-    fn all(&self) -> Vec<Arc<Upstream>> {
+    pub(crate) fn all(&self) -> Vec<Arc<Upstream>> {
         let fixed = self.entries.iter().map(|entry| Arc::clone(&entry.upstream));
         let named = self.templates.iter().flat_map(|template| {
             let hosts = template.hosts.lock().unwrap_or_else(PoisonError::into_inner);

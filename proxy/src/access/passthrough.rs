@@ -23,7 +23,7 @@ use super::{Action, Caller, Permission, RegistryScope};
 use crate::Error;
 use crate::client::{Fingerprints, ProbedRight, RequestedRight, ScopeAction as Right, Upstream};
 use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
-use crate::registries::{Target, Upstreams};
+use crate::registries::{Target, UpstreamSet};
 use crate::runtime::single_flight::SingleFlight;
 
 /// The user name that stands for "the password is a token", as `az acr login` has it.
@@ -35,7 +35,7 @@ const QUESTIONS: &str = "questions of access";
 
 /// Asks upstreams who may do what.
 pub(super) struct Passthrough {
-    upstreams: Arc<Upstreams>,
+    upstreams: Arc<UpstreamSet>,
     fingerprints: Fingerprints,
     strangers: Arc<UnprovenLogins>,
     permits: Arc<PermissionCache>,
@@ -46,7 +46,7 @@ pub(super) struct Passthrough {
 impl Passthrough {
     /// After others: whom the same registry knew then, it knows still.
     pub(super) fn new(
-        upstreams: Arc<Upstreams>,
+        upstreams: Arc<UpstreamSet>,
         registry: &str,
         failures: Arc<LoginThrottle>,
         before: Option<&Self>,
@@ -319,7 +319,7 @@ mod tests {
 
     fn passthrough(registry: &str, before: Option<&Passthrough>) -> Passthrough {
         let config = registry.parse().unwrap();
-        let upstreams = Arc::new(Upstreams::new(&[config]).unwrap());
+        let upstreams = UpstreamSet::new(&[config], &[], None).unwrap();
         let failures = before.map(|before| Arc::clone(before.failures()));
         let failures = failures.unwrap_or_else(|| Arc::new(LoginThrottle::new().unwrap()));
         Passthrough::new(upstreams, registry, failures, before)

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::access::Access;
 use crate::config::Config;
-use crate::registries::{UpstreamSet, Upstreams};
+use crate::registries::UpstreamSet;
 use crate::settings::error::ConfigError;
 use crate::settings::hosts::Hosts;
 use crate::settings::limits::Limits;
@@ -41,11 +41,10 @@ impl RuntimeConfig {
     pub(crate) fn new(
         config: &Config,
         set: Arc<UpstreamSet>,
-        upstreams: &Arc<Upstreams>,
         before: Option<&Self>,
     ) -> Result<Self, ConfigError> {
         let before = before.map(|before| &before.access);
-        let access = Access::new(&config.access, &config.store, upstreams, before)?;
+        let access = Access::new(&config.access, &config.store, &set, before)?;
         let (proxies, limits) = (config.trusted_proxies.clone(), Arc::new(config.limits.clone()));
         let hosts = Hosts::new(&config.hosts, Some(&config.listen));
         let admin_hosts = Hosts::new(&config.hosts, config.admin.as_ref());
@@ -61,12 +60,26 @@ impl ActiveConfig {
 
     /// The rules for one request.
     #[must_use]
-    pub(crate) fn rules(&self) -> Arc<RuntimeConfig> {
+    pub(crate) fn current(&self) -> Arc<RuntimeConfig> {
         self.0.load_full()
     }
 
     /// From now on these count, for requests that begin.
     pub(crate) fn replace(&self, rules: RuntimeConfig) {
         self.0.store(Arc::new(rules));
+    }
+
+    /// Of a registry of its own that everyone may use, with these write-once tags.
+    #[cfg(test)]
+    pub(crate) fn standalone(write_once_tags: &[&str]) -> Arc<Self> {
+        use crate::config::Overrides;
+        use crate::settings::patterns::TagRule;
+
+        let overrides = Overrides { store: Some("unused".into()), ..Overrides::default() };
+        let config = Config::load(None, overrides).unwrap();
+        let rules =
+            write_once_tags.iter().map(|rule| TagRule::try_from((*rule).to_owned()).unwrap());
+        let set = UpstreamSet::new(&[], &rules.collect::<Vec<_>>(), None).unwrap();
+        Arc::new(Self::new(RuntimeConfig::new(&config, set, None).unwrap()))
     }
 }

@@ -22,14 +22,13 @@ mod token;
 mod uploads;
 mod write_once_check;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
 
 use crate::Error;
-use crate::access::Caller;
-use crate::config::active::{ActiveConfig, RuntimeConfig};
+use crate::config::active::ActiveConfig;
+use crate::context::RequestContext;
 use crate::http::access_log::{RepoHome, RequestFacts};
 use crate::http::admission::Admission;
 use crate::http::audit::AuditedChange;
@@ -75,7 +74,7 @@ pub(crate) struct App {
     /// Which tags are put once.
     pub write_once: Arc<WriteOnce>,
     /// What a reload changes.
-    pub active: ActiveConfig,
+    pub active: Arc<ActiveConfig>,
     /// Who is let in.
     pub admission: Admission,
     /// What clients are shown; plain HTTP without it.
@@ -96,39 +95,24 @@ pub(crate) struct Call {
     namespace: Result<Option<Namespace>, Error>,
     /// Headers as they came.
     pub headers: HeaderMap,
-    /// From where it comes, for the log.
-    pub client: IpAddr,
-    /// Who asks.
-    pub caller: Caller,
-    /// What they hold in memory, and may hold.
-    pub budget: MemoryBudget,
-    /// The rules when it came.
-    pub rules: Arc<RuntimeConfig>,
+    /// Its client, caller, configuration and target.
+    pub context: RequestContext,
     /// What it changes.
-    act: AuditedChange,
-}
-
-/// Who asks, and how.
-pub(crate) struct Asking {
-    /// Headers as they came.
-    pub headers: HeaderMap,
-    /// From where, for the log.
-    pub client: IpAddr,
-    /// Who.
-    pub caller: Caller,
-    /// What they hold in memory, and may hold.
-    pub budget: MemoryBudget,
-    /// The rules when it came.
-    pub rules: Arc<RuntimeConfig>,
+    change: AuditedChange,
 }
 
 impl Call {
     /// Of a route as the caller names things; `namespace` is the registry that is meant (`?ns=`).
-    pub(crate) fn new(app: &App, mut route: Route, host: Option<String>, asking: Asking) -> Self {
-        let Asking { headers, client, caller, budget, rules } = asking;
-        let namespace = Namespace::enter(&app.cache.upstreams, &mut route, (host, &headers));
-        let act = AuditedChange::of(&route, &caller, client);
-        Self { route, namespace, headers, client, caller, budget, rules, act }
+    pub(crate) fn new(
+        context: RequestContext,
+        mut route: Route,
+        host: Option<String>,
+        headers: HeaderMap,
+    ) -> Self {
+        let upstreams = &context.config.upstreams;
+        let namespace = Namespace::enter(upstreams, &mut route, (host, &headers));
+        let change = AuditedChange::of(&route, &context.caller, context.client);
+        Self { route, namespace, headers, context, change }
     }
 }
 
@@ -140,7 +124,7 @@ impl App {
 
     /// The same for what is done for nobody in particular.
     pub(crate) fn own_budget(&self) -> MemoryBudget {
-        self.budget(Party::Ourselves, &self.active.rules().limits)
+        self.budget(Party::Ourselves, &self.active.current().limits)
     }
 }
 
@@ -153,15 +137,15 @@ pub(crate) async fn dispatch(
 ) -> Result<Answer, Error> {
     let namespace = match permit(call).await {
         Ok(namespace) => namespace,
-        Err(error) => return call.act.ended(Err(error)),
+        Err(error) => return call.change.ended(Err(error)),
     };
     if let Some((repo, id)) = call.route.upload() {
         uploads::require_own(app, call, repo, id)?;
     }
-    facts.home = home(app, &call.route);
-    let has_own_login = call.caller.login().is_some();
+    facts.home = home(call);
+    let has_own_login = call.context.caller.login().is_some();
     let handled = handle(app, call, namespace, body);
-    let mut answer = match party::work_for(call.caller.party(), handled).await {
+    let mut answer = match party::work_for(call.context.party(), handled).await {
         Ok(answer) => answer,
         // Of a login that is theirs, that it may not is no fault of the upstream, nor of ours.
         Err(Error::UpstreamDenied { .. }) if has_own_login => return Err(Error::Denied),
@@ -184,10 +168,10 @@ pub(crate) async fn dispatch(
 /// Asks whether the call may be answered, before anything else is: also a name that nobody serves is
 /// for those who may come in.
 async fn permit(call: &Call) -> Result<Option<&Namespace>, Error> {
-    let access = &call.rules.access;
+    let access = &call.context.config.access;
     match (&call.namespace, permission::need(&call.route)) {
-        (Ok(_), Some(need)) => access.authorize(&call.caller, &need).await?,
-        _ => access.admit(&call.caller, permission::door(&call.route)).await?,
+        (Ok(_), Some(need)) => access.authorize(&call.context.caller, &need).await?,
+        _ => access.admit(&call.context.caller, permission::door(&call.route)).await?,
     }
     call.namespace.as_ref().map(Option::as_ref).map_err(Clone::clone)
 }
@@ -198,69 +182,69 @@ async fn handle(
     namespace: Option<&Namespace>,
     body: &mut RequestBody,
 ) -> Result<Answer, Error> {
-    let Call { route, headers, client, caller, budget, rules, act, .. } = call;
+    let Call { route, headers, context, change, .. } = call;
     match route {
         Route::Base => Ok(base()),
-        Route::Catalog(cursor) => {
-            listings::catalog(app, cursor.clone(), caller.clone(), Arc::clone(rules)).await
-        }
+        Route::Catalog(cursor) => listings::catalog(app, context, cursor.clone()).await,
         Route::Blob { repo, digest, head: false } => {
-            blobs::get(app, repo, digest, headers, (caller, budget)).await
+            blobs::get(app, context, (repo, digest), headers).await
         }
         Route::Blob { repo, digest, head: true } => {
-            blobs::head(app, repo, digest, headers, caller).await
+            blobs::head(app, context, (repo, digest), headers).await
         }
         Route::DeleteBlob { repo, digest } => {
-            let act = act.clone();
-            deletes::blob(app, (repo.clone(), *digest), (caller.clone(), *client), act).await
+            deletes::blob(app, context, (repo.clone(), *digest), change.clone()).await
         }
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, repo, reference, *head, (headers, caller, budget)).await
+            manifests::get(app, context, (repo, reference, *head), headers).await
         }
         Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo.clone())),
         Route::PutManifest { repo, reference, tags } => {
             let (repo, reference, tags) = (repo.clone(), reference.clone(), tags.clone());
-            let (caller, client, budget) = (caller.clone(), *client, budget.clone());
+            let (caller, client) = (context.caller.clone(), context.client);
+            let budget = context.budget.clone();
             let put = put_request::ManifestPut { repo, reference, tags, caller, client, budget };
-            Box::pin(manifests::put(app, (put, act), headers, (body, &rules.limits))).await
+            Box::pin(manifests::put(app, context, (put, change), (headers, body))).await
         }
         Route::DeleteManifest { repo, reference } => {
-            let (named, act) = ((repo.clone(), reference.clone()), act.clone());
-            deletes::manifest(app, named, (caller, *client), act).await
+            let named = (repo.clone(), reference.clone());
+            deletes::manifest(app, context, named, change.clone()).await
         }
         Route::StartUpload { repo, start } => {
-            let room = uploads::room(app, caller, &rules.limits).await?;
-            let opening = uploads::UploadOpening { repo, caller, rules };
-            uploads::start(app, opening, (start.clone(), room), (headers, body.pieces())).await
+            let room = uploads::room(app, context).await?;
+            let start = (start.clone(), room);
+            uploads::start(app, (context, repo), start, (headers, body.pieces())).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, repo, *id),
         Route::PatchUpload { repo, id } => {
-            uploads::patch(app, (repo, *id), (caller, rules), (headers, body)).await
+            uploads::patch(app, context, (repo, *id), (headers, body)).await
         }
         Route::FinishUpload { repo, id, digest } => {
             let end = uploads::UploadEnd { repo: repo.clone(), id: *id, digest: *digest };
-            uploads::finish(app, end, (caller, rules), (headers, body)).await
+            uploads::finish(app, context, end, (headers, body)).await
         }
         Route::CancelUpload { repo, id } => uploads::cancel(app, repo, *id).await,
         Route::Tags { repo, cursor } => {
             let name = namespace.map_or(repo, Namespace::asked);
-            listings::tags(app, repo, name, cursor.clone(), (caller, budget)).await
+            listings::tags(app, context, (repo, name), cursor.clone()).await
         }
         Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
-            let (repo, subject, budget) = (repo.clone(), *subject, budget.clone());
+            let (repo, subject, budget) = (repo.clone(), *subject, context.budget.clone());
             let artifact_type = artifact_type.clone();
             let asked = referrers::ReferrersQuery { repo, subject, artifact_type, budget };
             // On the heap, as all that is large and seldom wanted.
-            Box::pin(referrers::referrers(app, asked, cursor.clone(), caller)).await
+            Box::pin(referrers::referrers(app, context, asked, cursor.clone())).await
         }
     }
 }
 
 /// Where the repository of a route lives; asked only when its caller may know.
-fn home(app: &App, route: &Route) -> RepoHome {
-    match route.repo().map(|repo| app.cache.upstreams.target(repo)) {
-        Some(Ok(Target::Local)) => RepoHome::Here,
-        Some(Ok(Target::Upstream(upstream_repo))) => RepoHome::There(upstream_repo.upstream),
+fn home(call: &Call) -> RepoHome {
+    match call.route.repo().map(|repo| call.context.target(repo)) {
+        Some(Ok(Target::Local(_))) => RepoHome::Here,
+        Some(Ok(Target::Upstream(upstream_repo))) => {
+            RepoHome::There(Arc::clone(&upstream_repo.upstream))
+        }
         Some(Err(_)) | None => RepoHome::Unknown,
     }
 }

@@ -32,17 +32,17 @@ use tracing::Instrument as _;
 use crate::Error;
 use crate::access::{Caller, RequestOrigin, TOKEN_PATH};
 use crate::config::active::RuntimeConfig;
+use crate::context::RequestContext;
 use crate::error::{Fault, MemoryOwner};
 use crate::http::access_log::{RecordedBody, RequestFacts, RequestRecord};
 use crate::http::admission;
 use crate::http::admission::{ConnectionPermit, Connections, Demand, HoldOutcome, Limit};
 use crate::http::handlers;
-use crate::http::handlers::{App, Asking, Call, RequestBody};
+use crate::http::handlers::{App, Call, RequestBody};
 use crate::http::response;
 use crate::http::response::{API_VERSION, Answer};
 use crate::http::route;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, HOLD_PASSED_OVER_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
-use crate::registries::Upstreams;
 use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::party::Party;
 
@@ -127,7 +127,7 @@ struct FullMemory {
 impl FullMemory {
     fn found(error: &Error, call: Option<&Call>) -> Option<Self> {
         let (Error::TooManyBytes(of), Some(call)) = (error, call) else { return None };
-        Some(Self { of: *of, taken: call.budget.taken(*of), passed_over: 0 })
+        Some(Self { of: *of, taken: call.context.budget.taken(*of), passed_over: 0 })
     }
 
     /// Whether a try would be in vain.
@@ -150,7 +150,7 @@ struct Connection {
 impl Connection {
     /// Serves it in a task of its own, or has it told that there is no room.
     fn admit(self, stream: TcpStream, connections: &Connections) {
-        let rules = self.app.active.rules();
+        let rules = self.app.active.current();
         let limits = Arc::clone(&rules.limits);
         let watch = ConnectionTimeouts::new(&limits, Arc::clone(&self.app.admission.counts));
         match self.subscription(connections, &rules, Arc::clone(&watch)) {
@@ -203,7 +203,7 @@ impl Connection {
             framing::fit(&parts.method, &mut answer);
             answer.map(|body| TimedBody::new(body, open, &watch, is_http2, &budget))
         };
-        let rules = self.app.active.rules();
+        let rules = self.app.active.current();
         if self.purpose == Purpose::Admin {
             let answer = match self.guard(&parts, &rules) {
                 Ok(()) => handlers::admin(&self.app, &parts.method, parts.uri.path()).await,
@@ -219,12 +219,11 @@ impl Connection {
         let mut record =
             RequestRecord::open(&self.app.metrics, &parts, (self.peer, client), trusted);
         record.facts.certificate.clone_from(&self.subject);
-        let (span, upstreams) = (record.span(), Arc::clone(&rules.upstreams));
+        let span = record.span();
         // Until it is known who asks, its address is.
         let budget = self.app.budget(Party::behind(client), &rules.limits);
         record.facts.budget = Some(budget.clone().on(watch.bytes()));
         let work = self.work(&parts, &mut body, rules, &mut record);
-        let work = Upstreams::seen_as(upstreams, work);
         let (answer, leftover) = work.instrument(span).await;
         match leftover {
             UnreadBody::Nothing => {}
@@ -365,12 +364,12 @@ impl Connection {
         };
         let call = admitted.call.insert(call);
         if let Some(full) = &mut admitted.full
-            && full.is_still(&call.budget)
+            && full.is_still(&call.context.budget)
         {
             return Err(Error::TooManyBytes(full.of));
         }
         admitted.full = None;
-        admission::memory(&call.route, &call.budget)?;
+        admission::memory(&call.route, &call.context.budget)?;
         handlers::dispatch(&self.app, call, body, &mut record.facts).await
     }
 
@@ -392,9 +391,9 @@ impl Connection {
         record.facts.route = RequestFacts::class(&route);
         let namespace = route::namespace(parts.uri.query())?;
         record.facts.namespace.clone_from(&namespace);
-        let (client, headers, caller) = (record.client(), parts.headers.clone(), caller.clone());
-        let asking = Asking { headers, client, caller, budget, rules: Arc::clone(rules) };
-        Ok(Call::new(&self.app, route, namespace, asking))
+        let (client, config) = (record.client(), Arc::clone(rules));
+        let context = RequestContext::new(client, caller.clone(), budget, config);
+        Ok(Call::new(context, route, namespace, parts.headers.clone()))
     }
 
     /// What may turn anybody away before it is asked who they are: the head, and the rate of their

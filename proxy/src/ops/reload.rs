@@ -99,8 +99,6 @@ impl Reloader {
 
     fn replace(&self, config: &Config, rules: RuntimeConfig) {
         let app = &self.app;
-        app.write_once.replace(config.write_once_tags.clone());
-        app.cache.upstreams.replace(Arc::clone(&rules.upstreams));
         app.active.replace(rules);
         app.cache.share_out(config.limits.fills_per_user);
         app.cache.reconfigured();
@@ -117,11 +115,10 @@ impl Reloader {
 fn prepare(source: &ConfigSource, app: &App) -> Result<Prepared, String> {
     let said = |error: crate::ConfigError| error::chain(&error);
     let loaded = source.load().map_err(said)?;
-    let (config, before) = (&loaded.config, app.active.rules());
-    let set = UpstreamSet::new(&config.upstreams, Some(&before.upstreams)).map_err(said)?;
-    let set = Arc::new(set);
-    let rules =
-        RuntimeConfig::new(config, set, &app.cache.upstreams, Some(&before)).map_err(said)?;
+    let (config, before) = (&loaded.config, app.active.current());
+    let (upstreams, tags) = (&config.upstreams, &config.write_once_tags);
+    let set = UpstreamSet::new(upstreams, tags, Some(&before.upstreams)).map_err(said)?;
+    let rules = RuntimeConfig::new(config, set, Some(&before)).map_err(said)?;
     // Turned on or off it counts at the next start only, and is named then.
     let tls = app.tls.as_ref().zip(config.tls.clone());
     // Last, and here: a place that cannot be written refuses the whole. Anew in any case, so that a

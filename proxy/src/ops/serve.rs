@@ -27,7 +27,7 @@ use crate::push::outbox::Outbox;
 use crate::push::transfer::Transfers;
 use crate::push::uploads::Uploads;
 use crate::push::write_once::WriteOnce;
-use crate::registries::{UpstreamSet, Upstreams};
+use crate::registries::UpstreamSet;
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock::now_ms;
 use crate::runtime::detached::DetachedTasks;
@@ -127,8 +127,7 @@ impl Server {
         };
         let blocking = BlockingPool::default();
         open_audit_log(config, &blocking).await?;
-        let set = Arc::new(UpstreamSet::new(&config.upstreams, None)?);
-        let upstreams = Arc::new(Upstreams::with(Arc::clone(&set)));
+        let set = UpstreamSet::new(&config.upstreams, &config.write_once_tags, None)?;
         let tls = load_tls(config, &blocking).await?;
         let rocks = Arc::new(open_store(config, &blocking).await?);
         let segments = Arc::downgrade(&rocks);
@@ -136,30 +135,29 @@ impl Server {
         let control = bind_control(config);
         let store: Arc<dyn Store> = Arc::clone(&rocks) as _;
         let detached = DetachedTasks::default();
+        let active = Arc::new(ActiveConfig::new(RuntimeConfig::new(config, set, None)?));
         let loaded = {
             let (jobs, blocking, store) = (blocking.clone(), blocking.clone(), Arc::clone(&store));
-            let (upstreams, limit) = (Arc::clone(&upstreams), config.store_limit);
+            let (active, limit) = (Arc::clone(&active), config.store_limit);
             let detached = detached.clone();
             let load = move || {
-                let parts = (blocking, Arc::clone(&store), Arc::clone(&upstreams));
-                let transfers = Arc::new(Transfers::new(parts.0, parts.1, parts.2));
-                let owed = (Arc::clone(&store), Arc::clone(&upstreams));
-                let outbox = Outbox::load(owed.0, owed.1, Arc::clone(&transfers), limit)?;
-                let owing = outbox.clone();
-                let uploads = Uploads::load(store, upstreams, transfers, owing, detached)?;
+                let transfers = Arc::new(Transfers::new(blocking, Arc::clone(&store)));
+                let senders = Arc::clone(&transfers);
+                let outbox = Outbox::load(Arc::clone(&store), active, senders, limit)?;
+                let uploads = Uploads::load(store, transfers, outbox.clone(), detached)?;
                 Ok((uploads, outbox))
             };
             jobs.run(load).await
         };
         let (uploads, outbox) = loaded.map_err(|source| store_error(config, source))?;
-        let rules = config.write_once_tags.clone();
-        let write_once = Arc::new(WriteOnce::new(Arc::clone(&upstreams), rules));
+        let write_once = Arc::<WriteOnce>::default();
+        let operator = (Arc::clone(&write_once), Arc::clone(&active));
         let app = App {
             uploads,
-            active: ActiveConfig::new(RuntimeConfig::new(config, set, &upstreams, None)?),
-            cache: Cache::new(blocking.clone(), store, upstreams),
+            active,
+            cache: Cache::new(blocking.clone(), store),
             metrics: Arc::default(),
-            maintenance: Maintenance::new(blocking, rocks, outbox.clone(), Arc::clone(&write_once)),
+            maintenance: Maintenance::new(blocking, rocks, outbox.clone(), operator),
             outbox,
             turns: ChangeLocks::default(),
             detached,
@@ -223,7 +221,7 @@ impl Server {
         app.uploads.suspend().await;
         let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, connections.all_gone()).await;
         app.outbox.stop().await;
-        app.cache.upstreams.cancellations_sent().await;
+        app.active.current().upstreams.cancellations_sent().await;
         behind.join_all().await;
         over.send_replace(true);
         if let Some(admin) = admin {

@@ -13,8 +13,8 @@ use super::served_manifest::ServedManifest;
 use super::shared_manifests::SharedManifests;
 use super::{Absent, Cache};
 use crate::Error;
-use crate::access::Caller;
 use crate::client::{Accept, FetchedManifest, Urgency};
+use crate::context::RequestContext;
 use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
 use crate::observe::outcome::Outcome;
 use crate::registries::{Target, UpstreamRepo};
@@ -145,21 +145,20 @@ impl Cache {
     /// is counted as held.
     pub(crate) async fn manifest(
         &self,
+        context: &RequestContext,
         repo: &RepoName,
         reference: &Reference,
-        (caller, accept, budget): (&Caller, Accept, &MemoryBudget),
+        accept: Accept,
     ) -> Result<(ServedManifest, Outcome), Error> {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: reference.to_string() };
-        match (
-            self.upstreams.target_for(repo, caller.login())?.for_party(caller.party()),
-            reference,
-        ) {
-            (Target::Local, Reference::Digest(digest)) => {
-                let found = self.maintenance(repo).stored(*digest, budget).await?;
+        let budget = &context.budget;
+        match (context.target_for_party(repo)?, reference) {
+            (Target::Local(_), Reference::Digest(digest)) => {
+                let found = self.writer(repo).stored(*digest, budget).await?;
                 found.map(|manifest| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
-            (Target::Local, Reference::Tag(tag)) => {
+            (Target::Local(_), Reference::Tag(tag)) => {
                 let found = self.tagged(repo, tag, budget).await?;
                 found.map(|(manifest, _)| (manifest, Outcome::Hit)).ok_or_else(unknown)
             }
@@ -176,7 +175,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn maintenance(&self, repo: &RepoName) -> ManifestWriter {
+    pub(super) fn writer(&self, repo: &RepoName) -> ManifestWriter {
         let (blocking, store) = (self.blocking.clone(), Arc::clone(&self.store));
         ManifestWriter {
             blocking,
@@ -227,8 +226,8 @@ impl Cache {
         upstream_repo: &UpstreamRepo,
         budget: &MemoryBudget,
     ) -> Result<(ServedManifest, Outcome), Error> {
-        let maintenance = self.maintenance(repo);
-        if let Some(manifest) = usable(maintenance.stored(digest, budget).await)? {
+        let writer = self.writer(repo);
+        if let Some(manifest) = usable(writer.stored(digest, budget).await)? {
             return Ok((manifest, Outcome::Hit));
         }
         let accept = upstream_repo.upstream.accept();
@@ -237,14 +236,14 @@ impl Cache {
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
         let epoch = self.not_absent(absent(), upstream_repo, unknown)?;
         let (there, key) =
-            (upstream_repo.clone(), (repo.clone(), digest, accept.clone(), maintenance.since));
+            (upstream_repo.clone(), (repo.clone(), digest, accept.clone(), writer.since));
         let asked = self.manifests.ask_as(
             budget.party(),
             upstream_repo.upstream.caller_fingerprint(),
             key,
             |promise| {
                 let asking = ManifestRequest {
-                    maintenance: maintenance.clone(),
+                    writer: writer.clone(),
                     upstream_repo: there.clone(),
                     budget: budget.clone(),
                 };
@@ -275,7 +274,7 @@ pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Er
 /// Who asks an upstream for a manifest of a repository.
 #[derive(Clone)]
 pub(super) struct ManifestRequest {
-    pub(super) maintenance: ManifestWriter,
+    pub(super) writer: ManifestWriter,
     pub(super) upstream_repo: UpstreamRepo,
     /// Who holds what comes, until it is given to those who wait for it.
     pub(super) budget: MemoryBudget,
@@ -290,23 +289,23 @@ pub(super) async fn fetch(
     tag: Option<(Tag, Accept)>,
     urgency: Urgency,
 ) -> Result<ServedManifest, Error> {
-    let ManifestRequest { maintenance, upstream_repo, budget } = asking;
+    let ManifestRequest { writer, upstream_repo, budget } = asking;
     let fetched =
         upstream_repo.upstream.manifest(&upstream_repo.repo, reference, urgency, budget).await?;
     let mut fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
-        repo: maintenance.repo.clone(),
+        repo: writer.repo.clone(),
         reference: reference.to_string(),
     })?;
     let counted = fetched.bytes.clone();
     let outline_bytes =
-        maintenance.blocking.read(counted.len(), move || Manifest::outline_bytes(&counted)).await;
+        writer.blocking.read(counted.len(), move || Manifest::outline_bytes(&counted)).await;
     let length = fetched.bytes.len() as u64;
     let most = length * MANIFEST_COUNTED_LENGTHS_MAX;
     fetched.hold.grow_to((length + outline_bytes).min(most))?;
     let FetchedManifest { bytes, media_type, digest: said, hold: _hold } = fetched;
     let (size, name) = (bytes.len(), reference.clone());
     let read = move || prove(bytes, media_type.as_ref(), said, &name);
-    let (manifest, digest) = maintenance.blocking.read(size, read).await?;
+    let (manifest, digest) = writer.blocking.read(size, read).await?;
     let served = ServedManifest {
         digest,
         media_type: manifest.media_type().clone(),
@@ -316,7 +315,7 @@ pub(super) async fn fetch(
     let record = TagRecord { digest, checked_ms: crate::runtime::clock::now_ms() };
     let tag = tag.filter(|(_, accept)| !accept.names(&served.media_type)).map(|(tag, _)| tag);
     // What cannot be kept can be served all the same.
-    if let Err(error) = maintenance.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
+    if let Err(error) = writer.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
         tracing::error!(%error, %digest, "a manifest was not kept");
     }
     Ok(served)

@@ -41,7 +41,7 @@ impl Cache {
     ) -> Result<(ServedManifest, Outcome), Error> {
         // Before the store is looked into: what changes after that is newer than any answer.
         let (upstream_repo, budget) = (upstream_repo.clone(), budget.clone());
-        let asking = ManifestRequest { maintenance: self.maintenance(repo), upstream_repo, budget };
+        let asking = ManifestRequest { writer: self.writer(repo), upstream_repo, budget };
         if tag.is_read_modify_write() {
             return self.current_of_tag(asking, tag).await;
         }
@@ -53,7 +53,7 @@ impl Cache {
         let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
         let lifetime = upstream_repo.upstream.config().tag_ttl(tag);
         let accept = upstream_repo.upstream.accept().clone();
-        let flight = (repo.clone(), tag.clone(), accept, asking.maintenance.since);
+        let flight = (repo.clone(), tag.clone(), accept, asking.writer.since);
         let party = &asking.budget.party().clone();
         let asked = Asked { asking, tag: tag.clone() };
         let key = (repo.clone(), tag.clone());
@@ -100,7 +100,7 @@ impl Cache {
     /// What a tag is at this moment. Nobody joins the question of somebody else: its answer may be older
     /// than what a client wrote at the upstream since.
     async fn current_of_tag(&self, asking: ManifestRequest, tag: &Tag) -> Result<Resolved, Error> {
-        let repo = asking.maintenance.repo.clone();
+        let repo = asking.writer.repo.clone();
         let Some((old, _)) = usable(self.tagged(&repo, tag, &asking.budget).await)? else {
             let name = Some(name_of(tag, &asking.upstream_repo));
             let reference = Reference::Tag(tag.clone());
@@ -150,14 +150,13 @@ impl Cache {
         asking: ManifestRequest,
         tag: &Tag,
     ) -> Result<(ServedManifest, Outcome), Error> {
-        let (repo, upstream_repo) =
-            (&asking.maintenance.repo.clone(), &asking.upstream_repo.clone());
+        let (repo, upstream_repo) = (&asking.writer.repo.clone(), &asking.upstream_repo.clone());
         let accept = upstream_repo.upstream.accept();
         let absent = || Absent::manifest(repo, Reference::Tag(tag.clone()), accept);
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
         let epoch = self.not_absent(absent(), upstream_repo, unknown)?;
         let wanted = tag.clone();
-        let key = (repo.clone(), tag.clone(), accept.clone(), asking.maintenance.since);
+        let key = (repo.clone(), tag.clone(), accept.clone(), asking.writer.since);
         let party = asking.budget.party().clone();
         let asked =
             self.tags.ask_as(&party, upstream_repo.upstream.caller_fingerprint(), key, |promise| {
@@ -184,7 +183,7 @@ fn name_of(tag: &Tag, upstream_repo: &UpstreamRepo) -> (Tag, Accept) {
 /// Asks the upstream where the tag points; fetches only what is not here.
 async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
     let Asked { asking, tag } = asked;
-    let (maintenance, name) = (&asking.maintenance, name_of(tag, &asking.upstream_repo));
+    let (writer, name) = (&asking.writer, name_of(tag, &asking.upstream_repo));
     // What is here is still there for whoever does not name its type.
     let accept = asking.upstream_repo.upstream.accept().with(&old.media_type);
     let upstream_repo = asking.upstream_repo.accepting(accept);
@@ -193,14 +192,14 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
     let reference = Reference::Tag(tag.clone());
     let digest = upstream_repo.upstream.manifest_digest(&upstream_repo.repo, &reference).await?;
     if digest == Some(old.digest) {
-        maintenance.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
+        writer.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
         return Ok((old, Outcome::Hit));
     }
     // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
     match fetch(asking, &reference, Some(name), Urgency::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {
-            maintenance.unpoint(tag).await?;
+            writer.unpoint(tag).await?;
             Err(error)
         }
         Err(error) => Err(error),

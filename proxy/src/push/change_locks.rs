@@ -34,7 +34,7 @@ impl RepoLocation {
     /// Where what is called `repo` here lives.
     pub(crate) fn of(target: &Target, repo: &RepoName) -> Self {
         match target {
-            Target::Local => Self { registry: String::new(), repo: repo.clone() },
+            Target::Local(_) => Self { registry: String::new(), repo: repo.clone() },
             Target::Upstream(upstream_repo) => Self {
                 registry: upstream_repo.upstream.address().to_owned(),
                 repo: upstream_repo.repo.clone(),
@@ -108,7 +108,7 @@ impl LockSet {
     /// every other one.
     fn about_blob(target: &Target, repo: &RepoName, digest: Digest, alone: bool) -> Self {
         let place = match target {
-            Target::Local => None,
+            Target::Local(_) => None,
             Target::Upstream(_) => Some(RepoLocation::of(target, repo)),
         };
         Self { place, keys: [(LockScope::Blob(digest), alone)].into() }
@@ -313,8 +313,8 @@ mod tests {
     async fn a_blob_is_linked_by_many_and_unlinked_by_one() {
         let turns = ChangeLocks::default();
         // Alone it matters to every repository.
-        let link = || LockSet::to_link(&Target::Local, &"a/b".parse().unwrap(), digest(b"b"));
-        let unlink = || LockSet::to_unlink(&Target::Local, &"c/d".parse().unwrap(), digest(b"b"));
+        let link = || LockSet::to_link(&Target::local(), &"a/b".parse().unwrap(), digest(b"b"));
+        let unlink = || LockSet::to_unlink(&Target::local(), &"c/d".parse().unwrap(), digest(b"b"));
         let pushes = (
             turns.take(&alice(), link()).await.unwrap(),
             turns.take(&alice(), link()).await.unwrap(),

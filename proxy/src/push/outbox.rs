@@ -22,9 +22,10 @@ use wharf_oci::{Digest, RepoName};
 use wharf_store::{Destination, Errand, ReadyBlob, StoreError};
 
 use crate::Error;
+use crate::config::active::ActiveConfig;
 use crate::limits::PENDING_BYTES_MAX;
 use crate::push::transfer::Transfers;
-use crate::registries::{UpstreamRepo, Upstreams};
+use crate::registries::UpstreamRepo;
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock::now_ms;
 use crate::runtime::party;
@@ -39,7 +40,7 @@ use table::OutboxTable;
 pub(crate) struct Outbox {
     blocking: BlockingPool,
     store: Arc<dyn Store>,
-    upstreams: Arc<Upstreams>,
+    config: Arc<ActiveConfig>,
     transfers: Arc<Transfers>,
     shared: Arc<Shared>,
 }
@@ -78,7 +79,7 @@ impl Outbox {
     /// With what the store says is owed; nothing is sent before [`Outbox::start`]. Blocks.
     pub(crate) fn load(
         store: Arc<dyn Store>,
-        upstreams: Arc<Upstreams>,
+        config: Arc<ActiveConfig>,
         transfers: Arc<Transfers>,
         store_limit: Option<u64>,
     ) -> Result<Self, StoreError> {
@@ -98,7 +99,7 @@ impl Outbox {
             failures: AtomicU64::new(0),
         };
         let blocking = transfers.blocking().clone();
-        Ok(Self { blocking, store, upstreams, transfers, shared: Arc::new(shared) })
+        Ok(Self { blocking, store, config, transfers, shared: Arc::new(shared) })
     }
 
     /// Goes on with what is owed.
@@ -171,8 +172,7 @@ impl Outbox {
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
         // A repository of another upstream is no answer to whether this one may have the blob.
-        let beside =
-            from.and_then(|from| Some((self.upstreams.beside(upstream_repo, &from)?, from)));
+        let beside = from.and_then(|from| Some((upstream_repo.beside(&from)?, from)));
         let (store, here) = (Arc::clone(&self.store), repo.clone());
         let found = self.blocking.run(move || {
             let linked = match &beside {

@@ -20,7 +20,7 @@ use wharf_store::BlobReader;
 use crate::Error;
 use crate::client::{Arrival, UploadSession};
 use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, SENDING_PATIENCE};
-use crate::registries::{UpstreamRepo, Upstreams};
+use crate::registries::UpstreamRepo;
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::party;
 use crate::runtime::spans;
@@ -34,7 +34,6 @@ use retry::{RetryStep, TransferRetry};
 pub(crate) struct Transfers {
     blocking: BlockingPool,
     store: Arc<dyn Store>,
-    upstreams: Arc<Upstreams>,
     coalescing: Arc<Coalescing>,
 }
 
@@ -113,12 +112,8 @@ impl From<Error> for Stop {
 }
 
 impl Transfers {
-    pub(crate) fn new(
-        blocking: BlockingPool,
-        store: Arc<dyn Store>,
-        upstreams: Arc<Upstreams>,
-    ) -> Self {
-        Self { blocking, store, upstreams, coalescing: Arc::default() }
+    pub(crate) fn new(blocking: BlockingPool, store: Arc<dyn Store>) -> Self {
+        Self { blocking, store, coalescing: Arc::default() }
     }
 
     /// Starts to send what arrives, into the session that is open if there is one.
@@ -383,7 +378,7 @@ impl Sender {
                 self.patience.restarts()?;
             }
         }
-        let (UpstreamRepo { upstream, repo }, algorithm) =
+        let (UpstreamRepo { upstream, repo, .. }, algorithm) =
             (&self.upstream_repo, self.known.borrow().algorithm());
         let push = upstream.open_upload(repo, algorithm, self.urgency()).await?;
         Ok(Some(self.open_at(push)))

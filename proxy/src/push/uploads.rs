@@ -21,12 +21,12 @@ use wharf_oci::{Algorithm, Digest, Mismatch, RepoName, UploadId};
 use wharf_store::{BlobInfo, BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
 
 use crate::Error;
-use crate::access::Caller;
 use crate::client::{UploadSession, Urgency};
+use crate::context::RequestContext;
 use crate::push::change_locks::ChangeGuard;
 use crate::push::outbox::Outbox;
 use crate::push::transfer::Transfers;
-use crate::registries::{Target, UpstreamRepo, Upstreams};
+use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::blocking::{BlobFeed, BlockingPool};
 use crate::runtime::detached::DetachedTasks;
 use crate::runtime::party::Party;
@@ -46,7 +46,6 @@ use upstream_side::UpstreamSide;
 pub(crate) struct Uploads {
     blocking: BlockingPool,
     store: Arc<dyn Store>,
-    upstreams: Arc<Upstreams>,
     transfers: Arc<Transfers>,
     outbox: Outbox,
     detached: DetachedTasks,
@@ -116,7 +115,6 @@ impl Uploads {
     /// With the sessions that the store kept. Blocks.
     pub(crate) fn load(
         store: Arc<dyn Store>,
-        upstreams: Arc<Upstreams>,
         transfers: Arc<Transfers>,
         outbox: Outbox,
         detached: DetachedTasks,
@@ -125,21 +123,20 @@ impl Uploads {
         let suspended = suspended::load(&*store, &shares)?;
         let table = Mutex::new(Table { suspended, ..Table::default() });
         let sessions = Arc::new(Sessions { shares, table, ..Sessions::default() });
-        Ok(Self { blocking, store, upstreams, transfers, outbox, detached, sessions })
+        Ok(Self { blocking, store, transfers, outbox, detached, sessions })
     }
 
     /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
     /// vain. `None` when the repository lives here, or what is pushed is delivered later.
     pub(crate) async fn open_upstream(
         &self,
-        repo: &RepoName,
+        target: Target,
         algorithm: Option<Algorithm>,
-        caller: &Caller,
+        party: &Party,
     ) -> Result<Option<UploadDestination>, Error> {
-        let target = self.upstreams.target_for(repo, caller.login())?.for_party(caller.party());
         let Target::Upstream(upstream_repo) = target else { return Ok(None) };
         if upstream_repo.is_staged() {
-            self.outbox.room(&caller.party())?;
+            self.outbox.room(party)?;
             return Ok(None);
         }
         let push = upstream_repo
@@ -151,25 +148,23 @@ impl Uploads {
 
     /// The way of content that is here already: a session is opened there with the first bytes that are
     /// sent. `None` as with [`Uploads::open_upstream`].
-    fn onward(&self, repo: &RepoName, caller: &Caller) -> Result<Option<UploadDestination>, Error> {
-        let target = self.upstreams.target_for(repo, caller.login())?.for_party(caller.party());
-        let Target::Upstream(upstream_repo) = target else { return Ok(None) };
+    fn onward(target: Target) -> Option<UploadDestination> {
+        let Target::Upstream(upstream_repo) = target else { return None };
         let destination = UploadDestination { upstream_repo, open: None, expected: None };
-        Ok((!destination.upstream_repo.is_staged()).then_some(destination))
+        (!destination.upstream_repo.is_staged()).then_some(destination)
     }
 
     /// The way of content whose digest the client says before it: the upstream is asked for that
     /// first, so there is no session yet. `None` as with [`Uploads::open_upstream`].
     pub(crate) fn destination(
         &self,
-        repo: &RepoName,
+        target: Target,
         digest: Digest,
-        caller: &Caller,
+        party: &Party,
     ) -> Result<Option<UploadDestination>, Error> {
-        let target = self.upstreams.target_for(repo, caller.login())?.for_party(caller.party());
         let Target::Upstream(upstream_repo) = target else { return Ok(None) };
         if upstream_repo.is_staged() {
-            self.outbox.room(&caller.party())?;
+            self.outbox.room(party)?;
             return Ok(None);
         }
         Ok(Some(UploadDestination { upstream_repo, open: None, expected: Some(digest) }))
@@ -213,10 +208,14 @@ impl Uploads {
 
     /// Where a session ends: one that has begun at an upstream goes on there, whatever is configured
     /// meanwhile.
-    pub(crate) fn target_of(&self, session: &Session, repo: &RepoName) -> Result<Target, Error> {
+    pub(crate) fn target_of(
+        session: &Session,
+        context: &RequestContext,
+        repo: &RepoName,
+    ) -> Result<Target, Error> {
         match &session.side {
             Some(side) => Ok(Target::Upstream(side.upstream_repo().clone())),
-            None => self.upstreams.target(repo),
+            None => context.target(repo).cloned(),
         }
     }
 
@@ -274,15 +273,21 @@ impl Uploads {
     /// Takes a session for one request; one at rest goes on.
     pub(crate) async fn lock_session(
         &self,
+        context: &RequestContext,
         repo: &RepoName,
         id: UploadId,
-        caller: &Caller,
     ) -> Result<SessionGuard, Error> {
         let mut guard = match self.rouse(repo, id) {
-            Some(suspended) => self.resume(id, suspended, caller.clone()).await?,
+            Some(suspended) => match context.target_for_party(repo) {
+                Ok(target) => self.resume(id, suspended, context.party(), target).await?,
+                Err(error) => {
+                    self.rest_again(id, suspended);
+                    return Err(error);
+                }
+            },
             None => self.take_open(repo, id)?,
         };
-        guard.session().write_for(caller);
+        guard.session().write_for(&context.caller);
         Ok(guard)
     }
 
@@ -318,12 +323,11 @@ impl Uploads {
     /// to rest.
     pub(crate) async fn finish(
         &self,
-        repo: &RepoName,
+        (repo, target): (&RepoName, Target),
         ending: CompletedUpload,
         digest: Digest,
         turn: ChangeGuard,
     ) -> Result<(), Error> {
-        let target = self.target_of(&ending.session, repo)?;
         let (uploads, repo) = (self.clone(), repo.clone());
         let work = async move {
             let CompletedUpload { session, mut name } = ending;
@@ -373,7 +377,7 @@ impl Uploads {
                     }
                 }
                 // What is only here is never evicted.
-                Target::Local => {
+                Target::Local(_) => {
                     let publish = move || ready.publish_into(Retention::Kept, &of);
                     self.blocking.run(publish).instrument(spans::step("publish")).await?;
                     Ok(())

@@ -10,20 +10,16 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::time::Instant;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::limits::{ALLOWANCE_TIME_MAX, ALLOWANCES_MAX};
 use crate::push::change_locks::RepoLocation;
-use crate::registries::{Target, Upstreams};
-use crate::settings::patterns::TagRule;
+use crate::registries::{Target, UpstreamSet};
 
 /// Which tags are write-once, and what is allowed all the same.
+#[derive(Default)]
 pub(crate) struct WriteOnce {
-    upstreams: Arc<Upstreams>,
-    /// Of a registry of its own.
-    here: ArcSwap<Vec<TagRule>>,
     allowed: Mutex<HashMap<(RepoLocation, Tag), Override>>,
 }
 
@@ -36,47 +32,29 @@ pub(crate) struct Override {
 }
 
 impl WriteOnce {
-    pub(crate) fn new(upstreams: Arc<Upstreams>, here: Vec<TagRule>) -> Self {
-        Self { upstreams, here: ArcSwap::from_pointee(here), allowed: Mutex::default() }
-    }
-
-    /// From now on these are the rules of a registry of its own; those of an upstream are its own.
-    pub(crate) fn replace(&self, here: Vec<TagRule>) {
-        self.here.store(Arc::new(here));
-    }
-
-    fn any(&self, target: &Target, fits: impl Fn(&TagRule) -> bool) -> bool {
-        match target {
-            Target::Local => self.here.load().iter().any(fits),
-            Target::Upstream(upstream_repo) => {
-                upstream_repo.upstream.config().write_once_tags().iter().any(fits)
-            }
-        }
-    }
-
     /// Whether a tag is write-once.
-    pub(crate) fn covers(&self, target: &Target, place: &RepoLocation, tag: &Tag) -> bool {
-        self.any(target, |rule| rule.fits(&place.repo, tag))
+    pub(crate) fn covers(target: &Target, place: &RepoLocation, tag: &Tag) -> bool {
+        target.write_once_tags().iter().any(|rule| rule.fits(&place.repo, tag))
     }
 
     /// Whether a repository can have such tags.
-    pub(crate) fn concerns(&self, target: &Target, place: &RepoLocation) -> bool {
-        self.any(target, |rule| rule.fits_repo(&place.repo))
+    pub(crate) fn concerns(target: &Target, place: &RepoLocation) -> bool {
+        target.write_once_tags().iter().any(|rule| rule.fits_repo(&place.repo))
     }
 
     /// Allows one change of a tag, which is named as clients name it. An error is a sentence.
     pub(crate) fn allow(
         &self,
-        repo: &RepoName,
-        tag: &Tag,
+        upstreams: &Arc<UpstreamSet>,
+        (repo, tag): (&RepoName, &Tag),
         reason: &str,
         time: Duration,
     ) -> Result<(), String> {
-        let named = self.upstreams.without_namespace(repo);
+        let named = upstreams.without_namespace(repo);
         let named = named.map_err(|error| error.to_string())?;
-        let target = self.upstreams.target(&named).map_err(|error| error.to_string())?;
+        let target = upstreams.target(&named).map_err(|error| error.to_string())?;
         let place = RepoLocation::of(&target, &named);
-        if !self.covers(&target, &place, tag) {
+        if !Self::covers(&target, &place, tag) {
             return Err(format!("{repo}:{tag} is not write-once: it can be changed anyway"));
         }
         if reason.trim().is_empty() {
@@ -178,28 +156,28 @@ pub(crate) fn audit_refused(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::patterns::TagRule;
 
-    fn write_once() -> (WriteOnce, RepoLocation) {
-        let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
+    fn write_once() -> (WriteOnce, Arc<UpstreamSet>, RepoLocation) {
         let rule = TagRule::try_from("v*".to_owned()).unwrap();
-        let place = RepoLocation::of(&Target::Local, &"a/b".parse().unwrap());
-        (WriteOnce::new(upstreams, vec![rule]), place)
+        let place = RepoLocation::of(&Target::local(), &"a/b".parse().unwrap());
+        (WriteOnce::default(), UpstreamSet::new(&[], &[rule], None).unwrap(), place)
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_allowance_is_for_one_change_within_its_time() {
-        let (once, place) = write_once();
+        let (once, set, place) = write_once();
         let (repo, tag): (RepoName, Tag) = ("a/b".parse().unwrap(), "v1".parse().unwrap());
         let minute = Duration::from_mins(1);
         assert!(once.spend(&place, &tag).is_none());
-        once.allow(&repo, &tag, "because", minute).unwrap();
+        once.allow(&set, (&repo, &tag), "because", minute).unwrap();
         let spent = once.spend(&place, &tag).unwrap();
         assert!(once.spend(&place, &tag).is_none());
         once.give_back(&place, &tag, spent);
         tokio::time::advance(minute).await;
         assert!(once.spend(&place, &tag).is_none());
         let refused = |tag: &str, reason, time| {
-            once.allow(&repo, &tag.parse().unwrap(), reason, time).unwrap_err()
+            once.allow(&set, (&repo, &tag.parse().unwrap()), reason, time).unwrap_err()
         };
         assert!(refused("latest", "because", minute).contains("not write-once"));
         assert!(refused("v1", " ", minute).contains("reason"));
@@ -208,10 +186,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_allowed_is_bounded() {
-        let (once, _) = write_once();
+        let (once, set, _) = write_once();
         let allow = |number: usize| {
             let tag = format!("v{number}").parse().unwrap();
-            once.allow(&"a/b".parse().unwrap(), &tag, "because", Duration::from_mins(1))
+            once.allow(&set, (&"a/b".parse().unwrap(), &tag), "because", Duration::from_mins(1))
         };
         for number in 0..ALLOWANCES_MAX {
             allow(number).unwrap();

@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn upstreams(texts: &[&str]) -> Upstreams {
+fn upstreams(texts: &[&str]) -> Arc<UpstreamSet> {
     let configs: Vec<UpstreamConfig> = texts.iter().map(|text| text.parse().unwrap()).collect();
-    Upstreams::new(&configs).unwrap()
+    UpstreamSet::new(&configs, &[], None).unwrap()
 }
 
-fn from_toml(text: &str) -> Upstreams {
-    Upstreams::new(&of_toml(text)).unwrap()
+fn from_toml(text: &str) -> Arc<UpstreamSet> {
+    UpstreamSet::new(&of_toml(text), &[], None).unwrap()
 }
 
-fn there(upstreams: &Upstreams, name: &str) -> Option<(String, String)> {
+fn there(upstreams: &Arc<UpstreamSet>, name: &str) -> Option<(String, String)> {
     match upstreams.target(&name.parse().unwrap()) {
         Ok(Target::Upstream(upstream_repo)) => {
             Some((upstream_repo.upstream.address().to_owned(), upstream_repo.repo.to_string()))
@@ -20,7 +20,7 @@ fn there(upstreams: &Upstreams, name: &str) -> Option<(String, String)> {
     }
 }
 
-fn named(upstreams: &Upstreams, host: &str, name: &str) -> Option<(String, String)> {
+fn named(upstreams: &Arc<UpstreamSet>, host: &str, name: &str) -> Option<(String, String)> {
     let here = upstreams.in_namespace(host, &name.parse().unwrap()).ok()?;
     there(upstreams, here.as_str())
 }
@@ -41,7 +41,7 @@ fn the_longest_prefix_wins_and_is_taken_off() {
 
 #[test]
 fn without_upstreams_all_is_local_and_with_some_nothing_is() {
-    assert!(matches!(upstreams(&[]).target(&"a/b".parse().unwrap()), Ok(Target::Local)));
+    assert!(matches!(upstreams(&[]).target(&"a/b".parse().unwrap()), Ok(Target::Local(_))));
     let one = upstreams(&["a=http://a"]);
     assert!(matches!(one.target(&"b".parse().unwrap()), Err(Error::NameUnserved(_))));
 }
@@ -152,31 +152,44 @@ fn what_is_configured_as_before_keeps_its_client() {
              url = \"https://b\"\n{more}"
         )
     };
-    let first = UpstreamSet::new(&of_toml(&text("")), None).unwrap();
-    let target = |set: &UpstreamSet, name: &str| match set.target(&name.parse().unwrap()) {
+    let first = UpstreamSet::new(&of_toml(&text("")), &[], None).unwrap();
+    let target = |set: &Arc<UpstreamSet>, name: &str| match set.target(&name.parse().unwrap()) {
         Ok(Target::Upstream(upstream_repo)) => upstream_repo.upstream,
         _ => panic!("{name} is not served"),
     };
-    let second = UpstreamSet::new(&of_toml(&text("tag_ttl_seconds = 1\n")), Some(&first)).unwrap();
+    let changed = of_toml(&text("tag_ttl_seconds = 1\n"));
+    let second = UpstreamSet::new(&changed, &[], Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&target(&first, "x"), &target(&second, "x")));
     assert!(!Arc::ptr_eq(&target(&first, "b/x"), &target(&second, "b/x")));
     // A password that was changed in its file is another configuration.
     std::fs::write(&place, "second").unwrap();
-    let third = UpstreamSet::new(&of_toml(&text("")), Some(&first)).unwrap();
+    let third = UpstreamSet::new(&of_toml(&text("")), &[], Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&target(&first, "x"), &target(&third, "x")));
     assert!(Arc::ptr_eq(&target(&first, "b/x"), &target(&third, "b/x")));
 }
 
-#[tokio::test]
-async fn a_request_sees_the_upstreams_of_its_begin() {
-    let upstreams = upstreams(&["http://first"]);
-    let seen = upstreams.current();
-    let other: UpstreamConfig = "http://second".parse().unwrap();
-    let work = async {
-        let set = UpstreamSet::new(&[other], None).unwrap();
-        upstreams.replace(Arc::new(set));
-        there(&upstreams, "x")
+#[test]
+fn what_a_target_is_asked_later_is_answered_by_its_configuration() {
+    let first = upstreams(&["a=http://first", "b=http://first", "c=http://other"]);
+    let Ok(Target::Upstream(there)) = first.target(&"a/x".parse().unwrap()) else {
+        panic!("served")
     };
-    assert_eq!(Upstreams::seen_as(seen, work).await, at("http://first", "x"));
-    assert_eq!(there(&upstreams, "x"), at("http://second", "x"));
+    assert_eq!(there.beside(&"b/y".parse().unwrap()), "y".parse().ok());
+    assert_eq!(there.beside(&"c/y".parse().unwrap()), None);
+    assert_eq!(there.names(), ["a/x".parse().unwrap(), "b/x".parse().unwrap()]);
+    // Another configuration is of no matter to it.
+    drop(first);
+    assert_eq!(there.beside(&"b/y".parse().unwrap()), "y".parse().ok());
+}
+
+#[test]
+fn write_once_tags_of_a_registry_of_its_own_are_those_of_the_target() {
+    let rule = |text: &str| TagRule::try_from(text.to_owned()).unwrap();
+    let repo = "a".parse().unwrap();
+    let before = UpstreamSet::new(&[], &[rule("v*")], None).unwrap();
+    let target = before.target(&repo).unwrap();
+    // A reload swaps the whole set; a request that has begun keeps the rules that it began with.
+    let after = UpstreamSet::new(&[], &[], Some(&before)).unwrap();
+    assert!(target.write_once_tags().iter().any(|rule| rule.fits(&repo, &"v1".parse().unwrap())));
+    assert!(after.target(&repo).unwrap().write_once_tags().is_empty());
 }

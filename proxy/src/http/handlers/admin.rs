@@ -43,10 +43,10 @@ async fn gauges(app: &App) -> Gauges {
     let (manifests, tags) = app.cache.questions();
     let outbox = app.outbox.state();
     let pending = usize::try_from(outbox.blobs).unwrap_or(usize::MAX);
-    let of_access = app.active.rules().access.state().into_iter();
+    let of_access = app.active.current().access.state().into_iter();
     let of_access = of_access.chain([app.admission.waiting()]);
     let of_access = of_access.map(|(name, used, most)| BoundUsage::new(name, used, most));
-    let limits = Arc::clone(&app.active.rules().limits);
+    let limits = Arc::clone(&app.active.current().limits);
     let (fills_of_one, fills_ended) = app.cache.fills_shared();
     let bounds = vec![
         BoundUsage::new("downloads", app.cache.fills(), FILLS_MAX),
@@ -83,14 +83,14 @@ async fn gauges(app: &App) -> Gauges {
         bounds,
         scrub: app.maintenance.scrub_state(),
         usage,
-        upstreams: app.cache.upstreams.all().iter().map(state).collect(),
+        upstreams: app.active.current().upstreams.all().iter().map(state).collect(),
         admitted: admitted(app),
     }
 }
 
 /// What is used of the bounds on clients, and who ended at one.
 fn admitted(app: &App) -> AdmissionGauges {
-    let limits = &app.active.rules().limits;
+    let limits = &app.active.current().limits;
     AdmissionGauges {
         uses: app.admission.state(limits, &app.cache.blocking.held(), app.uploads.taken()),
         refusals: app.admission.counts.rows().collect(),

@@ -8,22 +8,20 @@ use wharf_store::{InFlight, Tail};
 
 use super::App;
 use crate::Error;
-use crate::access::Caller;
+use crate::context::RequestContext;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::limits::ARRIVAL_WAIT;
 use crate::pull::{ArrivingBlob, Bypassed, ServedBlob, StoredBlob};
 use crate::runtime::body::Body;
-use crate::runtime::memory_gauge::MemoryBudget;
 
 pub(super) async fn head(
     app: &App,
-    repo: &RepoName,
-    digest: &Digest,
+    context: &RequestContext,
+    (repo, digest): (&RepoName, &Digest),
     headers: &HeaderMap,
-    caller: &Caller,
 ) -> Result<Answer, Error> {
-    let (info, came) = app.cache.blob_info(repo, digest, caller).await?;
+    let (info, came) = app.cache.blob_info(context, repo, digest).await?;
     app.metrics.outcome(came.outcome);
     if let Some(unchanged) = response::not_modified(headers, digest, came.told) {
         return Ok(response::with_account(unchanged, came));
@@ -34,20 +32,19 @@ pub(super) async fn head(
 
 pub(super) async fn get(
     app: &App,
-    repo: &RepoName,
-    digest: &Digest,
+    context: &RequestContext,
+    (repo, digest): (&RepoName, &Digest),
     headers: &HeaderMap,
-    (caller, budget): (&Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // Whoever has it needs no download, only to hear that the repository has it.
-        let (_, came) = app.cache.blob_info(repo, digest, caller).await?;
+        let (_, came) = app.cache.blob_info(context, repo, digest).await?;
         if let Some(unchanged) = response::not_modified(headers, digest, came.told) {
             return Ok(response::with_account(unchanged, came));
         }
     }
     let range = byte_range(headers);
-    let (served, came) = app.cache.blob(repo, digest, range, caller).await?;
+    let (served, came) = app.cache.blob(context, repo, digest, range).await?;
     app.metrics.outcome(came.outcome);
     let told = came.told;
     let blocking = app.cache.blocking.clone();
@@ -55,7 +52,7 @@ pub(super) async fn get(
     let answer = match served {
         ServedBlob::Stored(StoredBlob { part, first, rest }) => {
             // Many may have begun to read at once, when there was room for each of them.
-            budget.may_begin()?;
+            context.budget.may_begin()?;
             response::blob(digest, part, told, Body::stored(blocking, first, rest))
         }
         ServedBlob::Arriving(ArrivingBlob { blob, subscription, size_bytes, part, ending }) => {

@@ -5,7 +5,6 @@
 //! stands, and nothing is put under one while its content goes. What the upstream refuses to delete stays here too. After 202 it is gone on both sides,
 //! also from answers of the upstream that are still on their way (`pull/generations.rs`).
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -15,12 +14,13 @@ use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 use super::App;
 use super::write_once_check::{ChangeContext, Kind, TagDecision};
 use crate::Error;
-use crate::access::Caller;
+use crate::context::RequestContext;
 use crate::http::audit::AuditedChange;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::pull::Change;
 use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
+use crate::push::write_once::WriteOnce;
 use crate::registries::Target;
 use crate::runtime::body::Body;
 use crate::runtime::party::Party;
@@ -30,26 +30,27 @@ use crate::runtime::store::Store;
 /// goes away: the upstream may have done its part.
 pub(super) async fn manifest(
     app: &Arc<App>,
+    context: &RequestContext,
     (repo, reference): (RepoName, Reference),
-    (caller, client): (&Caller, IpAddr),
     act: AuditedChange,
 ) -> Result<Answer, Error> {
-    let target = match app.cache.upstreams.target_for(&repo, caller.login()) {
-        Ok(target) => target.for_party(caller.party()),
+    let target = match context.target_for_party(&repo) {
+        Ok(target) => target,
         Err(error) => return act.ended(Err(error)),
     };
     let place = RepoLocation::of(&target, &repo);
     let turns = match &reference {
         Reference::Tag(tag) => (None, LockSet::to_untag(&place, tag)),
         Reference::Digest(digest) => {
-            (deleting(app, &target, &place), LockSet::to_remove(&place, *digest))
+            (deleting(&target, &place), LockSet::to_remove(&place, *digest))
         }
     };
-    let turns = match taken(app, &caller.party(), turns).await {
+    let turns = match taken(app, &context.party(), turns).await {
         Ok(turns) => turns,
         Err(error) => return act.ended(Err(error)),
     };
     let (detached, app) = (app.detached.clone(), Arc::clone(app));
+    let client = context.client;
     let work = async move {
         let scene =
             ChangeContext { app: &app, target: &target, place: &place, repo: &repo, client };
@@ -61,8 +62,8 @@ pub(super) async fn manifest(
 }
 
 /// Where tags are write-once, nothing is deleted while something is put that they keep.
-fn deleting(app: &App, target: &Target, place: &RepoLocation) -> Option<LockSet> {
-    app.write_once.concerns(target, place).then(|| LockSet::to_delete(place))
+fn deleting(target: &Target, place: &RepoLocation) -> Option<LockSet> {
+    WriteOnce::concerns(target, place).then(|| LockSet::to_delete(place))
 }
 
 /// The turns of a deletion, that of its repository first.
@@ -117,20 +118,21 @@ async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answ
 /// manifest.
 pub(super) async fn blob(
     app: &Arc<App>,
+    context: &RequestContext,
     (repo, digest): (RepoName, Digest),
-    (caller, client): (Caller, IpAddr),
     act: AuditedChange,
 ) -> Result<Answer, Error> {
-    let target = match app.cache.upstreams.target_for(&repo, caller.login()) {
-        Ok(target) => target.for_party(caller.party()),
+    let target = match context.target_for_party(&repo) {
+        Ok(target) => target,
         Err(error) => return act.ended(Err(error)),
     };
     let (detached, app) = (app.detached.clone(), Arc::clone(app));
+    let (party, client) = (context.party(), context.client);
     let work = async move {
         let place = RepoLocation::of(&target, &repo);
         let scene =
             ChangeContext { app: &app, target: &target, place: &place, repo: &repo, client };
-        act.ended(remove_blob(&scene, &caller.party(), &digest).await)
+        act.ended(remove_blob(&scene, &party, &digest).await)
     };
     detached.run(work.in_current_span()).await
 }
@@ -141,7 +143,7 @@ async fn remove_blob(
     digest: &Digest,
 ) -> Result<Answer, Error> {
     let ChangeContext { app, target, place, repo, .. } = scene;
-    let turns = (deleting(app, target, place), LockSet::to_unlink(target, repo, *digest));
+    let turns = (deleting(target, place), LockSet::to_unlink(target, repo, *digest));
     let _turns = taken(app, party, turns).await?;
     scene.decide_removal(digest, Kind::Blob).await?;
     // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed

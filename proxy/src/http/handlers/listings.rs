@@ -10,8 +10,7 @@ use wharf_store::{Page, StoreError};
 
 use super::App;
 use crate::Error;
-use crate::access::Caller;
-use crate::config::active::RuntimeConfig;
+use crate::context::RequestContext;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::http::route::{Cursor, Route, render};
@@ -36,15 +35,13 @@ struct RepoList<'a> {
 /// The tags of `repo`, which its caller calls `name`.
 pub(super) async fn tags(
     app: &App,
-    repo: &RepoName,
-    name: &RepoName,
+    context: &RequestContext,
+    (repo, name): (&RepoName, &RepoName),
     cursor: Cursor,
-    (caller, budget): (&Caller, &MemoryBudget),
 ) -> Result<Answer, Error> {
-    let target = app.cache.upstreams.target_for(repo, caller.login())?;
-    if let Target::Upstream(upstream_repo) = target.for_party(caller.party()) {
+    if let Target::Upstream(upstream_repo) = context.target_for_party(repo)? {
         app.metrics.outcome(Outcome::Bypass);
-        let answer = remote_tags((repo, name), &upstream_repo, &cursor, budget).await?;
+        let answer = remote_tags((repo, name), &upstream_repo, &cursor, &context.budget).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));
     }
     let (store, of, limit, last) =
@@ -86,16 +83,16 @@ fn next_page(more: bool, last: Option<&str>, limit: usize) -> Option<Cursor> {
 /// listed.
 pub(super) async fn catalog(
     app: &App,
+    context: &RequestContext,
     cursor: Cursor,
-    caller: Caller,
-    rules: Arc<RuntimeConfig>,
 ) -> Result<Answer, Error> {
     let (store, limit, last) = (Arc::clone(&app.cache.store), cursor.limit, cursor.last);
+    let (config, caller) = (Arc::clone(&context.config), context.caller.clone());
     let page = app.cache.blocking.run(move || {
-        if rules.access.is_open() {
+        if config.access.is_open() {
             return store.repos(last.as_deref(), limit);
         }
-        seen(&*store, last, limit, |repo| rules.access.lists(&caller, repo))
+        seen(&*store, last, limit, |repo| config.access.lists(&caller, repo))
     });
     let page = page.await?;
     let next = next_page(page.more, page.entries.last().map(RepoName::as_str), limit);

@@ -68,7 +68,7 @@ impl ManifestPush {
         };
         let decided = scene.decide_put(self.put.named_tags(), &self.manifest).await?;
         let mut sent = match &self.target {
-            Target::Local => {
+            Target::Local(_) => {
                 Sent { keeps_referrers: true, done: self.names().collect(), failed: None }
             }
             Target::Upstream(upstream_repo) => self.forward(upstream_repo, &decided).await,

@@ -16,6 +16,7 @@ use crate::Error;
 use crate::http::audit::AuditedChange;
 use crate::limits::{PUTS_MAX, UNHEARD_MAX, UNHEARD_TIME};
 use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
+use crate::push::write_once::WriteOnce;
 use crate::registries::Target;
 use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
@@ -154,7 +155,7 @@ async fn keep(
     put: &ManifestPut,
     manifest: &Manifest,
 ) -> Result<Option<ChangeGuard>, Error> {
-    if !put.named_tags().any(|tag| app.write_once.covers(target, place, tag)) {
+    if !put.named_tags().any(|tag| WriteOnce::covers(target, place, tag)) {
         return Ok(None);
     }
     let turn = app.turns.take(&put.caller.party(), LockSet::to_keep(place)).await?;

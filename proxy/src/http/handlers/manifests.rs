@@ -12,8 +12,8 @@ use super::put_request::{ManifestPut, ProvenManifest};
 use super::request_body::{RequestBody, WholeBody};
 use super::{App, manifest_puts};
 use crate::Error;
-use crate::access::Caller;
 use crate::client::{Accept, Conditions};
+use crate::context::RequestContext;
 use crate::http::audit::AuditedChange;
 use crate::http::response;
 use crate::http::response::{Answer, OCI_SUBJECT, OCI_TAG};
@@ -25,13 +25,12 @@ use crate::settings::limits::Limits;
 
 pub(super) async fn get(
     app: &App,
-    repo: &RepoName,
-    reference: &Reference,
-    head: bool,
-    (headers, caller, budget): (&HeaderMap, &Caller, &MemoryBudget),
+    context: &RequestContext,
+    (repo, reference, head): (&RepoName, &Reference, bool),
+    headers: &HeaderMap,
 ) -> Result<Answer, Error> {
-    let asked = (caller, Accept::of(headers), budget);
-    let (manifest, outcome) = app.cache.manifest(repo, reference, asked).await?;
+    let accept = Accept::of(headers);
+    let (manifest, outcome) = app.cache.manifest(context, repo, reference, accept).await?;
     app.metrics.outcome(outcome);
     if let Some(unchanged) = response::not_modified(headers, &manifest.digest, outcome) {
         return Ok(unchanged);
@@ -45,11 +44,11 @@ pub(super) async fn get(
 /// upstream may have done its part.
 pub(super) async fn put(
     app: &Arc<App>,
+    context: &RequestContext,
     (put, act): (ManifestPut, &AuditedChange),
-    headers: &HeaderMap,
-    body: (&mut RequestBody, &Limits),
+    (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
-    let proven = match prove_body(app, put, headers, body).await {
+    let proven = match prove_body(app, context, put, (headers, body)).await {
         Ok(proven) => proven,
         Err(error) => return act.ended(Err(error)),
     };
@@ -65,18 +64,14 @@ pub(super) async fn put(
 /// A manifest whose bytes are all here.
 async fn prove_body(
     app: &Arc<App>,
+    context: &RequestContext,
     put: ManifestPut,
-    headers: &HeaderMap,
-    (body, limits): (&mut RequestBody, &Limits),
+    (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<ProvenManifest, Error> {
-    let target = app
-        .cache
-        .upstreams
-        .target_for(&put.repo, put.caller.login())?
-        .for_party(put.caller.party());
+    let target = context.target_for_party(&put.repo)?;
     let conditions = Conditions::of(headers)?;
     let declared = declared(headers, &target)?;
-    let whole = collect(headers, body, &put.budget, limits).await?;
+    let whole = collect(headers, body, &put.budget, &context.config.limits).await?;
     let bytes = whole.bytes.clone();
     let length = bytes.len();
     let counted = bytes.clone();
@@ -84,7 +79,7 @@ async fn prove_body(
         app.cache.blocking.read(length, move || Manifest::outline_bytes(&counted)).await;
     let most = length as u64 * MANIFEST_COUNTED_LENGTHS_MAX;
     whole.grow_to((length as u64 + outline_bytes).min(most))?;
-    let (is_local, reference) = (matches!(target, Target::Local), put.reference.clone());
+    let (is_local, reference) = (matches!(target, Target::Local(_)), put.reference.clone());
     let read = move || {
         let manifest = if is_local {
             Manifest::accept(bytes, declared.as_ref())?
@@ -144,7 +139,7 @@ fn declared(headers: &HeaderMap, target: &Target) -> Result<Option<MediaType>, E
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match (text.map(str::parse).transpose(), target) {
         (Ok(declared), _) => Ok(declared),
-        (Err(error), Target::Local) => Err(Error::Parse(error)),
+        (Err(error), Target::Local(_)) => Err(Error::Parse(error)),
         (Err(_), Target::Upstream(_)) => Ok(None),
     }
 }

@@ -11,7 +11,7 @@ use wharf_oci::RepoName;
 use crate::Error;
 use crate::http::response::Answer;
 use crate::http::route::Route;
-use crate::registries::Upstreams;
+use crate::registries::UpstreamSet;
 
 /// The namespace that was used to answer.
 const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
@@ -27,7 +27,7 @@ pub(super) struct Namespace {
 impl Namespace {
     /// Renames what a call asks for; `None` when it is called the same here.
     pub(super) fn enter(
-        upstreams: &Upstreams,
+        upstreams: &UpstreamSet,
         route: &mut Route,
         (host, headers): (Option<String>, &HeaderMap),
     ) -> Result<Option<Self>, Error> {

@@ -40,7 +40,7 @@ pub(super) async fn require(
     target: &Target,
     manifest: &Manifest,
 ) -> Result<(), Error> {
-    let is_kept_here = matches!(target, Target::Local);
+    let is_kept_here = matches!(target, Target::Local(_));
     let (store, of, wanted) = (Arc::clone(&app.cache.store), repo.clone(), pieces(manifest));
     let look = move || {
         let mut missing = Vec::new();
@@ -53,7 +53,7 @@ pub(super) async fn require(
     };
     let missing = app.cache.blocking.run(look).await?;
     let missing = match target {
-        Target::Local => missing,
+        Target::Local(_) => missing,
         Target::Upstream(upstream_repo) => {
             not_there(upstream_repo, missing, MISSING_NAMED_MAX).await?
         }

@@ -20,8 +20,8 @@ use wharf_store::Page;
 
 use super::App;
 use crate::Error;
-use crate::access::Caller;
 use crate::client::{ReferrersApi, ReferrersReader};
+use crate::context::RequestContext;
 use crate::http::response;
 use crate::http::response::{Answer, OCI_FILTERS_APPLIED};
 use crate::http::route::{ReferrersCursor, Route, render};
@@ -50,13 +50,12 @@ struct Draft {
 
 pub(super) async fn referrers(
     app: &App,
+    context: &RequestContext,
     asked: ReferrersQuery,
     cursor: ReferrersCursor,
-    caller: &Caller,
 ) -> Result<Answer, Error> {
-    let target = app.cache.upstreams.target_for(&asked.repo, caller.login())?;
-    let (draft, outcome) = match target.for_party(caller.party()) {
-        Target::Local => (local(app, &asked, &cursor).await?, Outcome::Hit),
+    let (draft, outcome) = match context.target_for_party(&asked.repo)? {
+        Target::Local(_) => (local(app, &asked, &cursor).await?, Outcome::Hit),
         Target::Upstream(upstream_repo) => {
             let there = There { app, asked: &asked, upstream_repo: &upstream_repo };
             match there.page(&cursor).await {

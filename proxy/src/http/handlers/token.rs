@@ -58,7 +58,7 @@ pub(crate) async fn token(
         Some(_) => return Err(Error::Parameter("`grant_type` is password or refresh_token")),
         None => (Credentials::of(&parts.headers)?, None),
     };
-    let upstreams = &app.cache.upstreams;
+    let upstreams = &rules.upstreams;
     let grants = Grants::asked(fields.scopes.iter().map(String::as_str));
     let grants = grants.renamed(|repo| upstreams.without_namespace(repo).ok());
     let wants_refresh =

@@ -13,29 +13,21 @@ use super::rated_body::IncomingBody;
 use super::request_body::RequestBody;
 use super::{App, Call};
 use crate::Error;
-use crate::access::{Caller, Permission};
+use crate::access::Permission;
 use crate::client::{Arrival, StartedUpload, UploadSession, Upstream, Urgency};
-use crate::config::active::RuntimeConfig;
+use crate::context::RequestContext;
 use crate::http::admission::{Limit, UPLOADS, USER_UPLOADS};
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::http::route::{UploadStart, upload_path};
 use crate::limits::MOUNT_SOURCES_MAX;
 use crate::push::change_locks::{ChangeGuard, LockSet};
-use crate::push::uploads::{NoSessionPermit, Session, UploadDestination};
+use crate::push::uploads::{NoSessionPermit, Session, UploadDestination, Uploads};
 use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::body::Body;
 use crate::runtime::party;
 use crate::runtime::shares::Share;
 use crate::settings::limits::Limits;
-
-/// Who opens an upload where.
-#[derive(Clone, Copy)]
-pub(super) struct UploadOpening<'a> {
-    pub(super) repo: &'a RepoName,
-    pub(super) caller: &'a Caller,
-    pub(super) rules: &'a RuntimeConfig,
-}
 
 /// Which upload ends as what.
 pub(super) struct UploadEnd {
@@ -46,36 +38,39 @@ pub(super) struct UploadEnd {
 
 pub(super) async fn start(
     app: &App,
-    opening: UploadOpening<'_>,
+    (context, repo): (&RequestContext, &RepoName),
     (start, room): (UploadStart, Share),
     (headers, body): (&HeaderMap, &mut Incoming),
 ) -> Result<Answer, Error> {
-    let repo = opening.repo;
     match start {
-        UploadStart::Session(algorithm) => session(app, opening, algorithm, room).await,
+        UploadStart::Session(algorithm) => session(app, (context, repo), algorithm, room).await,
         UploadStart::Whole(digest) => {
-            let destination = app.uploads.destination(repo, digest, opening.caller)?;
+            let target = context.target_for_party(repo)?;
+            let destination = app.uploads.destination(target, digest, &context.party())?;
             let mut session = app.uploads.anonymous(room, digest.algorithm(), destination).await?;
-            session.write_for(opening.caller);
-            receive(app, &mut session, headers, (body, &opening.rules.limits)).await?;
-            let target = app.uploads.target_of(&session, repo)?;
-            let turn = linking(app, opening.caller, &target, (repo, digest)).await?;
-            app.uploads.finish(repo, session.into(), digest, turn).await?;
+            session.write_for(&context.caller);
+            receive(app, &mut session, headers, (body, &context.config.limits)).await?;
+            let target = Uploads::target_of(&session, context, repo)?;
+            let turn = linking(app, context, &target, (repo, digest)).await?;
+            app.uploads.finish((repo, target), session.into(), digest, turn).await?;
             Ok(created(repo, &digest))
         }
-        UploadStart::Mount { digest, from } => match source(app, opening, &digest, from).await? {
-            Some(from) => mount(app, opening, (digest, from), room).await,
-            // As if the source did not have it.
-            None => session(app, opening, Some(digest.algorithm()), room).await,
-        },
+        UploadStart::Mount { digest, from } => {
+            match source(app, (context, repo), &digest, from).await? {
+                Some(from) => mount(app, (context, repo), (digest, from), room).await,
+                // As if the source did not have it.
+                None => session(app, (context, repo), Some(digest.algorithm()), room).await,
+            }
+        }
     }
 }
 
 /// Room for one more upload of this caller.
-pub(super) async fn room(app: &App, caller: &Caller, limits: &Limits) -> Result<Share, Error> {
+pub(super) async fn room(app: &App, context: &RequestContext) -> Result<Share, Error> {
+    let limits = &context.config.limits;
     let bounds = (limits.uploads, limits.uploads_per_user);
     let counts = &app.admission.counts;
-    match app.uploads.room(caller.party(), bounds).await {
+    match app.uploads.room(context.party(), bounds).await {
         Ok((room, others_left)) => {
             if others_left {
                 counts.refuse(Limit::DisplacedUploads);
@@ -90,34 +85,32 @@ pub(super) async fn room(app: &App, caller: &Caller, limits: &Limits) -> Result<
 /// The turn to make a blob this repository's: nobody deletes it there meanwhile.
 async fn linking(
     app: &App,
-    caller: &Caller,
+    context: &RequestContext,
     target: &Target,
     (repo, digest): (&RepoName, Digest),
 ) -> Result<ChangeGuard, Error> {
-    app.turns.take(&caller.party(), LockSet::to_link(target, repo, digest)).await
+    app.turns.take(&context.party(), LockSet::to_link(target, repo, digest)).await
 }
 
 async fn session(
     app: &App,
-    opening: UploadOpening<'_>,
+    (context, repo): (&RequestContext, &RepoName),
     algorithm: Option<Algorithm>,
     room: Share,
 ) -> Result<Answer, Error> {
-    let (uploads, repo) = (app.uploads.clone(), opening.repo.clone());
-    let caller = opening.caller.clone();
-    let asking = async move { uploads.open_upstream(&repo, algorithm, &caller).await };
-    let (destination, room) = keeping(app, room, asking).await?;
-    open(app, opening, room, (algorithm, destination)).await
+    let (uploads, party) = (app.uploads.clone(), context.party());
+    let target = context.target_for_party(repo)?;
+    let asking = async move { uploads.open_upstream(target, algorithm, &party).await };
+    let (destination, room) = keeping(room, asking).await?;
+    open(app, (context, repo), room, (algorithm, destination)).await
 }
 
 /// Has an upstream begin something, which goes on although the client goes away: its room is taken for as
 /// long.
 async fn keeping<T: Send + 'static>(
-    app: &App,
     room: Share,
     asking: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<(T, Share), Error> {
-    let asking = app.cache.upstreams.still_seen(asking);
     let asking = async move { asking.await.map(|begun| (begun, room)) };
     match tokio::spawn(party::hand_on(asking.in_current_span())).await {
         Ok(begun) => begun,
@@ -127,11 +120,11 @@ async fn keeping<T: Send + 'static>(
 
 async fn open(
     app: &App,
-    UploadOpening { repo, caller, .. }: UploadOpening<'_>,
+    (context, repo): (&RequestContext, &RepoName),
     room: Share,
     (algorithm, destination): (Option<Algorithm>, Option<UploadDestination>),
 ) -> Result<Answer, Error> {
-    let owner = caller.somebody().map(str::to_owned);
+    let owner = context.caller.somebody().map(str::to_owned);
     let id = app.uploads.open(room, (repo, owner), algorithm, destination).await?;
     Ok(response::opened(repo, id))
 }
@@ -143,11 +136,11 @@ pub(super) fn require_own(
     repo: &RepoName,
     id: UploadId,
 ) -> Result<(), Error> {
-    if call.rules.access.is_open() {
+    if call.context.config.access.is_open() {
         return Ok(());
     }
     let owner = app.uploads.owner(repo, id)?;
-    let is_own = call.rules.access.may_go_on(&call.caller, owner.as_deref(), repo);
+    let is_own = call.context.config.access.may_go_on(&call.context.caller, owner.as_deref(), repo);
     if is_own { Ok(()) } else { Err(Error::UploadUnknown) }
 }
 
@@ -155,20 +148,20 @@ pub(super) fn require_own(
 /// pull it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
 async fn source(
     app: &App,
-    UploadOpening { repo, caller, rules }: UploadOpening<'_>,
+    (context, repo): (&RequestContext, &RepoName),
     digest: &Digest,
     from: Option<RepoName>,
 ) -> Result<Option<Option<RepoName>>, Error> {
-    if rules.access.is_open() {
+    let (access, caller) = (&context.config.access, &context.caller);
+    if access.is_open() {
         return Ok(Some(from));
     }
-    let may_pull = async |repo: &RepoName| {
-        rules.access.authorize(caller, &Permission::pull(repo)).await.is_ok()
-    };
+    let may_pull =
+        async |repo: &RepoName| access.authorize(caller, &Permission::pull(repo)).await.is_ok();
     if let Some(from) = from {
         return Ok(may_pull(&from).await.then_some(Some(from)));
     }
-    if let Target::Upstream(_) = app.cache.upstreams.target(repo)? {
+    if let Target::Upstream(_) = context.target(repo)? {
         // Without a source, upstreams are asked about the repository itself.
         return Ok(may_pull(repo).await.then_some(None));
     }
@@ -185,26 +178,21 @@ async fn source(
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
 async fn mount(
     app: &App,
-    opening: UploadOpening<'_>,
+    (context, repo): (&RequestContext, &RepoName),
     (digest, from): (Digest, Option<RepoName>),
     mut room: Share,
 ) -> Result<Answer, Error> {
-    let repo = opening.repo;
-    let target = app
-        .cache
-        .upstreams
-        .target_for(repo, opening.caller.login())?
-        .for_party(opening.caller.party());
-    let _turn = linking(app, opening.caller, &target, (repo, digest)).await?;
+    let target = context.target_for_party(repo)?;
+    let _turn = linking(app, context, &target, (repo, digest)).await?;
     let destination = match target {
-        Target::Local => {
+        Target::Local(_) => {
             if lend(app, repo, &digest, from.as_ref()).await? {
                 return Ok(created(repo, &digest));
             }
             None
         }
         Target::Upstream(upstream_repo) if upstream_repo.is_staged() => {
-            let party = opening.caller.party();
+            let party = context.party();
             app.outbox.room(&party)?;
             if app.outbox.mount((repo, party), &upstream_repo, digest, from).await? {
                 return Ok(created(repo, &digest));
@@ -213,11 +201,11 @@ async fn mount(
         }
         Target::Upstream(upstream_repo) => {
             let from = from.filter(|_| Upstream::mounts(&digest));
-            let from = from.and_then(|from| app.cache.upstreams.beside(&upstream_repo, &from));
+            let from = from.and_then(|from| upstream_repo.beside(&from));
             let there = upstream_repo.clone();
             let asking = async move { mount_beyond(&there, &digest, from.as_ref()).await };
             let push;
-            (push, room) = keeping(app, room, asking).await?;
+            (push, room) = keeping(room, asking).await?;
             if push.is_none() {
                 app.cache.link(repo, &digest).await?;
                 return Ok(created(repo, &digest));
@@ -225,7 +213,7 @@ async fn mount(
             Some(UploadDestination { upstream_repo, open: push, expected: Some(digest) })
         }
     };
-    open(app, opening, room, (Some(digest.algorithm()), destination)).await
+    open(app, (context, repo), room, (Some(digest.algorithm()), destination)).await
 }
 
 /// Has the upstream take the blob from another repository of its own; when it does not, a session.
@@ -236,7 +224,7 @@ async fn mount_beyond(
     digest: &Digest,
     from: Option<&RepoName>,
 ) -> Result<Option<UploadSession>, Error> {
-    let UpstreamRepo { upstream, repo } = upstream_repo;
+    let UpstreamRepo { upstream, repo, .. } = upstream_repo;
     if from.is_none() && !upstream.recently_missed(repo, digest) {
         match upstream.blob_size(repo, digest).await {
             Ok(Some(_)) => return Ok(None),
@@ -293,11 +281,11 @@ pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer,
 
 pub(super) async fn patch(
     app: &App,
+    context: &RequestContext,
     (repo, id): (&RepoName, UploadId),
-    (caller, rules): (&Caller, &RuntimeConfig),
     (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
-    let mut guard = app.uploads.lock_session(repo, id, caller).await?;
+    let mut guard = app.uploads.lock_session(context, repo, id).await?;
     let session = guard.session();
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
@@ -306,7 +294,7 @@ pub(super) async fn patch(
         let location = upload_path(repo, id);
         return Err(Error::ChunkOutOfOrder { offset: before, location });
     }
-    receive(app, session, headers, (body.pieces(), &rules.limits)).await?;
+    receive(app, session, headers, (body.pieces(), &context.config.limits)).await?;
     let offset = session.offset();
     if let Some(chunk) = chunk.filter(|chunk| chunk.size_bytes() != offset - before) {
         let (declared, actual) = (chunk.size_bytes(), offset - before);
@@ -317,22 +305,22 @@ pub(super) async fn patch(
 
 pub(super) async fn finish(
     app: &App,
+    context: &RequestContext,
     end: UploadEnd,
-    (caller, rules): (&Caller, &RuntimeConfig),
     (headers, body): (&HeaderMap, &mut RequestBody),
 ) -> Result<Answer, Error> {
     let UploadEnd { repo, id, digest } = end;
     if app.uploads.has_ended(&repo, id, &digest).await? {
         return Ok(created(&repo, &digest));
     }
-    let mut guard = app.uploads.lock_session(&repo, id, caller).await?;
+    let mut guard = app.uploads.lock_session(context, &repo, id).await?;
     let session = guard.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
-    receive(app, session, headers, (body.pieces(), &rules.limits)).await?;
-    let target = app.uploads.target_of(session, &repo)?;
-    let turn = linking(app, caller, &target, (&repo, digest)).await?;
-    app.uploads.finish(&repo, guard.end(), digest, turn).await?;
+    receive(app, session, headers, (body.pieces(), &context.config.limits)).await?;
+    let target = Uploads::target_of(session, context, &repo)?;
+    let turn = linking(app, context, &target, (&repo, digest)).await?;
+    app.uploads.finish((&repo, target), guard.end(), digest, turn).await?;
     Ok(created(&repo, &digest))
 }
 

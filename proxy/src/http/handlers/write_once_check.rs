@@ -21,7 +21,9 @@ use crate::limits::{
     CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
 use crate::push::change_locks::RepoLocation;
-use crate::push::write_once::{Override, UnusedOverride, audit_refused, audit_undone, audit_used};
+use crate::push::write_once::{
+    Override, UnusedOverride, WriteOnce, audit_refused, audit_undone, audit_used,
+};
 use crate::registries::{Target, UpstreamRepo};
 
 /// A repository, and who asks for a change of it.
@@ -70,7 +72,7 @@ impl ChangeContext<'_> {
         manifest: &Manifest,
     ) -> Result<TagDecision, Error> {
         let (mut decided, mut moved) = (TagDecision::default(), Vec::new());
-        for tag in tags.filter(|tag| self.app.write_once.covers(self.target, self.place, tag)) {
+        for tag in tags.filter(|tag| WriteOnce::covers(self.target, self.place, tag)) {
             decided.tags.push(tag.clone());
             match self.current(tag).await? {
                 None => {}
@@ -86,7 +88,7 @@ impl ChangeContext<'_> {
     /// Whether a tag may be deleted.
     pub(super) async fn decide_untag(&self, tag: &Tag) -> Result<TagDecision, Error> {
         let decided = TagDecision::default();
-        if !self.app.write_once.covers(self.target, self.place, tag) {
+        if !WriteOnce::covers(self.target, self.place, tag) {
             return Ok(decided);
         }
         let there = self.current(tag).await?;
@@ -96,13 +98,13 @@ impl ChangeContext<'_> {
     /// Whether a manifest or a blob may be deleted: not while a write-once tag points to it, or to a
     /// manifest that names it, directly or through others.
     pub(super) async fn decide_removal(&self, digest: &Digest, kind: Kind) -> Result<(), Error> {
-        if !self.app.write_once.concerns(self.target, self.place) {
+        if !WriteOnce::concerns(self.target, self.place) {
             return Ok(());
         }
         let mut names = HashSet::from([self.repo.clone()]);
         if let Target::Upstream(upstream_repo) = self.target {
             // What was pushed under another name of the same repository keeps its content too.
-            names.extend(self.app.cache.upstreams.names_of(upstream_repo));
+            names.extend(upstream_repo.names());
         }
         let undecided = |error| self.undecided(digest.to_string(), error);
         // Also where it is asked for as a blob: registries have manifests among their blobs.
@@ -118,7 +120,7 @@ impl ChangeContext<'_> {
             return Ok(());
         }
         let pointing = match self.target {
-            Target::Local => self.tag_of_here(manifests).await?,
+            Target::Local(_) => self.tag_of_here(manifests).await?,
             Target::Upstream(upstream_repo) => {
                 self.tag_of_there(upstream_repo, &manifests).await.map_err(undecided)?
             }
@@ -279,7 +281,7 @@ impl ChangeContext<'_> {
     async fn current(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         let there = current(self.app, self.target, self.repo, &Reference::Tag(tag.clone())).await;
         match self.target {
-            Target::Local => there,
+            Target::Local(_) => there,
             Target::Upstream(_) => there.map_err(|error| self.undecided(tag.to_string(), error)),
         }
     }
@@ -321,8 +323,8 @@ impl ChangeContext<'_> {
                 Ok::<_, StoreError>((pointing, next))
             };
             let (pointing, next) = self.app.cache.blocking.run(look).await?;
-            let once = &self.app.write_once;
-            let covered = |(tag, _): &(Tag, Digest)| once.covers(self.target, self.place, tag);
+            let covered =
+                |(tag, _): &(Tag, Digest)| WriteOnce::covers(self.target, self.place, tag);
             if let Some(found) = pointing.into_iter().find(covered) {
                 return Ok(Some(found));
             }
@@ -383,9 +385,7 @@ impl ChangeContext<'_> {
                 Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }
             })?;
             let tags = list.tags.unwrap_or_default().into_iter().filter_map(|tag| tag.parse().ok());
-            covered.extend(
-                tags.filter(|tag| self.app.write_once.covers(self.target, self.place, tag)),
-            );
+            covered.extend(tags.filter(|tag| WriteOnce::covers(self.target, self.place, tag)));
             match listing.next {
                 _ if covered.len() > TAGS_ASKED_MAX => break,
                 Some(next) if next != query => query = next,

@@ -159,7 +159,7 @@ impl Outbox {
     /// Where it goes by the configuration of today; never to another place than it was pushed for.
     fn upstream_repo(&self, delivery: &Delivery) -> Result<UpstreamRepo, Error> {
         let (repo, to) = (&delivery.errand.repo, &delivery.errand.to);
-        match self.upstreams.target(repo) {
+        match self.config.current().upstreams.target(repo) {
             Ok(Target::Upstream(upstream_repo))
                 if upstream_repo.upstream.address() == to.upstream
                     && upstream_repo.repo == to.repo =>

@@ -46,7 +46,7 @@ impl Sender {
     /// The size of the blob at the upstream, when it has it already. A client that has just been told
     /// that it does not has asked for us.
     async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
-        let UpstreamRepo { upstream, repo } = &self.upstream_repo;
+        let UpstreamRepo { upstream, repo, .. } = &self.upstream_repo;
         if upstream.recently_missed(repo, digest) {
             return Ok(None);
         }
@@ -80,8 +80,7 @@ impl Sender {
             tracing::warn!(%error, "who has a blob cannot be read");
             Vec::new()
         });
-        let upstreams = &self.transfers.upstreams;
-        let there = holders.iter().filter_map(|repo| upstreams.beside(&self.upstream_repo, repo));
+        let there = holders.iter().filter_map(|repo| self.upstream_repo.beside(repo));
         there.filter(|repo| *repo != self.upstream_repo.repo).take(MOUNTS_MAX).collect()
     }
 
@@ -101,7 +100,7 @@ impl Sender {
         if !Upstream::mounts(digest) {
             return false;
         }
-        let UpstreamRepo { upstream, repo } = &self.upstream_repo;
+        let UpstreamRepo { upstream, repo, .. } = &self.upstream_repo;
         self.landing.send_replace(true);
         let mounted = upstream.mount(repo, digest, from, self.urgency()).await;
         self.landing.send_replace(false);

@@ -16,8 +16,8 @@ use wharf_store::StoreError;
 
 use super::{Session, SessionGuard, Slot, Table, Uploads};
 use crate::Error;
-use crate::access::Caller;
 use crate::limits::{SUSPEND_DEADLINE, UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX};
+use crate::registries::Target;
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::runtime::store::Store;
@@ -126,18 +126,18 @@ impl Uploads {
         &self,
         id: UploadId,
         suspended: SuspendedSession,
-        caller: Caller,
+        party: Party,
+        target: Target,
     ) -> Result<SessionGuard, Error> {
         let uploads = self.clone();
         let work = async move {
-            let resumed = uploads.try_resume(id, &suspended.repo, &caller).await;
+            let resumed = uploads.try_resume(id, &suspended.repo, party, target).await;
             if !matches!(resumed, Ok(_) | Err(Error::UploadUnknown)) {
                 uploads.rest_again(id, suspended);
             }
             resumed
         };
-        let work = self.upstreams.still_seen(work).in_current_span();
-        match tokio::spawn(work).await {
+        match tokio::spawn(work.in_current_span()).await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
@@ -147,9 +147,10 @@ impl Uploads {
         &self,
         id: UploadId,
         repo: &RepoName,
-        caller: &Caller,
+        party: Party,
+        target: Target,
     ) -> Result<SessionGuard, Error> {
-        let upstream = self.onward(repo, caller)?;
+        let upstream = Self::onward(target);
         let store = Arc::clone(&self.store);
         let Some(writer) = self.blocking.run(move || store.resume_upload(id)).await? else {
             self.sessions.lock().open.remove(&id);
@@ -159,12 +160,12 @@ impl Uploads {
         let offset = writer.size_bytes();
         tracing::info!(%repo, %id, offset, "an upload goes on after a restart");
         // Whoever goes on with it has it, also past their share: it is there already.
-        let room = self.sessions.shares.join(caller.party());
+        let room = self.sessions.shares.join(party);
         let session = self.session(writer, upstream, room);
         Ok(SessionGuard { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
-    fn rest_again(&self, id: UploadId, suspended: SuspendedSession) {
+    pub(super) fn rest_again(&self, id: UploadId, suspended: SuspendedSession) {
         let mut table = self.sessions.lock();
         table.open.remove(&id);
         table.suspended.insert(id, suspended);

@@ -1,6 +1,7 @@
 //! Sessions over a store in memory: one writer at a time, rest, resumption, expiry.
 
 use super::*;
+use crate::config::active::ActiveConfig;
 use crate::limits::{UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX, UPLOADS_MAX};
 use crate::runtime::clock::now_ms;
 use crate::runtime::party::Party;
@@ -9,12 +10,16 @@ use wharf_oci::Digester;
 use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
 
 fn over(store: &MemoryStore) -> Uploads {
-    let upstreams = Arc::new(Upstreams::new(&[]).unwrap());
     let (blocking, store) = (BlockingPool::default(), Arc::new(store.clone()));
-    let transfers = Transfers::new(blocking, store.clone(), Arc::clone(&upstreams));
-    let (transfers, of, to) = (Arc::new(transfers), Arc::clone(&store), Arc::clone(&upstreams));
-    let outbox = Outbox::load(of, to, Arc::clone(&transfers), None).unwrap();
-    Uploads::load(store, upstreams, transfers, outbox, DetachedTasks::default()).unwrap()
+    let (transfers, of) = (Arc::new(Transfers::new(blocking, store.clone())), Arc::clone(&store));
+    let active = ActiveConfig::standalone(&[]);
+    let outbox = Outbox::load(of, active, Arc::clone(&transfers), None).unwrap();
+    Uploads::load(store, transfers, outbox, DetachedTasks::default()).unwrap()
+}
+
+/// A request of an address.
+fn context(last: u8) -> RequestContext {
+    RequestContext::anonymous(ActiveConfig::standalone(&[]).current(), [127, 0, 0, last].into())
 }
 
 fn uploads() -> (MemoryStore, Uploads, RepoName) {
@@ -47,7 +52,7 @@ async fn open(
 /// Puts bytes into a session.
 async fn write(uploads: &Uploads, id: UploadId) {
     let repo: RepoName = "a/b".parse().unwrap();
-    let mut guard = uploads.lock_session(&repo, id, &Caller::anonymous()).await.unwrap();
+    let mut guard = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     guard.session().append(Bytes::from_static(b"12345")).await.unwrap();
 }
 
@@ -55,11 +60,8 @@ async fn write(uploads: &Uploads, id: UploadId) {
 async fn a_session_is_written_by_one_request_at_a_time_and_keeps_its_offset() {
     let (store, uploads, repo) = uploads();
     let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
-    let mut first = uploads.lock_session(&repo, id, &Caller::anonymous()).await.unwrap();
-    assert!(matches!(
-        uploads.lock_session(&repo, id, &Caller::anonymous()).await,
-        Err(Error::UploadBusy)
-    ));
+    let mut first = uploads.lock_session(&context(1), &repo, id).await.unwrap();
+    assert!(matches!(uploads.lock_session(&context(1), &repo, id).await, Err(Error::UploadBusy)));
     first.session().append(Bytes::from_static(b"12345")).await.unwrap();
     drop(first);
     assert_eq!(uploads.offset(&repo, id).unwrap(), 5);
@@ -82,7 +84,9 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
             let part = content.slice(start..(start + 70_000).min(content.len()));
             session.append(part).await.unwrap();
         }
-        let ended = uploads.finish(&repo, session.into(), expected, ChangeGuard::default()).await;
+        let ended = uploads
+            .finish((&repo, Target::local()), session.into(), expected, ChangeGuard::default())
+            .await;
         assert_eq!(ended.is_ok(), expected == digest);
     }
     assert!(store.stat(&digest).unwrap().is_some());
@@ -93,7 +97,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     let (store, uploads, repo) = uploads();
     let content = noise(1_700_000, 2);
     let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
-    let mut guard = uploads.lock_session(&repo, id, &Caller::anonymous()).await.unwrap();
+    let mut guard = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     guard.session().append(content.slice(..1_000_001)).await.unwrap();
     drop(guard);
     uploads.suspend().await;
@@ -104,23 +108,23 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     let other: RepoName = "c".parse().unwrap();
     assert!(matches!(uploads.offset(&other, id), Err(Error::UploadUnknown)));
     assert!(matches!(
-        uploads.lock_session(&other, id, &Caller::anonymous()).await,
+        uploads.lock_session(&context(1), &other, id).await,
         Err(Error::UploadUnknown)
     ));
     assert!(matches!(uploads.cancel(&other, id).await, Err(Error::UploadUnknown)));
     // Asking takes nothing.
     assert_eq!(uploads.offset(&repo, id).unwrap(), 1_000_001);
     assert_eq!(uploads.count(), (0, 1));
-    let mut guard = uploads.lock_session(&repo, id, &Caller::anonymous()).await.unwrap();
+    let mut guard = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     assert_eq!(uploads.count(), (1, 0));
-    assert!(matches!(
-        uploads.lock_session(&repo, id, &Caller::anonymous()).await,
-        Err(Error::UploadBusy)
-    ));
+    assert!(matches!(uploads.lock_session(&context(1), &repo, id).await, Err(Error::UploadBusy)));
     assert_eq!(guard.session().offset(), 1_000_001);
     guard.session().append(content.slice(1_000_001..)).await.unwrap();
     let digest = Digester::digest(Algorithm::Sha256, &content);
-    uploads.finish(&repo, guard.end(), digest, ChangeGuard::default()).await.unwrap();
+    uploads
+        .finish((&repo, Target::local()), guard.end(), digest, ChangeGuard::default())
+        .await
+        .unwrap();
     assert_eq!(store.stat(&digest).unwrap().unwrap().size_bytes, 1_700_000);
     assert_eq!((uploads.count(), store.saved_uploads().unwrap().len()), ((0, 0), 0));
 }
@@ -129,7 +133,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
 async fn a_stop_waits_for_the_request_that_has_a_session() {
     let (store, uploads, repo) = uploads();
     let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
-    let mut guard = uploads.lock_session(&repo, id, &Caller::anonymous()).await.unwrap();
+    let mut guard = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     let (writing, told) = (uploads.clone(), tokio::sync::oneshot::channel());
     let request = tokio::spawn(async move {
         guard.session().append(Bytes::from_static(b"123")).await.unwrap();
@@ -143,7 +147,7 @@ async fn a_stop_waits_for_the_request_that_has_a_session() {
     let saved = store.saved_uploads().unwrap();
     assert_eq!((saved.len(), saved[0].offset), (1, 3));
     // A server that stops resumes nothing.
-    assert!(uploads.lock_session(&repo, id, &Caller::anonymous()).await.is_err());
+    assert!(uploads.lock_session(&context(1), &repo, id).await.is_err());
 }
 
 #[tokio::test]
@@ -174,7 +178,7 @@ async fn an_idle_session_expires_and_one_in_use_does_not() {
     let opened = Instant::now();
     uploads.expire(opened + UPLOAD_IDLE_MAX / 2, now_ms()).await;
     assert_eq!(uploads.count().0, 1);
-    let in_use = uploads.lock_session(&repo, id, &Caller::anonymous()).await.unwrap();
+    let in_use = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     uploads.expire(opened + UPLOAD_IDLE_MAX * 2, now_ms()).await;
     assert_eq!(uploads.count().0, 1);
     drop(in_use);
@@ -235,7 +239,7 @@ async fn past_all_the_longest_idle_of_whoever_has_most_goes_for_who_has_fewer() 
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     assert_eq!(open(&uploads, (party(2), None), bounds).await.err(), Some(NoSessionPermit::Whole));
-    let in_use = uploads.lock_session(&repo, ids[0], &Caller::anonymous()).await.unwrap();
+    let in_use = uploads.lock_session(&context(1), &repo, ids[0]).await.unwrap();
     assert!(open(&uploads, (party(4), None), bounds).await.unwrap().1);
     assert!(matches!(uploads.offset(&repo, ids[1]), Err(Error::UploadUnknown)));
     for id in [ids[0], ids[2], ids[3]] {
@@ -275,12 +279,7 @@ async fn who_rests_counts_for_its_owner_and_goes_first_when_nobody_knows_whose_i
     assert_eq!((uploads.count(), uploads.taken()), ((2, 1), (3, 2)));
     // Going on with one takes it over.
     let id = store.saved_uploads().unwrap().iter().find(|s| s.owner.is_some()).unwrap().id;
-    drop(
-        uploads
-            .lock_session(&repo, id, &Caller::anonymous().at([127, 0, 0, 2].into()))
-            .await
-            .unwrap(),
-    );
+    drop(uploads.lock_session(&context(2), &repo, id).await.unwrap());
     assert_eq!(uploads.taken(), (3, 2));
 }
 
