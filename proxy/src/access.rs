@@ -1,8 +1,8 @@
-//! Who may do what: who asks is found out before anything else of a request is looked at, and whether
-//! they may before anything of the repository is. What a route needs is in `access/permission.rs`, how users
-//! are told apart in `access/users.rs`.
+//! Who may do what. The caller of a request is established before anything else of the request is
+//! read, and its permissions are checked before the repository is touched. The permission each
+//! route needs is in `access/permission.rs`, and users are told apart in `access/users.rs`.
 //!
-//! Invariant: what is refused looks the same whether the thing is there or not.
+//! Invariant: a refusal looks the same whether the content exists or not.
 
 mod api_tokens;
 mod cache_key;
@@ -58,11 +58,11 @@ pub(crate) use permission::{Action, Permission, RegistryScope};
 pub(crate) use rules::{AccessRule, AccessRules, RuleSubject};
 pub(crate) use token_service::TokenResponse;
 
-/// What a client shows and what it asks a token for, on a line each, then lines of the files of
-/// passwords and tokens. For the fuzz target and its corpus.
+/// Reads a presented `Authorization` header and a token request's scopes, one line each, then lines
+/// of the password and token files. For the fuzz target and its corpus.
 ///
 /// # Panics
-/// When something is read as what it does not say.
+/// When presented credentials read as none, or a parsed value does not round-trip.
 #[doc(hidden)]
 pub fn read_login_words(input: &str) {
     let (shown, rest) = input.split_once('\n').unwrap_or((input, ""));
@@ -84,36 +84,36 @@ pub fn read_login_words(input: &str) {
     }
 }
 
-/// The rules that are in force.
+/// The access rules in force.
 pub(crate) struct Access {
     kind: Kind,
 }
 
 enum Kind {
-    /// Everyone who reaches the port may do everything.
+    /// Every client that reaches the port may do everything.
     Open,
-    /// Users, as files and rules say.
+    /// Users and rules of the configuration decide.
     Users(Box<Users>),
-    /// Whoever the upstream lets in.
+    /// The upstream decides for each caller.
     Passthrough(Box<Passthrough>),
 }
 
-/// What somebody asks for who wants a token.
+/// A request to the token endpoint.
 pub(crate) struct TokenRequest {
     /// The credentials, in a header or a form.
     pub(crate) shown: Credentials,
-    /// A refresh token in their place.
+    /// A refresh token in place of the credentials.
     pub(crate) refresh: Option<String>,
-    /// For what.
+    /// The scopes asked for.
     pub(crate) grants: Grants,
-    /// Whether a refresh token is wanted too.
+    /// Whether the client also asks for a refresh token.
     pub(crate) wants_refresh: bool,
 }
 
 impl Access {
-    /// What the configuration says. The folder of the store holds the key of our tokens, when no other
-    /// is named. Of rules that were in force before, the keys of issuers stay, the count of failures and
-    /// which logins were right lately; nobody stays logged in.
+    /// Builds the rules from the configuration. The store's folder holds the token key unless the
+    /// configuration names another. The issuers' keys, the failure counts and the recent logins
+    /// carry over from the previous rules; no login stays cached.
     pub(crate) fn new(
         config: &AccessConfig,
         store: &Path,
@@ -159,7 +159,7 @@ impl Access {
         }
     }
 
-    /// What is checked or asked at this moment: what it is, how much of it, and the most.
+    /// The checks and upstream questions in progress: name, count and limit.
     #[must_use]
     pub(crate) fn state(&self) -> Vec<(&'static str, usize, usize)> {
         match &self.kind {
@@ -169,13 +169,13 @@ impl Access {
         }
     }
 
-    /// Whether everyone may do everything.
+    /// Whether every client may do everything.
     #[must_use]
     pub(crate) const fn is_open(&self) -> bool {
         matches!(self.kind, Kind::Open)
     }
 
-    /// Who asks, by what the request shows.
+    /// The caller of a request, from its credentials.
     pub(crate) async fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -189,7 +189,7 @@ impl Access {
         Ok(caller.at(client))
     }
 
-    /// Whether they may come in at all, where no repository is asked for.
+    /// Whether the caller may use a route without a repository.
     pub(crate) async fn admit(&self, caller: &Caller, door: RegistryScope) -> Result<(), Error> {
         match &self.kind {
             Kind::Open => Ok(()),
@@ -198,7 +198,8 @@ impl Access {
         }
     }
 
-    /// Whether they may do this; asked for each need of a request before the request is looked at.
+    /// Whether the caller has a permission. Every permission of a request is checked before the
+    /// request itself is read.
     pub(crate) async fn authorize(&self, caller: &Caller, need: &Permission) -> Result<(), Error> {
         match &self.kind {
             Kind::Open => Ok(()),
@@ -207,18 +208,18 @@ impl Access {
         }
     }
 
-    /// Whether they see this repository among all.
+    /// Whether the caller's catalog lists this repository.
     #[must_use]
     pub(crate) fn lists(&self, caller: &Caller, repo: &RepoName) -> bool {
         match &self.kind {
-            // Who may list a whole registry was found out at the door.
+            // The right to list a whole registry was checked with the route's scope.
             Kind::Open | Kind::Passthrough(_) => true,
             Kind::Users(users) => users.lists(caller, repo),
         }
     }
 
-    /// Whether they may go on with an upload that this owner began. What nobody in particular began,
-    /// everyone may go on with who may push.
+    /// Whether the caller may continue an upload begun by this owner. An upload begun anonymously
+    /// may be continued by every caller with the right to push.
     #[must_use]
     pub(crate) fn may_go_on(&self, caller: &Caller, owner: Option<&str>, repo: &RepoName) -> bool {
         match &self.kind {
@@ -229,13 +230,13 @@ impl Access {
         }
     }
 
-    /// Whether tokens are given out at [`TOKEN_PATH`].
+    /// Whether this proxy issues tokens at [`TOKEN_PATH`].
     #[must_use]
     pub(crate) const fn gives_tokens(&self) -> bool {
         matches!(self.kind, Kind::Users(_))
     }
 
-    /// A token for who may have one, and who that is.
+    /// A token for a caller entitled to one, with that caller.
     pub(crate) async fn give(
         &self,
         request: TokenRequest,
@@ -250,12 +251,12 @@ impl Access {
         }
     }
 
-    /// What goes with a refusal, so that the client learns how to log in.
+    /// The challenge sent with a refusal, so that the client learns how to log in.
     #[must_use]
     pub(crate) fn challenge(&self, error: &Error, way: &RequestOrigin<'_>) -> Option<HeaderValue> {
         match &self.kind {
             Kind::Open => None,
-            // There is no token of ours that would say what the upstream will say.
+            // No token of this proxy could state the upstream's decision.
             Kind::Passthrough(_) => {
                 matches!(error, Error::LoginNeeded { .. } | Error::LoginRefused)
                     .then(challenge::basic)

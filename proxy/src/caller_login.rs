@@ -1,7 +1,7 @@
-//! What a caller showed us, to be shown to an upstream in their name: where access is `passthrough`.
+//! A caller's credentials, sent to an upstream in the caller's name where access is `passthrough`.
 //!
-//! Invariant: a login shows in no log and no `Debug`. Two logins are one when their fingerprints are
-//! equal, and a fingerprint is of no use to anybody without the key of this process.
+//! Invariant: a login appears in no log and no `Debug`. Two logins are one when their fingerprints
+//! are equal, and a fingerprint is useless without the key of this process.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,24 +11,24 @@ use ring::hmac::{self, HMAC_SHA256};
 use ring::rand::SystemRandom;
 use wharf_oci::{Login, Secret};
 
-/// A caller's user and password.
+/// The user and password that a caller sent.
 pub(crate) struct CallerLogin {
     pub(super) login: Login,
     fingerprint: Fingerprint,
-    /// Whether the upstream has said, lately, that it knows it.
+    /// Whether the upstream recently confirmed this login.
     known: AtomicBool,
 }
 
-/// Stands for a login where things are remembered for it.
+/// A keyed hash that stands for a login in caches.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint([u8; 32]);
 
-/// Makes fingerprints; with another key in each process. A clone makes the same.
+/// Makes fingerprints; the hash key is unique to the process. A clone makes the same fingerprints.
 #[derive(Clone)]
 pub(crate) struct Fingerprints(hmac::Key);
 
 impl Fingerprints {
-    /// With a key of its own.
+    /// Makes a random hash key.
     pub(crate) fn new() -> Self {
         let key = hmac::Key::generate(HMAC_SHA256, &SystemRandom::new());
         Self(key.expect("the system has random numbers"))
@@ -52,24 +52,24 @@ impl Fingerprints {
 }
 
 impl CallerLogin {
-    /// What stands for it.
+    /// The fingerprint of this login.
     pub(crate) const fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// Whether the upstream has said, lately, that it knows it. Nobody does at first.
+    /// Whether the upstream recently confirmed this login. False at first.
     pub(crate) fn is_known(&self) -> bool {
         self.known.load(Ordering::Acquire)
     }
 
-    /// What it said of it.
+    /// Records the upstream's answer about this login.
     pub(crate) fn set_known(&self, known: bool) {
         self.known.store(known, Ordering::Release);
     }
 }
 
 impl Fingerprint {
-    /// For what is computed of it.
+    /// The bytes of the fingerprint, as input of other hashes.
     pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -1,8 +1,8 @@
-//! One upstream registry, as the proxy needs it: typed questions, verified nothing. What comes back
-//! is what the upstream said; the callers prove it.
+//! The client of one upstream registry: typed requests, unverified answers. An answer is the
+//! upstream's claim; the callers of this module verify it.
 //!
-//! Invariant: nothing that a client sent goes upstream but parsed words and bodies, and nothing the
-//! upstream says is a header of ours before it was parsed.
+//! Invariant: of a client's request, only parsed words and bodies go upstream, and an upstream's
+//! header is parsed before it becomes a header of ours.
 
 mod accept;
 mod auth;
@@ -61,44 +61,44 @@ use transport::{RetryEffort, Transport, UpstreamRequest};
 pub(crate) use upload_session::{StartedUpload, UploadSession};
 
 /// A client of one registry, with the login of this proxy, or with that of a caller. A clone is
-/// another view of the same.
+/// another view of the same client.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     wire: Transport,
     config: Arc<UpstreamConfig>,
-    /// What metrics call it.
+    /// The upstream's name in metrics.
     label: Arc<str>,
-    /// Blobs that it did not have a moment ago.
+    /// Blobs that the upstream recently did not have.
     missed: Arc<TtlSet<(RepoName, Digest)>>,
-    /// How often something was deleted there.
+    /// The number of deletions at the upstream.
     removals: Arc<AtomicU64>,
     referrers_api: Arc<KnownApi>,
-    /// The caller whose login it shows.
+    /// The caller whose login this view sends.
     caller_fingerprint: Option<Fingerprint>,
-    /// What manifests are asked for beside what is known here.
+    /// Manifest types to accept beside the known ones.
     accept: Accept,
 }
 
-/// A manifest as it came.
+/// A manifest as the upstream sent it, which the caller still has to verify.
 pub(crate) struct FetchedManifest {
-    /// The bytes.
+    /// The manifest's bytes.
     pub bytes: Bytes,
-    /// What they are counted as.
+    /// The memory reserved for them.
     pub hold: Reservation,
-    /// `Content-Type`.
+    /// The `Content-Type` header.
     pub media_type: Option<MediaType>,
-    /// What the upstream says its digest is.
+    /// The digest claimed by the upstream.
     pub digest: Option<Digest>,
 }
 
-/// How long whoever asks can wait.
+/// How long a request can wait for the upstream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// For longer still: what was sent so far would have to be sent again.
+    /// Longer: after a failure all bytes sent so far would have to be sent again.
     Long,
-    /// For as long as it takes: there is nothing else to say.
+    /// As long as it takes: there is no answer to fall back on.
     Patient,
-    /// Not long: there is an old answer.
+    /// Briefly: a cached answer is at hand.
     Brief,
 }
 
@@ -112,15 +112,15 @@ impl From<Urgency> for RetryEffort {
     }
 }
 
-/// What an upstream said to a manifest that it took.
+/// The upstream's answer to an accepted manifest.
 pub(crate) struct AcceptedManifest {
-    /// Whether it keeps referrers itself (`OCI-Subject`).
+    /// Whether the upstream keeps referrers itself (`OCI-Subject`).
     pub keeps_referrers: bool,
 }
 
-/// A page of JSON with the query of the next one.
+/// A page of a JSON list, and the query that fetches the next page.
 pub(crate) struct ListingPage {
-    /// The bytes; they are counted as held.
+    /// The page's bytes, which count as held memory.
     pub bytes: Bytes,
     /// The query in its `Link` header.
     pub next: Option<String>,
@@ -144,24 +144,24 @@ impl Upstream {
         })
     }
 
-    /// The same under another name in metrics.
+    /// The same client under another name in metrics.
     pub(crate) fn labelled(self, label: &str) -> Self {
         Self { label: label.into(), ..self }
     }
 
-    /// What metrics and the log of requests call it: its address as it is configured, and one name for
-    /// all that a pattern stands for.
+    /// The upstream's name in metrics and the access log: its configured address, and one name for
+    /// all registries of a pattern.
     pub(crate) fn label(&self) -> &Arc<str> {
         &self.label
     }
 
-    /// Counters of reads of its repositories.
+    /// Outcome counters for reads of its repositories.
     pub(crate) fn reads(&self) -> &OutcomeCounts {
         &self.wire.counts().reads
     }
 
-    /// The same for a caller: their login is shown, and no other. Connections, turns and what is known
-    /// of the upstream's state are shared.
+    /// The same client with a caller's login, and no other. Connections, concurrency windows and
+    /// the upstream's recorded state are shared.
     #[must_use]
     pub(crate) fn as_caller(&self, login: &CallerLogin) -> Self {
         let (wire, caller_fingerprint) =
@@ -169,19 +169,20 @@ impl Upstream {
         Self { wire, caller_fingerprint, ..self.clone() }
     }
 
-    /// The same, asked for somebody: while it is busy, their requests wait in rounds with others'.
+    /// The same client for one party: while the upstream is busy, the party's requests wait in
+    /// rounds with those of others.
     #[must_use]
     pub(crate) fn for_party(&self, party: Party) -> Arc<Self> {
         Arc::new(Self { wire: self.wire.for_party(party), ..self.clone() })
     }
 
-    /// The same for a login that the upstream may not know, beside everybody else.
+    /// The same client for an unproven login, apart from the shared windows and breaker.
     fn as_stranger(&self, login: &CallerLogin) -> Self {
         let view = self.as_caller(login);
         Self { wire: view.wire.aside(), ..view }
     }
 
-    /// The same for a client that accepts more kinds of manifests.
+    /// The same client for a request that accepts more manifest types.
     #[must_use]
     pub(crate) fn accepting(self: &Arc<Self>, accept: Accept) -> Arc<Self> {
         if accept == self.accept {
@@ -190,58 +191,58 @@ impl Upstream {
         Arc::new(Self { accept, ..Self::clone(self) })
     }
 
-    /// What manifests are asked for beside what is known here.
+    /// Manifest types to accept beside the known ones.
     #[must_use]
     pub(crate) const fn accept(&self) -> &Accept {
         &self.accept
     }
 
-    /// The caller whose login it shows; none when it is that of this proxy.
+    /// The caller whose login this view sends; none for this proxy's own login.
     #[must_use]
     pub(crate) const fn caller_fingerprint(&self) -> Option<Fingerprint> {
         self.caller_fingerprint
     }
 
-    /// The same number for every caller of one upstream.
+    /// A number that all callers of one upstream share.
     #[must_use]
     pub(crate) fn identity(&self) -> usize {
         self.wire.identity()
     }
 
-    /// As it was configured: how long its tags are believed, and more.
+    /// The upstream's configuration, such as how long a cached tag is valid.
     #[must_use]
     pub(crate) fn config(&self) -> &UpstreamConfig {
         &self.config
     }
 
-    /// Its address, for logs.
+    /// The upstream's address, for logs.
     #[must_use]
     pub(crate) fn address(&self) -> &str {
         self.wire.address()
     }
 
-    /// Whether the upstream said a moment ago that it does not have a blob.
+    /// Whether the upstream recently did not have a blob.
     pub(crate) fn recently_missed(&self, repo: &RepoName, digest: &Digest) -> bool {
         self.missed.holds(&(repo.clone(), *digest))
     }
 
-    /// A pushed blob is there now.
+    /// Records that a pushed blob is at the upstream.
     pub(crate) fn arrived(&self, repo: &RepoName, digest: &Digest, way: Arrival) {
         self.missed.forget(|(of, missed)| of == repo && missed == digest);
         self.wire.counts().arrived(way);
     }
 
-    /// Changes with each deletion: what was known to be there before may be gone.
+    /// Grows with each deletion: content known before may be gone.
     pub(crate) fn removals(&self) -> u64 {
         self.removals.load(Ordering::SeqCst)
     }
 
-    /// Waits until every upload that was given up is known to be.
+    /// Waits until the upstream has the cancellation of every abandoned upload.
     pub(crate) async fn cancellations_sent(&self) {
         self.wire.cancellations().over().await;
     }
 
-    /// An upload to it goes on after a failure.
+    /// Counts an upload that resumes after a failure.
     pub(crate) fn mended(&self) {
         self.wire.counts().mended();
     }
@@ -261,7 +262,7 @@ impl Upstream {
         }
     }
 
-    /// A part of a blob; `None` when the upstream does not have it, or sends no parts.
+    /// A part of a blob; `None` when the upstream does not have it, or does not support ranges.
     pub(crate) async fn blob_part(
         &self,
         repo: &RepoName,
@@ -272,7 +273,7 @@ impl Upstream {
         Download::part(&self.wire, ask, part).await.or_else(absent)
     }
 
-    /// What is known of its state.
+    /// The upstream's recorded state.
     #[must_use]
     pub(crate) fn state(&self) -> UpstreamState {
         self.wire.state()
@@ -299,7 +300,7 @@ impl Upstream {
         }
     }
 
-    /// Gives the upstream exactly these bytes, on these conditions.
+    /// Puts exactly these bytes upstream, on these conditions.
     pub(crate) async fn put_manifest(
         &self,
         (repo, reference): (&RepoName, &Reference),
@@ -323,7 +324,7 @@ impl Upstream {
         Ok(accepted)
     }
 
-    /// Deletes a manifest, a tag or a blob; `false` when it was not there.
+    /// Deletes a manifest, a tag or a blob; `false` when the upstream did not have it.
     pub(crate) async fn delete(&self, endpoint: &Endpoint) -> Result<bool, Error> {
         let Some(repo) = endpoint.repo() else {
             return Ok(false);
@@ -332,7 +333,8 @@ impl Upstream {
         let mut ask =
             UpstreamRequest::new(Method::DELETE, self.wire.url(&endpoint.to_string()), scope);
         ask.effort = RetryEffort::Long;
-        // Before and after: it counts also when no answer comes, and for who asked in between.
+        // Counted before and after: the deletion may happen without an answer, and other requests
+        // may read in between.
         self.removals.fetch_add(1, Ordering::SeqCst);
         let sent = self.wire.send(ask, "deleting").await;
         self.removals.fetch_add(1, Ordering::SeqCst);
@@ -392,7 +394,7 @@ impl Upstream {
     }
 }
 
-/// "Not there" is an answer, not an error.
+/// A missing resource is an answer, not an error.
 fn absent<T>(error: Error) -> Result<Option<T>, Error> {
     match &error {
         Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. } => Ok(None),

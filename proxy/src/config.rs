@@ -1,9 +1,9 @@
-//! The configuration as types: the TOML file, and the command line laid over it. One registry behind
-//! the proxy is in `settings/upstream.rs`.
+//! The configuration as types: the TOML file, and the command line laid over it. The registries
+//! behind the proxy are in `settings/upstream.rs`.
 //!
 //! Invariant: a `Config` that exists can be run; every unknown key, bad address and missing secret
-//! was refused before a port was bound. Secrets are read from the environment or from files, never
-//! from the file itself.
+//! was refused before a port was bound. Secrets are read from the environment or from files of
+//! their own, never from the configuration file itself.
 
 mod access;
 pub(crate) mod active;
@@ -42,38 +42,38 @@ use crate::settings::upstream::UpstreamConfig;
 pub(crate) use diff::{ConfigKeys, needs_restart};
 pub use source::{ConfigSource, LoadedConfig};
 
-/// Where `wharfd` listens when nobody says.
+/// The default address of `wharfd serve`.
 const LISTEN_DEFAULT: &str = "127.0.0.1:5000";
 
 /// Everything that `wharfd serve` needs.
 #[derive(Debug)]
 pub struct Config {
-    /// Where clients connect.
+    /// The address for clients.
     pub listen: Listen,
-    /// Where operators look: health and metrics.
+    /// The address for operators: health and metrics.
     pub admin: Option<Listen>,
     /// The folder of the store.
     pub store: PathBuf,
-    /// The most that the store may take on disk, in bytes.
+    /// The most disk space for the store, in bytes.
     pub store_limit: Option<u64>,
-    /// How fast stored blobs are read in the background to find damage, in bytes per second; not at
-    /// all when not given.
+    /// The rate of the background scrub, which reads stored blobs to find damage, in bytes per
+    /// second; no scrub without it.
     pub scrub_rate: Option<u64>,
     /// How long transfers may go on after SIGTERM.
     pub shutdown_deadline: Duration,
-    /// The certificate that clients are shown; plain HTTP without one.
+    /// The certificate for clients; plain HTTP without one.
     pub(crate) tls: Option<TlsConfig>,
-    /// Whether passwords may cross a network readable (`insecure_http`).
+    /// Whether passwords may cross a network unencrypted (`insecure_http`).
     pub(crate) may_be_plain: bool,
-    /// The bounds.
+    /// The limits of clients and requests.
     pub(crate) limits: Limits,
-    /// Tags that are put once, of a registry of its own; those of an upstream are in its part.
+    /// Write-once tags of a registry of its own; an upstream's section has those of the upstream.
     pub(crate) write_once_tags: Vec<TagRule>,
-    /// Who is believed about the addresses of clients.
+    /// Proxies trusted with the addresses of clients.
     pub(crate) trusted_proxies: TrustedProxies,
-    /// Who may do what.
+    /// The access rules.
     pub(crate) access: AccessConfig,
-    /// Under which names this may be asked for, where nobody has to log in.
+    /// Host names for requests, where no login is needed.
     pub(crate) hosts: Vec<HostName>,
     /// Where lines for the audit log go; into the ordinary log when not given.
     pub(crate) audit_log: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// The registries behind; none makes this a registry of its own.
     pub upstreams: Vec<UpstreamConfig>,
-    /// Which proxy leads to others.
+    /// The outbound proxies.
     pub(crate) egress: Arc<OutboundProxies>,
 }
 
@@ -135,30 +135,30 @@ struct FileConfig {
     upstreams: Vec<UpstreamConfig>,
 }
 
-/// What the command line says; it wins over the file.
+/// The settings of the command line; they win over the file.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// `--listen`
+    /// The address of `--listen`.
     pub listen: Option<Listen>,
-    /// `--admin`
+    /// The address of `--admin`.
     pub admin: Option<Listen>,
-    /// `--store`
+    /// The folder of `--store`.
     pub store: Option<PathBuf>,
-    /// `--store-limit`
+    /// The size of `--store-limit`.
     pub store_limit: Option<ByteSize>,
-    /// `--scrub-rate`
+    /// The rate of `--scrub-rate`.
     pub scrub_rate: Option<ByteSize>,
-    /// `--hold`
+    /// The seconds of `--hold`.
     pub hold_seconds: Option<u64>,
     /// `--upstream`, added to those of the file.
     pub upstreams: Vec<UpstreamConfig>,
-    /// `--insecure-open`
+    /// Whether `--insecure-open` is given.
     pub insecure_open: bool,
-    /// `--insecure-http`
+    /// Whether `--insecure-http` is given.
     pub insecure_http: bool,
-    /// `--tls-cert`
+    /// The file of `--tls-cert`.
     pub tls_cert: Option<PathBuf>,
-    /// `--tls-key`
+    /// The file of `--tls-key`.
     pub tls_key: Option<PathBuf>,
 }
 
@@ -205,7 +205,7 @@ impl Config {
             return Err(ConfigError::WriteOnceElsewhere);
         }
         let store_limit = store_limit(overrides.store_limit.or(file.store_limit))?;
-        // Nothing, like zero, is no scrub.
+        // A rate of zero disables the scrub too.
         let scrub_rate = overrides.scrub_rate.or(file.scrub_rate).filter(|rate| rate.0 > 0);
         Ok(Self {
             listen,
@@ -228,8 +228,8 @@ impl Config {
         })
     }
 
-    /// Says in the log what surrounds this and nobody asked for: proxies on the way out, registries of
-    /// anybody, and a way in on which passwords can be read.
+    /// Logs the conditions that the configuration does not spell out: outbound proxies, upstream
+    /// patterns that admit any registry, and a listener that accepts passwords unencrypted.
     pub fn announce(&self) {
         self.egress.announce();
         for upstream in &self.upstreams {

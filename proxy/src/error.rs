@@ -1,7 +1,7 @@
-//! What can go wrong in a request. What the client sees of it is in `error/shown.rs`, what follows
-//! from it for us in `error/judged.rs`.
+//! The errors of a request. The client's view of an error is in `error/shown.rs`, and the proxy's
+//! reaction in `error/judged.rs`.
 //!
-//! Invariant: an error says the operation and its key.
+//! Invariant: an error names the operation and its key.
 
 mod judged;
 mod shown;
@@ -19,7 +19,7 @@ pub use shown::ErrorResponse;
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A word of the request is malformed.
+    /// A part of the request is malformed.
     #[error(transparent)]
     Parse(#[from] ParseError),
     /// No repository can have the name in the path.
@@ -35,7 +35,7 @@ pub enum Error {
     /// The resource exists, but not with this method.
     #[error("this method is not supported here; these are: {allowed}")]
     MethodNotAllowed {
-        /// Those that are, as `Allow` lists them.
+        /// The supported methods, as `Allow` lists them.
         allowed: &'static str,
     },
     /// A required parameter is missing or doubled.
@@ -55,7 +55,7 @@ pub enum Error {
     BlobUnknown {
         /// Where it was looked for.
         repo: RepoName,
-        /// Which.
+        /// The digest.
         digest: Digest,
     },
     /// The manifest is not in this repository.
@@ -77,33 +77,33 @@ pub enum Error {
     ManifestBlobUnknown {
         /// Where it was looked for.
         repo: RepoName,
-        /// What is missing.
+        /// The missing digests.
         missing: Vec<Digest>,
     },
-    /// A name is not what a request says that it has to be.
+    /// A name does not fulfil the request's precondition.
     #[error(
         "{reference} of {repo} {}, which is not what this request is made for; read it again",
         now(there.as_ref())
     )]
     PreconditionFailed {
-        /// Of which repository.
+        /// The repository.
         repo: RepoName,
         /// Tag or digest.
         reference: String,
-        /// What it is.
+        /// The current digest.
         there: Option<Digest>,
     },
-    /// A write-once tag shall become something else, or go, or lose its manifest.
+    /// A request would change or delete a write-once tag, or delete its manifest.
     #[error(
         "the tag {repo}:{tag} is write-once and points to {there}; to change it once: \
          wharfd tags allow {repo}:{tag} --reason TEXT"
     )]
     TagWriteOnce {
-        /// Of which repository.
+        /// The repository.
         repo: RepoName,
-        /// Which tag.
+        /// The tag.
         tag: Tag,
-        /// What it is.
+        /// The tag's digest.
         there: Digest,
     },
     /// The upstream cannot say whether a change of a write-once tag is one.
@@ -111,66 +111,67 @@ pub enum Error {
         "the upstream cannot say what {reference} of {repo} is, so no write-once tag is changed"
     )]
     TagUndecided {
-        /// Of which repository.
+        /// The repository.
         repo: RepoName,
-        /// Which tag, or the manifest that shall be deleted.
+        /// The tag, or the manifest to be deleted.
         reference: String,
         /// When it may be worth another try.
         retry_after_seconds: u64,
     },
-    /// A tag that clients read to write it back was read as it was before, and is another one by now.
+    /// A client read a tag to write it back, was served an old manifest, and the tag has changed
+    /// since.
     #[error(
         "the tag {repo}:{tag} was served from here while the upstream did not answer, and is another \
          one there; read it again, so that nothing that was added to it gets lost"
     )]
     TagReadStale {
-        /// Of which repository.
+        /// The repository.
         repo: RepoName,
-        /// Which tag.
+        /// The tag.
         tag: Tag,
     },
     /// A push arrived, and could not be locked.
     #[error("{reference} of {repo} was pushed, but not locked: {reason}; push again")]
     NotLocked {
-        /// Of which repository.
+        /// The repository.
         repo: RepoName,
         /// Tag or digest.
         reference: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
     /// A manifest was put under some of its names.
     #[error("pushed as {done}, but not as {failed}: {}", source.message())]
     PutInPart {
-        /// The names that it has now.
+        /// The names that were put.
         done: String,
-        /// The first that it has not.
+        /// The first name that was not.
         failed: String,
-        /// Why.
+        /// The cause of the failure.
         source: Box<Error>,
     },
-    /// Who asks has to say who they are.
+    /// The request needs a login.
     #[error("a login is needed")]
     LoginNeeded {
-        /// For what, as clients ask for tokens; perhaps nothing in particular.
+        /// The scope, as clients ask for tokens; may be empty.
         scope: String,
     },
-    /// The token that was shown does not allow this.
+    /// The request's token does not allow this.
     #[error("the token that was shown does not allow this")]
     ScopeNeeded {
-        /// What would.
+        /// A scope that would.
         scope: String,
     },
-    /// The credentials that were shown are wrong.
+    /// The request's credentials are wrong.
     #[error("the login was refused")]
     LoginRefused,
-    /// Who asks may not do this, whether it exists or not.
+    /// The caller may not do this, whether it exists or not.
     #[error("this login does not allow that")]
     Denied,
-    /// A web page of another site made this request.
+    /// A web page of another origin made this request.
     #[error("a web page of another site made this request, which may not be")]
     ForeignPage,
-    /// Where nobody has to log in, a request for a host that is not known to be this one.
+    /// Where no login is needed, a request for a host that is not known to be this server.
     #[error(
         "{0} is not known to be this registry, and nobody has to log in here, so a web page could have \
          led this request here: list the name in `hosts` of [access], or use an address"
@@ -179,7 +180,7 @@ pub enum Error {
     /// Too many logins failed.
     #[error("too many logins failed; try again in {retry_after_seconds} s")]
     TooManyLogins {
-        /// When.
+        /// The time of the next try.
         retry_after_seconds: u64,
     },
     /// The upload session does not exist, or no longer.
@@ -188,7 +189,7 @@ pub enum Error {
     /// Another request is writing to the session.
     #[error("another request is writing to this upload session")]
     UploadBusy,
-    /// A chunk that does not start where the upload ends.
+    /// A chunk that does not start at the end of the upload.
     #[error("the upload has {offset} bytes, so the next chunk must start there")]
     ChunkOutOfOrder {
         /// How many bytes the upload has.
@@ -199,9 +200,9 @@ pub enum Error {
     /// A chunk had more or fewer bytes than its header said.
     #[error("the chunk has {actual} bytes, its header says {declared}")]
     ChunkSize {
-        /// What `Content-Range` says.
+        /// The size in `Content-Range`.
         declared: u64,
-        /// What came.
+        /// The received size.
         actual: u64,
     },
     /// The body ended before its end, or is malformed.
@@ -213,7 +214,7 @@ pub enum Error {
     /// A blob larger than any registry takes.
     #[error("the blob is larger than {limit_bytes} bytes")]
     BlobTooLarge {
-        /// The limit.
+        /// The limit in bytes.
         limit_bytes: u64,
     },
     /// No byte of the range exists.
@@ -222,38 +223,38 @@ pub enum Error {
         /// How many it has.
         size_bytes: u64,
     },
-    /// What the client sent is not what it said.
+    /// The client's content does not match its digest.
     #[error("the content does not match its digest: {0}")]
     DigestMismatch(Mismatch),
-    /// What the upstream sent is not what was asked for.
+    /// The upstream's content does not match the requested digest.
     #[error("the upstream sent wrong content: {0}")]
     UpstreamLied(Mismatch),
-    /// The upstream refused, in its own words.
+    /// The upstream refused, with its own message.
     #[error("the upstream answered {status}: {message}")]
     UpstreamRefused {
-        /// Its status.
+        /// The upstream's status.
         status: StatusCode,
         /// Its code, when it is one of the specification.
         code: ErrorCode,
-        /// Its message.
+        /// The upstream's message.
         message: String,
     },
-    /// The upstream wants credentials that we do not have, or does not accept ours.
+    /// The upstream demands credentials, or refuses ours.
     #[error("the upstream refused the credentials that it was shown ({status})")]
     UpstreamDenied {
         /// 401 or 403.
         status: StatusCode,
     },
-    /// The upstream decides who may do what, and cannot be asked.
+    /// The upstream decides about access, and cannot be asked.
     #[error("the upstream cannot say who may do this; try again in {retry_after_seconds} s")]
     AccessUndecided {
-        /// When.
+        /// The time of the next try.
         retry_after_seconds: u64,
     },
     /// A redirect or a Location of the upstream's leads where it may not.
     #[error("the upstream leads astray while {operation}: {reason}")]
     UpstreamAstray {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
         /// Where to, and why not.
         reason: String,
@@ -264,41 +265,41 @@ pub enum Error {
         /// Why; never a part of a secret.
         reason: String,
     },
-    /// The upstream asks for patience.
+    /// The upstream asks clients to wait.
     #[error("the upstream has too many requests; try again in {retry_after_seconds} s")]
     UpstreamBusy {
-        /// What it asked for.
+        /// Its `Retry-After`.
         retry_after_seconds: u64,
     },
     /// The upstream was down a moment ago and is left alone for a while.
     #[error("the upstream is down; it is asked again in {retry_after_seconds} s")]
     UpstreamDown {
-        /// When.
+        /// The time of the next try.
         retry_after_seconds: u64,
     },
-    /// A request was held for as long as its client waits, and nothing that it needs came.
+    /// A request was held for the longest time that its client waits, and no answer came.
     #[error("there is no answer after {held_seconds} s; try again, what was begun goes on")]
     Unanswered {
-        /// For how long.
+        /// The time that the request was held.
         held_seconds: u64,
     },
     /// The upstream cannot be reached, or breaks off, or makes no sense.
     #[error("the upstream failed while {operation}: {reason}")]
     UpstreamFailed {
-        /// What was tried.
+        /// The operation.
         operation: &'static str,
-        /// What happened.
+        /// The failure.
         reason: String,
     },
-    /// A manifest names blobs that are here, and not at the upstream yet.
+    /// A manifest names blobs that are stored here, and not yet delivered upstream.
     #[error(
         "{blobs} blobs of this manifest are not at the upstream yet: {reason}; they are still being \
          delivered, so push the manifest again in {retry_after_seconds} s"
     )]
     Undelivered {
-        /// How many.
+        /// The number of blobs.
         blobs: usize,
-        /// What keeps them, as far as clients may know.
+        /// The reason, as far as clients may know it.
         reason: String,
         /// When it is worth another try.
         retry_after_seconds: u64,
@@ -308,15 +309,15 @@ pub enum Error {
         "blobs of {limit_bytes} bytes {whose} wait for their upstream; try again when it took some"
     )]
     PendingFull {
-        /// The limit.
+        /// The limit in bytes.
         limit_bytes: u64,
-        /// Of all, or of one party.
+        /// Whether the limit is for all, or for one party.
         whose: &'static str,
     },
     /// The path of a request is too long.
     #[error("the path of a request may have {limit_bytes} bytes")]
     UrlTooLong {
-        /// The limit.
+        /// The limit in bytes.
         limit_bytes: usize,
     },
     /// A request has too many header lines.
@@ -348,10 +349,10 @@ pub enum Error {
     Store(StoreFault),
 }
 
-/// Whose bytes in memory are too many.
+/// The owner of the memory share that is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryOwner {
-    /// Everybody's.
+    /// All callers together.
     All,
     /// One caller's, or one address's.
     Party,
@@ -376,7 +377,7 @@ impl fmt::Display for MemoryOwner {
     }
 }
 
-/// A store error as every waiter of one download gets it: its kind and its words.
+/// A store error as every waiter of one download gets it: its kind and its message.
 #[derive(Debug, Clone)]
 pub struct StoreFault {
     /// Whether the disk is full.

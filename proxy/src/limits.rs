@@ -1,36 +1,39 @@
-//! Every bound of the proxy, in one place: sizes, counts, times. A request
-//! that is turned away at one counts as `wharfd_failures_total{fault="load"}`. An operator may move
-//! those that `[limits]` names (`settings/limits.rs`); here are their defaults.
+//! Every bound of the proxy, in one place: sizes, counts, times. A request refused at a bound
+//! counts as `wharfd_failures_total{fault="load"}`. `[limits]` lets an operator move some of them
+//! (`settings/limits.rs`); their defaults are here.
 
 use std::time::Duration;
 
-/// What one party gets of what all share, unless the configuration says otherwise: one in so many parts,
-/// so that no two take all.
+/// One party's part of a shared bound, unless the configuration says otherwise: one fourth, so that
+/// no two parties take all.
 pub const SHARES: usize = 4;
-/// Connections of clients open at once; the next one takes the place of an idle one of whoever has most,
-/// or is answered 429 and closed. From one address that is not a trusted proxy, a share.
+/// Connections of clients open at once. The next connection displaces an idle one of the party with
+/// the most connections, or is answered 429 and closed. One address without trust as a proxy has a
+/// share.
 pub const CONNECTIONS_MAX: usize = 2_048;
-/// Files that the process asks to have open: connections of clients and to upstreams, and the store.
+/// Open files that the process asks the system for: connections of clients and to upstreams, and
+/// the store.
 pub const OPEN_FILES_WANTED: u64 = 16_384;
-/// Connections past the limit that are answered at once; more than these are closed without a word.
+/// Connections past the limit that are answered at once; more than these are closed without an
+/// answer.
 pub const REFUSALS_MAX: usize = 64;
-/// Of these, from one address.
+/// Of these refusals, those for one address.
 pub const PARTY_REFUSALS_MAX: usize = REFUSALS_MAX / SHARES;
-/// How long such an answer may take, the handshake included.
+/// How long such a refusal may take, the handshake included.
 pub const REFUSAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Connections to the admin address at once; past it as for clients.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;
-/// Of these, from one address.
+/// Of these connections, those from one address.
 pub const PARTY_ADMIN_CONNECTIONS_MAX: usize = ADMIN_CONNECTIONS_MAX / SHARES;
-/// What the kernel keeps for one client on this machine, in bytes. Left to itself it takes megabytes,
-/// which fall out of the CPU's cache before the client reads them: up to twice the time per byte.
-/// Clients that are further away get what the kernel finds right for their distance.
+/// Send buffer of the kernel for one client on this machine, in bytes. Left to itself the kernel
+/// takes megabytes, and the CPU's cache drops them before the client reads them: up to twice the
+/// time per byte. Clients further away keep the kernel's own choice for their distance.
 pub const LOOPBACK_SEND_BYTES: usize = 512 * 1024;
-/// How much the kernel keeps for one client beyond what is on its way to it, in bytes: so much less
-/// memory of a slow one, and so soon it is seen to be slow.
+/// Unsent bytes that the kernel buffers for one client, beyond those already on their way: a slow
+/// client takes less memory, and the proxy notices its slowness sooner.
 pub const UNSENT_BYTES_MAX: u32 = 256 * 1024;
-/// What is read from one client at a time, in bytes; also the longest head of a request. Left to itself
-/// a buffer grows to 400 KiB, and pieces of a body each keep one of that size.
+/// Bytes read from one client at a time; also the longest head of a request. Left to itself a
+/// buffer grows to 400 KiB, and every piece of a body keeps one of that size.
 pub const CLIENT_READ_BYTES: usize = 32 * 1024;
 /// Header lines of a request.
 pub const HEADERS_MAX: usize = 100;
@@ -43,599 +46,614 @@ pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub const HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may be without a request.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-/// How long a connection that was told to end may take for that.
+/// How long a connection may take to end after the server asked it to.
 pub const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Requests at once on one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 128;
-/// Requests on one HTTP/2 connection that were taken back before they were looked at; with more of them
-/// it is closed (rapid reset, CVE-2023-44487).
+/// Requests on one HTTP/2 connection that the client reset before the server looked at them; with
+/// more of them the connection is closed (rapid reset, CVE-2023-44487).
 pub const HTTP2_RESETS_PENDING_MAX: usize = 20;
-/// Requests on one HTTP/2 connection that were against the protocol; with more of them it is closed.
+/// Requests on one HTTP/2 connection that violate the protocol; with more of them the connection is
+/// closed.
 pub const HTTP2_RESETS_LOCAL_MAX: usize = 256;
-/// What one HTTP/2 connection may send us before it is read, in bytes: for one request, and in all. It is
-/// in no account, and every connection may fill it: a thousand of them 128 MiB.
+/// Receive window of one HTTP/2 connection, in bytes: for one request, and in all. No memory budget
+/// counts these bytes, and every connection may fill its window: a thousand connections take 128
+/// MiB.
 pub const HTTP2_CLIENT_WINDOW_BYTES: u32 = 128 * 1024;
-/// How often an HTTP/2 connection that says nothing is asked whether it is there.
+/// How often the server pings a silent HTTP/2 connection.
 pub const HTTP2_PING_PERIOD: Duration = Duration::from_secs(30);
-/// How long it may take to say so.
+/// How long the answer to such a ping may take.
 pub const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// Largest piece of a body that is given to an HTTP/2 connection at once, in bytes. With the head of its
-/// frame it fills a TLS record exactly: one byte more, and each frame would cost a second, tiny record.
+/// Largest piece of a body passed to an HTTP/2 connection at once, in bytes. With the head of its
+/// frame it fills a TLS record exactly: one byte more, and each frame would cost a second, tiny
+/// record.
 pub const HTTP2_PIECE_BYTES: usize = 16 * 1024 - 9;
 /// The least rate of a client that sends or takes a body, in bytes per second, as a mean over
 /// `STALL_TIMEOUT`.
 pub const CLIENT_BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// Largest form at the token endpoint, in bytes.
 pub const FORM_BYTES_MAX: u64 = 64 * 1024;
-/// Bytes in memory that are on their way in or out, beside what the store keeps for all: bodies that are
-/// held whole, and segments that only readers have any more. Past it, whole bodies, and uploads and
-/// downloads that begin, are answered 429. One party has a share for whole bodies; past that it also begins
-/// no download while more than half of all is taken.
+/// Bytes in memory on their way in or out, beside the store's shared memory: bodies held whole, and
+/// segments that only readers still keep. Past this bound the proxy answers 429 to whole bodies and
+/// to new uploads and downloads. One party has a share for whole bodies; past its share a party
+/// also begins no download while more than half of the bound is taken.
 pub const BYTES_IN_FLIGHT_MAX: u64 = 96 * 1024 * 1024;
-/// Of a party's bytes in flight, one connection has one in so many.
+/// One connection has this part of its party's bytes in flight: one half.
 pub const CONNECTION_BYTES_PART: u64 = 2;
-/// Past so many bytes in flight, bodies read ahead a segment instead of a batch.
+/// Past this number of bytes in flight, bodies read ahead a segment instead of a batch.
 pub const BYTES_IN_FLIGHT_SHORT: u64 = 24 * 1024 * 1024;
 /// Answers up to this size are not counted, in bytes: their connection takes more.
 pub const SMALL_BODY_BYTES: u64 = 1024;
-/// Manifests from this size on are in memory once, however many answers wait with them, in bytes.
+/// Manifests from this size on are in memory once, for all answers that wait with them, in bytes.
 pub const SHARED_MANIFEST_BYTES: usize = 64 * 1024;
-/// What one manifest counts at most while it is read, in its lengths: the largest has room on a connection
-/// then. One that is mostly descriptors takes more: four lengths, or ten where they are the shortest.
+/// The most that one manifest counts during its parsing, in multiples of its length, so that the
+/// largest manifest still fits into a connection's part. A manifest of mostly descriptors takes
+/// more: four lengths, or ten with the shortest descriptors.
 pub const MANIFEST_COUNTED_LENGTHS_MAX: u64 = 3;
-/// Manifests that are read from the store at once, before it is known how large they are.
+/// Manifests read from the store at once while their sizes are unknown.
 pub const MANIFEST_READS_MAX: usize = 4;
-/// Documents up to this size are parsed and hashed where they arrive, in bytes; larger ones are a job of
-/// their own.
+/// Documents up to this size are parsed and hashed on the async thread, in bytes; larger ones
+/// become a blocking job.
 pub const READ_HERE_BYTES: usize = 64 * 1024;
-/// A body without a length is reserved in steps of at least so many bytes.
+/// A body without a length is reserved in steps of at least this many bytes.
 pub const COLLECT_STEP_BYTES: usize = 64 * 1024;
-/// Requests that are being answered at once: each takes some 20 KiB.
+/// Requests in progress at once: each takes some 20 KiB.
 pub const REQUESTS_MAX: usize = 8_192;
-/// Of these, of one party.
+/// Of these requests, those of one party.
 pub const PARTY_REQUESTS_MAX: usize = REQUESTS_MAX / SHARES;
-/// For how long a request is held before it is refused, where its client is known to wait for an answer to
-/// begin: all of these were seen to wait for 50 s (docs/explanation/clients.md). An operator may move it.
+/// For how long a request is held before its refusal, for clients known to wait for an answer to
+/// begin: all of these waited for 50 s when measured (docs/explanation/clients.md). An operator may
+/// move it.
 pub const HOLD_MAX: Duration = Duration::from_secs(45);
-/// The most seconds that an operator may say.
+/// The most seconds that an operator may configure for it.
 pub const HOLD_SECONDS_MAX: u64 = 600;
-/// The same for containerd, which hangs up after 30 s, and for clients that are not known.
+/// The same for containerd, which hangs up after 30 s, and for unknown clients.
 pub const HOLD_HASTY: Duration = Duration::from_secs(25);
-/// The same before the first byte of an upload's body is taken: who sends one has no second try.
+/// The same before the first byte of an upload's body is read: the client of an upload has no
+/// second try.
 pub const HOLD_UPLOAD_MAX: Duration = Duration::from_mins(3);
-/// The first pause before a held request is tried again, where nobody said one; it doubles.
+/// The first pause before the next try of a held request, unless an upstream names one; it doubles.
 pub const HOLD_PAUSE: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const HOLD_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How often in a row a held request that found no memory is not tried, while no memory was given back.
+/// How many tries in a row a held request skips for want of memory, as long as no memory was given
+/// back.
 pub const HOLD_PASSED_OVER_MAX: u32 = 4;
-/// What the client of a request that was held in vain is told to wait, in seconds: it is held again.
+/// `Retry-After` for a request held in vain, in seconds: the client's next request is held again.
 pub const HOLD_RETRY_SECONDS: u64 = 1;
-/// How long a held request may still be tried for when the server stops.
+/// How long a stopping server may still try a held request.
 pub const HOLD_DRAIN_TIME: Duration = Duration::from_secs(1);
-/// The same for a request that was not held before.
+/// The same for a request not held before.
 pub const HOLD_DRAIN_FIRST_TIME: Duration = Duration::from_secs(15);
-/// Requests that are held at once, each with some 30 KiB; the next one is refused at once.
+/// Requests held at once, each with some 30 KiB; the next one is refused at once.
 pub const HELD_MAX: usize = 2_048;
-/// Of these, of one party.
+/// Of these held requests, those of one party.
 pub const PARTY_HELD_MAX: usize = HELD_MAX / SHARES;
-/// For how long the end of an upload, or the put of a manifest, is remembered that its client did not
-/// hear of: the same request finds it.
+/// For how long the result of an upload or of a manifest put is remembered when its client has not
+/// received it: the same request then finds the result.
 pub const UNHEARD_TIME: Duration = Duration::from_mins(2);
-/// Such ends that are remembered.
+/// Such results remembered.
 pub const UNHEARD_MAX: usize = 4_096;
-/// Manifests that are put at once.
+/// Manifest puts at once.
 pub const PUTS_MAX: usize = 1_024;
-/// Callers and addresses whose rate of requests is known; those beyond share one.
+/// Callers and addresses with a rate bucket of their own; those beyond share one.
 pub const RATES_MAX: usize = 16_384;
-/// Requests over a rate that wait for their turn, in all; the next one is answered 429. Each takes some
-/// 20 KiB.
+/// Requests over a rate that queue, in all; the next one is answered 429. Each takes some 20 KiB.
 pub const RATE_WAITING_MAX: usize = 1_024;
-/// Of these, of one party.
+/// Of these queued requests, those of one party.
 pub const PARTY_RATE_WAITING_MAX: usize = RATE_WAITING_MAX / SHARES;
-/// How long a burst may last that the configuration does not name, in seconds at the rate.
+/// How long a burst may last without a configured size, in seconds at the rate.
 pub const BURST_SECONDS: u32 = 10;
-/// How often the files of the certificate are looked at.
+/// How often the files of the certificate are checked for changes.
 pub const TLS_FILES_PERIOD: Duration = Duration::from_secs(2);
 /// Largest such file, in bytes.
 pub const TLS_FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// Certificates of such a file.
+/// Certificates in such a file.
 pub const TLS_CERTIFICATES_MAX: usize = 1_024;
-/// What is encrypted ahead for one connection, in bytes: eight records, sent together.
+/// Bytes encrypted ahead for one connection: eight records, sent together.
 pub const TLS_SEND_BYTES: usize = 128 * 1024;
-/// Longest name of a client's certificate in the log.
+/// Longest subject of a client's certificate in the log.
 pub const SUBJECT_CHARS_MAX: usize = 256;
 /// How long transfers may go on after SIGTERM, unless the configuration says otherwise.
 pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How much of a body that nobody wants is read and thrown away before the answer, so that its connection
-/// can go on. Of more, the answer goes out at once and the connection ends in stages.
+/// Bytes of an unread body that are read and thrown away before the answer, so that its connection
+/// can go on. With more, the answer goes out at once and the connection ends in stages.
 pub const REFUSED_BODY_BYTES_MAX: u64 = 256 * 1024;
-/// How long that may take.
+/// How long this reading may take.
 pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a client that is still sending is read from after its last answer, so that it gets to see it.
+/// How long the server reads from a client that is still sending after its last answer, so that the
+/// client sees the answer.
 pub const LINGER_TIME: Duration = Duration::from_secs(30);
-/// The same while it sends nothing and does not close.
+/// The same while the client sends nothing and does not close.
 pub const LINGER_QUIET_TIME: Duration = Duration::from_secs(5);
-/// How much of it is read, in bytes.
+/// How many bytes it reads then.
 pub const LINGER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
-/// Blobs that are fetched from upstreams at once; the next fetch is answered 429.
+/// Blobs fetched from upstreams at once; the next fetch is answered 429.
 pub const FILLS_MAX: usize = 256;
-/// What passes by the store at once: blobs that it does not take or whose downloads are more than the
-/// share of whoever wants them, of which the next one is answered 429, and parts far ahead of a download,
-/// which then wait for it.
+/// Bodies relayed past the store at once. These are blobs that the store refuses or that exceed
+/// their caller's share of downloads, of which the next one is answered 429, and parts far ahead of
+/// a download, which then wait for the download.
 pub const RELAYS_MAX: usize = 256;
-/// How long a blob's first bytes are waited for before the head of its answer is sent: what fails
-/// before that has a status of its own.
+/// How long the head of an answer waits for a blob's first bytes: a failure before them has a
+/// status of its own.
 pub const ARRIVAL_WAIT: Duration = Duration::from_millis(500);
-/// How often bytes are shown that fill no segment yet, while nothing else comes.
+/// How often readers see bytes of an unfilled segment, while no more arrive.
 pub const SHOW_PERIOD: Duration = Duration::from_millis(200);
-/// Manifests and tokens that are asked for at once.
+/// Requests for manifests and tokens at once.
 pub const QUESTIONS_MAX: usize = 1_024;
-/// For how long nobody must have wanted a download or a question before it ends for somebody else who
-/// needs its place.
+/// How long a download or a request without a waiting client keeps its place before another caller
+/// may displace it.
 pub const UNWANTED_GRACE: Duration = Duration::from_secs(5);
-/// Upload sessions open or at rest at once; the next one takes the place of the longest idle one of
-/// whoever has most, or is answered 429. By one caller, a share.
+/// Upload sessions open or suspended at once. The next session displaces the longest idle one of
+/// the party with the most sessions, or is answered 429. One caller has a share.
 pub const UPLOADS_MAX: usize = 1_024;
-/// A session that nobody touched for so long is given up, also when it rests in the store.
+/// How long an idle session is kept, also when it is suspended in the store.
 pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
-/// The same for one that has no byte yet: opening one again costs nothing.
+/// The same for a session without a byte: opening one again costs nothing.
 pub const UPLOAD_EMPTY_IDLE_MAX: Duration = Duration::from_mins(5);
-/// How long a stopping server waits, after its transfers, for work that others have a part in: the
-/// end of an upload, a manifest and its lock, a deletion.
+/// How long a stopping server waits, after its transfers, for work that others depend on: the end
+/// of an upload, a manifest and its lock, a deletion.
 pub const FINISHING_DEADLINE: Duration = Duration::from_secs(10);
-/// How long it waits at its end for its last answers to leave, and clients that still send to see them.
+/// How long a stopping server waits for its last answers to leave, and for sending clients to see
+/// them.
 pub const LAST_ANSWERS_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a stopping server waits for requests to let go of their sessions, so that these can
-/// rest in the store.
+/// How long a stopping server waits for requests to release their sessions, so that these can be
+/// suspended in the store.
 pub const SUSPEND_DEADLINE: Duration = Duration::from_secs(10);
-/// How long a session that goes to rest waits for the upstream to take note.
+/// How long the suspension of a session waits for the upstream's answer to its cancellation.
 pub const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Blobs that wait for their upstreams may have so many bytes in all, or half of the store's limit
-/// when that is less; the next one is answered 507. How many they may be is `DELIVERIES_MAX` of the
-/// store; past that, 429.
+/// Bytes of all blobs in the outbox, or half of the store's limit when that is less; the next blob
+/// is answered 507. The store's `DELIVERIES_MAX` bounds their number; past that, 429.
 pub const PENDING_BYTES_MAX: u64 = 256 * 1024 * 1024 * 1024;
-/// Of both, a share for one party, or more while half of all is free. A blob that its upstream refused
-/// makes room for others once a client has heard of the refusal for so long.
+/// One party has a share of both, or more while half of all is free. A blob refused by its upstream
+/// makes room for others this long after a client has heard of the refusal.
 pub const REFUSED_TOLD_TIME: Duration = Duration::from_mins(15);
-/// The same when no client asks for it.
+/// The same when no client asks for the blob.
 pub const REFUSED_TIME: Duration = Duration::from_hours(1);
-/// Blobs that are delivered to one upstream at once.
+/// Blobs delivered to one upstream at once.
 pub const DELIVERY_WORKERS_MAX: usize = 4;
-/// The same besides, one for each party of whom nothing is being delivered there.
+/// Further deliveries, one for each party without a running delivery to that upstream.
 pub const DELIVERY_WORKERS_SPARE: usize = 4;
-/// How long an upstream is left alone after a delivery failed; it doubles.
+/// The outbox's first pause for an upstream after a failed delivery; it doubles.
 pub const DELIVERY_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such time, unless the upstream asks for more.
+/// The longest such pause, unless the upstream asks for more.
 pub const DELIVERY_PAUSE_MAX: Duration = Duration::from_mins(1);
 /// Refused blobs that `wharfd push status` lists one by one.
 pub const REFUSALS_SHOWN_MAX: usize = 1_000;
-/// How much of the reason is kept with a delivery that failed.
+/// How many characters of the reason are kept with a failed delivery.
 pub const TROUBLE_CHARS_MAX: usize = 500;
 /// Manifests that wait for their blobs at once; the next one is answered 429.
 pub const BARRIER_WAITERS_MAX: usize = 2_048;
-/// Of these, of one party.
+/// Of these manifests, those of one party.
 pub const PARTY_BARRIER_WAITERS_MAX: usize = BARRIER_WAITERS_MAX / SHARES;
-/// How long a manifest waits for its blobs while something gets ahead.
+/// How long a manifest waits for its blobs while a transfer makes progress.
 pub const BARRIER_WAIT_MAX: Duration = Duration::from_mins(10);
-/// How long while nothing does; longer than one chunk may take.
+/// How long it waits without progress; longer than one chunk may take.
 pub const BARRIER_STALL_MAX: Duration = Duration::from_mins(3);
-/// How long while the upstream fails.
+/// How long it waits while the upstream fails.
 pub const BARRIER_OUTAGE_MAX: Duration = Duration::from_secs(15);
-/// How long deliveries pause at most after a failure while a manifest waits for them.
+/// The longest pause of deliveries after a failure while a manifest waits for them.
 pub const BARRIER_HASTE: Duration = Duration::from_secs(2);
-/// What the client is told to wait then, unless the upstream asks for more, in seconds.
+/// `Retry-After` for the client of such a manifest, unless the upstream asks for more, in seconds.
 pub const BARRIER_RETRY_SECONDS: u64 = 5;
 
-/// Connections of `wharfd store` and `wharfd push` to a running server at once; the next one is turned away.
+/// Connections of `wharfd store` and `wharfd push` to a running server at once; the next one is
+/// refused.
 pub const CONTROL_CONNECTIONS_MAX: usize = 8;
-/// How many wait to be accepted or turned away; past it, connecting fails.
+/// How many of these connections wait to be accepted or refused; past it, connecting fails.
 pub const CONTROL_BACKLOG: u32 = 128;
-/// Longest line that such a connection may send, in bytes: a command with a path.
+/// Longest line of a request on such a connection, in bytes: a command with a path.
 pub const CONTROL_REQUEST_BYTES_MAX: u64 = 16 * 1024;
-/// Longest line that it gets back, in bytes: a result with every damage that is reported.
+/// Longest line of a reply, in bytes: a result with every reported damage.
 pub const CONTROL_REPLY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// How long either side waits for the first line of the other.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the progress of a command is told.
+/// How often the progress of a command is reported.
 pub const PROGRESS_PERIOD: Duration = Duration::from_millis(100);
 
-/// The scrub in the background reports what it found at least so often.
+/// The longest time between two reports of the scrub in the background.
 pub const SCRUB_SLICE: Duration = Duration::from_mins(1);
 /// Its pause between the end of one pass and the begin of the next.
 pub const SCRUB_PAUSE: Duration = Duration::from_hours(1);
-/// Damages that it remembers, so that each is logged once.
+/// Damages in the scrub's memory, so that each is logged once.
 pub const SCRUB_REMEMBERED_MAX: usize = 10_000;
 
 /// Largest blob, in bytes: ACR's limit of 200 GiB.
 pub const BLOB_BYTES_MAX: u64 = 200 * 1024 * 1024 * 1024;
-/// Largest JSON answer of an upstream that is read into memory: lists, tokens, errors.
+/// Largest JSON answer of an upstream read into memory, in bytes: lists, tokens, errors.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Largest answer that is a token or a refusal, in bytes; such are not counted.
+/// Largest token or refusal, in bytes; such answers are not counted.
 pub const SHORT_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Entries of a listing when the client names no number, and the most it gets.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
-/// Pages of an upstream's list that are read for one answer, of which no more than one is in memory.
+/// Pages of an upstream's list read for one answer, of which no more than one is in memory.
 pub const LIST_PAGES_MAX: usize = 32;
-/// Largest page of a list of referrers, in bytes; what comes after it is behind a `Link`. One entry has
+/// Largest page of a list of referrers, in bytes; a `Link` leads to the rest. One entry has
 /// `REFERRER_BYTES_MAX` of `wharf-oci` at most.
 pub const REFERRERS_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// What of them is not for entries: the index around them.
+/// Bytes of such a page outside its entries: the index around them.
 pub const REFERRERS_INDEX_BYTES: usize = 1024;
-/// Referrers that are here but not in the upstream's list, and about which it is asked one by one, for
-/// one page.
+/// Referrers in the store but not in the upstream's list that one page asks the upstream about, one
+/// by one.
 pub const REFERRERS_ASKED_MAX: usize = 16;
-/// Query parameters of a request that are looked at.
+/// Query parameters read from a request.
 pub const QUERY_PARAMETERS_MAX: usize = 32;
-/// Manifest types that a client accepts beside those that are known here, and that an upstream is asked
-/// for; what a client names beyond them is left out.
+/// Manifest types in a client's `Accept` that an upstream is asked for beside the types known here;
+/// further ones are left out.
 pub const ACCEPT_TYPES_MAX: usize = 16;
 /// Entity tags in `If-Match` and `If-None-Match`.
 pub const ENTITY_TAGS_MAX: usize = 64;
 /// Tags that one manifest PUT may set (`?tag=`).
 pub const TAGS_PER_PUT_MAX: usize = 16;
 
-/// How long clients are told to make their chunks, in bytes: each is a request here, and the end of
-/// each is a border up to which a broken upload is safe. Shorter ones are taken.
+/// Recommended length of an upload's chunks, in bytes: each chunk is a request here, and a broken
+/// upload is safe up to the end of its last chunk. Shorter chunks are accepted.
 pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
-/// Entries of `Forwarded` or `X-Forwarded-For` that are looked at, from the right.
+/// Entries read from `Forwarded` or `X-Forwarded-For`, from the right.
 pub const FORWARDED_HOPS_MAX: usize = 16;
-/// Peers that send such headers without being trusted, and are named in the log.
+/// Untrusted peers with such headers that the log names.
 pub const UNBELIEVED_MAX: usize = 16;
-/// Counters of changes that all repositories share.
+/// Counters of changes, shared by all repositories.
 pub const GENERATIONS: usize = 256;
-/// Tags, manifests and blobs that are being changed, or wait for that, at once; the next one is
+/// Change locks on tags, manifests and blobs, held or waited for at once; the next change is
 /// answered 429.
 pub const TURNS_MAX: usize = 4_096;
-/// Of these, by one party.
+/// Of these locks, those of one party.
 pub const PARTY_TURNS_MAX: usize = TURNS_MAX / SHARES;
-/// Whoever wants a manifest or a blob alone holds up those who share it for no longer than this; then they
-/// go before.
+/// How long an exclusive request for the lock of a manifest or a blob keeps out later shared ones;
+/// after that time they go before it.
 pub const TURN_AHEAD_MAX: Duration = Duration::from_secs(2);
-/// Tags of a repository about which an upstream is asked before a manifest of it is deleted, where
-/// some tags are write-once; with more than that none is deleted.
+/// Tags of a repository that an upstream is asked about before a manifest of it is deleted, where
+/// some tags are write-once; with more tags the manifest is not deleted.
 pub const TAGS_ASKED_MAX: usize = 1_000;
-/// Manifests that name what is to be deleted, name those, and so on, where some tags are write-once;
-/// with more than that it is not deleted.
+/// Manifests that reach the content of a deletion, directly or through others, where some tags are
+/// write-once; with more of them the content is not deleted.
 pub const REACHING_MAX: usize = 10_000;
-/// What is read of them for that, in bytes.
+/// Bytes of these manifests read for that check.
 pub const REACHING_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// Changes of write-once tags that are allowed and not made yet.
+/// Overrides of write-once tags that are granted and not yet used.
 pub const ALLOWANCES_MAX: usize = 1_000;
-/// How long such a change may be allowed for.
+/// The longest life of such an override.
 pub const ALLOWANCE_TIME_MAX: Duration = Duration::from_hours(24);
-/// Pieces of one manifest about which an upstream is asked at once.
+/// Pieces of one manifest that an upstream is asked about at once.
 pub const CONTENT_QUESTIONS_MAX: usize = 16;
-/// Missing pieces of a manifest that are named in one answer; past it none is looked for.
+/// Missing pieces of a manifest named in one answer; past it the search stops.
 pub const MISSING_NAMED_MAX: usize = 100;
 
-/// Bytes that are handed to a blocking thread at once, in one direction of one transfer; a segment while
-/// writers wait for a place.
+/// Bytes handed to a blocking thread at once, in one direction of one transfer; a segment while
+/// writers wait for a slot.
 pub const BATCH_BYTES: usize = 1024 * 1024;
-/// Blobs that arrive at once with content in memory that is not on disk yet; the next ones wait for
-/// their turn. With `TURN_BYTES` of each, that fits into the store's memory for segments.
+/// Write slots: blobs that arrive at once with content in memory and not yet on disk; the next ones
+/// wait for a slot. With `TURN_BYTES` for each, they fit into the store's memory for segments.
 pub const WRITERS_MAX: usize = 16;
-/// How much one of them takes before it lets the next one have its place, if one waits, in bytes. It is
-/// then a run of its own on disk: smaller ones cost more each, larger ones make the others wait.
+/// Bytes that a writer takes before it passes its slot on to a waiting one. These bytes become a
+/// run of their own on disk: smaller runs cost more each, larger ones make other writers wait.
 pub const TURN_BYTES: u64 = 4 * 1024 * 1024;
-/// How long one of them may stand still while others wait.
+/// How long a writer may stand still while others wait.
 pub const PLACE_IDLE_MAX: Duration = Duration::from_millis(100);
-/// How long one of them may have a place while others wait, however little it sends.
+/// How long a writer may keep its slot while others wait, however little it sends.
 pub const PLACE_TIME_MAX: Duration = Duration::from_secs(1);
-/// What each other blob may have in memory, in bytes: a small one never waits.
+/// Bytes in memory of a blob without a write slot: a small blob never waits.
 pub const UNPLACED_BYTES_MAX: usize = 32 * 1024;
 /// Arenas of the C library's allocator. Left to itself it keeps eight for each core, and each keeps
-/// holes: of 256 uploads at once 60 MiB on two cores.
+/// holes: 60 MiB with 256 uploads at once on two cores.
 pub const ARENAS_MAX: u32 = 2;
-/// From this size on, memory is taken from the system and given back to it at once, in bytes. Left to itself
-/// the allocator keeps what bodies of megabytes left behind.
+/// From this size on the allocator takes memory from the system and gives it back at once, in
+/// bytes. Left to itself the allocator keeps the memory of bodies of megabytes.
 pub const MAPPED_BYTES_MIN: u64 = 1024 * 1024;
-/// So much at the end of an arena is kept, in bytes: segments come and go.
+/// Free bytes kept at the end of an arena: segments come and go.
 pub const TRIMMED_BYTES_MIN: u64 = 8 * 1024 * 1024;
-/// Batches that are read before their client asks for them, in all.
+/// Batches read ahead of their clients, in all.
 pub const BATCHES_AHEAD_MAX: usize = 32;
-/// Blocking jobs that run at once; the next ones wait.
+/// Blocking jobs at once; the next ones wait.
 pub const BLOCKING_JOBS_MAX: usize = 256;
-/// Of these, of one party once half of all run.
+/// Of these jobs, those of one party once half of all run.
 pub const PARTY_BLOCKING_JOBS_MAX: usize = BLOCKING_JOBS_MAX / SHARES;
 
-/// A part is the tail of a blob, as lazy pullers read it first, when it begins in the last eighth and has
-/// at most a sixteenth of the blob.
+/// A part is the tail of a blob, read first by lazy pullers, when it begins in the last eighth and
+/// has at most a sixteenth of the blob.
 pub const TAIL_BEGIN_SHARE: u64 = 8;
 
-/// The same: how large a tail is at most, as a share.
+/// The same: the largest size of a tail, as a share.
 pub const TAIL_PART_SHARE: u64 = 16;
 
-/// A tail that is so far ahead of the download is asked for by itself; one that is nearer is there
-/// sooner than another answer, in bytes.
+/// Distance of a tail from the download's position, in bytes, from which it gets a request of its
+/// own; a nearer tail arrives sooner than another answer would.
 pub const TAIL_AHEAD_BYTES: u64 = 1024 * 1024;
 
-/// A part of a blob that is being fetched is asked for by itself when it would have to wait for so
-/// many bytes of the download.
+/// The same for any part of a blob during its download: a part gets a request of its own when it
+/// would wait for this many bytes.
 pub const RELAY_AHEAD_BYTES: u64 = 32 * 1024 * 1024;
-/// The largest such part. Larger ones join: a layer that is fetched in a few parallel parts is
+/// The largest such part, in bytes. Larger ones join: a layer fetched in a few parallel parts is
 /// downloaded once. Lazy pullers ask for spans of up to 4 MiB.
 pub const RELAY_PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// All such parts together may be one in so many bytes of the blob.
+/// All such parts together may have this share of the blob's bytes: one fourth.
 pub const RELAY_SHARE: u64 = 4;
 /// Pieces of a relayed body that wait for the client.
 pub const RELAY_QUEUE: usize = 1;
-/// A part is held back until the whole blob is proven when no more than this is still to come.
+/// The most bytes still to come for which a part is held back until the whole blob is proven.
 pub const PROOF_WAIT_BYTES: u64 = 32 * 1024 * 1024;
-/// Largest blob whose size the upstream does not say.
+/// Largest blob of an unknown size, in bytes.
 pub const UNSIZED_BLOB_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
-/// For how long a blob that the store did not take is not offered to it again.
+/// For how long a blob refused by the store is not offered to it again.
 pub const UNSTORABLE_TIME: Duration = Duration::from_mins(1);
-/// For how long a tag that was served old is put again only when it still is that: a client that reads
-/// it to write it back needs no longer, also when it asks for a password in between.
+/// For how long a tag served stale may be put again only while it is still the same: a client that
+/// reads the tag to write it back needs no longer, even with a password prompt in between.
 pub const READ_STALE_TIME: Duration = Duration::from_mins(10);
-/// Pieces that an upstream lost and that are delivered again for one push of a manifest.
+/// Pieces lost by an upstream and delivered again for one push of a manifest.
 pub const REDELIVERED_MAX: usize = 1_000;
-/// How many of these are sent at once.
+/// How many of these pieces are sent at once.
 pub const REDELIVERIES_AT_ONCE: usize = 4;
-/// How deep indexes within indexes are looked into for that.
+/// How deep redelivery looks into indexes within indexes.
 pub const REDELIVERY_DEPTH_MAX: usize = 4;
-/// How long all of that may take. What is left then is delivered by the next push.
+/// How long the whole redelivery may take. The next push delivers the rest.
 pub const REDELIVERY_TIME_MAX: Duration = Duration::from_mins(10);
-/// For how long an old answer is served without asking, after the upstream did not answer.
+/// For how long a stale answer is served without a request, after the upstream did not answer.
 pub const STALE_TIME: Duration = Duration::from_secs(2);
 
 /// Body of one PATCH to an upstream at first, in bytes. ACR may refuse more than about 20 MB in one
-/// request (facts: harbor#23015) and counts every PATCH as a write operation.
+/// request (harbor#23015) and counts every PATCH as a write operation.
 pub const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
-/// A chunk is never made smaller than this, whatever the upstream refuses.
+/// The smallest chunk, in bytes, whatever the upstream refuses.
 pub const CHUNK_BYTES_MIN: u64 = 1024 * 1024;
-/// Nor larger than this, whatever it takes: so much is sent again when its end gets lost.
+/// The largest chunk, in bytes, even for an upstream that accepts more: a lost end costs one chunk
+/// sent again.
 pub const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// A chunk that took longer is not made larger.
+/// The longest time of a chunk after which chunks still grow.
 pub const CHUNK_TIME_MAX: Duration = Duration::from_secs(10);
-/// For how long a size that an upstream refused is not tried again.
+/// For how long a chunk size refused by an upstream is not tried again.
 pub const CHUNK_REFUSED_TIME: Duration = Duration::from_mins(10);
 /// For how long an upload goes on trying while the upstream takes nothing of it.
 pub const SENDING_PATIENCE: Duration = Duration::from_mins(1);
 /// The same for a staged blob, which is taken up again later.
 pub const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
-/// How often an upstream may refuse a request of one upload in a way that another try can mend,
-/// without having taken a byte meanwhile.
+/// How often an upstream may refuse a request of one upload with an error that another try can
+/// mend, without having taken a byte meanwhile.
 pub const SENDING_REFUSALS_MAX: u32 = 6;
 /// How often one upload is sent anew from its first byte.
 pub const SENDING_RESTARTS_MAX: u32 = 6;
-/// How long an upload waits for another one of the same bytes that makes no progress.
+/// How long an upload waits for another upload of the same bytes without progress.
 pub const JOINT_WAIT: Duration = Duration::from_secs(10);
-/// Nor does it wait for one that is so many bytes behind, or more than an eighth of the blob.
+/// Nor does it wait for one that lags by this many bytes, or by more than an eighth of the blob.
 pub const JOINT_BEHIND_BYTES: u64 = 32 * 1024 * 1024;
-/// Repositories that are asked to lend a blob (`mount`) before its bytes are sent.
+/// Repositories asked to lend a blob (`mount`) before its bytes are sent.
 pub const MOUNTS_MAX: usize = 2;
-/// For how long a client's question whether a blob is there spares us the same question.
+/// For how long a client's own HEAD of a blob spares the proxy the same request.
 pub const MISSED_TIME: Duration = Duration::from_mins(1);
 /// How long an upstream may take to begin its answer, unless the configuration says otherwise.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// The same for the answer to a write, which begins when all of a chunk is there.
+/// The same for the answer to a write: the upstream begins it after the whole chunk.
 pub const WRITE_TIMEOUT: Duration = Duration::from_mins(2);
-/// The same for a question whose old answer can be served.
+/// The same for a revalidation whose stale answer can be served.
 pub const REVALIDATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection to an upstream may take, unless the configuration says otherwise.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a body may be slower than its least rate; of a client's, also how long it may stand still.
+/// How long a body may be slower than its least rate; of a client's, also how long it may stand
+/// still.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a body from an upstream may stand still, counted from its last byte, unless the configuration
-/// says otherwise: then it is asked for anew. Clients wait for 20 s and more.
+/// How long a body from an upstream may stand still, counted from its last byte, unless the
+/// configuration says otherwise; then it is requested again. Clients wait for 20 s and more.
 pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The least rate of a body from an upstream, unless the configuration says otherwise.
 pub const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
-/// How often one request is answered with a token that it was challenged for.
+/// Challenges of one request that are answered with a token.
 pub const CHALLENGES_MAX: usize = 3;
-/// Redirects that are followed for one blob.
+/// Redirects followed for one blob.
 pub const REDIRECTS_MAX: usize = 5;
-/// How often a redirect link that turns out to be useless is fetched anew.
+/// How often a useless redirect link is fetched anew.
 pub const LINKS_MAX: usize = 3;
-/// Idle connections to one host of an upstream that are kept.
+/// Idle connections kept to one host of an upstream.
 pub const IDLE_CONNECTIONS_MAX: usize = 32;
-/// What one HTTP/2 body from an upstream may have under way, in bytes; it is also the most that
-/// one such body holds in memory.
+/// Receive window of one HTTP/2 body from an upstream, in bytes; also the most that one such body
+/// holds in memory.
 pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// The same for all bodies of one HTTP/2 connection: as much as all of them together may have, so that
-/// clients who do not take what passes by hold up nobody else's answers.
+/// The same for one HTTP/2 connection, in bytes: as much as all its bodies together may have, so
+/// that clients with a relay they do not read hold up no other answers.
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
-/// How often one download is taken up again in all; see `TRIES_MAX` for how often in a row.
+/// How often one download is resumed in all; see `TRIES_MAX` for how often in a row.
 pub const RESUMES_MAX: u32 = 64;
-/// So much has to arrive for a failure not to count as one in a row.
+/// Bytes of progress after which a failure is the first of a new row.
 pub const RESUME_PROGRESS_BYTES: u64 = 1024 * 1024;
-/// Requests that read at one upstream and wait for an answer, unless the configuration says
-/// otherwise; the window shrinks when the upstream says 429.
+/// Read requests in flight to one upstream, unless the configuration says otherwise; the window
+/// shrinks when the upstream answers 429.
 pub const UPSTREAM_READS_MAX: u32 = 128;
-/// The same for requests that write.
+/// The same for write requests.
 pub const UPSTREAM_WRITES_MAX: u32 = 64;
-/// Of either, one caller has one in so many, where access is `passthrough`.
+/// One caller's part of either window, where access is `passthrough`: one fourth.
 pub const CALLER_WINDOW_SHARE: u32 = 4;
-/// Requests that wait for their turn at one upstream; the next one is answered 429.
+/// Requests that queue for one upstream's window; the next one is answered 429.
 pub const UPSTREAM_WAITING_MAX: usize = 2_048;
-/// Of these, for one party.
+/// Of these queued requests, those of one party.
 pub const PARTY_UPSTREAM_WAITING_MAX: usize = UPSTREAM_WAITING_MAX / SHARES;
-/// How long a request waits for its turn: for others, and for pauses that each are short enough.
+/// How long a request queues for a window: for other requests, and for pauses that each are short
+/// enough.
 pub const TURN_WAIT_MAX: Duration = Duration::from_mins(1);
-/// The same when an old answer is at hand.
+/// The same when a stale answer is at hand.
 pub const TURN_WAIT_BRIEF: Duration = Duration::from_millis(500);
-/// A window is never smaller.
+/// The smallest window.
 pub const WINDOW_MIN: u32 = 4;
-/// Smaller windows are not shared out between parties.
+/// The smallest window that is divided between parties.
 pub const SHARED_WINDOW_MIN: u32 = 16;
-/// A window is cut at most so often: refusals that come together are one.
+/// The shortest time between two cuts of a window: refusals that come together are one.
 pub const QUOTA_CUT_PERIOD: Duration = Duration::from_secs(1);
-/// The longest that `Retry-After` keeps all requests away.
+/// The longest `Retry-After` that keeps all requests away from an upstream.
 pub const QUOTA_WAIT_MAX: Duration = Duration::from_mins(2);
-/// Failures in a row after which an upstream is probed: one request makes so many tries and has one left.
+/// Failures in a row before an upstream is probed: one request makes this many tries and has one
+/// left.
 pub const BREAKER_FAILURES: u32 = 3;
-/// After so long without another one, a failure is the first of a row.
+/// After this time without another failure, a failure is the first of a row.
 pub const BREAKER_ROW_TIME: Duration = Duration::from_mins(1);
-/// Repositories without an answer in one row after which those who asked for them leave an upstream alone
-/// although its probe is answered: by a gateway, then, that has nothing behind it.
+/// Repositories without an answer in one row after which their callers leave an upstream alone
+/// although its probe is answered: the answer then comes from a gateway with nothing behind it.
 pub const BREAKER_REPOSITORIES: usize = 4;
-/// Parties that are turned away so; whoever comes after them finds out for itself.
+/// Parties refused in that way; further parties try the upstream themselves.
 pub const BREAKER_PARTIES_MAX: usize = 1_024;
 /// How long the probe of an upstream may take.
 pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer to it is believed.
+/// How long an answer to the probe is believed.
 pub const PROBE_PAUSE: Duration = Duration::from_secs(1);
-/// For how long a path that fails while its upstream is there counts for nothing.
+/// For how long a path that fails while its upstream is up counts for nothing.
 pub const FAILING_PATH_TIME: Duration = Duration::from_secs(10);
-/// Paths that are known to fail so.
+/// Such failing paths remembered.
 pub const FAILING_PATHS_MAX: usize = 1_024;
-/// For how long an upstream is left alone at first; it doubles.
+/// The breaker's first pause for an upstream; it doubles.
 pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such time: one question without an owner, so that held requests go on soon after it is back.
+/// The longest such pause. It costs one probe without an owner, so held requests go on soon after
+/// the upstream is back.
 pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How often one request to an upstream is tried in all.
+/// Tries of one request to an upstream in all.
 pub const TRIES_MAX: u32 = 4;
 /// The first pause between tries; it doubles.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// The longest such pause.
 pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// A request that writes is tried beyond `TRIES_MAX` for so long while the upstream is out: a client
-/// that is turned away would send everything again.
+/// How long a write is tried beyond `TRIES_MAX` during an outage of the upstream: a refused client
+/// would send everything again.
 pub const OUTAGE_PATIENCE: Duration = Duration::from_secs(15);
-/// The same while the upstream says 429, and how long such a request waits for its turn.
+/// The same while the upstream answers 429, and how long such a request queues for a window.
 pub const BUSY_PATIENCE: Duration = Duration::from_mins(3);
-/// How often at most, in either case.
+/// The most tries in either case.
 pub const PATIENT_TRIES_MAX: u32 = 32;
-/// The longest pause that an upstream's `Retry-After` gets while a client waits.
+/// The longest upstream `Retry-After` obeyed while a client waits.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
-/// Tokens that are remembered.
+/// Tokens remembered.
 pub const TOKENS_MAX: usize = 1_024;
-/// The same for one caller, where access is `passthrough`; past it those that end first are forgotten.
+/// The same for one caller, where access is `passthrough`; past it the tokens with the earliest end
+/// are forgotten.
 pub const CALLER_TOKENS_MAX: usize = 64;
-/// Callers whose tokens are remembered, where access is `passthrough`: past it those who were not seen
-/// for longest are forgotten.
+/// Callers with remembered tokens, where access is `passthrough`; past it the least recently seen
+/// callers are forgotten.
 pub const CALLERS_MAX: usize = 1_024;
-/// And those who were not seen for so long, when somebody new comes.
+/// How long an unseen caller is remembered, checked when a new one comes.
 pub const CALLER_IDLE_MAX: Duration = Duration::from_hours(1);
-/// How long an upstream's leave for a caller is believed without asking again, and never longer than
-/// the token lives that says so.
+/// How long an upstream's permission for a caller is believed without another request, and never
+/// longer than the token behind it lives.
 pub const PERMIT_TIME: Duration = Duration::from_mins(1);
 /// The same for a refusal.
 pub const REFUSAL_TIME: Duration = Duration::from_secs(3);
-/// Logins about which one upstream is asked at once whether it knows them, where access is `passthrough`.
+/// Unknown logins probed at one upstream at once, where access is `passthrough`.
 pub const STRANGERS_MAX: usize = 8;
-/// Of these, for one address: a quarter.
+/// Of these logins, those from one address: a quarter.
 pub const STRANGERS_EACH_MAX: usize = 2;
-/// Logins that are asked about or wait for that; the next one is answered 429. A quarter for one address.
+/// Unknown logins probed or queued for a probe; the next one is answered 429. A quarter for one
+/// address.
 pub const STRANGERS_WAITING_MAX: usize = 256;
-/// How long one of them waits.
+/// How long one of them queues.
 pub const STRANGER_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long the upstream may take to say whether it knows one; less when its answers have less time.
+/// How long the upstream may take for the probe of a login; less when its answers have less time.
 pub const STRANGER_TIME_MAX: Duration = Duration::from_secs(10);
-/// Leaves that are remembered, and as many refusals.
+/// Permissions remembered, and as many refusals.
 pub const PERMITS_MAX: usize = 16_384;
-/// How long the address at which an upstream hands out tokens is believed.
+/// How long the address of an upstream's token server is believed.
 pub const CHALLENGE_TIME: Duration = Duration::from_mins(10);
-/// How often whoever joined what was done for somebody else asks anew, after that failed for a reason
-/// that is only theirs.
+/// How often a request that joined another caller's work tries again by itself, after that work
+/// failed for a reason of its owner only.
 pub const JOINS_MAX: u32 = 8;
-/// Longest name that a caller logs in with, in bytes.
+/// Longest user name of a login, in bytes.
 pub const USER_BYTES_MAX: usize = 255;
-/// How long a token counts as valid when its server does not say (Docker token specification).
+/// How long a token without an `expires_in` counts as valid (Docker token specification).
 pub const TOKEN_LIFETIME: Duration = Duration::from_mins(1);
 /// A token is not used in its last seconds.
 pub const TOKEN_MARGIN: Duration = Duration::from_secs(15);
-/// A token that is used in the last of so many parts of its life is renewed meanwhile.
+/// A token used in the last fifth of its life is renewed in the background.
 pub const TOKEN_PARTS: u32 = 5;
-/// Longest token that is kept and sent, in bytes. ACR's have a few thousand.
+/// Longest token kept and sent, in bytes. ACR's have a few thousand.
 pub const TOKEN_BYTES_MAX: usize = 64 * 1024;
-/// How long a refresh token counts as valid when it does not say; ACR's live three hours.
+/// How long a refresh token without an expiry counts as valid; ACR's live three hours.
 pub const REFRESH_LIFETIME: Duration = Duration::from_hours(1);
-/// How long a login of Docker's configuration or of a credential helper is used before it is looked
-/// up again: helpers hand out tokens that do not live long, and do not say how long.
+/// How long a login from Docker's configuration or a credential helper is used before the next
+/// look-up: helpers hand out short-lived tokens without their lifetime.
 pub const LOGIN_LIFETIME: Duration = Duration::from_mins(5);
-/// A login that was looked up because it had been refused is not looked up again so soon.
+/// The least time between two look-ups of a refused login.
 pub const RENEW_PAUSE: Duration = Duration::from_secs(10);
-/// How long Entra ID may take to give out a token, all tries together.
+/// How long Entra ID may take to issue a token, all tries together.
 pub const ENTRA_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long a credential helper or `az` may take.
 pub const PROGRAM_TIMEOUT: Duration = Duration::from_secs(30);
-/// What it may print, in bytes.
+/// Bytes of such a program's output.
 pub const PROGRAM_OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
-/// How much of a `config.json` of Docker is read, in bytes.
+/// Bytes read of Docker's `config.json`.
 pub const DOCKER_CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// How long a tag is served without asking the upstream, unless the configuration says otherwise.
+/// How long a tag is served without a request to the upstream, unless the configuration says
+/// otherwise.
 pub const TAG_TTL: Duration = Duration::from_secs(10);
-/// Manifests and tags that are kept in memory, and the bytes of the manifests.
+/// Manifests and tags kept in memory.
 pub const RECENT_MANIFESTS_MAX: usize = 4_096;
-/// See above.
+/// Bytes of the manifests kept in memory.
 pub const RECENT_MANIFESTS_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// How long "not there" is believed, unless the configuration says otherwise: enough for a herd.
+/// How long a 404 is believed, unless the configuration says otherwise: enough for a herd.
 pub const NEGATIVE_TTL: Duration = Duration::from_secs(2);
-/// Names whose absence is remembered.
+/// Names remembered as absent.
 pub const NEGATIVES_MAX: usize = 10_000;
 /// Registries that one pattern of hosts may come to stand for.
 pub const TEMPLATE_HOSTS_MAX: usize = 64;
-/// What a client that was turned away is told to wait, in seconds.
+/// `Retry-After` for a refused client, in seconds.
 pub const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// Longest name of a caller, in characters; a subject of an issuer that is longer is refused.
+/// Longest name of a caller, in characters; a longer subject of an issuer is refused.
 pub const CALLER_NAME_CHARS_MAX: usize = 256;
 /// Largest file of passwords or tokens, in bytes.
 pub const ACCESS_FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Longest `Authorization` that is read, in bytes: tokens of some issuers list many groups.
+/// Longest `Authorization` read, in bytes: tokens of some issuers list many groups.
 pub const SHOWN_BYTES_MAX: usize = 16 * 1024;
-/// Longest host that is repeated to clients.
+/// Longest host repeated to clients, in characters.
 pub const HOST_CHARS_MAX: usize = 262;
-/// Scopes that one token is asked for; the rest is not granted.
+/// Scopes of one token request; the rest is not granted.
 pub const TOKEN_SCOPES_MAX: usize = 64;
-/// How long our tokens live, unless the configuration says otherwise.
+/// Lifetime of the proxy's own tokens, unless the configuration says otherwise.
 pub const ISSUED_LIFETIME: Duration = Duration::from_mins(5);
-/// The least and the most that it may say. Clients take less than a minute for nonsense.
+/// The shortest configurable lifetime. Clients take less than a minute for nonsense.
 pub const ISSUED_LIFETIME_MIN: Duration = Duration::from_mins(1);
-/// See above.
+/// The longest configurable lifetime.
 pub const ISSUED_LIFETIME_MAX: Duration = Duration::from_hours(1);
-/// How long a refresh token stands for a password that does not change.
+/// How long a refresh token stands for an unchanged password.
 pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(90 * 24);
-/// How far the clocks of others may be from ours.
+/// How far other machines' clocks may be from ours.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(15);
-/// Shortest key that signs tokens, in bytes.
+/// Shortest key for signing tokens, in bytes.
 pub const TOKEN_KEY_BYTES_MIN: usize = 32;
-/// The cost of bcrypt hashes that are made here.
+/// The cost of bcrypt hashes made by the proxy.
 pub const BCRYPT_COST: u32 = 11;
-/// The least and the most that is taken: `htpasswd -B` makes hashes of the least, and one of the most
-/// takes seconds.
+/// The least accepted cost: `htpasswd -B` makes hashes with it.
 pub const BCRYPT_COST_MIN: u32 = 5;
-/// See above.
+/// The greatest accepted cost: one check takes seconds.
 pub const BCRYPT_COST_MAX: u32 = 16;
-/// Memory of one argon2 check, in KiB, and its passes.
+/// Memory of one argon2 check, in KiB.
 pub const ARGON2_KIB_MAX: u32 = 256 * 1024;
-/// See above.
+/// Passes of one argon2 check.
 pub const ARGON2_PASSES_MAX: u32 = 16;
-/// Passwords that are checked at once: each takes a core.
+/// Password checks at once: each takes a core.
 pub const PASSWORD_CHECKS_MAX: usize = 2;
-/// Passwords that are checked or wait for that; the next login is answered 429. A quarter for one address.
+/// Password checks running or queued; the next login is answered 429. A quarter for one address.
 pub const PASSWORD_CHECKS_WAITING_MAX: usize = 256;
-/// For how long a login that was good is believed without a check.
+/// For how long a successful login is believed without a check.
 pub const VERIFIED_TIME: Duration = Duration::from_mins(5);
-/// Logins that are remembered so.
+/// Such logins remembered.
 pub const VERIFIED_MAX: usize = 8_192;
 /// Counters of failed logins.
 pub const LOGIN_COUNTERS: usize = 16_384;
-/// Logins that may fail in a row for one name from one address; then one in each period.
+/// Failed logins in a row for one name from one address; after them one in each period.
 pub const LOGIN_FAILURES_BURST: u32 = 10;
-/// See above.
+/// The period for one name from one address.
 pub const LOGIN_FAILURES_PERIOD: Duration = Duration::from_secs(6);
-/// The same for all names from one address.
+/// Failed logins in a row for all names from one address.
 pub const LOGIN_FAILURES_BURST_ADDRESS: u32 = 60;
-/// See above.
+/// The period for all names from one address.
 pub const LOGIN_FAILURES_PERIOD_ADDRESS: Duration = Duration::from_secs(1);
-/// For how long the audit log does not repeat that a network is held back, or shows tokens that are none.
+/// How long the audit log does not repeat that a network is throttled or sends invalid tokens.
 pub const AUDIT_REPEAT_TIME: Duration = Duration::from_mins(1);
-/// For how long a login that was right is not held back by what others did wrong.
+/// For how long a successful login is exempt from the throttle for other clients' failures.
 pub const LOGINS_KNOWN_TIME: Duration = Duration::from_hours(12);
-/// For how long an upstream's word counts that it knows a login: then it is asked again, beside those whom
-/// it knows. A login that it took back meanwhile is somebody's for no longer.
+/// For how long an upstream's confirmation of a login counts. After it the upstream is asked again,
+/// among its known logins. A login revoked meanwhile loses its owner then.
 pub const LOGINS_PROVEN_TIME: Duration = Duration::from_mins(15);
-/// Logins, and names of such, that are known so.
+/// Logins, and names of logins, remembered as confirmed.
 pub const LOGINS_KNOWN_MAX: usize = 16_384;
-/// Keys of one issuer that are looked at.
+/// Keys read from one issuer.
 pub const ISSUER_KEYS_MAX: usize = 128;
 /// Largest document of an issuer, in bytes.
 pub const KEYS_BYTES_MAX: usize = 1024 * 1024;
@@ -643,38 +661,38 @@ pub const KEYS_BYTES_MAX: usize = 1024 * 1024;
 pub const KEYS_FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The least time between two fetches from one issuer.
 pub const KEYS_FETCH_PAUSE: Duration = Duration::from_secs(10);
-/// Keys that are older are fetched anew meanwhile.
+/// Age of keys after which they are fetched anew in the background.
 pub const KEYS_YOUNG: Duration = Duration::from_mins(5);
-/// Keys that are older do not count: an issuer that is down cannot take one back.
+/// Age of keys after which they do not count: an issuer that is down cannot revoke one.
 pub const KEYS_AGE_MAX: Duration = Duration::from_hours(24);
-/// Repositories that have a blob, and of which one is looked for that its caller may pull.
+/// Repositories with a blob that are searched for one the caller may pull.
 pub const MOUNT_SOURCES_MAX: usize = 1_000;
-/// Repositories that are looked at for one page of a catalog that does not show all.
+/// Repositories scanned for one page of a partial catalog.
 pub const CATALOG_SCANNED_MAX: usize = 50_000;
 
-/// Lines of the audit log that wait to be written; past it they are lost, and counted.
+/// Lines of the audit log that wait to be written; past it lines are lost, and counted.
 pub const AUDIT_LINES_MAX: usize = 4_096;
-/// How long the end of the program waits for them.
+/// How long the end of the program waits for these lines.
 pub const AUDIT_CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Spans that wait for the collector of traces; past it they are lost, and counted.
+/// Spans that wait for the collector of traces; past it spans are lost, and counted.
 pub const SPANS_MAX: usize = 4_096;
-/// How many of them it is sent at once.
+/// Spans sent to the collector at once.
 pub const SPANS_PER_BATCH: usize = 512;
-/// How long they wait for more.
+/// How long a span waits for more before it is sent.
 pub const SPANS_PERIOD: Duration = Duration::from_secs(1);
-/// How long the collector may take for them.
+/// How long the collector may take for one batch.
 pub const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(5);
-/// For how long it is sent nothing after it failed; meanwhile spans are lost.
+/// For how long a failed collector is sent nothing; meanwhile spans are lost.
 pub const COLLECTOR_PAUSE: Duration = Duration::from_secs(10);
-/// How much of its answers is read, in bytes.
+/// Bytes read of the collector's answers.
 pub const COLLECTOR_ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// How often the store is tried for `/readyz`, at most.
+/// The shortest time between two checks of the store for `/readyz`.
 pub const READY_PERIOD: Duration = Duration::from_secs(2);
-/// How long that may take before it counts as a failure.
+/// How long such a check may take before it counts as a failure.
 pub const READY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Keys that changed, as a reload writes them down one by one.
+/// Changed keys that a reload logs one by one.
 pub const CHANGES_SHOWN_MAX: usize = 200;
-/// How much of a value is shown with its key, in characters.
+/// Characters of a value shown with its key.
 pub const CHANGE_CHARS_MAX: usize = 200;
 
 #[cfg(test)]

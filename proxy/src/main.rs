@@ -14,15 +14,15 @@ use wharf_proxy::{ConfigSource, LoadedConfig, ServeError, Server, Signals};
 
 use cli::{Cli, Command, Serve, output};
 
-/// The configuration cannot be run.
+/// The configuration cannot be used.
 const EXIT_CONFIG: u8 = 2;
-/// It could be run, but not here and now: port, store.
+/// The configuration is valid, but the port or the store is not usable.
 const EXIT_FAILED: u8 = 5;
-/// Told to end before it was done.
+/// Ended by a signal before the work was done.
 const EXIT_INTERRUPTED: u8 = 130;
 
 fn main() -> ExitCode {
-    // Before there is a thread or a file: what is made here, by RocksDB too, is its owner's alone.
+    // Before any thread or file exists: each file made here, by RocksDB too, is its owner's alone.
     umask(Mode::RWXG | Mode::RWXO);
     let Cli { command } = Cli::try_parse().unwrap_or_else(|error| output::refuse(&error));
     match command {
@@ -117,7 +117,7 @@ async fn run(
     Ok(())
 }
 
-/// With its causes, each said once.
+/// Prints the error with its causes, each once.
 fn fail(code: u8, error: &dyn std::error::Error) -> ExitCode {
     let (mut text, mut source) = (error.to_string(), error.source());
     while let Some(cause) = source {

@@ -1,6 +1,7 @@
-//! What an operator asks of a store, wherever it is open: the command, its run, its report. How it
-//! gets to a running server and back is in `maintenance/control.rs` and `maintenance/control_client.rs`, the scrub that
-//! nobody asked for in `maintenance/scrubbing.rs`. What each command does is the store's.
+//! An operator's commands on a store, wherever it is open: the command, its run, its report. The
+//! way to a running server and back is in `maintenance/control.rs` and
+//! `maintenance/control_client.rs`, the scrub in the background in `maintenance/scrubbing.rs`. The
+//! work of each command is the store's.
 //!
 //! Invariant: one command works on a store at a time; a scrub in the background makes way for it.
 
@@ -33,15 +34,15 @@ use crate::runtime::blocking::BlockingPool;
 use control_client::ControlAnswer;
 use scrubbing::ScrubState;
 
-/// What is asked of a store.
+/// A command on a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StoreCommand {
-    /// What it holds and takes.
+    /// Print the store's content and size.
     Stats,
     /// Read blobs and compare them with their digests.
     Scrub {
-        /// At most so many bytes in a second.
+        /// The most bytes to read in a second.
         bytes_per_second: Option<u64>,
         /// Begin with the first blob instead of where the last scrub stopped.
         from_start: bool,
@@ -57,31 +58,31 @@ pub enum StoreCommand {
     },
     /// Read everything, also the records, and change nothing.
     Verify,
-    /// What is owed to upstreams.
+    /// Print the blobs pending for upstreams.
     PushStatus,
-    /// Give up blobs that are owed to upstreams.
+    /// Give up blobs pending for upstreams.
     PushDrop {
-        /// Only of this repository.
+        /// Only blobs of this repository.
         repository: Option<RepoName>,
         /// Only this blob.
         digest: Option<Digest>,
-        /// Also what was not refused.
+        /// Also blobs that were not refused.
         waiting: bool,
     },
-    /// Allow one change of a write-once tag. Of the server, not of the store.
+    /// Allow one change of a write-once tag. A command on the server, not on the store.
     AllowTag {
-        /// Of which repository, as clients name it.
+        /// The repository, as clients name it.
         repository: RepoName,
-        /// Which tag.
+        /// The tag.
         tag: Tag,
-        /// Why.
+        /// The operator's reason.
         reason: String,
-        /// For how long.
+        /// How long the permission lasts.
         seconds: u64,
     },
 }
 
-/// How an [`Eviction`] is spelled between processes.
+/// The spelling of an [`Eviction`] between processes.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Eviction", rename_all = "snake_case", deny_unknown_fields)]
 enum EvictionWords {
@@ -91,19 +92,19 @@ enum EvictionWords {
     Quarantined,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The store's own answer.
     pub result: Value,
-    /// Stored bytes were found to be wrong, or what was pushed was refused.
+    /// Stored bytes were found to be wrong, or pushed blobs were refused.
     pub damaged: bool,
-    /// It was told to stop, and did.
+    /// The command stopped as told.
     pub stopped: bool,
 }
 
 impl Report {
-    /// Of a command that was done to its end and found no damage.
+    /// The report of a complete command without damage.
     const fn whole(result: Value) -> Self {
         Self { result, damaged: false, stopped: false }
     }
@@ -113,16 +114,16 @@ impl Report {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MaintenanceError {
-    /// The command asks for what cannot be.
+    /// The command asks for an impossible change.
     #[error("{0}")]
     Refused(String),
     /// The store cannot be used, or not now.
     #[error("{0}")]
     Unusable(String),
-    /// It was begun and failed.
+    /// The command began and failed.
     #[error("{0}")]
     Failed(String),
-    /// It was told to stop where it cannot go on later.
+    /// The command stopped as told, at a point where it cannot continue later.
     #[error("{0}")]
     Stopped(String),
 }
@@ -141,12 +142,12 @@ impl From<StoreError> for MaintenanceError {
     }
 }
 
-/// Follows a command while it works, and stops it.
+/// The progress of a running command, and the means to stop it.
 #[derive(Debug)]
 pub struct ProgressMonitor {
-    /// Told how far it is.
+    /// Receives the command's progress.
     pub progress: watch::Sender<Progress>,
-    /// Becomes true when it shall stop.
+    /// Becomes true when the command shall stop.
     pub stop: watch::Receiver<bool>,
 }
 
@@ -157,7 +158,7 @@ impl ProgressMonitor {
     }
 }
 
-/// Does the command on the store in `folder`: inside the server that has it open, or else here.
+/// Runs the command on the store in `folder`: inside the server that has it open, or else here.
 pub async fn perform(
     folder: &Path,
     command: StoreCommand,
@@ -217,7 +218,7 @@ fn open_here(folder: &Path) -> Result<RocksStore, MaintenanceError> {
     if folder.metadata().is_ok_and(|found| !found.is_dir()) {
         return Err(MaintenanceError::Unusable(format!("{} is not a folder", folder.display())));
     }
-    // Nothing was begun: whatever is wrong with the marker, the store cannot be used.
+    // The command did not begin: an unreadable marker makes the store unusable.
     let exists = RocksStore::exists(folder)
         .map_err(|error| MaintenanceError::Unusable(crate::error::chain(&error)))?;
     if !exists {
@@ -232,7 +233,7 @@ fn open_here(folder: &Path) -> Result<RocksStore, MaintenanceError> {
     })
 }
 
-/// Does the command on an open store. Blocks.
+/// Runs the command on an open store. Blocks.
 fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<Report, StoreError> {
     let mut stopped = false;
     let watch: Watch<'_> = &mut |progress: &Progress| {
@@ -261,7 +262,7 @@ fn run(store: &RocksStore, command: &StoreCommand, watch: Watch<'_>) -> Result<R
             let unwanted = unwanted(repository.as_ref(), digest.as_ref(), *waiting);
             (json(&report::give_up_in(store, unwanted)?), false)
         }
-        // Whoever has a server answers before; without one it was refused.
+        // A running server answers before; without one the command was refused.
         StoreCommand::AllowTag { .. } => (Value::Null, false),
     };
     Ok(Report { result, damaged, stopped })
@@ -283,7 +284,7 @@ fn json(result: &impl Serialize) -> Value {
     serde_json::to_value(result).expect("numbers, texts and paths of this process serialise")
 }
 
-/// An open store with its turns, for everyone in this process who works on it.
+/// An open store with the lock for its commands, for all tasks of this process that work on it.
 #[derive(Clone)]
 pub(crate) struct Maintenance {
     blocking: BlockingPool,
@@ -291,23 +292,23 @@ pub(crate) struct Maintenance {
     outbox: Outbox,
     write_once: Arc<WriteOnce>,
     config: Arc<ActiveConfig>,
-    /// What the scrub in the background came to.
+    /// The results of the scrub in the background.
     scrubbed: Arc<StdMutex<ScrubState>>,
-    /// Held while the store is tried; one try at a time, also when it never comes back.
+    /// Held while a probe writes to the store; one probe at a time, also when it never comes back.
     probing: Arc<Mutex<()>>,
-    /// Held by who works on the store.
+    /// Held by the task that works on the store.
     work: Arc<Mutex<()>>,
-    /// A command works or waits for its turn.
+    /// Whether a command works or waits for the lock.
     asked: Arc<AtomicBool>,
 }
 
-/// The turn of a command; over when dropped.
+/// The lock of a command; released when dropped.
 struct Turn {
     _asked: Asked,
     _work: OwnedMutexGuard<()>,
 }
 
-/// Says that a command works or waits, for as long as it exists.
+/// Marks that a command works or waits, for as long as it exists.
 struct Asked(Arc<AtomicBool>);
 
 impl Drop for Asked {
@@ -328,17 +329,17 @@ impl Maintenance {
         Self { blocking, store, outbox, write_once, config, scrubbed, probing, work, asked }
     }
 
-    /// What the scrub in the background came to, for metrics.
+    /// The results of the scrub in the background, for metrics.
     pub(crate) fn scrub_state(&self) -> ScrubState {
         *self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes something about it.
+    /// Records a result of the scrub.
     pub(crate) fn scrubbed(&self, note: impl FnOnce(&mut ScrubState)) {
         note(&mut self.scrubbed.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Writes something small to the store, so that it would survive.
+    /// Writes a small record durably to the store.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
         let turn = Arc::clone(&self.probing).lock_owned().await;
         let store = Arc::clone(&self.store);
@@ -350,21 +351,21 @@ impl Maintenance {
         self.blocking.run(probe).await
     }
 
-    /// What the store holds and takes, for metrics; `None`, after a word in the log, when it does not
-    /// say.
+    /// The store's content and size, for metrics; `None`, after a warning in the log, when the
+    /// store does not answer.
     pub(crate) async fn usage(&self) -> Option<Usage> {
         let store = Arc::clone(&self.store);
         let usage = self.blocking.run(move || store.usage()).await;
         usage.inspect_err(|error| tracing::error!(%error, "the store was not measured")).ok()
     }
 
-    /// What is asked of the server and not of its store.
+    /// Runs the commands for the server instead of its store.
     async fn beside_the_store(
         &self,
         command: &StoreCommand,
     ) -> Option<Result<Report, MaintenanceError>> {
         match command {
-            // Who delivers knows better than the store, and must hear of it.
+            // The outbox knows better than the store, and must hear of it.
             StoreCommand::PushStatus => {
                 let status = self.outbox.status();
                 let damaged = status.has_refusals();
@@ -389,7 +390,7 @@ impl Maintenance {
         }
     }
 
-    /// Does a command, unless another one is being done. It goes on when the caller goes away, until
+    /// Runs a command, unless another one is running. It continues when the caller goes away, until
     /// its monitor says otherwise.
     async fn perform(
         self,
@@ -399,7 +400,7 @@ impl Maintenance {
         if let Some(answered) = self.beside_the_store(&command).await {
             return answered;
         }
-        // Counting is cheap, and harms nobody.
+        // Counting is cheap, and harms no other command.
         let turn = match command {
             StoreCommand::Stats => None,
             _ => Some(self.turn().await?),
@@ -422,7 +423,7 @@ impl Maintenance {
         Ok(Turn { _asked: asked, _work: Arc::clone(&self.work).lock_owned().await })
     }
 
-    /// Whether a command waits for what works in the background.
+    /// Whether a command waits for the work in the background.
     fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }

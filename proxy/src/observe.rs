@@ -1,4 +1,4 @@
-//! What an operator sees: log, audit log, metrics, traces.
+//! An operator's view: log, audit log, metrics, traces.
 
 pub(crate) mod audit_log;
 pub mod log;

@@ -1,4 +1,4 @@
-//! What an operator changes while the server runs.
+//! The server as a whole, and the reload of its configuration.
 
 pub(crate) mod reload;
 pub(crate) mod serve;

@@ -1,9 +1,9 @@
-//! Connections to others: straight, or through the proxy that the environment names (`settings/outbound_proxy.rs`).
-//! Everybody who asks somebody for something has one of these clients.
+//! Outgoing connections: direct, or through the proxy that the environment names
+//! (`settings/outbound_proxy.rs`). Every HTTP client of this program is one of these.
 //!
-//! Invariants: TLS ends at who is asked, never at a proxy (RFC 9110 §9.3.6, CONNECT); what is not
-//! encrypted is handed to the proxy by its whole address (RFC 9112 §3.2.2); the login of a proxy is
-//! shown to the proxy only.
+//! Invariants: TLS ends at the target, never at a proxy (RFC 9110 §9.3.6, CONNECT); a plain request
+//! goes to the proxy with its whole address (RFC 9112 §3.2.2); only the proxy receives the proxy's
+//! login.
 
 mod stream;
 mod tunnel;
@@ -30,13 +30,13 @@ use stream::Stream;
 
 pub(crate) use tunnel::ProxyError;
 
-/// What this program calls itself towards upstreams.
+/// This program's name towards upstreams.
 pub(crate) const USER_AGENT: &str = concat!("wharfd/", env!("CARGO_PKG_VERSION"));
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
-/// Connects to hosts by TCP: resolves names, and judges addresses where that is needed.
+/// Connects to hosts by TCP: resolves names, and applies the egress policy where there is one.
 pub(crate) trait Dial:
     Service<Uri, Response = TokioIo<TcpStream>, Error: Into<BoxError>, Future: Send + 'static>
     + Clone
@@ -57,11 +57,11 @@ impl<T> Dial for T where
 
 /// How connections are made.
 pub(crate) struct OutboundPath<D> {
-    /// Which proxy leads where.
+    /// The outbound proxies.
     pub(crate) egress: Arc<OutboundProxies>,
     /// Where there is none.
     pub(crate) dial: D,
-    /// Authorities, of whoever is asked and of proxies that speak TLS.
+    /// The trusted authorities, for targets and for proxies that speak TLS.
     pub(crate) tls: rustls::ClientConfig,
     /// How long a connection to or through a proxy may take.
     pub(crate) connect_timeout: Duration,
@@ -90,7 +90,7 @@ impl<D, B> std::fmt::Debug for Client<D, B> {
     }
 }
 
-/// A dialler for whoever needs no judgement of addresses.
+/// A dialler without an egress policy.
 pub(crate) fn dial(connect_timeout: Duration) -> HttpConnector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -100,8 +100,8 @@ pub(crate) fn dial(connect_timeout: Duration) -> HttpConnector {
 }
 
 impl<D: Dial> OutboundPath<D> {
-    /// A client that connects this way; does not connect yet. Which version is spoken is agreed on with
-    /// the server (ALPN); without encryption it is HTTP/1.1.
+    /// A client with these settings; does not connect yet. Client and server negotiate the HTTP
+    /// version (ALPN); plain connections use HTTP/1.1.
     pub(crate) fn client<B>(self, pool: &Builder) -> Client<D, B>
     where
         B: Body + Send,
@@ -137,7 +137,7 @@ where
     pub(crate) fn request(&self, mut request: Request<B>) -> ResponseFuture {
         let is_plain = request.uri().scheme_str() == Some("http");
         let proxy = self.egress.proxy_for(request.uri()).filter(|_| is_plain);
-        // Through a tunnel a request passes unseen; this one the proxy reads.
+        // A tunnel hides the request from the proxy; a plain request carries the login for it.
         if let Some(value) = proxy.and_then(Proxy::authorization) {
             request.headers_mut().insert(header::PROXY_AUTHORIZATION, value.clone());
         }

@@ -1,8 +1,8 @@
-//! The read-through decision: is it here (hit), on its way (join), or to be fetched (fill)? Returns
-//! plain values, knows no HTTP.
+//! The read-through decision: is the content here (hit), on its way (join), or to be fetched
+//! (fill)? Returns plain values, knows no HTTP.
 //!
-//! Invariant: content is served to a repository only when that repository is known to have it: by
-//! a link here, or by asking its upstream. Being in the store is not enough.
+//! Invariant: the cache serves content to a repository only when the repository is known to have
+//! it: by a link here, or by asking its upstream. Being in the store is not enough.
 
 mod bypass;
 mod fill;
@@ -40,12 +40,12 @@ use crate::runtime::ttl_set::{Epoch, TtlSet};
 use generations::{Generation, Generations, Validity};
 use stored::StoredLookup;
 
-/// How an answer came about, and what its caller is told of that.
+/// How an answer came about, and what its caller is told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadOutcome {
-    /// In logs and metrics.
+    /// The outcome in logs and metrics.
     pub(crate) outcome: Outcome,
-    /// In the answer.
+    /// The outcome in the answer.
     pub(crate) told: Outcome,
 }
 
@@ -56,9 +56,9 @@ impl From<Outcome> for ReadOutcome {
 }
 
 impl ReadOutcome {
-    /// Of content that another repository brought here, or is bringing: its caller is told what they would
-    /// be told had nobody, because who else has it is not theirs to know. That it comes sooner cannot
-    /// be hidden without taking as long.
+    /// The outcome of content from another repository's fill, finished or running. The caller is
+    /// told the outcome of a fill, because which other repositories have the content is not theirs
+    /// to know. The shorter time cannot be hidden without taking as long.
     #[must_use]
     pub(crate) const fn from_another(outcome: Outcome) -> Self {
         Self { outcome, told: Outcome::Fill }
@@ -69,36 +69,36 @@ impl ReadOutcome {
 pub(crate) struct Cache {
     pub(crate) blocking: BlockingPool,
     pub(crate) store: Arc<dyn Store>,
-    /// By the upstream too: a blob that two have is two downloads.
+    /// Keyed by the upstream too: one blob from two upstreams is two downloads.
     fills: SingleFlight<(usize, Digest), fill::RunningFill>,
-    /// Whole blobs that pass by.
+    /// Whole blobs past the store.
     bypass_limit: bypass::BypassLimit,
-    /// Whoever asks after a change does not join those who asked before it.
+    /// A request after a change does not join a fetch from before it.
     manifests:
         SingleFlight<(RepoName, Digest, Accept, Generation), served_manifest::ServedManifest>,
     tags: SingleFlight<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
-    /// Which answers are older than a change.
+    /// Tells answers from before a change.
     generations: Arc<Generations>,
-    /// What was served a moment ago.
+    /// Manifests from the last moments.
     memory: Arc<manifest_memory::ManifestMemory>,
-    /// What is on its way to clients.
+    /// Manifests on their way to clients.
     shared: Arc<shared_manifests::SharedManifests>,
-    /// What an upstream said that it does not have, and to which caller, where each has a login of
-    /// their own.
+    /// Blobs and manifests missing at an upstream, per caller where each caller has their own
+    /// login.
     absent: TtlSet<(Option<Fingerprint>, Absent)>,
-    /// Tags whose upstream did not answer a moment ago: served old without asking again.
+    /// Tags whose upstream did not answer a moment ago: served stale without asking again.
     unanswered: TtlSet<(RepoName, wharf_oci::Tag)>,
-    /// Tags that are read to be written back, and were served old a moment ago.
+    /// Read-modify-write tags that were served stale a moment ago.
     read_stale: TtlSet<(RepoName, wharf_oci::Tag)>,
-    /// Blobs that the store did not take.
+    /// Blobs that the store refused.
     unstorable: Arc<TtlSet<Digest>>,
 }
 
-/// Something that is not there.
+/// A blob or a manifest that an upstream does not have.
 #[derive(PartialEq, Eq, Hash)]
 enum Absent {
     Blob(RepoName, Digest),
-    /// As far as somebody accepts it.
+    /// Absent in all the types that the client accepts.
     Manifest(RepoName, Reference, Accept),
 }
 
@@ -108,27 +108,27 @@ impl Absent {
     }
 }
 
-/// A blob that can be sent.
+/// A blob ready to be sent.
 pub(crate) enum ServedBlob {
     /// From the store.
     Stored(StoredBlob),
-    /// While it arrives.
+    /// While its download runs.
     Arriving(ArrivingBlob),
-    /// Past the store; the part, when it is one.
+    /// Past the store; with its range, for a part.
     Bypassed(Bypassed, Option<ContentRange>),
 }
 
-/// A blob that is being fetched, or a part of it.
+/// A blob in download, or a part of it.
 pub(crate) struct ArrivingBlob {
     /// The download.
     pub(crate) blob: InFlight,
-    /// Whoever reads it has this.
+    /// Each reader holds one.
     pub(crate) subscription: Subscription,
-    /// Its size, when the upstream announced one.
+    /// The blob's size, when the upstream announced it.
     pub(crate) size_bytes: Option<u64>,
-    /// Which part, when it is one.
+    /// The range, for a part.
     pub(crate) part: Option<ContentRange>,
-    /// When that part is complete.
+    /// When the part is complete.
     pub(crate) ending: Completion,
 }
 
@@ -153,43 +153,43 @@ impl Cache {
         }
     }
 
-    /// How many blobs are being fetched.
+    /// The number of blobs in download.
     #[must_use]
     pub(crate) fn fills(&self) -> usize {
         self.fills.count()
     }
 
-    /// How many of them are one party's at most, and how many ended because nobody wanted them.
+    /// The most downloads of one party, and the number of downloads ended without a waiting client.
     #[must_use]
     pub(crate) fn fills_shared(&self) -> (usize, u64) {
         (self.fills.largest(), self.fills.ended())
     }
 
-    /// From now on each party may have so many blobs fetched at once.
+    /// Sets how many downloads each party may run at once.
     pub(crate) fn share_out(&self, fills_per_user: usize) {
         self.fills.share_out(fills_per_user);
     }
 
-    /// How many whole blobs pass by the store.
+    /// The number of whole blobs that pass by the store.
     #[must_use]
     pub(crate) fn bypass_limit(&self) -> usize {
         self.bypass_limit.count()
     }
 
-    /// How many manifests and tags are being asked for.
+    /// The number of manifests and tags in fetch.
     #[must_use]
     pub(crate) fn questions(&self) -> (usize, usize) {
         (self.manifests.count(), self.tags.count())
     }
 
-    /// The configuration is another one: what an upstream did not have, or did not answer, was
-    /// perhaps not asked of the one that is asked from now on.
+    /// Forgets absent names and unanswered tags after a change of the configuration: they may come
+    /// from an upstream that is replaced.
     pub(crate) fn reconfigured(&self) {
         self.absent.forget(|_| true);
         self.unanswered.forget(|_| true);
     }
 
-    /// What is known of a blob without its content.
+    /// Digest and size of a blob, without its content.
     pub(crate) async fn blob_info(
         &self,
         context: &RequestContext,
@@ -220,7 +220,7 @@ impl Cache {
         Ok((BlobInfo { digest: *digest, size_bytes }, Outcome::Bypass.into()))
     }
 
-    /// A blob's content; of one that is in the store, the part that `range` names.
+    /// A blob's content, or the part in `range` when the store has the blob.
     pub(crate) async fn blob(
         &self,
         context: &RequestContext,
@@ -239,7 +239,7 @@ impl Cache {
                 StoredLookup::Outside { size_bytes } => {
                     Err(Error::RangeUnsatisfiable { size_bytes })
                 }
-                // Corrupt content is as good as absent: whoever has it can push it again.
+                // Corrupt content counts as absent: a client with the content can push it again.
                 StoredLookup::Foreign | StoredLookup::Absent | StoredLookup::Corrupt => {
                     Err(unknown(repo, digest))
                 }
@@ -247,7 +247,7 @@ impl Cache {
         };
         let mut found = usable(found);
         let mut came = ReadOutcome::from(Outcome::Hit);
-        // What is here waits for nobody's turn.
+        // Stored content needs no fill, so it waits for none.
         let upstream_repo = match found {
             StoredLookup::Stored(_) => upstream_repo,
             _ => upstream_repo.for_party(context.party()),
@@ -271,8 +271,8 @@ impl Cache {
         }
     }
 
-    /// Content that another repository brought here, or is bringing, is served only after the
-    /// upstream of this one said that it has it. Asked each time: that is a question of access, too.
+    /// Content from another repository's fill is served only after the upstream of this repository
+    /// confirmed the blob. The check repeats with each request: it also decides access.
     async fn check_access(
         &self,
         repo: &RepoName,
@@ -289,7 +289,7 @@ impl Cache {
         }
     }
 
-    /// An error when the upstream said so a moment ago.
+    /// An error when the upstream answered "not there" a moment ago.
     fn not_absent(
         &self,
         what: Absent,
@@ -319,7 +319,7 @@ impl Cache {
         answer
     }
 
-    /// Changes what a repository has in the store, as a client asked for.
+    /// Makes a client's change of a repository in the store.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
         repo: &RepoName,
@@ -329,7 +329,7 @@ impl Cache {
         self.writer(repo).change(kind, change).await
     }
 
-    /// Something was written to a repository: what was not there may be there.
+    /// Forgets absent names of a repository after a write to it.
     pub(crate) fn written(&self, repo: &RepoName) {
         self.absent.forget(|(_, absent)| match absent {
             Absent::Blob(of, _) | Absent::Manifest(of, ..) => of == repo,
@@ -341,13 +341,13 @@ impl Cache {
         Ok(self.blocking.run(move || store.stat(&digest)).await?.is_some())
     }
 
-    /// Says that a repository has a blob.
+    /// Records that a repository has a blob.
     pub(crate) async fn link(&self, repo: &RepoName, digest: &Digest) -> Result<(), Error> {
         let (store, repo, digest) = (Arc::clone(&self.store), repo.clone(), *digest);
         Ok(self.blocking.run(move || store.link_blob(&repo, &digest)).await?)
     }
 
-    /// The same, unless something was removed from the repository since it was asked for.
+    /// Like [`Self::link`], unless a removal from the repository came after the request.
     async fn link_since(
         &self,
         since: Generation,
@@ -362,7 +362,7 @@ impl Cache {
             .await?)
     }
 
-    /// Whether the repository has the blob, and what the store knows of it.
+    /// Whether the repository has the blob, and the store's record of it.
     pub(crate) async fn look_up(
         &self,
         repo: &RepoName,
@@ -378,7 +378,7 @@ impl Cache {
     }
 }
 
-/// What the store has, for a repository with an upstream: trouble of the store is no trouble of the
+/// The store's answer for a repository with an upstream: a failure of the store does not fail the
 /// request there.
 fn usable(found: Result<StoredLookup, Error>) -> StoredLookup {
     found.unwrap_or_else(|error| {
@@ -387,7 +387,7 @@ fn usable(found: Result<StoredLookup, Error>) -> StoredLookup {
     })
 }
 
-/// Links what an upstream said that it has. Not past a removal: it may have been this blob's.
+/// Links a blob that an upstream confirmed. Not after a removal: it may have removed this blob.
 fn link_unless_removed(
     store: &dyn Store,
     generations: &Generations,

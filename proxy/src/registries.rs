@@ -29,37 +29,37 @@ pub(crate) struct UpstreamSet {
     /// Longest prefix first.
     entries: Vec<Entry>,
     templates: Vec<Arc<Template>>,
-    /// The same registries for callers with logins of their own. Another configuration begins without
-    /// any: those of registries that are gone go with it.
+    /// Clients of the same registries for callers with their own logins. A new configuration starts
+    /// without any, so clients of removed registries go with the old one.
     caller_clients: CallerClients,
     /// Tags that are put once, of a registry of its own; those of an upstream are in its part.
     write_once_tags: Vec<TagRule>,
 }
 
 struct Entry {
-    /// Under which name its repositories are known here.
+    /// The prefix of its repositories' names here.
     prefix: Option<RepoName>,
     namespaces: Vec<HostPattern>,
-    /// Whether it also gets names that nobody else serves.
+    /// Whether it also serves names that no other upstream serves.
     default: bool,
     /// `HOST` or `HOST:PORT`, as clients name registries.
     authority: String,
     upstream: Arc<Upstream>,
-    /// What its client was made of.
+    /// The configuration that its client was built from.
     made_of: MadeOf,
 }
 
-/// Stands for any registry whose host fits.
+/// A pattern that admits any registry with a fitting host.
 struct Template {
     made_of: MadeOf,
     config: UpstreamConfig,
     hosts: Mutex<HashMap<String, Arc<Upstream>>>,
 }
 
-/// Where a repository lives.
+/// The target of a repository name.
 #[derive(Clone)]
 pub(crate) enum Target {
-    /// Here and nowhere else.
+    /// Stored in this registry alone.
     Local(Arc<UpstreamSet>),
     /// At an upstream.
     Upstream(UpstreamRepo),
@@ -70,14 +70,14 @@ pub(crate) enum Target {
 pub(crate) struct UpstreamRepo {
     /// The registry.
     pub upstream: Arc<Upstream>,
-    /// The repository's name there.
+    /// The repository's name at the upstream.
     pub repo: RepoName,
     /// What resolved it.
     set: Arc<UpstreamSet>,
 }
 
 impl Target {
-    /// The same, asked for somebody.
+    /// The same target for one party.
     #[must_use]
     pub(crate) fn for_party(self, party: Party) -> Self {
         match self {
@@ -104,13 +104,13 @@ impl Target {
 }
 
 impl UpstreamRepo {
-    /// The same, asked for somebody.
+    /// The same repository for one party.
     #[must_use]
     pub(crate) fn for_party(self, party: Party) -> Self {
         Self { upstream: self.upstream.for_party(party), ..self }
     }
 
-    /// The same for a client that accepts these kinds of manifests.
+    /// The same repository for a client that accepts these manifest types.
     #[must_use]
     pub(crate) fn accepting(&self, accept: Accept) -> Self {
         Self { upstream: self.upstream.accepting(accept), ..self.clone() }
@@ -134,14 +134,14 @@ impl UpstreamRepo {
         self.set.names_of(self)
     }
 
-    /// Whether blobs are answered when they are durable here, and delivered later.
+    /// Whether a blob is answered when it is durable here, and delivered upstream later.
     #[must_use]
     pub(crate) fn is_staged(&self) -> bool {
         self.upstream.config().push == PushMode::Staged
     }
 }
 
-/// A part of the configuration, and what the files that it names held.
+/// An upstream's section of the configuration, and the contents of the files that it names.
 #[derive(Clone, PartialEq)]
 struct MadeOf {
     config: UpstreamConfig,
@@ -155,8 +155,8 @@ impl MadeOf {
 }
 
 impl UpstreamSet {
-    /// Clients of all configured upstreams. Those that `before` has of exactly the same configuration
-    /// go on, with their connections, tokens and what is known of their state. Blocks.
+    /// Clients of all configured upstreams. An upstream with exactly the same configuration in
+    /// `before` keeps its client, with connections, tokens and recorded state. Blocks.
     pub(crate) fn new(
         configs: &[UpstreamConfig],
         write_once_tags: &[TagRule],
@@ -203,8 +203,8 @@ impl UpstreamSet {
         self.templates.iter().find(|template| template.made_of == *made_of).cloned()
     }
 
-    /// The name here of what a client calls `repo` in the namespace `host` (distribution-spec,
-    /// "Registry Proxying"). A host that is not listed means nothing when no upstream lists any.
+    /// The name here of the client's `repo` in the namespace `host` (distribution-spec, "Registry
+    /// Proxying"). When no upstream lists hosts, an unknown host has no effect.
     pub(crate) fn in_namespace(&self, host: &str, repo: &RepoName) -> Result<RepoName, Error> {
         if self.entries.is_empty() && self.templates.is_empty() {
             return Ok(repo.clone());
@@ -231,8 +231,8 @@ impl UpstreamSet {
         listed.or_else(|| self.entries.iter().find(|entry| entry.authority == host))
     }
 
-    /// The name here of what a client calls `repo` without a namespace. `HOST/NAME` is the same as
-    /// `NAME` in the namespace `HOST`.
+    /// The name here of the client's `repo` without a namespace. `HOST/NAME` is the same as `NAME`
+    /// in the namespace `HOST`.
     pub(crate) fn without_namespace(&self, repo: &RepoName) -> Result<RepoName, Error> {
         if let Some((first, rest)) = repo.as_str().split_once('/')
             && self.named(&as_host(first)).is_some()
@@ -250,7 +250,7 @@ impl UpstreamSet {
         Ok(repo.under(prefix)?)
     }
 
-    /// Where this repository lives.
+    /// The target of a repository's name.
     pub(crate) fn target(self: &Arc<Self>, repo: &RepoName) -> Result<Target, Error> {
         if self.entries.is_empty() && self.templates.is_empty() {
             return Ok(Target::Local(Arc::clone(self)));
@@ -272,7 +272,7 @@ impl UpstreamSet {
         Ok(Target::Upstream(UpstreamRepo { upstream, repo, set: Arc::clone(self) }))
     }
 
-    /// Every name under which a repository of a registry is known here, as far as the configuration says.
+    /// Every name here of an upstream's repository, as far as the configuration determines it.
     fn names_of(self: &Arc<Self>, upstream_repo: &UpstreamRepo) -> Vec<RepoName> {
         let address = upstream_repo.upstream.address();
         let entries = self.entries.iter().filter(|entry| entry.upstream.address() == address);
@@ -289,7 +289,7 @@ impl UpstreamSet {
         names.filter(leads_there).collect()
     }
 
-    /// The same for a caller: one who has a login of their own is known there by it.
+    /// The same for a caller: a caller with its own login gets a client that sends this login.
     pub(crate) fn target_for(
         self: &Arc<Self>,
         repo: &RepoName,
@@ -305,13 +305,13 @@ impl UpstreamSet {
         })
     }
 
-    /// A registry as a caller uses it.
+    /// A registry's client with a caller's login.
     pub(crate) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
         self.caller_clients.view(upstream, login)
     }
 
-    /// Whether a pattern stands for its registry. Adds none: it is asked before anybody knows whether
-    /// the caller may have it.
+    /// Whether a pattern serves the repository's registry. Does not add the registry, because the
+    /// caller's access is not checked yet.
     fn is_templated(&self, repo: &RepoName) -> bool {
         let first = repo.as_str().split_once('/').map(|(first, _)| as_host(first));
         first.is_some_and(|host| self.templates.iter().any(|template| template.fits(&host)))
@@ -329,7 +329,7 @@ impl UpstreamSet {
         Ok(Some(UpstreamRepo { upstream, repo: there, set: Arc::clone(self) }))
     }
 
-    /// Waits until upstreams know of the uploads that were given up; not for long.
+    /// Waits for a short time until upstreams have the cancellations of abandoned uploads.
     pub(crate) async fn cancellations_sent(&self) {
         let upstreams = self.all();
         let all = async {
@@ -342,7 +342,7 @@ impl UpstreamSet {
         }
     }
 
-    /// Every upstream that there is at this moment.
+    /// All current upstreams.
     pub(crate) fn all(&self) -> Vec<Arc<Upstream>> {
         let fixed = self.entries.iter().map(|entry| Arc::clone(&entry.upstream));
         let named = self.templates.iter().flat_map(|template| {
@@ -354,7 +354,7 @@ impl UpstreamSet {
 }
 
 impl Template {
-    /// Made once at least, so that what cannot be used is refused at the start.
+    /// Builds one client as a check, so that an unusable configuration is refused at the start.
     fn new(made_of: MadeOf) -> Result<Arc<Self>, ConfigError> {
         let config = made_of.config.clone();
         Upstream::new(&config)?;
@@ -371,7 +371,7 @@ impl Template {
             return Ok(Arc::clone(upstream));
         }
         if hosts.len() >= TEMPLATE_HOSTS_MAX {
-            // Whoever names many hosts keeps nobody out: one that nobody uses at this moment goes.
+            // A client that names many hosts does not exclude others: an idle upstream is evicted.
             let unused = hosts.iter().find(|(_, upstream)| Arc::strong_count(upstream) == 1);
             let unused = unused.map(|(host, _)| host.clone());
             hosts.remove(&unused.ok_or(Error::TooMany("registries"))?);

@@ -1,7 +1,7 @@
-//! Long-lived tokens of ours: made by `wharfd access token`, kept as their hashes in a file.
+//! Long-lived API tokens: made by `wharfd access token`, kept as their hashes in a file.
 //!
-//! Invariant: a secret is shown once, when it is made; here are hashes only. A secret has 256 random
-//! bits, so a fast hash keeps it, and looking it up by its hash tells nothing by time.
+//! Invariant: a secret is printed once, when it is made; the file has hashes only. A secret has 256
+//! random bits, so a fast hash protects it, and the look-up by hash reveals nothing through timing.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -14,7 +14,7 @@ use super::line_file::{LineError, lines};
 use super::passwords::check_name;
 use super::timestamp;
 
-/// What each of our tokens begins with, so that one that leaked can be found.
+/// Prefix of every API token, so that a scanner can find a leaked one.
 const MARK: &str = "wharf_";
 const HASH_MARK: &str = "sha256:";
 
@@ -22,11 +22,11 @@ const HASH_MARK: &str = "sha256:";
 #[derive(Clone, Default)]
 pub(crate) struct ApiTokens(HashMap<[u8; 32], ApiToken>);
 
-/// What is known of a token.
+/// A token's entry in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiToken {
     pub(super) name: String,
-    /// Until when it is good, in seconds since 1970.
+    /// The expiry, in seconds since 1970.
     pub(super) expires: Option<u64>,
 }
 
@@ -50,20 +50,20 @@ impl ApiTokens {
         Ok(Self(tokens))
     }
 
-    /// Whose token it is, while it is good.
+    /// The entry of a token that has not expired.
     pub(super) fn find(&self, secret: &str, now: u64) -> Option<&ApiToken> {
         let token = self.0.get(&hash(secret))?;
         Some(token).filter(|token| token.expires.is_none_or(|expires| now < expires))
     }
 
-    /// Whether there is a good token of this name.
+    /// Whether a valid token has this name.
     pub(super) fn knows(&self, name: &str, now: u64) -> bool {
         let is_good = |token: &&ApiToken| token.expires.is_none_or(|expires| now < expires);
         self.0.values().filter(is_good).any(|token| token.name == name)
     }
 }
 
-/// Whether it looks like one of ours.
+/// Whether a secret has the form of our API tokens.
 pub(super) fn is_token(secret: &str) -> bool {
     secret.starts_with(MARK)
 }
@@ -106,7 +106,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 pub(super) fn hex(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // A string takes what is written.
+        // Writing to a string does not fail.
         let _ = write!(digits, "{byte:02x}");
     }
     digits

@@ -1,6 +1,7 @@
-//! What stands for credentials where something is remembered for them.
+//! Keys that stand for credentials in caches.
 //!
-//! Invariant: only this process can compute a mark from credentials, and nobody credentials from a mark.
+//! Invariant: only this process can compute a key from credentials, and no key leads back to
+//! credentials.
 
 use std::net::IpAddr;
 
@@ -8,21 +9,22 @@ use ring::hmac;
 
 use crate::runtime::party::Party;
 
-/// Stands for credentials.
+/// A keyed hash that stands for credentials.
 pub(super) type CacheKey = [u8; 32];
 
-/// Makes marks; with another key in each process, and with the same one over its reloads.
+/// Makes cache keys; the hash key is unique to the process, and survives reloads of the
+/// configuration.
 pub(super) struct CacheKeys(hmac::Key);
 
 impl CacheKeys {
-    /// The key is random.
+    /// Makes a random hash key.
     pub(super) fn new() -> std::io::Result<Self> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(std::io::Error::other)?;
         Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &secret)))
     }
 
-    /// What stands for these words together.
+    /// The key for these values together.
     pub(super) fn of(&self, words: &[&[u8]]) -> CacheKey {
         let mut context = hmac::Context::with_key(&self.0);
         for word in words {
@@ -34,8 +36,8 @@ impl CacheKeys {
         mark
     }
 
-    /// What stands for these words when they come from there. A guess from elsewhere has another one: what
-    /// is remembered of somebody spares no stranger a check.
+    /// The key for these values from this client's network. A guess from another network has
+    /// another key: a cached login spares no other network the check.
     pub(super) fn from(&self, client: IpAddr, words: &[&[u8]]) -> CacheKey {
         let place = Party::behind(client).to_string();
         let words: Vec<_> =

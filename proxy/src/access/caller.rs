@@ -1,8 +1,8 @@
-//! Who asks, once that is proven, and from where.
+//! The authenticated caller of a request, and its address.
 //!
-//! Invariants: a caller is made by `access` only, from what was checked; its name is safe to log. Of a login
-//! that an upstream has to check, the name counts from the moment on that the upstream knows it: until then
-//! this is nobody, from an address.
+//! Invariants: only `access` makes a caller, from checked credentials; its name is safe to log. For
+//! a login that an upstream has to check, the name counts from the moment the upstream knows the
+//! login: until then the caller is anonymous, with an address.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,42 +13,42 @@ use crate::client::CallerLogin;
 use crate::limits::CALLER_NAME_CHARS_MAX;
 use crate::runtime::party::Party;
 
-/// Who asks. Cheap to clone.
+/// The caller of a request. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Caller {
     proven: Arc<Proven>,
-    /// From where; `access` fills it in before anybody else sees this.
+    /// The client's address; `access` sets it before any other module sees the caller.
     client: IpAddr,
 }
 
 struct Proven {
     name: String,
     kind: CallerKind,
-    /// What a token of ours allows at most; none for who showed credentials.
+    /// The most a token of this proxy allows; none for a caller with credentials.
     grants: Option<Grants>,
-    /// Shown to upstreams in their name, where access is `passthrough`.
+    /// Sent to upstreams in the caller's name, where access is `passthrough`.
     login: Option<Arc<CallerLogin>>,
 }
 
-/// How it was proven: a closed set, also the labels of metrics and of the audit log.
+/// How the caller authenticated: a closed set, also the labels of metrics and of the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum CallerKind {
-    /// Nothing was shown.
+    /// No credentials.
     Anonymous,
-    /// A password.
+    /// A user name and password.
     Password,
     /// A long-lived token of ours.
     Token,
-    /// A short-lived token that we gave out.
+    /// A short-lived token issued by this proxy.
     Issued,
-    /// A token of somebody else's.
+    /// A token of an OIDC issuer.
     Issuer,
-    /// A login that the upstream is shown.
+    /// A login passed through to the upstream.
     Passthrough,
 }
 
 impl CallerKind {
-    /// As logs and metrics write it.
+    /// The label in logs and metrics.
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -62,39 +62,39 @@ impl CallerKind {
     }
 }
 
-/// The name of whoever shows nothing.
+/// The name of an anonymous caller.
 const NOBODY: &str = "-";
 
 static ANONYMOUS: LazyLock<Caller> =
     LazyLock::new(|| Caller::new(NOBODY, CallerKind::Anonymous, None));
 
 impl Caller {
-    /// Nobody in particular.
+    /// The anonymous caller.
     #[must_use]
     pub(crate) fn anonymous() -> Self {
         ANONYMOUS.clone()
     }
 
-    /// Somebody who showed their credentials.
+    /// A caller with checked credentials.
     #[must_use]
     pub(super) fn proven(name: &str, kind: CallerKind) -> Self {
         Self::new(name, kind, None)
     }
 
-    /// Somebody with a token that we gave out; without a name, to nobody in particular.
+    /// A caller with a token issued by this proxy; anonymous without a name.
     #[must_use]
     pub(super) fn with_token(name: Option<&str>, grants: Grants) -> Self {
         Self::new(name.unwrap_or(NOBODY), CallerKind::Issued, Some(grants))
     }
 
-    /// Somebody with a login of their own for upstreams, called so once those know it.
+    /// A caller with its own login for upstreams. Its name counts once an upstream knows the login.
     #[must_use]
     pub(super) fn with_login(name: &str, login: Arc<CallerLogin>) -> Self {
         let (name, kind) = (safe(name), CallerKind::Passthrough);
         Self::of(Proven { name, kind, grants: None, login: Some(login) })
     }
 
-    /// The login to show to upstreams; none when they are shown this proxy's own.
+    /// The caller's login for upstreams; none when upstreams get this proxy's own login.
     #[must_use]
     pub(crate) fn login(&self) -> Option<&CallerLogin> {
         self.proven.login.as_deref()
@@ -108,30 +108,29 @@ impl Caller {
         Self { proven: Arc::new(proven), client: Ipv4Addr::UNSPECIFIED.into() }
     }
 
-    /// The same, asking from this address.
+    /// The same caller with this address.
     #[must_use]
     pub(crate) fn at(self, client: IpAddr) -> Self {
         Self { client, ..self }
     }
 
-    /// What they call themselves, proven or not: for counting failures, and for nothing that is written
-    /// down.
+    /// The claimed name, proven or not: for counting failures, never for a log.
     #[must_use]
     pub(super) fn claimed(&self) -> &str {
         &self.proven.name
     }
 
-    /// From where.
+    /// The client's address.
     #[must_use]
     pub(super) const fn client(&self) -> IpAddr {
         self.client
     }
 
-    /// With whom bounds are shared: the name where there is one, else the address.
+    /// The party of the caller's shares: its name if it has one, else its address.
     #[must_use]
     pub(crate) fn party(&self) -> Party {
         match self.somebody() {
-            // Registries take a name in any case for the same.
+            // Registries compare names without regard to case.
             Some(name) if self.kind() == CallerKind::Passthrough => {
                 Party::Caller(name.to_lowercase().into())
             }
@@ -140,7 +139,7 @@ impl Caller {
         }
     }
 
-    /// The name, as logs and limits have it: as it is proven at this moment.
+    /// The name for logs and limits, as far as it is proven at this moment.
     #[must_use]
     pub(crate) fn name(&self) -> &str {
         match &self.proven.login {
@@ -149,19 +148,19 @@ impl Caller {
         }
     }
 
-    /// How it was proven.
+    /// How the caller authenticated.
     #[must_use]
     pub(crate) fn kind(&self) -> CallerKind {
         self.proven.kind
     }
 
-    /// The name of somebody in particular.
+    /// The name of a caller that is not anonymous.
     #[must_use]
     pub(crate) fn somebody(&self) -> Option<&str> {
         Some(self.name()).filter(|name| *name != NOBODY)
     }
 
-    /// What its token allows at most.
+    /// The most its token allows.
     #[must_use]
     pub(super) fn grants(&self) -> Option<&Grants> {
         self.proven.grants.as_ref()
@@ -180,7 +179,7 @@ impl fmt::Debug for Caller {
     }
 }
 
-/// A name without what could be taken for something else in a log, and not longer than it should be.
+/// A name without characters that could forge a log field, cut to a safe length.
 fn safe(name: &str) -> String {
     let letter = |c: char| if c.is_ascii_graphic() && !"\"'\\=".contains(c) { c } else { '?' };
     name.chars().take(CALLER_NAME_CHARS_MAX).map(letter).collect()
@@ -220,7 +219,7 @@ mod tests {
             assert_eq!(noted.party(), Party::Caller("alice".into()));
             let upper = Caller::with_login("ALICE", Arc::clone(&login));
             assert_eq!((upper.name(), upper.party()), ("ALICE", noted.party()));
-            // And not any more, once it says so.
+            // The name no longer counts once the upstream refuses the login.
             login.set_known(false);
         }
     }

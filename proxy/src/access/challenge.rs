@@ -1,8 +1,8 @@
-//! What a client is told when it is turned away for want of a login: `WWW-Authenticate` (Docker's token
-//! specification), with where to get a token.
+//! The `WWW-Authenticate` header of a refused request (Docker's token specification), with the
+//! address of the token endpoint.
 //!
-//! Invariants: nothing of a request gets into the header but a host that can be one; nobody is sent to
-//! `http://` with a password but to this machine, unless the configuration allows that.
+//! Invariants: of the request, only a well-formed host gets into the header; a client is sent to
+//! `http://` with a password only on this machine, unless the configuration allows that.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,12 @@ use super::token_service::SERVICE;
 use crate::Error;
 use crate::limits::HOST_CHARS_MAX;
 
-/// Where tokens are given out.
+/// The path of the token endpoint.
 pub(crate) const TOKEN_PATH: &str = "/token";
 
-/// How a client came here.
+/// How a client's request reached this proxy.
 pub(crate) struct RequestOrigin<'a> {
-    /// Whether its connection is encrypted, here or at a balancer, whoever says so.
+    /// Whether the client's connection is encrypted, here or at a trusted balancer.
     pub(crate) is_encrypted: bool,
     /// Whether passwords may cross a network readable (`insecure_http`).
     pub(crate) may_be_plain: bool,
@@ -29,7 +29,7 @@ pub(crate) struct RequestOrigin<'a> {
 }
 
 impl RequestOrigin<'_> {
-    /// The address that the client used, when it can be one.
+    /// The address the client used, when the request names a well-formed host.
     fn base(&self) -> Option<String> {
         let by_header = || self.headers.get(HOST)?.to_str().ok();
         let host = self.uri.authority().map(http::uri::Authority::as_str).or_else(by_header)?;
@@ -42,7 +42,8 @@ impl RequestOrigin<'_> {
         if self.may_be_plain || is_this_machine(host) {
             return Some(format!("http://{host}"));
         }
-        // Somebody in front hands on what came to that host; what they spoke there nobody said.
+        // A proxy in front forwarded the request to that host, without `X-Forwarded-Proto` or the
+        // like.
         if !TOLD.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 host,
@@ -54,10 +55,10 @@ impl RequestOrigin<'_> {
     }
 }
 
-/// Whether somebody was told that a way is not known to be encrypted: once is enough.
+/// Whether the log already says that a connection is not known to be encrypted: one line is enough.
 static TOLD: AtomicBool = AtomicBool::new(false);
 
-/// Whether a host, perhaps with a port, is the machine that names it.
+/// Whether a host, perhaps with a port, names the client's own machine.
 fn is_this_machine(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
@@ -72,7 +73,7 @@ fn is_host(text: &str) -> bool {
     !text.is_empty() && text.len() <= HOST_CHARS_MAX && text.chars().all(allowed)
 }
 
-/// The header that goes with an error; none for errors that no login mends.
+/// The challenge for an error; none for errors that no login resolves.
 pub(super) fn challenge(
     error: &Error,
     public_url: Option<&str>,
@@ -95,7 +96,7 @@ pub(super) fn challenge(
     HeaderValue::from_str(&text).ok()
 }
 
-/// What the place where tokens are given out wants to be shown.
+/// The challenge of the token endpoint.
 pub(super) fn basic() -> HeaderValue {
     HeaderValue::from_static("Basic realm=\"wharfd\"")
 }

@@ -1,8 +1,10 @@
-//! Places that parties get in turn: whoever has many who wait gets one, then everybody else, then the
-//! next one. Every other place goes to those who are no strangers, however many of those wait.
+//! Permits for login checks, shared fairly: a party with many waiting requests gets one permit,
+//! then the other parties get theirs, then it gets the next. Every other permit goes to known
+//! parties, however many unknown parties wait.
 //!
-//! Invariants: a place that is dropped is free, also one that was given to whoever went away meanwhile. How
-//! many wait is bounded by those who come here (`Flights`, with a share for each party).
+//! Invariants: a dropped permit is free again, also one granted to a request that was cancelled
+//! meanwhile. The callers bound how many requests wait (`SingleFlight`, with a share for each
+//! party).
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,37 +13,37 @@ use tokio::sync::oneshot;
 
 use crate::runtime::party::Party;
 
-/// All places of one kind, and who waits for one.
+/// All permits of one kind, and the requests waiting for one.
 #[derive(Clone)]
 pub(super) struct CheckQueue(Arc<Mutex<State>>);
 
 struct State {
     free: usize,
-    /// How many a party may have.
+    /// The most permits one party may hold.
     each: usize,
     lots: HashMap<Party, Lot>,
-    /// Parties of whom somebody waits: strangers, and others; the first of each is next.
+    /// Parties with waiting requests, unknown and known; the first of each queue is next.
     strangers: VecDeque<Party>,
     known: VecDeque<Party>,
-    /// Whether the last place was given to a stranger.
+    /// Whether the last permit went to an unknown party.
     after_stranger: bool,
     number: u64,
 }
 
-/// What one party has.
+/// The permits and waiting requests of one party.
 #[derive(Default)]
 struct Lot {
     places: usize,
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
-/// A place; free again when it is dropped.
+/// A permit for one check; free again when it is dropped.
 pub(super) struct CheckPermit {
     all: CheckQueue,
     party: Party,
 }
 
-/// One who waits; gives back what it was given and did not take.
+/// A waiting request; returns a permit that it was granted and did not take.
 struct Waiting {
     all: CheckQueue,
     party: Party,
@@ -51,7 +53,7 @@ struct Waiting {
 }
 
 impl CheckQueue {
-    /// So many in all, and so many of them for each party.
+    /// A queue with this many permits in all, and a limit for each party.
     pub(super) fn new(places: usize, each: usize) -> Self {
         let state = State {
             free: places,
@@ -65,17 +67,17 @@ impl CheckQueue {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// A place; waits for its turn. Safe to give up in the middle.
+    /// Waits for a permit. Cancel safe.
     pub(super) async fn enter(&self, party: &Party) -> CheckPermit {
         if let Some(mut waiting) = self.take_or_wait(party) {
-            // The other end is kept until it has spoken.
+            // The sender stays alive until it has sent.
             let _ = (&mut waiting.given).await;
             waiting.taken = true;
         }
         CheckPermit { all: self.clone(), party: party.clone() }
     }
 
-    /// Whether it has to be waited for.
+    /// Takes a permit, or enters the queue for one.
     fn take_or_wait(&self, party: &Party) -> Option<Waiting> {
         let mut state = self.state();
         let (free, each) = (state.free, state.each);
@@ -104,7 +106,7 @@ impl CheckQueue {
 }
 
 impl State {
-    /// One of this party's places is free.
+    /// Frees one of this party's permits.
     fn leave(&mut self, party: &Party) {
         self.free += 1;
         if let Some(lot) = self.lots.get_mut(party) {
@@ -114,7 +116,7 @@ impl State {
         while self.free > 0 && self.hand_on() {}
     }
 
-    /// Gives a place to the next who may have one; whether there was somebody.
+    /// Grants a permit to the next party entitled to one; whether there was one.
     fn hand_on(&mut self) -> bool {
         let first = !self.after_stranger;
         let next = self.next(first).or_else(|| self.next(!first));
@@ -122,7 +124,7 @@ impl State {
         self.after_stranger = party.is_stranger();
         let Some(lot) = self.lots.get_mut(&party) else { return true };
         if let Some((_, sender)) = lot.waiting.pop_front() {
-            // Nobody goes away without taking itself off this list, under the same lock.
+            // A waiting request takes itself off this list under the same lock.
             let _ = sender.send(());
             lot.places += 1;
             self.free -= 1;
@@ -137,7 +139,7 @@ impl State {
         if of_strangers { &mut self.strangers } else { &mut self.known }
     }
 
-    /// Takes the next who may have a place off its list.
+    /// Takes the next party entitled to a permit off its queue.
     fn next(&mut self, of_strangers: bool) -> Option<Party> {
         let Self { lots, each, strangers, known, .. } = self;
         let order = if of_strangers { strangers } else { known };
@@ -145,7 +147,8 @@ impl State {
         order.iter().position(may).and_then(|at| order.remove(at))
     }
 
-    /// Takes one off the list; `false` when it is not there, because it was given a place.
+    /// Takes a waiting request off the list; `false` when it is gone from there because it was
+    /// granted a permit.
     fn give_up(&mut self, party: &Party, number: u64) -> bool {
         let Some(lot) = self.lots.get_mut(party) else { return false };
         let Some(at) = lot.waiting.iter().position(|(of, _)| *of == number) else { return false };
@@ -206,7 +209,7 @@ mod tests {
         }
     }
 
-    /// The first of these that has a place by now.
+    /// The first of these requests that has its permit.
     fn ready(all: &mut Vec<Entering>) -> Option<CheckPermit> {
         let (at, place) =
             all.iter_mut().enumerate().find_map(|(at, one)| Some((at, poll(one)?)))?;
@@ -222,7 +225,7 @@ mod tests {
         assert!(ready(&mut others).is_none());
         let mut third = entering(&all, 3);
         assert!(poll(&mut third).is_none());
-        // One for each of the two who came before, and then it.
+        // One permit for each of the two earlier requests, then this one.
         for _ in 0..2 {
             held.remove(0);
             held.push(ready(&mut others).unwrap());
@@ -279,7 +282,7 @@ mod tests {
         assert!(poll(&mut first).or(poll(&mut second)).or(poll(&mut third)).is_none());
         drop(second);
         drop(held);
-        // Given, and not taken.
+        // Granted, and not taken.
         drop(first);
         drop(poll(&mut third).unwrap());
         let state = all.state();

@@ -1,7 +1,7 @@
-//! What a request shows of its sender: `Authorization` (RFC 7617, RFC 6750).
+//! The credentials of a request: `Authorization` (RFC 7617, RFC 6750).
 //!
-//! Invariant: what is malformed or shown twice is refused, never taken for nothing: whoever shows
-//! something wrong must not be served as nobody.
+//! Invariant: malformed or repeated credentials are refused, never ignored: a client with wrong
+//! credentials must not be served as anonymous.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,19 +12,19 @@ use wharf_oci::Secret;
 use crate::Error;
 use crate::limits::SHOWN_BYTES_MAX;
 
-/// Credentials, not proven yet.
+/// Credentials that are not proven yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Credentials {
-    /// None.
+    /// No credentials.
     Nothing,
-    /// User and password.
+    /// A user and a password.
     Basic(String, Secret),
-    /// A token.
+    /// A bearer token.
     Bearer(Secret),
 }
 
 impl Credentials {
-    /// Reads the header.
+    /// Reads the `Authorization` header.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Error> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let Some(value) = values.next() else { return Ok(Self::Nothing) };

@@ -1,7 +1,7 @@
-//! What a token allows, as clients ask for it (`scope=repository:NAME:pull,push`) and as it stands in
-//! our tokens.
+//! The grants of a token, as clients ask for them (`scope=repository:NAME:pull,push`) and as our
+//! tokens hold them.
 //!
-//! Invariant: what cannot be read grants nothing.
+//! Invariant: an unreadable scope grants nothing.
 
 use serde::{Deserialize, Serialize};
 use wharf_oci::RepoName;
@@ -15,7 +15,7 @@ pub(crate) struct Actions(u8);
 
 impl Actions {
     const ALL: Self = Self(0b1111);
-    /// All that a token can hold: whether somebody administers, rules say.
+    /// Every action a token can hold; the right to administer comes from the rules alone.
     const IN_TOKENS: Self = Self(0b0111);
 
     const fn bit(action: Action) -> u8 {
@@ -27,7 +27,7 @@ impl Actions {
         }
     }
 
-    /// With one more. Who administers may do everything.
+    /// Adds an action. An administrator may do everything.
     #[must_use]
     pub(crate) const fn with(self, action: Action) -> Self {
         match action {
@@ -36,13 +36,13 @@ impl Actions {
         }
     }
 
-    /// Whether it is among them.
+    /// Whether the set has this action.
     #[must_use]
     pub(crate) const fn has(self, action: Action) -> bool {
         self.0 & Self::bit(action) != 0
     }
 
-    /// Those of either.
+    /// The union of two sets.
     #[must_use]
     pub(crate) const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -56,7 +56,7 @@ impl Actions {
         self.0 == 0
     }
 
-    /// As clients name them.
+    /// The actions' names in a scope.
     fn names(self) -> Vec<String> {
         let named = [Action::Pull, Action::Push, Action::Delete];
         let named = named.into_iter().filter(|action| self.has(*action));
@@ -74,7 +74,7 @@ impl Actions {
     }
 }
 
-/// What one token allows.
+/// The grants of one token.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Grants {
     repos: Vec<(RepoName, Actions)>,
@@ -94,7 +94,8 @@ const REGISTRY: &str = "registry";
 const CATALOG: &str = "catalog";
 
 impl Grants {
-    /// What is asked for. Each text may hold several scopes; what is no scope of ours is left out.
+    /// The grants a client asks for. Each text may hold several scopes; unknown scopes are left
+    /// out.
     #[must_use]
     pub(crate) fn asked<'a>(scopes: impl Iterator<Item = &'a str>) -> Self {
         let mut grants = Self::default();
@@ -123,7 +124,7 @@ impl Grants {
         }
     }
 
-    /// Names repositories as they are called here; those that are called nothing here are left out.
+    /// Maps repositories to their names here; a repository without a name here is left out.
     #[must_use]
     pub(crate) fn renamed(self, name: impl Fn(&RepoName) -> Option<RepoName>) -> Self {
         let mut renamed = Self { catalog: self.catalog, ..Self::default() };
@@ -135,7 +136,7 @@ impl Grants {
         renamed
     }
 
-    /// The part of it that is allowed.
+    /// The allowed part of the grants.
     #[must_use]
     pub(super) fn within(self, allowed: impl Fn(&RepoName) -> Actions) -> Self {
         let repos = self.repos.into_iter().map(|(repo, asked)| {
@@ -146,13 +147,13 @@ impl Grants {
         Self { repos, catalog: self.catalog }
     }
 
-    /// Whether it allows this.
+    /// Whether the grants allow this action on this repository.
     #[must_use]
     pub(super) fn has(&self, repo: &RepoName, action: Action) -> bool {
         self.repos.iter().any(|(of, actions)| of == repo && actions.has(action))
     }
 
-    /// Whether it allows to list the repositories.
+    /// Whether the grants allow the list of repositories.
     #[must_use]
     pub(super) const fn has_catalog(&self) -> bool {
         self.catalog
@@ -174,7 +175,7 @@ impl Grants {
         self.repos.iter().map(repo).chain(self.catalog.then(catalog)).collect()
     }
 
-    /// What the entries of a token allow.
+    /// The grants in the entries of a token.
     #[must_use]
     pub(super) fn of_entries(entries: &[Entry]) -> Self {
         let mut grants = Self::default();
@@ -189,7 +190,7 @@ impl Grants {
         grants
     }
 
-    /// As a client would ask for it.
+    /// The grants as a client would ask for them.
     #[must_use]
     pub(crate) fn scope(&self) -> String {
         let scope =

@@ -1,8 +1,9 @@
-//! The key that signs our tokens, in a file: one that is named, or one in the folder of the store, which is
-//! made when there is none.
+//! The key that signs our tokens, in a configured file, or else in a file of the store's folder,
+//! made at the first start.
 //!
-//! Invariant: who holds the key can be anybody. So it is read from where others cannot look, and the one in
-//! the store is nobody's but ours: one that somebody else put there they know.
+//! Invariant: a holder of the key can pose as any user. So the key is read from a place closed to
+//! others, and the store's own key file belongs to this process: another user would know a key that
+//! they put there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -16,12 +17,12 @@ use super::api_tokens::hex;
 use super::line_file;
 use crate::limits::TOKEN_KEY_BYTES_MIN;
 
-/// The file in the folder of the store that has the key when no other is named.
+/// The key file in the store's folder, used unless the configuration names another.
 const KEY_FILE: &str = "token.key";
-/// What everyone on a machine has in the mode of a file.
+/// The mode bits of a file that apply to all other users.
 const EVERYONE: u32 = 0o007;
 
-/// The key in a file that is named.
+/// The key in a configured file.
 pub(crate) fn read_key(path: &Path) -> Result<Vec<u8>, String> {
     read(&File::open(path).map_err(|error| error.to_string())?)
 }
@@ -45,7 +46,7 @@ fn read(file: &File) -> Result<Vec<u8>, String> {
     Ok(key)
 }
 
-/// The key in the folder of a store; made when there is none.
+/// The key in the store's folder; made when it is missing.
 pub(crate) fn key_in(store: &Path) -> Result<Vec<u8>, String> {
     let path = store.join(KEY_FILE);
     if path.symlink_metadata().is_err() {
@@ -54,8 +55,8 @@ pub(crate) fn key_in(store: &Path) -> Result<Vec<u8>, String> {
     read_own(&path).map_err(|reason| format!("{}: {reason}", path.display()))
 }
 
-/// Before the modes of a store are mended, after which nobody could tell: a key that everyone could read or
-/// write goes, and the next one is made anew.
+/// Removes a key that every user of the machine could read or write, and the next start makes a new
+/// one. Runs before the modes of a store are repaired, because the repair hides the exposure.
 pub(crate) fn drop_open_key(store: &Path) {
     let path = store.join(KEY_FILE);
     let Ok(about) = path.symlink_metadata() else { return };
@@ -77,7 +78,7 @@ pub(crate) fn drop_open_key(store: &Path) {
     }
 }
 
-/// What somebody else put there, or made this lead to, is not read: it would be their key.
+/// Does not read a file placed by another user, nor follow a link: its key would be theirs.
 fn read_own(path: &Path) -> Result<Vec<u8>, String> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
@@ -102,7 +103,7 @@ fn make(path: &Path) -> std::io::Result<()> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(std::io::Error::other)?;
     let partial = path.with_extension("new");
-    // Of a start that broke off, or of somebody who would have the key written into a file of theirs.
+    // The remains of an interrupted start, or a file planted by another user to receive the key.
     match std::fs::remove_file(&partial) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -111,7 +112,7 @@ fn make(path: &Path) -> std::io::Result<()> {
     file.write_all(hex(&random).as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&partial, path)?;
-    // What is signed with it counts also after the power fails.
+    // The key must survive a power failure, for the tokens signed with it.
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 

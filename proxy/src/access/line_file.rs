@@ -5,14 +5,14 @@ use std::path::Path;
 
 use crate::limits::ACCESS_FILE_BYTES_MAX;
 
-/// What is wrong in a line.
+/// The error in a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LineError {
     pub(crate) number: usize,
     pub(crate) reason: String,
 }
 
-/// The lines that say something, with their numbers. `#` begins a line that does not.
+/// The lines with content, with their numbers. `#` begins a comment line.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let trimmed = text.lines().map(str::trim);
     (1..).zip(trimmed).filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
@@ -23,7 +23,7 @@ pub(crate) fn read(path: &Path) -> std::io::Result<String> {
     read_all(&std::fs::File::open(path)?)
 }
 
-/// The same of one that is open.
+/// Reads all text of an open file.
 pub(super) fn read_all(file: &std::fs::File) -> std::io::Result<String> {
     let mut text = String::new();
     file.take(ACCESS_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;

@@ -1,7 +1,7 @@
-//! What was proven a moment ago, so that a login costs its work once and not with every request.
+//! A cache of proven logins, so that a login is checked once and not with every request.
 //!
-//! Invariant: bounded; keyed by marks of credentials, which are not kept (`marks.rs`); only what was proven
-//! is remembered, never a refusal.
+//! Invariant: bounded; keyed by keyed hashes of credentials (`cache_key.rs`), never by the
+//! credentials; holds proven logins only, never a refusal.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,14 +20,14 @@ pub(super) struct LoginCache {
 }
 
 impl LoginCache {
-    /// Who it was.
+    /// The cached caller.
     pub(super) fn get(&self, mark: &CacheKey) -> Option<Caller> {
         let callers = self.callers();
         let (caller, until) = callers.get(mark)?;
         (Instant::now() < *until).then(|| caller.clone())
     }
 
-    /// Remembers somebody, for so long at most.
+    /// Caches a caller, for at most the given time.
     pub(super) fn put(&self, mark: CacheKey, caller: &Caller, at_most: Option<Duration>) {
         let lifetime = at_most.map_or(VERIFIED_TIME, |at_most| at_most.min(VERIFIED_TIME));
         let now = Instant::now();
@@ -36,7 +36,7 @@ impl LoginCache {
             callers.retain(|_, (_, until)| now < *until);
         }
         if callers.len() >= VERIFIED_MAX {
-            // Any one goes: it costs its owner one more check.
+            // Evicts an arbitrary entry, at the cost of one more check for its owner.
             let any = callers.keys().next().copied();
             any.and_then(|any| callers.remove(&any));
         }

@@ -1,10 +1,11 @@
-//! Logins that failed: how many an address, and a name from an address, may try. What was right lately
-//! from there is not held back by what others did wrong (`known.rs`).
+//! The throttle of failed logins: how many tries an address has, and a name from an address.
+//! Failures of others do not hold back a login that recently succeeded from the same address
+//! (`recent_logins.rs`).
 //!
-//! Invariants: a login that is being tried counts as one that may fail, so that guesses at once are no more
-//! than guesses one after the other; whoever finds no room for that waits until it is known what came of
-//! those. Bounded memory. Counters are shared by whoever falls on the same one, which nobody outside can
-//! aim at; that may hold somebody back for seconds, and lets nobody try more.
+//! Invariants: a login in progress counts as a possible failure, so parallel guesses get no more
+//! tries than guesses in sequence; a login beyond that limit waits for the results of those in
+//! progress. Memory is bounded. Logins that hash to one counter share it, and no client can aim at
+//! a counter; a collision can delay a login for seconds, and never allows more tries.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -25,44 +26,44 @@ use crate::limits::{
 use crate::runtime::party::Party;
 use crate::runtime::ttl_set::TtlSet;
 
-/// Counters of failures, and what was right lately.
+/// Failure counters and recent successful logins.
 pub(super) struct LoginThrottle {
-    /// Stand for credentials, over reloads too.
+    /// The keys of credentials, kept over reloads.
     pub(super) marks: CacheKeys,
     chance: RandomState,
     begin: Instant,
     counters: Mutex<Counters>,
-    /// A login that was tried is over.
+    /// Signals the end of a tried login.
     ended: Notify,
     right: RecentLogins<CacheKey>,
-    /// Names that logged in lately, with from where.
+    /// Names that logged in recently, each with its network.
     named: RecentLogins<Pair>,
-    /// Networks from where somebody did.
+    /// Networks of recent successful logins.
     familiar: RecentLogins<Party>,
-    /// Networks of which the audit log has a line that says this, not long ago.
+    /// Networks with a recent line of this kind in the audit log.
     told: TtlSet<(Party, &'static str)>,
 }
 
 struct Counters {
-    /// When each would be empty again, in milliseconds since the begin.
+    /// When each counter would be empty again, in milliseconds since the start.
     empty_at: Vec<u64>,
-    /// Logins that are being tried, by the counter that they would count in.
+    /// Logins in progress, by their counter.
     under_way: HashMap<usize, u64>,
 }
 
-/// Stands for a name and from where it comes.
+/// A hash of a name and its network.
 type Pair = u64;
 
-/// A login that somebody wants to try.
+/// A login to be tried.
 #[derive(Clone)]
 pub(super) struct TriedLogin {
     pub(super) name: String,
     pub(super) client: IpAddr,
-    /// The name and the secret, from there.
+    /// The key of the name, the secret and the network.
     pub(super) mark: CacheKey,
 }
 
-/// One counter, and how much of what it takes.
+/// One counter, and its limit.
 #[derive(Clone, Copy)]
 struct Counter {
     place: usize,
@@ -80,23 +81,24 @@ impl Counter {
     }
 }
 
-/// What counts for one login.
+/// The counters of one login.
 struct Bounds {
     pair: Pair,
-    /// Whether this very login was right lately.
+    /// Whether this exact login succeeded recently.
     was_right: bool,
-    /// Where it counts while it is being tried.
+    /// The counters that hold the attempt while it runs.
     held_by: Vec<Counter>,
     of_name: Counter,
-    /// None for a name that logged in from there lately.
+    /// None for a name that logged in recently from the same network.
     of_address: Option<Counter>,
 }
 
-/// A login that is being tried. What it comes to has to be said; else nobody answered.
+/// A login in progress. Its owner must report the result; without a report the attempt counts as
+/// unanswered.
 pub(super) struct Attempt {
     failures: Arc<LoginThrottle>,
     mark: CacheKey,
-    /// From where.
+    /// The client's network.
     network: Party,
     bounds: Bounds,
     is_over: bool,
@@ -118,7 +120,8 @@ impl LoginThrottle {
         })
     }
 
-    /// True once a minute for each network: what is said of it again and again is one line of the audit log.
+    /// True once a minute for each network and message: repeated refusals make one line of the
+    /// audit log.
     pub(super) fn tells_of(&self, client: IpAddr, what: &'static str) -> bool {
         let line = (Party::behind(client), what);
         let is_new = !self.told.holds(&line);
@@ -128,13 +131,13 @@ impl LoginThrottle {
         is_new
     }
 
-    /// A number that stands for a text, the same as long as this lives.
+    /// A number for a text, the same for the lifetime of the throttle.
     pub(super) fn chance(&self, text: &str) -> u64 {
         self.chance.hash_one(text)
     }
 
-    /// Who shares what this login takes while it is tried: whoever was right with it lately; else all who
-    /// come from there, who are no strangers when one of them was right.
+    /// The party of a login in progress: the login itself if it succeeded recently; else its
+    /// network, which is a known party when one of its logins succeeded recently.
     pub(super) fn party(&self, login: &TriedLogin) -> Party {
         if self.right.holds(&login.mark) {
             return Party::Caller(login.name.as_str().into());
@@ -143,12 +146,14 @@ impl LoginThrottle {
         if self.familiar.holds(&network) { network.familiar() } else { network }
     }
 
-    /// Whether it may be tried at all at this moment. Whoever may not takes no place to be told so.
+    /// Whether the login may be tried at this moment. A throttled login takes no permit for its
+    /// refusal.
     pub(super) fn allow(&self, login: &TriedLogin) -> Result<(), Error> {
         self.counters().levels(&self.bound(login).held_by, self.now()).map(|_| ())
     }
 
-    /// Begins to try, unless too many failed. Waits while as many are being tried as may fail.
+    /// Begins an attempt, unless too many failed. Waits while the running attempts could use up all
+    /// allowed failures.
     pub(super) async fn begin(self: &Arc<Self>, login: &TriedLogin) -> Result<Attempt, Error> {
         loop {
             let ended = self.ended.notified();
@@ -161,7 +166,7 @@ impl LoginThrottle {
         }
     }
 
-    /// `None` when it has to be waited for what others come to.
+    /// `None` when the login must wait for the results of others.
     fn try_begin(self: &Arc<Self>, login: &TriedLogin) -> Result<Option<Attempt>, Error> {
         let bounds = self.bound(login);
         let has_room = self.counters().take(&bounds.held_by, self.now())?;
@@ -172,7 +177,7 @@ impl LoginThrottle {
         Ok(has_room.then(begun))
     }
 
-    /// What counts for a login.
+    /// The counters of a login.
     fn bound(&self, login: &TriedLogin) -> Bounds {
         let network = Party::behind(login.client);
         let pair = self.chance.hash_one((&login.name, &network));
@@ -208,7 +213,7 @@ impl LoginThrottle {
 }
 
 impl Counters {
-    /// How full each is; an error when one is, and nothing that is under way can change that.
+    /// The level of each counter; an error when one is full regardless of the logins in progress.
     fn levels(&self, all: &[Counter], now: u64) -> Result<Vec<u64>, Error> {
         let level = |counter: &Counter| {
             let empty_at = self.empty_at.get(counter.place).copied().unwrap_or(0);
@@ -222,8 +227,8 @@ impl Counters {
         all.iter().map(level).collect()
     }
 
-    /// Takes one under way in each, or in none; `false` when there would be room if those under way
-    /// turned out to be good.
+    /// Reserves an attempt in every counter, or in none; `false` when there would be room if the
+    /// logins in progress succeeded.
     fn take(&mut self, all: &[Counter], now: u64) -> Result<bool, Error> {
         let levels = self.levels(all, now)?;
         let has_room = all.iter().zip(levels).all(|(counter, level)| {
@@ -257,7 +262,7 @@ impl Counters {
 }
 
 impl Attempt {
-    /// It was good, and counts for itself from now on.
+    /// Records a success, which the login alone profits from.
     pub(super) fn succeeded(mut self) {
         self.failures.right.note(self.mark);
         self.failures.named.note(self.bounds.pair);
@@ -265,7 +270,7 @@ impl Attempt {
         self.end(&[]);
     }
 
-    /// It was wrong. Of one that was right lately the right one is another by now.
+    /// Records a failure. If the login succeeded recently, its credentials have changed since.
     pub(super) fn failed(mut self) {
         if self.bounds.was_right {
             self.failures.right.forget(&self.mark);
@@ -275,7 +280,7 @@ impl Attempt {
         self.end(&charged);
     }
 
-    /// Nobody was asked.
+    /// Ends an attempt without a check.
     pub(super) fn given_up(mut self) {
         self.end(&[]);
     }
@@ -296,7 +301,8 @@ impl Attempt {
 }
 
 impl Drop for Attempt {
-    /// Nobody answered: that says nothing of the login, but whoever asks so much waits.
+    /// An unanswered check says nothing about the login, but its client's address still pays for
+    /// the attempt.
     fn drop(&mut self) {
         let of_address = self.bounds.of_address.filter(|_| !self.bounds.was_right);
         let charged: Vec<_> = of_address.into_iter().collect();

@@ -1,8 +1,8 @@
-//! Bearer tokens of others (`OpenID` Connect): who signed them, for whom, and whom they name. The keys are
-//! in `issuers/keys.rs`, and fetched by `issuers/fetch.rs`.
+//! Bearer tokens of OIDC issuers (`OpenID` Connect): their signature, audience and subject. The
+//! keys are in `oidc/keys.rs`, and fetched by `oidc/fetch.rs`.
 //!
-//! Invariant: nothing in a token counts before its signature fits a key of its issuer, by an algorithm
-//! of public keys that fits the key; a name that could not stand in a log is nobody.
+//! Invariant: no claim counts before the token's signature fits a key of its issuer, by a
+//! public-key algorithm that fits the key; a name that is unsafe in a log identifies no caller.
 
 mod fetch;
 mod keys;
@@ -19,48 +19,48 @@ use crate::settings::error::ConfigError;
 
 use keys::IssuerKeys;
 
-/// One issuer that is trusted.
+/// A trusted issuer.
 pub(super) struct Issuer {
     config: IssuerConfig,
     keys: IssuerKeys,
 }
 
-/// What a good token says.
+/// The identity in a valid token.
 pub(super) struct Identity {
     pub(super) caller: Caller,
-    /// When it is over, in seconds since 1970.
+    /// The expiry, in seconds since 1970.
     pub(super) expires: u64,
 }
 
-/// Whether a text may be a token of somebody: three parts, the first of which is JSON.
+/// Whether a text has the form of a token: three parts, the first of them JSON.
 pub(super) fn is_token(text: &str) -> bool {
     text.starts_with("eyJ") && text.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 impl Issuer {
-    /// Makes its client; asks nobody.
+    /// Makes the issuer's HTTP client; sends no request.
     pub(super) fn new(config: &IssuerConfig) -> Result<Self, ConfigError> {
         Ok(Self { keys: IssuerKeys::new(config)?, config: config.clone() })
     }
 
-    /// Whether this is the one of a configuration.
+    /// Whether the issuer was built from this configuration.
     pub(super) fn is_of(&self, config: &IssuerConfig) -> bool {
         self.config == *config
     }
 
-    /// Whether a caller of this name is one of its.
+    /// Whether a caller's name belongs to this issuer.
     pub(super) fn knows(&self, name: &str) -> bool {
         name.split_once(':').is_some_and(|(issuer, _)| issuer == self.config.name)
     }
 }
 
-/// Whom a token names, when one of the issuers vouches for it.
+/// The identity in a token, when one of the issuers signed it.
 pub(super) async fn vouched(issuers: &[Arc<Issuer>], token: &str) -> Option<Identity> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     if !is_public(header.alg) {
         return None;
     }
-    // Which issuer's keys to try; it is proven by the signature.
+    // The unverified claim selects the issuer's keys; the signature then proves it.
     let said: Map<String, Value> = jsonwebtoken::dangerous::insecure_decode_claims(token).ok()?;
     let said = said.get("iss")?.as_str()?;
     for issuer in issuers.iter().filter(|issuer| issuer.config.issuer == said) {
@@ -97,7 +97,7 @@ impl Issuer {
         rules
     }
 
-    /// Whom the claims name, when they are as they must be.
+    /// The identity in the claims, when every required claim matches.
     fn read(&self, claims: &Map<String, Value>) -> Option<Identity> {
         let as_required = |(name, value): (&String, &Value)| match claims.get(name) {
             Some(Value::Array(found)) => found.contains(value),

@@ -1,4 +1,5 @@
-//! What `[access]` comes to: users with their files read, issuers, rules. `config/access.rs` makes it.
+//! The checked form of `[access]`: users with their files read, issuers, rules. Built by
+//! `config/access.rs`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,31 +21,31 @@ use crate::settings::address::{self, Address, AddressError};
 use crate::settings::error::ConfigError;
 use crate::settings::outbound_proxy::OutboundProxies;
 
-/// Who may do what.
+/// The kind of access control.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum AccessConfig {
-    /// Everyone everything.
+    /// Every client may do everything.
     #[default]
     Open,
-    /// As files and rules say.
+    /// Users and rules of the configuration decide.
     Users(Box<UsersConfig>),
-    /// As the upstream decides by the caller's own login.
+    /// The upstream decides by the caller's own login.
     Passthrough {
-        /// The one registry.
+        /// The one registry that decides.
         registry: String,
     },
 }
 
-/// Users, and what they may do.
+/// Users and their rules.
 #[derive(Clone)]
 pub(crate) struct UsersConfig {
     pub(crate) passwords: Arc<Passwords>,
     pub(crate) tokens: ApiTokens,
     pub(crate) rules: AccessRules,
     pub(crate) issuers: Vec<IssuerConfig>,
-    /// Where clients come, without a slash at the end.
+    /// The address that clients use, without a slash at the end.
     pub(crate) public_url: Option<String>,
-    /// Signs our tokens; the one in the folder of the store when there is none.
+    /// The key that signs our tokens; the one in the store's folder when there is none.
     pub(crate) token_key: Option<Vec<u8>>,
     pub(crate) token_lifetime: Duration,
 }
@@ -112,8 +113,8 @@ fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Err
     Ok(list)
 }
 
-/// Whether what comes from there was not changed on the way: it is encrypted, or does not leave this
-/// machine.
+/// Whether an answer from this address arrives unchanged: the connection is encrypted, or does not
+/// leave this machine.
 pub(crate) fn is_safe_to_ask(url: &Url) -> bool {
     let is_here = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -168,7 +169,7 @@ impl IssuerConfig {
     }
 }
 
-/// A fault of the access rules, with its place.
+/// An error in the access rules, with its location.
 pub(crate) fn refuse(place: impl Into<String>, reason: impl Into<String>) -> ConfigError {
     ConfigError::Access { place: place.into(), reason: reason.into() }
 }

@@ -1,10 +1,10 @@
-//! Access as the upstream itself decides it: what a caller shows us is shown to the upstream, for
-//! exactly what the request needs. What the upstream has to say is asked in `client/rights.rs`; here
-//! it is remembered for a while. Whether it knows a login at all is asked first (`strangers.rs`).
+//! Access decided by the upstream itself: the proxy sends the caller's credentials upstream, for
+//! exactly the permission a request needs. `client/rights.rs` asks the upstream, and this module
+//! caches its answers. Whether the upstream knows the login at all is asked first
+//! (`unproven_logins.rs`).
 //!
-//! Invariants: an answer is remembered for the login that it was given to and for nobody else, for a
-//! bounded time. An upstream that cannot answer lets nobody in. A caller has a name from the moment on that
-//! the upstream knows their login, and not longer.
+//! Invariants: a cached answer applies to its own login alone, for a bounded time. An upstream that
+//! cannot answer admits no caller. A caller has a name only while the upstream knows its login.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -28,23 +28,23 @@ use crate::runtime::single_flight::SingleFlight;
 
 /// The user name that stands for "the password is a token", as `az acr login` has it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
-/// How many characters tell names apart that are written the same.
+/// Number of hash characters that tell apart two names written the same.
 const NAME_MARK_CHARS: usize = 12;
-/// What there are too many of.
+/// The label of this limit.
 const QUESTIONS: &str = "questions of access";
 
-/// Asks upstreams who may do what.
+/// Asks upstreams for the permissions of callers.
 pub(super) struct Passthrough {
     upstreams: Arc<UpstreamSet>,
     fingerprints: Fingerprints,
     strangers: Arc<UnprovenLogins>,
     permits: Arc<PermissionCache>,
-    /// One question for all requests of one caller that need the same.
+    /// One upstream question for all requests of one caller with the same need.
     asking: SingleFlight<PermissionKey, ProbedRight>,
 }
 
 impl Passthrough {
-    /// After others: whom the same registry knew then, it knows still.
+    /// Takes over the known logins of a predecessor for the same registry.
     pub(super) fn new(
         upstreams: Arc<UpstreamSet>,
         registry: &str,
@@ -65,17 +65,17 @@ impl Passthrough {
         }
     }
 
-    /// Counters of failures.
+    /// The counters of failed logins.
     pub(super) fn failures(&self) -> &Arc<LoginThrottle> {
         self.strangers.failures()
     }
 
-    /// What is asked at this moment, and the most of it.
+    /// The upstream questions in progress, and their limit.
     pub(super) fn state(&self) -> [(&'static str, usize, usize); 2] {
         [(QUESTIONS, self.asking.count(), QUESTIONS_MAX), self.strangers.state()]
     }
 
-    /// Reads what is shown. Whether it is any good is asked with the first need.
+    /// Reads the credentials. The first permission check then verifies them.
     pub(super) fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -92,7 +92,7 @@ impl Passthrough {
         Ok(caller)
     }
 
-    /// Whether the upstream lets this caller do this.
+    /// Whether the upstream allows this caller this permission.
     pub(super) async fn authorize(&self, caller: &Caller, need: &Permission) -> Result<(), Error> {
         let Target::Upstream(upstream_repo) = self.upstreams.target(&need.repo)? else {
             return Err(Error::NameUnserved(need.repo.clone()));
@@ -118,8 +118,8 @@ impl Passthrough {
         }
     }
 
-    /// Whether this caller may come in, and list repositories: at every upstream, since all are in one
-    /// list.
+    /// Whether this caller may use the registry, or list repositories: at every upstream, because
+    /// one list has the repositories of all.
     pub(super) async fn admit(&self, caller: &Caller, door: RegistryScope) -> Result<(), Error> {
         let wish = match door {
             RegistryScope::Base => RequestedRight::Login,
@@ -135,7 +135,8 @@ impl Passthrough {
         Ok(())
     }
 
-    /// What an upstream says, or said a moment ago. A name counts from here on, or not any more.
+    /// The upstream's answer, asked for or cached. From here on the caller has its name, or loses
+    /// it.
     async fn permit(
         &self,
         upstream: &Arc<Upstream>,
@@ -170,7 +171,7 @@ impl Passthrough {
         Ok(permit)
     }
 
-    /// What the upstream lets somebody do whom it knows.
+    /// The upstream's decision about a login it knows.
     async fn ask(
         &self,
         upstream: &Arc<Upstream>,
@@ -184,7 +185,7 @@ impl Passthrough {
         let (upstream, caller, asked) = (Arc::clone(upstream), caller.clone(), question.clone());
         let party = caller.party();
         let answer = self.asking.ask(&party, question, |promise| async move {
-            // It may have come between the look and this moment.
+            // Another request may have cached the answer since the first look-up.
             if let Some(known) = permits.known(&asked) {
                 return promise.keep(Ok(known));
             }
@@ -204,8 +205,8 @@ impl Passthrough {
     }
 }
 
-/// An upstream that cannot say whether somebody may is no reason to let them in. One that asks for
-/// patience has said for how long.
+/// An undecided permission admits no caller. An upstream that answers `Retry-After` names the
+/// waiting time.
 fn undecided(error: Error) -> Error {
     let retry_after_seconds = match &error {
         Error::UpstreamDown { retry_after_seconds } => *retry_after_seconds,
@@ -217,13 +218,12 @@ fn undecided(error: Error) -> Error {
     Error::AccessUndecided { retry_after_seconds }
 }
 
-/// Clients are asked for user and password: there is no token of ours that would say what the upstream
-/// will say.
+/// Clients must send user and password: no token of this proxy could state the upstream's decision.
 fn login_needed() -> Error {
     Error::LoginNeeded { scope: String::new() }
 }
 
-/// User and password of the only `Authorization` header, when they can be shown to anybody.
+/// The user and password of the only `Authorization` header, when both are valid in a header.
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (shown.next()?, shown.next()) else { return None };
@@ -238,9 +238,9 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     (is_named && clean && !password.is_empty()).then(|| (user.to_owned(), password.to_owned()))
 }
 
-/// How a caller is called in logs and limits once the upstream knows their login. Of a token it is the
-/// subject that it names: who forged one is turned away with it. It is never a part of a secret. Two that
-/// are written the same once they are safe to write differ in what comes after it.
+/// The caller's name in logs and limits once the upstream knows its login. For a token it is the
+/// token's subject: a forged token is refused together with its subject. The name never contains a
+/// part of a secret. Two names that are equal after escaping differ in their suffix.
 fn name_of(user: &str, password: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "-._@+/:".contains(c);
     let safe = |text: &str| -> String {

@@ -1,8 +1,8 @@
-//! Passwords of users: a file of `htpasswd`, and what it takes to make and to check a line of it.
-//! Slow on purpose: checks belong on the bridge, where `checks.rs` has them done.
+//! Passwords of users: an `htpasswd` file, and the hashing and checking of its lines. Slow on
+//! purpose: `users.rs` runs the checks on the blocking pool.
 //!
-//! Invariant: a check takes as long for a name that is not in the file as for one that is; only
-//! hashes that are hard to guess from are taken.
+//! Invariant: a check takes as long for an unknown name as for a known one; weak hashes are
+//! refused.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,12 +32,12 @@ enum Hash {
     Argon2(Box<PasswordHash>),
 }
 
-/// A kind of hash that is made here.
+/// A kind of hash this program can make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HashKind {
-    /// `$2y$…`, which every tool that knows `htpasswd` files reads.
+    /// `$2y$…`, readable by every tool for `htpasswd` files.
     Bcrypt,
-    /// `$argon2id$…`, which takes 19 MiB for each check.
+    /// `$argon2id$…`, with 19 MiB of memory for each check.
     Argon2id,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Debug for Passwords {
 }
 
 impl Passwords {
-    /// Reads a file: `NAME:HASH` in each line.
+    /// Parses a file with `NAME:HASH` in each line.
     pub(crate) fn parse(text: &str) -> Result<Self, LineError> {
         let mut passwords = Self::default();
         for (number, line) in lines(text) {
@@ -64,19 +64,19 @@ impl Passwords {
         Ok(passwords)
     }
 
-    /// Whether this is one of the users.
+    /// Whether the file has this user.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.places.contains_key(name)
     }
 
-    /// What the file says of a user, for a digest of it.
+    /// A digest of the user's line in the file.
     pub(super) fn line(&self, name: &str) -> Option<String> {
         let hash = self.places.get(name).and_then(|place| self.hashes.get(*place))?;
         Some(format!("{name}:{hash}"))
     }
 
-    /// Whether it is the password of this user. For a name that is not there the hash of somebody else
-    /// is tried, always the same one for the same `chance`, so that names cannot be told apart by time.
+    /// Whether it is the password of this user. For an unknown name it tries the hash of another
+    /// user, always the same one for the same `chance`, so that timing does not tell names apart.
     /// Blocks.
     pub(super) fn check(&self, name: &str, password: &str, chance: u64) -> bool {
         let known = self.places.get(name).copied();
@@ -87,7 +87,7 @@ impl Passwords {
     }
 }
 
-/// Names that rules can mean, and that are nobody else.
+/// Refuses names that rules cannot express, and those of anonymous callers.
 pub(super) fn check_name(name: &str) -> Result<(), &'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@+/".contains(c);
     if name.is_empty() || name.len() > CALLER_NAME_CHARS_MAX || !name.chars().all(allowed) {

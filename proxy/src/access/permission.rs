@@ -1,4 +1,4 @@
-//! What may be done with a repository, and with the registry.
+//! The permissions on a repository, and on the registry.
 
 use serde::Deserialize;
 use wharf_oci::RepoName;
@@ -20,7 +20,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// As scopes have it.
+    /// The action's name in a scope.
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -35,30 +35,32 @@ impl Action {
 /// An action on a repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Permission {
-    /// Which.
+    /// The repository.
     pub(crate) repo: RepoName,
-    /// What.
+    /// The action.
     pub(crate) action: Action,
-    /// The source of a mount. Who may not pull it has no mount, and may do the rest: whether it is allowed
-    /// is asked by the mount. Here it counts only for what a client is told to get a token for.
+    /// The source of a mount. A caller without the right to pull it gets no mount, and may do the
+    /// rest: the mount itself checks that right. Here the source only widens the scope in the
+    /// challenge.
     pub(crate) source: Option<RepoName>,
 }
 
 impl Permission {
-    /// This and no more.
+    /// A permission without a mount's source.
     #[must_use]
     pub(crate) const fn of_one(repo: RepoName, action: Action) -> Self {
         Self { repo, action, source: None }
     }
 
-    /// Reading a repository.
+    /// The permission to read a repository.
     #[must_use]
     pub(crate) fn pull(repo: &RepoName) -> Self {
         Self::of_one(repo.clone(), Action::Pull)
     }
 
-    /// As a client asks for it, scope by scope with a space between (Docker token specification). Who
-    /// pushes looks first at what is there, so a client that has to ask for a token should ask for both.
+    /// The permission as a client asks for it, scopes separated by spaces (Docker token
+    /// specification). A push first looks for existing content, so its client should ask for both
+    /// actions.
     #[must_use]
     pub(crate) fn scope(&self) -> String {
         let actions = match self.action {
@@ -73,17 +75,17 @@ impl Permission {
     }
 }
 
-/// What a request wants that names no repository.
+/// The right that a route without a repository needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RegistryScope {
-    /// To know whether this is a registry that it may use.
+    /// To learn whether the registry is there and open to the caller.
     Base,
-    /// To know which repositories there are.
+    /// To list the repositories.
     Catalog,
 }
 
 impl RegistryScope {
-    /// As a client asks for it; nothing in particular for the base.
+    /// The right as a client asks for it; empty for the base.
     #[must_use]
     pub(crate) const fn scope(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
-//! What upstreams said of callers a moment ago.
+//! Recent answers of upstreams about the permissions of callers.
 //!
-//! Invariant: bounded in number and in time. What does not fit is not remembered, which costs a
-//! question and is never a wrong answer; refusals, of which strangers can cause any number, take no
-//! room from leaves.
+//! Invariant: bounded in number and in time. An answer beyond the bound is not cached: it costs
+//! another question and is never wrong. Unproven logins can cause any number of refusals, so
+//! refusals take no room from granted permissions.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::client::{Fingerprint, ProbedRight, RequestedRight};
 use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
 
-/// What is asked of an upstream for a caller.
+/// The key of an upstream question for a caller.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct PermissionKey {
     pub(super) caller_fingerprint: Fingerprint,
@@ -22,7 +22,7 @@ pub(super) struct PermissionKey {
     pub(super) wish: RequestedRight,
 }
 
-/// Answers that still count.
+/// Cached answers that have not expired.
 #[derive(Default)]
 pub(super) struct PermissionCache {
     granted: Mutex<Answers>,
@@ -36,7 +36,7 @@ struct Answers {
 }
 
 impl PermissionCache {
-    /// The answer to this question, while it counts.
+    /// The cached answer to this question, until it expires.
     pub(super) fn known(&self, question: &PermissionKey) -> Option<ProbedRight> {
         let now = Instant::now();
         let of = |answers: &Mutex<Answers>| {
@@ -47,7 +47,7 @@ impl PermissionCache {
         of(&self.granted).or_else(|| of(&self.refused))
     }
 
-    /// Remembers an answer to a question that began then and that counts for so long at most.
+    /// Caches an answer, with the start of its question and its longest lifetime.
     pub(super) fn note(
         &self,
         question: PermissionKey,
@@ -80,7 +80,7 @@ impl Answers {
     }
 }
 
-/// Nothing panics half-way through a change.
+/// No change panics half-way, so a poisoned lock holds a consistent cache.
 fn lock(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
     answers.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -134,7 +134,7 @@ mod tests {
             tokio::time::advance(time).await;
             assert_eq!(permits.known(&asked), None);
         }
-        // A token of a moment, and a question that took longer than its answer counts.
+        // A token that expires at once, and a question slower than its answer's lifetime.
         permits.note(asked.clone(), ProbedRight::Granted, Instant::now(), Duration::ZERO);
         assert_eq!(permits.known(&asked), None);
         let began = Instant::now();

@@ -1,7 +1,8 @@
-//! What was proven lately: logins that were right, and from where.
+//! Recent successful logins, and their networks.
 //!
-//! Invariant: bounded in number and in time. Past the bound what ends first is forgotten, which costs its
-//! owner that others' failures count for them again, and is never a wrong answer.
+//! Invariant: bounded in number and in time. Beyond the bound the entry with the earliest expiry
+//! goes; its owner is then subject to the failures of others again, and no login is wrongly
+//! admitted.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Keys with the time until which they count.
+/// Keys with their expiry.
 pub(super) struct RecentLogins<K> {
     most: usize,
     lifetime: Duration,
@@ -22,12 +23,12 @@ impl<K: Clone + Eq + Hash> RecentLogins<K> {
         Self { most, lifetime, until: Mutex::default() }
     }
 
-    /// Whether it was noted lately.
+    /// Whether the key was recorded recently.
     pub(super) fn holds(&self, key: &K) -> bool {
         self.until().get(key).is_some_and(|until| Instant::now() < *until)
     }
 
-    /// From now on, for a while.
+    /// Records a key, which expires after the fixed time.
     pub(super) fn note(&self, key: K) {
         let (mut all, now) = (self.until(), Instant::now());
         if all.len() >= self.most && !all.contains_key(&key) {
@@ -37,7 +38,7 @@ impl<K: Clone + Eq + Hash> RecentLogins<K> {
         all.insert(key, now + self.lifetime);
     }
 
-    /// Not any more.
+    /// Removes a key.
     pub(super) fn forget(&self, key: &K) {
         self.until().remove(key);
     }

@@ -1,6 +1,6 @@
-//! Rules: who may do what with which repositories. Knows no credentials.
+//! Access rules: who may do what with which repositories. Independent of credentials.
 //!
-//! Invariant: what no rule allows is forbidden, and a rule only ever allows.
+//! Invariant: an action without an allowing rule is forbidden, and a rule only ever allows.
 
 use serde::Deserialize;
 use wharf_oci::RepoName;
@@ -10,7 +10,7 @@ use super::grants::Actions;
 use super::permission::Action;
 use crate::settings::patterns::{RepoPattern, fits};
 
-/// One rule: everyone named may do all of this with all of these.
+/// One rule: every named subject may do all these actions with all these repositories.
 #[derive(Debug, Clone)]
 pub(crate) struct AccessRule {
     pub(crate) who: Vec<RuleSubject>,
@@ -18,21 +18,21 @@ pub(crate) struct AccessRule {
     pub(crate) actions: Actions,
 }
 
-/// Who is meant by a rule.
+/// The subject of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) enum RuleSubject {
-    /// `anonymous`: whoever shows nothing, and so everyone.
+    /// `anonymous`: callers without credentials, and so every caller.
     Anonymous,
-    /// `*`: whoever logged in.
+    /// `*`: every caller with a login.
     Anyone,
-    /// A name of ours, with `*` as wildcard.
+    /// A user's name, with `*` as wildcard.
     Name(String),
     /// A caller of an issuer: `ISSUER:SUBJECT`, each with `*` as wildcard.
     Of(String, String),
 }
 
-/// The word for whoever shows nothing.
+/// The keyword for callers without credentials.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
 impl TryFrom<String> for RuleSubject {
@@ -55,7 +55,7 @@ impl TryFrom<String> for RuleSubject {
 }
 
 impl RuleSubject {
-    /// A name without an issuer never means one with: `*bot` is nobody of an issuer.
+    /// A subject without an issuer never matches a caller of an issuer: `*bot` does not.
     fn is(&self, caller: &Caller) -> bool {
         let Some(name) = caller.somebody() else { return *self == Self::Anonymous };
         match self {
@@ -68,12 +68,12 @@ impl RuleSubject {
     }
 }
 
-/// All rules.
+/// All access rules.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AccessRules(pub(crate) Vec<AccessRule>);
 
 impl AccessRules {
-    /// What somebody may do with a repository.
+    /// The actions allowed to a caller on a repository.
     #[must_use]
     pub(super) fn actions(&self, caller: &Caller, repo: &RepoName) -> Actions {
         let fitting = self.0.iter().filter(|rule| {
@@ -83,13 +83,13 @@ impl AccessRules {
         fitting.fold(Actions::default(), |actions, rule| actions.or(rule.actions))
     }
 
-    /// Whether somebody may do this.
+    /// Whether the rules allow a caller this action.
     #[must_use]
     pub(super) fn allow(&self, caller: &Caller, repo: &RepoName, action: Action) -> bool {
         self.actions(caller, repo).has(action)
     }
 
-    /// Whether anything is allowed to whoever shows nothing.
+    /// Whether any rule allows something to anonymous callers.
     #[must_use]
     pub(super) fn know_anonymous(&self) -> bool {
         self.0.iter().any(|rule| rule.who.contains(&RuleSubject::Anonymous))

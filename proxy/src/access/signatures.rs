@@ -1,7 +1,7 @@
-//! The signatures of tokens, by `ring`: what `jsonwebtoken` has computed. The only file that knows how.
+//! Signatures of tokens by `ring`, for `jsonwebtoken`. The only file with this knowledge.
 //!
-//! Invariant: a key verifies signatures of its own kind only; an algorithm without a line here, such as
-//! `none`, verifies nothing. We sign with HMAC only.
+//! Invariant: a key verifies signatures of its own kind only; an algorithm without a line here,
+//! such as `none`, verifies nothing. We sign with HMAC only.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
@@ -17,7 +17,7 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 
 /// Makes `jsonwebtoken` use this file. May be called again.
 pub(super) fn install() {
-    // Refused the second time, when it is installed already.
+    // A second installation is refused, and the first one stays.
     let _ = PROVIDER.install_default();
 }
 
@@ -32,7 +32,7 @@ struct RsaVerifier {
     exponent: Vec<u8>,
 }
 
-/// A public key that is a string of bytes: of elliptic curves.
+/// A public key of an elliptic curve: a string of bytes.
 struct PointVerifier {
     algorithm: Algorithm,
     key: ring_signature::UnparsedPublicKey<Vec<u8>>,
@@ -77,7 +77,7 @@ fn rsa(
     let DecodingKeyKind::RsaModulusExponent { n, e } = key.kind() else {
         return Err(ErrorKind::InvalidKeyFormat.into());
     };
-    // Some write numbers with a zero byte before them, which `ring` refuses.
+    // Some issuers write numbers with a leading zero byte, and `ring` refuses it.
     let number = |bytes: &[u8]| bytes.iter().skip_while(|byte| **byte == 0).copied().collect();
     let (modulus, exponent) = (number(n), number(e));
     Ok(Box::new(RsaVerifier { algorithm, parameters, modulus, exponent }))
@@ -146,7 +146,7 @@ impl JwtVerifier for PointVerifier {
 mod tests {
     use super::*;
 
-    /// RFC 7515, appendix A.2: a key, and what was signed with it.
+    /// RFC 7515, appendix A.2: a key and its signed message.
     const RSA_MODULUS: &str = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEzP1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf63kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5ZwKh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRWyuXpoQ";
     const RSA_MESSAGE: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
     const RSA_SIGNATURE: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjbKBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw";

@@ -1,6 +1,6 @@
 //! Points in time as people write them (RFC 3339), in seconds since 1970, UTC.
 //!
-//! Invariant: what is written here is read as the same time.
+//! Invariant: a written timestamp parses to the same time.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// `2026-12-31`, which is its begin, or `2026-12-31T23:59:59Z`.
+/// Parses `2026-12-31`, meaning the start of the day, or `2026-12-31T23:59:59Z`.
 #[must_use]
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let (date, time) = match text.split_once(['T', 't']) {
@@ -32,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     in_day.then_some(days * DAY + hour * 3_600 + minute * 60 + second)
 }
 
-/// `2026-12-31T23:59:59Z`.
+/// Formats as `2026-12-31T23:59:59Z`.
 #[must_use]
 pub(crate) fn write(seconds: u64) -> String {
     let (mut days, rest) = (seconds / DAY, seconds % DAY);

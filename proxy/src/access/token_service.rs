@@ -1,8 +1,9 @@
-//! The tokens that we give out: short-lived ones that allow what was granted (Docker's token
-//! specification), and refresh tokens that stand for a password.
+//! The tokens issued by this proxy: short-lived ones with the granted actions (Docker's token
+//! specification), and refresh tokens in place of a password.
 //!
-//! Invariant: who holds the key can be anybody, so it is read from where others cannot look
-//! (`key_file.rs`); a token that was not signed with it, is for somebody else, or is over, says nothing.
+//! Invariant: a holder of the key can pose as any user, so the key is read from a place closed to
+//! others (`key_file.rs`); a token without our signature, for another audience, or past its expiry,
+//! proves nothing.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
@@ -15,23 +16,23 @@ use super::signatures;
 use super::timestamp;
 use crate::limits::{CLOCK_LEEWAY, REFRESH_TOKEN_LIFETIME};
 
-/// Who we are in tokens: their issuer, and for whom they are.
+/// Our name in tokens: their issuer and their audience.
 pub(crate) const SERVICE: &str = "wharfd";
-/// For whom refresh tokens are: not for routes.
+/// The audience of refresh tokens: no route accepts it.
 const REFRESH: &str = "wharfd/token";
 
-/// Gives out tokens, and reads them again.
+/// Issues tokens, and verifies them.
 pub(crate) struct TokenService {
     signing: EncodingKey,
     verifying: DecodingKey,
     lifetime_seconds: u64,
 }
 
-/// A token that was given out.
+/// An issued token.
 #[derive(Serialize)]
 pub(crate) struct TokenResponse {
     pub(crate) token: String,
-    /// The same, under the name that RFC 6749 has for it.
+    /// The same token, under RFC 6749's name.
     pub(crate) access_token: String,
     pub(crate) scope: String,
     pub(crate) expires_in: u64,
@@ -40,7 +41,7 @@ pub(crate) struct TokenResponse {
     pub(crate) refresh_token: Option<String>,
 }
 
-/// To whom a token was given, and how they had proven who they are.
+/// How the token's owner had authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum AuthMethod {
@@ -61,37 +62,37 @@ struct Common {
     jti: String,
 }
 
-/// What is in a short-lived token.
+/// The claims of a short-lived token.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Claims {
     #[serde(flatten)]
     common: Common,
     access: Vec<Entry>,
-    /// How its holder logged in.
+    /// How the token's owner had authenticated.
     pub(super) by: AuthMethod,
 }
 
-/// What is in a refresh token.
+/// The claims of a refresh token.
 #[derive(Serialize, Deserialize)]
 struct RefreshClaims {
     #[serde(flatten)]
     common: Common,
-    /// Of the line in the file of passwords: with another password it is another one.
+    /// A digest of the user's line in the password file: a new password changes it.
     line: String,
 }
 
 impl Claims {
-    /// Its holder's name; none for nobody in particular.
+    /// The token owner's name; none for an anonymous caller.
     pub(super) fn name(&self) -> Option<&str> {
         Some(self.common.sub.as_str()).filter(|_| self.by != AuthMethod::Nothing)
     }
 
-    /// Who shows it.
+    /// The caller of a request with this token.
     pub(super) fn caller(&self) -> Caller {
         Caller::with_token(self.name(), Grants::of_entries(&self.access))
     }
 
-    /// When it is over, in seconds since 1970.
+    /// The expiry, in seconds since 1970.
     pub(super) const fn expires(&self) -> u64 {
         self.common.exp
     }
@@ -104,7 +105,8 @@ impl TokenService {
         Self { signing, verifying, lifetime_seconds }
     }
 
-    /// A token for somebody; `line` is of the password that a refresh token shall stand for.
+    /// Issues a token to a caller; `line` is the digest of the password's line, for a refresh
+    /// token.
     pub(super) fn give(
         &self,
         caller: &Caller,
@@ -139,12 +141,12 @@ impl TokenService {
         self.sign(&RefreshClaims { common, line: digest(line) })
     }
 
-    /// What one of our tokens says.
+    /// The claims of one of our tokens.
     pub(super) fn read(&self, token: &str) -> Option<Claims> {
         self.verify(token, SERVICE)
     }
 
-    /// Whose password a refresh token stands for, when it is still the one of this line.
+    /// The user of a refresh token, provided the password's line is still the same.
     pub(super) fn read_refresh(
         &self,
         token: &str,

@@ -1,9 +1,9 @@
-//! Logins that the upstream was never shown, or not lately. Whether it knows them is asked beside those whom
-//! it knows: a few at once, in turn between those who ask, each with one try and not for long
-//! (`client/login_check.rs`), within what may fail (`failures.rs`).
+//! Logins not yet proven to the upstream, or not recently. The proxy asks the upstream about them
+//! apart from known logins: a few at once, fairly among clients, each with one short try
+//! (`client/login_check.rs`), and within the limits on failures (`login_throttle.rs`).
 //!
-//! Invariant: a login is known from the moment on that the upstream says so, from where it came, for a
-//! bounded time; nothing that a stranger does delays whom it knows.
+//! Invariant: a login is known from the moment the upstream confirms it, from its own network, for
+//! a bounded time; an unproven login never delays a known one.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -25,25 +25,25 @@ use crate::limits::{
 use crate::runtime::single_flight::SingleFlight;
 use crate::runtime::ttl_set::TtlSet;
 
-/// What there are too many of.
+/// The label of this limit.
 const STRANGERS: &str = "logins that are not proven";
 
-/// Everybody whom one registry may not know.
+/// The unproven logins of one registry.
 pub(super) struct UnprovenLogins {
-    /// The registry that decides: who is known to one is not to another.
+    /// The registry that decides: each registry knows its own logins.
     registry: String,
     failures: Arc<LoginThrottle>,
     known: RecentLogins<CacheKey>,
     /// One question for all requests with one login.
     asking: SingleFlight<(usize, CacheKey), Option<Duration>>,
     places: CheckQueue,
-    /// Whom the upstream told to wait.
+    /// Logins that the upstream told to wait.
     told: TtlSet<CacheKey>,
-    /// Whom it did not know a moment ago.
+    /// Logins the upstream refused a moment ago.
     refused: TtlSet<CacheKey>,
 }
 
-/// One of them.
+/// One unproven login.
 struct Stranger {
     all: Arc<UnprovenLogins>,
     upstream: Arc<Upstream>,
@@ -52,7 +52,7 @@ struct Stranger {
 }
 
 impl UnprovenLogins {
-    /// Nobody is known yet.
+    /// Starts without known logins.
     pub(super) fn new(registry: &str, failures: Arc<LoginThrottle>) -> Self {
         Self {
             registry: registry.to_owned(),
@@ -65,28 +65,28 @@ impl UnprovenLogins {
         }
     }
 
-    /// Whether these are those of a registry.
+    /// Whether this set belongs to the registry.
     pub(super) fn are_of(&self, registry: &str) -> bool {
         self.registry == registry
     }
 
-    /// Counters of failures.
+    /// The counters of failed logins.
     pub(super) const fn failures(&self) -> &Arc<LoginThrottle> {
         &self.failures
     }
 
-    /// What stands for a login from where it comes.
+    /// The key of a login and its network.
     pub(super) fn mark(&self, caller: &Caller) -> Option<CacheKey> {
         let fingerprint = caller.login()?.fingerprint();
         Some(self.failures.marks.from(caller.client(), &[fingerprint.as_bytes()]))
     }
 
-    /// Whether the upstream has said lately that it knows this login.
+    /// Whether the upstream recently confirmed this login.
     pub(super) fn know(&self, mark: &CacheKey) -> bool {
         self.known.holds(mark)
     }
 
-    /// The upstream has said so, or that it does not.
+    /// Records the upstream's answer about a login.
     pub(super) fn learn(&self, mark: CacheKey, is_known: bool) {
         if is_known {
             self.known.note(mark);
@@ -96,19 +96,19 @@ impl UnprovenLogins {
         }
     }
 
-    /// What it said a moment ago. A refusal that still counts is no other failure.
+    /// The upstream's recent answer. A cached refusal is not another failure.
     fn said(&self, mark: &CacheKey) -> Option<bool> {
         if self.know(mark) { Some(true) } else { self.refused.holds(mark).then_some(false) }
     }
 
-    /// Logins that are being tried, and the most.
+    /// Login checks in progress, and their limit.
     pub(super) fn state(&self) -> (&'static str, usize, usize) {
         (STRANGERS, self.asking.count(), STRANGERS_WAITING_MAX)
     }
 
-    /// Whether the upstream knows this login, as it says now, and for how long it said so; not at all when
-    /// it had said so before. Those who show the same at the same time wait
-    /// for one answer: it is one login, and one failure.
+    /// Asks the upstream whether it knows this login, and for how long its answer holds; does not
+    /// ask when it recently answered. Requests with the same login at the same time wait for one
+    /// answer: they are one login, and one failure.
     pub(super) async fn ask(
         self: &Arc<Self>,
         upstream: &Arc<Upstream>,
@@ -133,7 +133,7 @@ impl UnprovenLogins {
 }
 
 impl Stranger {
-    /// As they call themselves.
+    /// The login under its claimed name.
     fn login(&self) -> TriedLogin {
         let (name, client) = (self.caller.claimed().to_owned(), self.caller.client());
         TriedLogin { name, client, mark: self.mark }
@@ -142,7 +142,7 @@ impl Stranger {
     async fn ask(self, login: TriedLogin) -> Result<Option<Duration>, Error> {
         let Self { all, upstream, caller, mark } = self;
         let Some(shown) = caller.login() else { return Ok(None) };
-        // It may have come between the look and this moment.
+        // Another request may have recorded the answer since the first look-up.
         if let Some(is_known) = all.said(&mark) {
             return Ok(is_known.then_some(Duration::ZERO));
         }
@@ -187,7 +187,7 @@ impl Stranger {
     }
 }
 
-/// A line for whoever is told to wait, once in a while.
+/// Writes an audit line about a delayed login, at most once a minute.
 fn audit_held_back(failures: &LoginThrottle, client: IpAddr) {
     if failures.tells_of(client, "held back") {
         audit("unknown", client, "held back");

@@ -1,7 +1,8 @@
-//! Access by users and rules: from what a request shows to who asks, and whether they may.
+//! Access by users and rules: from the credentials of a request to its caller and the caller's
+//! permissions.
 //!
-//! Invariant: rules are asked with every request, also when a token says that something was granted; a
-//! refusal says nothing about what there is.
+//! Invariant: the rules are checked with every request, also when a token holds a grant; a refusal
+//! reveals nothing about existing content.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,10 +32,10 @@ use crate::runtime::blocking::BlockingPool;
 use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
 
-/// What there are too many of.
+/// The label of this limit.
 const LOGINS: &str = "logins";
 
-/// Everything that decides.
+/// Users, issuers and rules.
 pub(super) struct Users {
     rules: AccessRules,
     passwords: Arc<Passwords>,
@@ -44,7 +45,7 @@ pub(super) struct Users {
     pub(super) public_url: Option<String>,
     verified: LoginCache,
     failures: Arc<LoginThrottle>,
-    /// Checks of passwords, by what they are for.
+    /// Password checks in progress, by their cache key.
     checks: SingleFlight<CacheKey, bool>,
     places: CheckQueue,
     blocking: BlockingPool,
@@ -62,7 +63,8 @@ struct Check {
 }
 
 impl Check {
-    /// Whether it is the user's: in its turn, on the bridge, unless too many failed.
+    /// Whether it is the user's password: checked on the blocking pool, with a permit of the queue,
+    /// unless too many logins failed.
     async fn run(self) -> Result<bool, Error> {
         let Self { login, password, party, passwords, failures, places, blocking } = self;
         let held_back = |_: &Error| audit_held_back(&failures, "password", login.client);
@@ -82,7 +84,7 @@ impl Check {
     }
 }
 
-/// Somebody, and for how long that is certain.
+/// A caller, and for how long the proof holds.
 struct Proven {
     caller: Caller,
     at_most: Option<Duration>,
@@ -97,7 +99,7 @@ impl Proven {
 }
 
 impl Users {
-    /// After others, whose keys of issuers still hold.
+    /// Takes over the issuers' keys of the predecessor.
     pub(super) fn new(
         config: &UsersConfig,
         key: &[u8],
@@ -121,23 +123,23 @@ impl Users {
             failures,
             checks: SingleFlight::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS)
                 .keeping_a_share_for_known(),
-            // One alone may use all: each check is short, and whoever else comes is next.
+            // One party may use all permits: each check is short, and another party comes next.
             places: CheckQueue::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
             blocking: BlockingPool::default(),
         })
     }
 
-    /// Logins that are being tried, and the most.
+    /// Logins in progress, and their limit.
     pub(super) fn state(&self) -> (&'static str, usize, usize) {
         (LOGINS, self.checks.count(), PASSWORD_CHECKS_WAITING_MAX)
     }
 
-    /// Counters of failures.
+    /// The counters of failed logins.
     pub(super) const fn failures(&self) -> &Arc<LoginThrottle> {
         &self.failures
     }
 
-    /// Who asks.
+    /// The caller of a request.
     pub(super) async fn authenticate(
         &self,
         shown: &Credentials,
@@ -168,7 +170,8 @@ impl Users {
         Ok(caller)
     }
 
-    /// Whose token stands in the place of a password. Nobody guesses one, so failures are not counted.
+    /// The owner of a token in the place of a password. Tokens cannot be guessed, so failures are
+    /// not counted.
     async fn by_token(&self, user: &str, secret: &str) -> Option<Proven> {
         if api_tokens::is_token(secret) {
             let token =
@@ -183,8 +186,8 @@ impl Users {
         Some(Proven::new(caller, Some(expires)))
     }
 
-    /// A user by their password. Those who show the same at the same time wait for one check: it is one
-    /// login, and one failure.
+    /// A user with a password. Requests with the same credentials at the same time wait for one
+    /// check: they are one login, and one failure.
     async fn by_password(
         &self,
         user: &str,
@@ -244,7 +247,7 @@ impl Users {
         Some(Proven::new(caller, Some(expires)))
     }
 
-    /// Whether somebody who once logged in so still could.
+    /// Whether a name that once logged in this way still could.
     fn knows(&self, name: &str, by: AuthMethod) -> bool {
         match by {
             AuthMethod::Nothing => false,
@@ -254,21 +257,21 @@ impl Users {
         }
     }
 
-    /// A token that allows what is asked for and allowed.
+    /// A token for the requested scopes, as far as the rules allow them.
     pub(super) async fn give(
         &self,
         request: TokenRequest,
         client: IpAddr,
     ) -> Result<(Caller, TokenResponse), Error> {
         let TokenRequest { shown, refresh, grants, wants_refresh } = request;
-        // A refresh token buys no other one: it would live for ever.
+        // A refresh token does not buy another one: it would live for ever.
         let wants_refresh = wants_refresh && refresh.is_none();
         let caller = match refresh {
             Some(refresh) => self.refreshed(&refresh, client)?,
             None => self.authenticate(&shown, client).await?,
         };
         match caller.kind() {
-            // A token buys no other one: it would live for ever.
+            // A token does not buy another one: it would live for ever.
             CallerKind::Issued => return Err(Error::LoginRefused),
             CallerKind::Anonymous if !self.rules.know_anonymous() => {
                 return Err(Error::LoginNeeded { scope: String::new() });
@@ -291,7 +294,8 @@ impl Users {
     fn refreshed(&self, token: &str, client: IpAddr) -> Result<Caller, Error> {
         let name = self.issuing.read_refresh(token, |name| self.passwords.line(name));
         let Some(name) = name else {
-            // Nobody guesses one, so these are not counted, nor written down one by one.
+            // Refresh tokens cannot be guessed, so failures are neither counted nor logged one by
+            // one.
             if self.failures.tells_of(client, "refresh") {
                 audit_refused("refresh", client, "refused");
             }
@@ -301,7 +305,7 @@ impl Users {
         Ok(Caller::proven(&name, CallerKind::Password))
     }
 
-    /// Whether somebody may come in at all.
+    /// Whether the caller may use the registry at all.
     pub(super) fn admit(caller: &Caller, door: RegistryScope) -> Result<(), Error> {
         let scope = door.scope().to_owned();
         match (caller.grants(), caller.kind()) {
@@ -313,14 +317,14 @@ impl Users {
         }
     }
 
-    /// Whether somebody may do this.
+    /// Whether the caller has this permission.
     pub(super) fn authorize(&self, caller: &Caller, need: &Permission) -> Result<(), Error> {
         let Permission { repo, action, source } = need;
         let granted =
             |repo: &RepoName, action| caller.grants().is_none_or(|grants| grants.has(repo, action));
         if granted(repo, *action) && self.rules.allow(caller, repo, *action) {
-            // A token that names the target only would make every mount an upload; one that cannot be
-            // had is not asked for.
+            // A token for the target alone would turn every mount into an upload; the challenge
+            // names a source only if the caller can get a token for it.
             let wants_more = source.as_ref().is_some_and(|source| {
                 !granted(source, Action::Pull) && self.rules.allow(caller, source, Action::Pull)
             });
@@ -340,24 +344,24 @@ impl Users {
         })
     }
 
-    /// Whether a repository is in somebody's catalog.
+    /// Whether the caller's catalog lists a repository.
     pub(super) fn lists(&self, caller: &Caller, repo: &RepoName) -> bool {
         self.rules.allow(caller, repo, Action::Pull)
     }
 
-    /// Whether somebody may go on with what others began.
+    /// Whether the caller may continue uploads begun by others.
     pub(super) fn administers(&self, caller: &Caller, repo: &RepoName) -> bool {
         self.rules.allow(caller, repo, Action::Admin)
     }
 }
 
-/// A line for the audit log about somebody who is not let in. Nobody knows who that is: what stands in the
-/// place of a name is what was typed, and may be a secret, or the name of somebody else.
+/// An audit line about a refused login. Its user is unknown: the typed name may be a secret, or the
+/// name of another user.
 fn audit_refused(by: &str, client: IpAddr, result: &str) {
     audit("unknown", by, client, result);
 }
 
-/// A line for whoever is told to wait, once in a while.
+/// Writes an audit line about a delayed login, at most once a minute.
 fn audit_held_back(failures: &LoginThrottle, by: &str, client: IpAddr) {
     if failures.tells_of(client, "held back") {
         audit_refused(by, client, "held back");

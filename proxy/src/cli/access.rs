@@ -1,8 +1,8 @@
-//! `wharfd access`: lines for the files of passwords and tokens. What a line is made of is in the
-//! library, `access/passwords.rs` and `access/api_tokens.rs`.
+//! `wharfd access`: lines for the files of passwords and tokens. The library makes the lines, in
+//! `access/passwords.rs` and `access/api_tokens.rs`.
 //!
 //! Invariant: a secret goes to standard output once, and a password comes from standard input only,
-//! because arguments are seen by everyone on the machine.
+//! because all users of the machine see arguments.
 
 use std::fs::OpenOptions;
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -17,7 +17,7 @@ use wharf_proxy::{HashKind, Period, new_token, password_line};
 use super::output;
 use crate::{EXIT_CONFIG, EXIT_FAILED};
 
-/// Longest password that is read.
+/// The longest password accepted.
 const PASSWORD_BYTES_MAX: u64 = 4 * 1024;
 
 #[derive(Args)]
@@ -72,7 +72,7 @@ enum Failed {
     Io(String),
 }
 
-/// Runs the command, and says how it ended.
+/// Runs the command; returns its exit code.
 pub(crate) fn run(args: AccessArgs) -> ExitCode {
     let made = match args.command {
         Typed::Token(token) => make_token(&token),

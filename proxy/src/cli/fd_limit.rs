@@ -4,8 +4,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use wharf_proxy::limits::OPEN_FILES_WANTED;
 
-/// Asks for as many as the system lets us have, up to what we need. Systems set a low limit for
-/// programs that keep files in bitmaps (`select`), which this one does not.
+/// Raises the limit as far as the system allows, up to our need. Systems set a low limit for
+/// programs that keep files in bitmaps (`select`), unlike this one.
 pub(crate) fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let Some(before) = current.filter(|current| *current < OPEN_FILES_WANTED) else { return };

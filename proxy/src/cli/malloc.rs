@@ -1,15 +1,16 @@
-//! How the C library's allocator keeps memory for a server with many threads: few arenas, because each
-//! keeps what was freed in it, and whole bodies outside of them, so that what they took goes back.
+//! How the C library's allocator keeps memory for a server with many threads: few arenas, because
+//! each keeps its freed memory, and whole bodies outside of them, so that their memory goes back to
+//! the system.
 //!
-//! The allocator reads this from the environment before `main`, and it cannot be told later without
-//! `unsafe`. So the program starts itself once more, in the same process.
+//! The allocator reads its settings from the environment before `main`, and it takes no later ones
+//! without `unsafe`. So the program starts itself once more, in the same process.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
 use wharf_proxy::limits::{ARENAS_MAX, MAPPED_BYTES_MIN, TRIMMED_BYTES_MIN};
 
-/// What says that somebody has decided.
+/// Set when the operator or this program has decided.
 const VARIABLE: &str = "MALLOC_ARENA_MAX";
 
 /// Returns in a process that was started with a bound, ours or the operator's.
@@ -29,7 +30,7 @@ pub(crate) fn bound() {
         ("MALLOC_TRIM_THRESHOLD_", TRIMMED_BYTES_MIN),
     ];
     let variables = variables.map(|(name, value)| (name, value.to_string()));
-    // Comes back only when it failed: then more memory is taken, and nothing else is different.
+    // Comes back only after a failure: then more memory is taken, and no other behaviour differs.
     let error = again.args(words).envs(variables).exec();
     tracing::warn!(%error, "the allocator takes as much as it likes");
 }

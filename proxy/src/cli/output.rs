@@ -3,8 +3,8 @@
 use wharf_proxy::observe::log;
 use wharf_proxy::observe::log::LogForm;
 
-/// Ends with what is wrong with the arguments. They are repeated there, except for what may hold a
-/// password.
+/// Ends with the errors in the arguments. The message repeats arguments, except for those that may
+/// hold a password.
 pub(crate) fn refuse(error: &clap::Error) -> ! {
     let text = error.to_string();
     if !text.contains('@') {
@@ -17,12 +17,12 @@ pub(crate) fn refuse(error: &clap::Error) -> ! {
     std::process::exit(error.exit_code())
 }
 
-/// The log of a command that is not `serve`: it says in its result what it has to say.
+/// The log of all commands but `serve`: their result goes to the output.
 pub(crate) fn start_log_of_command() {
     log::start(LogForm::Text, "warn", None);
 }
 
-/// Says one thing to the person at the terminal.
+/// Prints a line for the person at the terminal.
 #[expect(clippy::print_stderr, reason = "this is where wharfd prints")]
 pub(crate) fn say(text: &str) {
     eprintln!("{text}");

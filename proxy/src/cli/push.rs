@@ -1,5 +1,4 @@
-//! `wharfd push`: the commands as they are typed. They are asked of a store like those of
-//! `wharfd store`, and end as those do.
+//! `wharfd push`: the commands as typed. They go to a store and end like those of `wharfd store`.
 
 use std::process::ExitCode;
 
@@ -46,7 +45,7 @@ struct What {
     repository: Option<RepoName>,
 }
 
-/// Runs the command, shows what came of it, and says how it ended.
+/// Runs the command and shows its result; returns the exit code.
 pub(crate) fn run(args: PushArgs) -> ExitCode {
     match args.command {
         Typed::Status(common) => store::ask("push status", common, StoreCommand::PushStatus),

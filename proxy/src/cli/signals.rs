@@ -8,8 +8,8 @@ use tokio::sync::watch;
 
 use crate::EXIT_INTERRUPTED;
 
-/// Catches both signals from now on; the flag goes up at the first. Before this returns, a signal
-/// ends the process, so it comes before anything that says that the program is ready.
+/// Catches both signals from here on; the flag goes up at the first. Before this returns, a signal
+/// ends the process, so it comes before any message that the program is ready.
 pub(crate) fn stop_on_signal() -> io::Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -17,7 +17,8 @@ pub(crate) fn stop_on_signal() -> io::Result<watch::Receiver<bool>> {
     Ok(stopped)
 }
 
-/// Catches SIGHUP from now on; the number rises with each. Before this returns, it ends the process.
+/// Catches SIGHUP from here on; the number rises with each. Before this returns, it ends the
+/// process.
 pub(crate) fn reload_on_signal() -> io::Result<watch::Receiver<u64>> {
     let (told, reload) = watch::channel(0);
     let mut hangup = signal(SignalKind::hangup())?;

@@ -1,5 +1,5 @@
-//! `wharfd store`: the commands as they are typed, and how each ends, also those of `wharfd push`. What they do is in the
-//! library, `upkeep`; what is printed is in `cli/store/show.rs`.
+//! `wharfd store`: the commands as typed, and how each ends, also those of `wharfd push`. The
+//! commands themselves are in the library, `maintenance`; the printing is in `cli/store/show.rs`.
 
 mod show;
 
@@ -17,9 +17,9 @@ use wharf_store::{Eviction, Progress};
 use crate::cli::signals;
 use crate::{EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, fail, in_runtime};
 
-/// Stored bytes are not what was stored, or an upstream refused what was pushed.
+/// Stored bytes differ from the original ones, or an upstream refused a pushed blob.
 const EXIT_FINDINGS: u8 = 1;
-/// It was begun and failed.
+/// The command began and failed.
 const EXIT_SOME_FAILED: u8 = 3;
 
 #[derive(Args)]
@@ -118,7 +118,7 @@ enum OutputFormat {
     Json,
 }
 
-/// A command that can be run.
+/// A command ready to run.
 struct Task {
     name: &'static str,
     store: PathBuf,
@@ -131,7 +131,7 @@ enum Work {
     Restore { from: PathBuf },
 }
 
-/// Runs the command, shows what came of it, and says how it ended.
+/// Runs the command and shows its result; returns the exit code.
 pub(crate) fn run(args: StoreArgs) -> ExitCode {
     match task(args.command) {
         Ok(task) => run_task(task),
@@ -139,7 +139,7 @@ pub(crate) fn run(args: StoreArgs) -> ExitCode {
     }
 }
 
-/// Asks this of the store; `name` is the command's.
+/// Sends this command to the store; `name` is the command's.
 pub(crate) fn ask(name: &'static str, common: Common, command: StoreCommand) -> ExitCode {
     let Common { store, output_format } = common;
     run_task(Task { name, store, work: Work::Ask(command), output_format })
@@ -163,7 +163,7 @@ fn run_task(task: Task) -> ExitCode {
     }
 }
 
-/// Says why there is no report.
+/// Prints why there is no report.
 pub(crate) fn failed(error: &MaintenanceError) -> ExitCode {
     let code = match error {
         MaintenanceError::Refused(_) => EXIT_CONFIG,
@@ -174,7 +174,7 @@ pub(crate) fn failed(error: &MaintenanceError) -> ExitCode {
     fail(code, error)
 }
 
-/// What was typed, with folders as any process knows them: the server's is another one.
+/// The typed command, with absolute folders: the server's working directory is another one.
 fn task(typed: Typed) -> std::io::Result<Task> {
     let (name, common, command) = match typed {
         Typed::Stats(common) => ("stats", common, StoreCommand::Stats),
@@ -218,7 +218,7 @@ impl From<What> for Eviction {
     }
 }
 
-/// Does it, with progress for the person at the terminal.
+/// Runs the task, with progress for the person at the terminal.
 async fn follow(task: Task) -> Result<Report, MaintenanceError> {
     let (progress, told) = watch::channel(Progress::default());
     // The first Ctrl-C stops the command where it can go on later; the second ends the process.

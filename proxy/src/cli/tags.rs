@@ -1,4 +1,4 @@
-//! `wharfd tags`: what an operator asks of a running server about its tags. What comes of it is in
+//! `wharfd tags`: an operator's commands to a running server about its tags. Their work is done in
 //! the library, `write_once`.
 
 use std::io::Write as _;
@@ -67,7 +67,7 @@ impl FromStr for Image {
     }
 }
 
-/// Runs the command, and says how it ended.
+/// Runs the command; returns its exit code.
 pub(crate) fn run(args: TagsArgs) -> ExitCode {
     let Typed::Allow(allow) = args.command;
     let Image { repository, tag } = allow.image;

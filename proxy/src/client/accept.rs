@@ -1,9 +1,9 @@
-//! Which manifest types an upstream is asked for (RFC 9110 §12.5.1): those that are known here, in our
-//! order, and after them what else the client accepts that asks.
+//! Manifest types in the `Accept` header to an upstream (RFC 9110 §12.5.1): the known types in our
+//! order, then the other types that the requesting client accepts.
 //!
-//! Invariant: ours always go along and come first. A registry that converts what is not accepted
-//! then sends what it has, so an answer is right for whoever asks for the same name later. One that
-//! chooses what a client named beside ours is believed for that client only.
+//! Invariant: our types always go along and come first. A registry that converts unaccepted types
+//! then sends the stored manifest, so its answer is right for every later client of the same name.
+//! If a registry selects a type named by one client alone, the answer is used for that client only.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use wharf_oci::MediaType;
 use super::transport;
 use crate::limits::ACCEPT_TYPES_MAX;
 
-/// Types that are asked for beside those that are known here.
+/// Accepted types beside the known ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Accept(Arc<[MediaType]>);
 
 impl Accept {
-    /// What a client accepts beside what is asked for anyway. Ranges (`*/*`) are no types.
+    /// The client's accepted types beside the known ones. Ranges (`*/*`) are not types.
     #[must_use]
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -30,7 +30,8 @@ impl Accept {
         Self::sorted(types)
     }
 
-    /// The same with the type of what is here: it is still there when it is asked for by its type.
+    /// Adds the type of the stored manifest: a request with its type shows whether the upstream
+    /// still has it.
     #[must_use]
     pub(crate) fn with(&self, media_type: &MediaType) -> Self {
         if is_known(media_type) || self.0.contains(media_type) {
@@ -39,13 +40,13 @@ impl Accept {
         Self::sorted(self.0.iter().chain([media_type]).cloned().collect())
     }
 
-    /// Whether a type was asked for only because a client named it.
+    /// Whether a type was accepted only because a client named it.
     #[must_use]
     pub(crate) fn names(&self, media_type: &MediaType) -> bool {
         self.0.contains(media_type)
     }
 
-    /// In one order, so that two clients that accept the same are one question.
+    /// Sorted, so that two clients with the same types share one request.
     fn sorted(mut types: Vec<MediaType>) -> Self {
         types.sort();
         types.dedup();
@@ -55,21 +56,21 @@ impl Accept {
     /// Writes the header.
     pub(super) fn write(&self, headers: &mut HeaderMap) {
         let known = MediaType::MANIFESTS.iter().chain(&UNREAD).chain(&*self.0);
-        // At last whatever there is, which lets out types that nobody named.
+        // Last `*/*`, for types neither known nor named.
         for text in known.map(MediaType::as_str).chain(["*/*"]) {
             headers.append(header::ACCEPT, transport::value(text));
         }
     }
 }
 
-/// What is known and passed on as it is.
+/// Known types that are passed on without parsing.
 const UNREAD: [MediaType; 2] = [MediaType::DOCKER_SCHEMA_1_SIGNED, MediaType::DOCKER_SCHEMA_1];
 
 fn is_known(media_type: &MediaType) -> bool {
     media_type.is_manifest() || UNREAD.contains(media_type)
 }
 
-/// Whether a range is named as not acceptable (`;q=0`).
+/// Whether a range is marked as not acceptable (`;q=0`).
 fn is_refused(range: &str) -> bool {
     range.split(';').skip(1).any(|parameter| {
         let weight = parameter.trim().strip_prefix(['q', 'Q']).map(str::trim_start);

@@ -1,8 +1,8 @@
-//! What one upstream is shown with each request: nothing, Basic, or an access token per scope,
-//! whichever it asks for; and how an access token is asked for. Pure: fetching is in `tokens.rs`.
+//! The login sent to one upstream with each request: none, Basic, or an access token per scope, as
+//! the upstream demands; and the request for an access token. Pure: `tokens.rs` fetches the tokens.
 //!
 //! Invariant: secrets leave this file only as header values marked sensitive and as the form of a
-//! token request, and that only to an address that may see them.
+//! token request, and that form goes only to a trusted address.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,24 +23,24 @@ use crate::limits::{
     CALLER_TOKENS_MAX, TOKEN_BYTES_MAX, TOKEN_LIFETIME, TOKEN_MARGIN, TOKEN_PARTS, TOKENS_MAX,
 };
 
-/// What the token endpoint is asked, as errors name it.
+/// The operation at the token endpoint, as errors name it.
 pub(super) const ASKING: &str = "asking for a token";
-/// What the exchange is asked.
+/// The operation at the exchange endpoint, as errors name it.
 pub(super) const EXCHANGING: &str = "exchanging an Entra token";
 
-/// What one upstream has to be shown.
+/// The login of one upstream.
 pub(super) struct Auth {
     pub(super) credentials: UpstreamCredentials,
     known: Mutex<Known>,
-    /// How many tokens it remembers.
+    /// The most tokens that it remembers.
     tokens_max: usize,
 }
 
 #[derive(Default)]
 struct Known {
-    /// Set once the upstream asked for Basic.
+    /// Set once the upstream demanded Basic.
     basic: Option<NumberedProof>,
-    /// What it said when it last asked for a token: where to get one.
+    /// The upstream's last Bearer challenge, with its token endpoint.
     challenge: Option<Challenge>,
     tokens: HashMap<Scope, Token>,
 }
@@ -48,7 +48,7 @@ struct Known {
 struct Token {
     header: HeaderValue,
     until: Instant,
-    /// From when it is renewed by whoever uses it; none once somebody does.
+    /// When the next user of the token renews it; none once a renewal runs.
     due: Option<Instant>,
 }
 
@@ -57,11 +57,11 @@ struct Token {
 pub(super) struct ScopedTokenRequest {
     pub(super) url: Url,
     pub(super) authorization: Option<HeaderValue>,
-    /// The fields of a form, to be sent by POST; otherwise all is in the address.
+    /// The fields of a form that is sent by POST; without a form the address has everything.
     pub(super) form: Option<Form>,
 }
 
-/// A form whose fields do not show.
+/// A form that hides its fields from `Debug`.
 pub(super) struct Form(String);
 
 impl Form {
@@ -89,12 +89,12 @@ impl Auth {
         Self { credentials, known: Mutex::default(), tokens_max: TOKENS_MAX }
     }
 
-    /// For one caller of many: it remembers less.
+    /// The login of one caller among many, which remembers fewer tokens.
     pub(super) fn of_caller(credentials: UpstreamCredentials) -> Self {
         Self { credentials, known: Mutex::default(), tokens_max: CALLER_TOKENS_MAX }
     }
 
-    /// What to send without being asked: what was good before.
+    /// The header to send without a challenge: the last good one.
     pub(super) fn header(&self, scope: &Scope) -> Option<HeaderValue> {
         if let Some(NumberedProof { proof: LoginProof::Basic(header), .. }) = &self.known().basic {
             return Some(header.clone());
@@ -102,15 +102,15 @@ impl Auth {
         self.token(scope)
     }
 
-    /// The access token of a scope, while it is good.
+    /// The access token of a scope, while it is valid.
     pub(super) fn token(&self, scope: &Scope) -> Option<HeaderValue> {
         let known = self.known();
         let token = known.tokens.get(scope)?;
         (Instant::now() < token.until).then(|| token.header.clone())
     }
 
-    /// Where to renew the token of a scope, when it is in the last part of its life. Says so once
-    /// per token.
+    /// The challenge that renews the token of a scope, when the token is in the last part of its
+    /// life. Returned once per token.
     pub(super) fn due(&self, scope: &Scope) -> Option<Challenge> {
         let mut known = self.known();
         let token = known.tokens.get_mut(scope)?;
@@ -122,7 +122,7 @@ impl Auth {
         is_due.then(|| known.challenge.clone()).flatten()
     }
 
-    /// Forgets a token that the upstream refused.
+    /// Forgets a token refused by the upstream.
     pub(super) fn forget(&self, scope: &Scope, refused: Option<&HeaderValue>) {
         let mut known = self.known();
         if known.tokens.get(scope).is_some_and(|token| Some(&token.header) == refused) {
@@ -130,33 +130,33 @@ impl Auth {
         }
     }
 
-    /// Forgets the token of a scope, whichever it is.
+    /// Forgets the token of a scope, whether refused or not.
     pub(super) fn forget_all(&self, scope: &Scope) {
         self.known().tokens.remove(scope);
     }
 
-    /// How long the token of a scope is good; not at all when there is none.
+    /// The rest of the lifetime of a scope's token; zero without a token.
     pub(super) fn remaining(&self, scope: &Scope) -> Duration {
         let known = self.known();
         let until = known.tokens.get(scope).map(|token| token.until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
-    /// The proof that this upstream gets as Basic.
+    /// The proof for Basic at this upstream.
     pub(super) fn basic(&self) -> Option<NumberedProof> {
         self.known().basic.clone()
     }
 
-    /// Remembers that this upstream wants Basic.
+    /// Records that this upstream demands Basic.
     pub(super) fn use_basic(&self, held: NumberedProof) {
         self.known().basic = Some(held);
     }
 
-    /// Where and how to ask for a token.
+    /// The address and form of a token request.
     ///
-    /// User and password go to the realm that the upstream names, as the Docker token flow has it:
-    /// to its own host as it is reached itself, elsewhere only encrypted. A refresh token goes to
-    /// the upstream's own address and nowhere else.
+    /// User and password go to the realm named by the upstream, as the Docker token flow has it: to
+    /// its own host over the same kind of connection, to other hosts only encrypted. A refresh
+    /// token goes to the upstream's own address and nowhere else.
     pub(super) fn token_ask(
         base: &Url,
         challenge: &Challenge,
@@ -198,7 +198,7 @@ impl Auth {
         Ok(ScopedTokenRequest { url, authorization, form: None })
     }
 
-    /// Keeps the token in an answer, and where it came from.
+    /// Remembers the token in an answer, and the challenge that led to it.
     pub(super) fn learn(
         &self,
         scope: &Scope,
@@ -242,11 +242,11 @@ impl Auth {
 }
 
 impl Token {
-    /// A token that lives for so long from now on. One of a moment is not renewed ahead of its end,
-    /// which would be a request per request.
+    /// A token with this lifetime from now on. A very short-lived token is not renewed ahead of its
+    /// end: that would double the requests.
     fn new(header: HeaderValue, now: Instant, life: Duration) -> Self {
         let used = life.saturating_sub(TOKEN_MARGIN);
-        // What no clock can hold lives for a day.
+        // A lifetime beyond the clock's range counts as a day.
         let end = |part: Duration| now.checked_add(part).unwrap_or(now + Duration::from_hours(24));
         let due = used.saturating_sub(life / TOKEN_PARTS);
         let due = Some(end(due)).filter(|_| !due.is_zero());
@@ -269,12 +269,12 @@ fn no_token(operation: &'static str) -> Error {
     Error::UpstreamFailed { operation, reason: "the answer holds no token".to_owned() }
 }
 
-/// Whether a text can be a token at all.
+/// Whether a text is a well-formed token.
 fn is_token(text: &str) -> bool {
     (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// One key for everything that the same token serves.
+/// Single-flight of token requests, keyed by scope.
 pub(super) type TokenFlights = Arc<crate::runtime::single_flight::SingleFlight<Scope, HeaderValue>>;
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! An upstream that is down is left alone for a while: whoever asks meanwhile learns it at once
-//! instead of waiting for a timeout, and one request finds out when it is back.
+//! The circuit breaker of one upstream: while the upstream is down, requests fail at once instead
+//! of waiting for a timeout, and one probe finds out when it is back.
 //!
-//! Failures in a row raise a suspicion and no more, because one thing that always fails proves nothing
-//! about the rest. What decides is a probe that belongs to no request (`probe.rs`), also on whether it is
-//! back.
+//! Failures in a row only raise a suspicion, because one path that always fails proves nothing
+//! about the rest. A probe independent of all requests (`probe.rs`) decides, also on the recovery.
 //!
-//! Invariants: while the breaker is open, nothing but one probe at a time reaches the upstream. It opens
-//! for all only when the probe fails. When several repositories got no answer, and nothing got one in
-//! between, it opens for those who asked for them: whoever else comes learns it by a request of its own.
+//! Invariants: while the breaker is open, only one probe at a time reaches the upstream. It opens
+//! for all parties only when the probe fails. When several repositories got no answer, and no
+//! request was answered in between, it opens for the parties of those requests: another party
+//! learns of the outage by a request of its own.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -24,113 +24,115 @@ use crate::limits::{
 use crate::runtime::party::Party;
 use crate::runtime::ttl_set::TtlSet;
 
-/// The state of one upstream.
+/// The circuit breaker of one upstream.
 pub(super) struct Breaker {
     state: Mutex<State>,
-    /// Paths that failed while the upstream was there, by keyed hashes.
+    /// Paths that failed while the upstream answered others, by keyed hashes.
     failing: TtlSet<u64>,
     hashes: RandomState,
 }
 
 enum State {
-    /// All may ask.
+    /// All parties may send requests.
     Closed(Row),
-    /// These do not ask until then.
+    /// The owners may not send requests until then.
     Open { until: Instant, pause: Duration, owner: Whom, unanswered: Unanswered },
-    /// The probe is under way; these wait for what it finds.
+    /// The probe is under way; the owners wait for its result.
     HalfOpen(Whom, Unanswered),
 }
 
-/// For whom it is open.
+/// The parties the breaker is open for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Whom {
     All,
-    /// Those who got no answer themselves.
+    /// The parties whose own requests got no answer.
     Unanswered,
 }
 
-/// What got no answer.
+/// Requests without an answer.
 #[derive(Default)]
 struct Unanswered {
     /// Repositories, by keyed hashes; at most `BREAKER_REPOSITORIES`.
     repos: Vec<u64>,
-    /// Who asked for them; at most `BREAKER_PARTIES_MAX`, and whoever is not among them may ask.
+    /// Their parties; at most `BREAKER_PARTIES_MAX`, and any party beyond that bound may send
+    /// requests.
     parties: HashSet<Party>,
 }
 
-/// Failures since something was last answered, each soon after the one before.
+/// Failures since the last answer, each soon after the one before.
 #[derive(Default)]
 struct Row {
-    /// When the last one was.
+    /// The time of the last one.
     last: Option<Instant>,
-    /// Tries.
+    /// The number of failed tries.
     failures: u32,
-    /// Kept while the breaker is open, until something is answered.
+    /// Kept while the breaker is open, until a request is answered.
     unanswered: Unanswered,
     /// Whether the probe is under way.
     is_probed: bool,
-    /// Since when the upstream is known to be there, by the probe.
+    /// Since when the upstream is known to be up, by the probe.
     there_since: Option<Instant>,
 }
 
-/// For metrics.
+/// The breaker's state in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum BreakerState {
-    /// All may ask.
+    /// All parties may send requests.
     Closed,
-    /// The probe does.
+    /// Only the probe.
     HalfOpen,
-    /// Nobody asks.
+    /// No requests.
     Open,
 }
 
-/// What is given to whoever wants to ask.
+/// The breaker's decision about a request.
 pub(super) enum BreakerAnswer<'a> {
-    /// They may.
+    /// The request may try.
     Try(TryPermit<'a>),
-    /// It is time for the probe, and theirs to see to it.
+    /// The probe is due, and the request must send it first.
     Probe(HalfOpenProbe<'a>),
 }
 
-/// Leave for one try. Dropped without a word, it counts as nothing.
+/// Permission for one try. Dropped without a result, it counts as nothing.
 #[must_use]
 pub(super) struct TryPermit<'a> {
     breaker: &'a Breaker,
 }
 
-/// The probe of an upstream that was left alone. Dropped without a word, the next one is to see to it.
+/// The probe of an upstream after a pause. Dropped without a result, it leaves the probe to the
+/// next request.
 pub(super) struct HalfOpenProbe<'a> {
     breaker: &'a Breaker,
-    /// The pause that went before it.
+    /// The pause before this probe.
     pause: Option<Duration>,
 }
 
-/// A try that failed.
+/// A failed try.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FailedTry<'a> {
-    /// The path that was asked for.
+    /// The requested path.
     pub(super) path: &'a str,
-    /// The repository in it.
+    /// The repository in the path.
     pub(super) repo: Option<&'a str>,
-    /// For whom.
+    /// The party of the request.
     pub(super) party: &'a Party,
-    /// What came of it.
+    /// The kind of failure.
     pub(super) kind: FailureKind,
 }
 
 /// How a try failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailureKind {
-    /// An answer that says that something is broken: perhaps only what was asked for.
+    /// An error status: perhaps only the requested path is broken.
     Broken,
-    /// No answer, or one that says that there is no service.
+    /// No answer, or a status that reports no service at all.
     Unanswered,
-    /// No answer in all the time that there was. A few of those cost clients too much.
+    /// No answer within the whole timeout. Already a few of these cost clients too much.
     Late,
 }
 
-/// The upstream may be down: whoever holds this asks it (`probe.rs`). Dropped without a word, it counts as
-/// nothing.
+/// A suspicion that the upstream is down: its holder must send the probe (`probe.rs`). Dropped
+/// without a result, it counts as nothing.
 pub(super) struct ProbeDuty<'a> {
     breaker: &'a Breaker,
     path: u64,
@@ -150,7 +152,7 @@ impl Default for State {
 }
 
 impl Breaker {
-    /// Leave to ask for this party, or how long to stay away.
+    /// Permission for a try by this party, or the time until the next one.
     pub(super) fn admit(&self, party: &Party) -> Result<BreakerAnswer<'_>, Error> {
         let (mut state, now) = (self.state(), Instant::now());
         match &mut *state {
@@ -200,7 +202,7 @@ impl Unanswered {
 }
 
 impl Row {
-    /// Counts a failure; whether it is time for the probe, which is under way then.
+    /// Counts a failure; whether the probe is due, and then marked as under way.
     fn count(&mut self, kind: FailureKind, repo: Option<(u64, &Party)>) -> bool {
         let now = Instant::now();
         if self.last.replace(now).is_some_and(|last| now - last > BREAKER_ROW_TIME) {
@@ -224,12 +226,13 @@ impl Row {
 }
 
 impl<'a> TryPermit<'a> {
-    /// The upstream is there: it answered, whatever it said.
+    /// Closes the breaker: the upstream answered, with any status.
     pub(super) fn answered(self) {
         *self.breaker.state() = State::default();
     }
 
-    /// It did not answer, or only that it is broken. A path that fails for itself is not counted.
+    /// Counts a failed try: no answer, or an error status. A path that fails while others work is
+    /// not counted.
     pub(super) fn failed(self, failure: &FailedTry<'_>) -> Option<ProbeDuty<'a>> {
         let breaker = self.breaker;
         let path = breaker.hashes.hash_one(failure.path);
@@ -237,7 +240,7 @@ impl<'a> TryPermit<'a> {
         let is_own = breaker.failing.holds(&path);
         let is_due = match &mut *breaker.state() {
             State::Closed(row) => !is_own && row.count(failure.kind, repo),
-            // Known already; now also to who asked.
+            // The outage is known already; the failure adds its own party.
             State::Open { unanswered, .. } | State::HalfOpen(_, unanswered) => {
                 if let Some((repo, party)) = repo.filter(|_| failure.kind != FailureKind::Broken) {
                     unanswered.add(repo, party);
@@ -250,7 +253,8 @@ impl<'a> TryPermit<'a> {
 }
 
 impl HalfOpenProbe<'_> {
-    /// The upstream is there. What others got no answer to still counts, until one of them does.
+    /// The probe was answered. Unanswered requests of others still count, until one of them is
+    /// answered.
     pub(super) fn answered(mut self) {
         self.pause = None;
         let mut state = self.breaker.state();
@@ -260,7 +264,7 @@ impl HalfOpenProbe<'_> {
         }
     }
 
-    /// It is not: a longer pause, unless somebody had an answer meanwhile.
+    /// The probe failed: a longer pause, unless another request was answered meanwhile.
     pub(super) fn failed(mut self) {
         let mut state = self.breaker.state();
         if let (Some(pause), State::HalfOpen(..)) = (self.pause.take(), &*state) {
@@ -270,7 +274,8 @@ impl HalfOpenProbe<'_> {
 }
 
 impl ProbeDuty<'_> {
-    /// The upstream answered the probe; whether it is left alone all the same.
+    /// The upstream answered the probe; whether the breaker opens all the same, for the parties
+    /// that got no answer.
     pub(super) fn refuted(self) -> bool {
         let breaker = self.breaker;
         breaker.failing.note(self.path, FAILING_PATH_TIME, breaker.failing.epoch());
@@ -286,7 +291,7 @@ impl ProbeDuty<'_> {
         is_down
     }
 
-    /// It did not; whether that is new.
+    /// The probe failed and confirms the suspicion; whether the breaker opens anew.
     pub(super) fn confirmed(self) -> bool {
         let mut state = self.breaker.state();
         let is_new = matches!(&*state, State::Closed(row) if row.is_probed);

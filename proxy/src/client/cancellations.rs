@@ -1,22 +1,22 @@
-//! Sessions at an upstream that are being given up: behind those who lost interest, but counted, so
-//! that whoever stops the server can wait for them.
+//! Cancellations of upload sessions at an upstream: they run after their client has gone, but are
+//! counted, so that a shutdown can wait for them.
 //!
-//! Invariant: at most one for each session that was open.
+//! Invariant: at most one cancellation for each open session.
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-/// How many there are; cheap to clone.
+/// The number of running cancellations; cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Cancellations(Arc<watch::Sender<usize>>);
 
-/// One of them, until it is dropped.
+/// One running cancellation, until it is dropped.
 struct Going(Cancellations);
 
 impl Cancellations {
-    /// Does this behind; nothing where no runtime is left to do it.
+    /// Runs a cancellation in the background; does nothing outside a runtime, which would run it.
     pub(super) fn say(&self, farewell: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else { return };
         self.0.send_modify(|going| *going += 1);
@@ -27,7 +27,7 @@ impl Cancellations {
         });
     }
 
-    /// Waits until all that were begun are over.
+    /// Waits until all running cancellations end.
     pub(super) async fn over(&self) {
         // The sender lives as long as `self`.
         let _ = self.0.subscribe().wait_for(|going| *going == 0).await;

@@ -1,17 +1,17 @@
 //! `WWW-Authenticate`, as registries send it (RFC 9110 §11.6.1; Docker token specification).
 
-/// What a registry wants to be shown.
+/// The login a registry demands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Challenge {
-    /// User name and password with every request.
+    /// A user name and a password with every request.
     Basic,
     /// A token from another address.
     Bearer {
-        /// Where tokens are given out.
+        /// The address that issues tokens.
         realm: String,
-        /// For whom.
+        /// The token's audience.
         service: Option<String>,
-        /// For what.
+        /// The token's scope.
         scope: Option<String>,
     },
 }
@@ -49,7 +49,7 @@ pub fn parse(header: &str) -> Option<Challenge> {
 
 type Parameters = Vec<(String, String)>;
 
-/// `name=value` pairs up to the next scheme, and what follows them.
+/// `name=value` pairs up to the next scheme, and the rest of the text.
 fn parameters(mut text: &str) -> Option<(Parameters, &str)> {
     let mut pairs = Vec::new();
     loop {
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(parse("Bearer realm=\"open"), None);
     }
 
-    /// What the fuzz target `challenge` starts from, on the stable compiler.
+    /// Replays the corpus of the fuzz target `challenge` on the stable compiler.
     #[test]
     fn the_fuzz_corpus_is_read_or_refused() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/challenge");

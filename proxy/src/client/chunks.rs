@@ -1,9 +1,9 @@
-//! How much one upstream takes in one request: learned from what it took and what it refused, and
-//! used by every upload to it.
+//! The chunk size of one upstream: learned from accepted and refused chunks, and used by every
+//! upload to it.
 //!
-//! Invariant: a size between `CHUNK_BYTES_MIN`, or what the upstream says is its least, and
-//! `CHUNK_BYTES_MAX`; one that was refused is not tried again for a while, and only one upload at a
-//! time tries a larger one.
+//! Invariant: a size between `CHUNK_BYTES_MIN`, or the upstream's own minimum, and
+//! `CHUNK_BYTES_MAX`; a refused size is not tried again for a while, and only one upload at a time
+//! tries a larger one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,24 +14,24 @@ use crate::limits::{
     CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNK_REFUSED_TIME, CHUNK_TIME_MAX,
 };
 
-/// The sizes of one upstream.
+/// The chunk sizes of one upstream.
 pub(super) struct ChunkSizes {
     state: Mutex<State>,
 }
 
 struct State {
     size_bytes: u64,
-    /// What the upstream says is its least; only the last chunk may be shorter.
+    /// The upstream's minimum; only the last chunk may be shorter.
     floor_bytes: u64,
-    /// What was refused, and until when that counts.
+    /// A refused size, and until when the refusal counts.
     refused: Option<(u64, Instant)>,
     probing: bool,
 }
 
-/// How much of an upload to send now.
+/// A chunk of an upload, to be sent next.
 pub(super) struct Chunk<'a> {
     chunks: &'a ChunkSizes,
-    /// Its size.
+    /// The size of the chunk.
     pub(super) bytes: u64,
     probe: bool,
 }
@@ -45,12 +45,12 @@ impl Default for ChunkSizes {
 }
 
 impl ChunkSizes {
-    /// Most of what is sent at once when nothing new is tried.
+    /// The largest chunk without a probe for a larger size.
     pub(super) fn size_bytes(&self) -> u64 {
         self.state().size_bytes
     }
 
-    /// What the upstream says is its least.
+    /// Records the minimum announced by the upstream.
     pub(super) fn announced(&self, floor_bytes: u64) {
         let mut state = self.state();
         state.floor_bytes = floor_bytes.min(CHUNK_BYTES_MAX);
@@ -61,8 +61,8 @@ impl ChunkSizes {
         self.state().floor_bytes
     }
 
-    /// Some of the bytes that are there to be sent, no more than `most`. A larger size than before
-    /// is tried only when so much is there: an upstream that is faster than the client gains nothing.
+    /// The next chunk of the bytes ready to be sent, no more than `most`. A larger size is probed
+    /// only when enough bytes are ready: a slow client would gain nothing from it.
     pub(super) fn next(&self, there_bytes: u64, most: u64) -> Chunk<'_> {
         let mut state = self.state();
         let most = most.max(state.floor_bytes);
@@ -86,14 +86,14 @@ impl ChunkSizes {
 }
 
 impl Chunk<'_> {
-    /// The upstream took it, in this time.
+    /// The upstream accepted the chunk, in this time.
     pub(super) fn taken(self, time: Duration) {
         if self.probe && time <= CHUNK_TIME_MAX {
             self.chunks.state().size_bytes = self.bytes;
         }
     }
 
-    /// The upstream said that it is too large.
+    /// The upstream refused the chunk as too large.
     pub(super) fn too_large(self) {
         let mut state = self.chunks.state();
         state.refused = Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
@@ -102,7 +102,8 @@ impl Chunk<'_> {
         }
     }
 
-    /// It did not arrive. What is larger than usual may be why: some registries just hang up.
+    /// The chunk did not arrive. A larger size than usual may be the reason: some registries just
+    /// hang up.
     pub(super) fn lost(self) {
         if self.probe {
             self.chunks.state().refused = Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(chunks.size_bytes(), CHUNK_BYTES);
         chunks.next(ALL, ALL).lost();
         assert_eq!(chunks.next(ALL, ALL).bytes, CHUNK_BYTES);
-        // What this upload wants to be smaller is smaller.
+        // A smaller limit of this upload holds.
         assert_eq!(chunks.next(ALL, 7).bytes, 7);
     }
 
@@ -172,7 +173,7 @@ mod tests {
         chunks.announced(floor);
         assert_eq!(chunks.floor_bytes(), floor);
         for _ in 0..20 {
-            // Whatever this upload wants, and whatever is refused.
+            // The minimum wins over the upload's limit and over a refused size.
             let chunk = chunks.next(floor + 1, 7);
             assert_eq!(chunk.bytes, floor);
             chunk.too_large();

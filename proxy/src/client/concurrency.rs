@@ -1,12 +1,12 @@
-//! How much is asked of one upstream at once: a window of requests for reads and one for writes,
-//! which grow while the upstream answers and halve when it turns most away, and a pause that it asked
-//! for.
+//! The concurrency limit of one upstream: a window of requests for reads and one for writes,
+//! growing while the upstream answers and halved when it refuses most (AIMD), and the pause of its
+//! `Retry-After`.
 //!
-//! Invariant: no request leaves before the time that `Retry-After` named, whoever was told it; of a
-//! longer time than `QUOTA_WAIT_MAX` only that much counts. Of callers with logins of their own, which
-//! registries count apart, each has a quota of its own besides. Those who wait are let go in rounds
-//! between parties, and nobody who comes goes before them. Of what many share, one party has at most half
-//! of a window, and a quarter once half is taken: questions that hang leave room for others.
+//! Invariant: no request leaves before the time that `Retry-After` named, whichever request
+//! received it; a pause counts up to `QUOTA_WAIT_MAX`. Registries count each caller's login apart,
+//! so a caller with a login has a limit of its own besides. Waiting requests go in rounds between
+//! parties, and a new request never overtakes them. In a shared window one party has at most half,
+//! and a quarter once half is taken: hanging requests leave room for others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,8 @@ use crate::limits::{
 use crate::runtime::party::Party;
 use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
-/// What ACR counts apart (facts/marketplace.md §4.5): GET, HEAD and OPTIONS are reads.
+/// The two classes of requests. ACR limits reads and writes per minute apart (`ReadOps` and
+/// `WriteOps` of its tiers), and GET, HEAD and OPTIONS are reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestClass {
     Read,
@@ -47,25 +48,25 @@ pub(super) struct ConcurrencyLimit {
     writes: Arc<Window>,
 }
 
-/// What is known of a window; for metrics.
+/// A window's state, for metrics.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WindowState {
-    /// Requests that may run at once.
+    /// The most requests running at once.
     pub window: u32,
-    /// How often the upstream said 429.
+    /// The number of 429 answers.
     pub throttled: u64,
-    /// Requests that run.
+    /// Running requests.
     pub running: u32,
-    /// Requests that wait for their turn.
+    /// Waiting requests.
     pub waiting: usize,
-    /// For how long nothing is asked.
+    /// The seconds left of the pause.
     pub pause_seconds: u64,
-    /// Requests that are left of its quota, as it said last.
+    /// The rest of the upstream's quota, from its last answer.
     pub left: Option<u64>,
 }
 
 impl WindowState {
-    /// With another one of the same upstream.
+    /// Adds the state of another window of the same upstream.
     pub(super) fn add(&mut self, other: &Self) {
         self.window += other.window;
         self.throttled += other.throttled;
@@ -76,7 +77,7 @@ impl WindowState {
     }
 }
 
-/// What is left of a quota, as ACR (first), the draft of the IETF and Docker Hub say it:
+/// The remaining quota in ACR's header (first), the IETF draft's or Docker Hub's:
 /// `RateLimit-Remaining: 76;w=21600`.
 pub(super) fn left(headers: &HeaderMap) -> Option<u64> {
     const NAMES: [&str; 3] = [
@@ -91,7 +92,7 @@ pub(super) fn left(headers: &HeaderMap) -> Option<u64> {
 
 struct Window {
     max: u32,
-    /// How long a request waits for its turn.
+    /// The longest wait for a permit.
     turn_wait: Duration,
     state: Mutex<State>,
 }
@@ -99,28 +100,28 @@ struct Window {
 struct State {
     window: f64,
     running: u32,
-    /// Of these, by party, where several share the window.
+    /// The running requests of each party, where several share the window.
     running_of: HashMap<Party, usize>,
     is_shared: bool,
-    /// Those who wait, by the number of each.
+    /// The waiting requests, by their numbers.
     line: RoundRobin<u64>,
-    /// Whom to tell that it is their turn; they count as running then.
+    /// Granted requests to be notified; they count as running from then on.
     told: HashMap<u64, Arc<Notify>>,
     next: u64,
     paused_until: Option<Instant>,
     cut_at: Option<Instant>,
     throttled: u64,
-    /// Which share of the last answers said 429.
+    /// The share of 429 among the last answers.
     refused_share: f64,
-    /// What is left of the quota, when the upstream says it.
+    /// The rest of the quota, when the upstream states it.
     left: Option<u64>,
 }
 
-/// One answer counts so much in the share of those that were refused.
+/// The weight of one answer in the share of refusals.
 const ANSWER_WEIGHT: f64 = 1.0 / 16.0;
 
 impl State {
-    /// Lets as many go as there is room for.
+    /// Grants as many waiting requests as the window has room for.
     fn serve(&mut self, now: Instant) {
         let is_paused = self.paused_until.is_some_and(|until| until > now);
         while !is_paused && self.running < whole_u32(self.window) {
@@ -133,7 +134,7 @@ impl State {
         }
     }
 
-    /// Whether one more of a party may run.
+    /// Whether one more request of a party may run.
     fn may(
         is_shared: bool,
         running_of: &HashMap<Party, usize>,
@@ -144,7 +145,8 @@ impl State {
         let share = (usize::try_from(window).unwrap_or(usize::MAX) / SHARES).max(1);
         move |party| {
             let own = running_of.get(party).copied().unwrap_or(0);
-            // An upstream that has cut its window answers at once, and each has its turn soon.
+            // An upstream that has cut its window answers at once, so each party soon gets a
+            // permit.
             !is_shared
                 || window < SHARED_WINDOW_MIN
                 || *party == Party::Ourselves
@@ -168,7 +170,7 @@ impl State {
         }
     }
 
-    /// Until when nothing may go; an error when that is after `latest`.
+    /// The end of the pause; an error when that is after `latest`.
     fn pause(&self, now: Instant, latest: Instant) -> Result<Option<Instant>, Error> {
         let pause = self.paused_until.filter(|until| *until > now);
         match pause.filter(|until| *until > latest) {
@@ -180,7 +182,7 @@ impl State {
         }
     }
 
-    /// Notes an answer; whether the upstream turns most away.
+    /// Records an answer; whether the upstream refuses most requests.
     fn refuses_most(&mut self, refused: bool) -> bool {
         let share = if refused { 1.0 } else { 0.0 };
         self.refused_share += (share - self.refused_share) * ANSWER_WEIGHT;
@@ -188,7 +190,8 @@ impl State {
     }
 }
 
-/// A place in the line; given up when dropped, and so is the turn, once it came and was not taken.
+/// A waiting request. Dropped, it leaves the queue and returns a permit that was granted and not
+/// taken.
 struct Waiting<'a> {
     lane: &'a Window,
     number: u64,
@@ -197,14 +200,14 @@ struct Waiting<'a> {
     is_gone: bool,
 }
 
-/// Leave for one request, until its answer begins.
+/// Permission for one request, which ends when its answer begins.
 pub(super) struct ConcurrencyPermit {
     lane: Arc<Window>,
     party: Party,
 }
 
 impl ConcurrencyLimit {
-    /// Windows that all who ask share.
+    /// Windows shared by all requests.
     pub(super) fn new(reads_max: u32, writes_max: u32) -> Self {
         Self {
             reads: Arc::new(Window::new(reads_max, TURN_WAIT_MAX, true)),
@@ -212,7 +215,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Those of one login.
+    /// Windows for one login, which are not shared between parties.
     pub(super) fn of_one(reads_max: u32, writes_max: u32) -> Self {
         Self {
             reads: Arc::new(Window::new(reads_max, TURN_WAIT_MAX, false)),
@@ -220,8 +223,8 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Waits for leave to send. A pause that is longer than `patience` is not waited for; several
-    /// short ones, and the turns of others, are, within `TURN_WAIT_MAX`; by what writes, longer.
+    /// Waits for a permit. A pause longer than `patience` fails at once; several short pauses and
+    /// the requests of others are waited for, within `TURN_WAIT_MAX`; writes wait longer.
     pub(super) async fn enter(
         &self,
         class: RequestClass,
@@ -278,7 +281,7 @@ impl Window {
         }
     }
 
-    /// A place in the line; `None` when nobody waits and there is room.
+    /// Enters the queue; `None` when it is empty and the window has room.
     fn queue<'a>(
         &'a self,
         party: &'a Party,
@@ -326,10 +329,10 @@ impl Window {
     }
 }
 
-/// What one that waits finds.
+/// The state of a waiting request.
 enum Look {
     Go,
-    /// Until then, when there is a pause.
+    /// The request waits until then, when there is a pause.
     Wait(Option<Instant>),
 }
 
@@ -361,14 +364,14 @@ impl Drop for Waiting<'_> {
 }
 
 impl ConcurrencyPermit {
-    /// An answer said what is left of the quota; one that does not say it changes nothing.
+    /// Records the rest of the quota from an answer; an answer without it changes nothing.
     pub(super) fn left(&self, headers: &HeaderMap) {
         if let Some(left) = left(headers) {
             self.lane.state().left = Some(left);
         }
     }
 
-    /// The upstream has answered: the window grows by one for each window of answers.
+    /// Records an answer: the window grows by one for each window of answers.
     pub(super) fn answered(&self) {
         let mut state = self.lane.state();
         state.refuses_most(false);
@@ -376,14 +379,14 @@ impl ConcurrencyPermit {
         state.window = window.min(f64::from(self.lane.max));
     }
 
-    /// The upstream said 429 to one of many logins: it is counted, and holds nobody else up.
+    /// Counts a 429 to one of many logins, without a pause for the others.
     pub(super) fn noted(&self) {
         self.lane.state().throttled += 1;
     }
 
-    /// The upstream said 429: everyone waits for as long as it asked, then fewer go at once, unless it
-    /// takes most of what comes and says when to come back: then the wait is all that it wants. What
-    /// was under way together is cut once; whether this was it.
+    /// Records a 429: all requests wait for the time of its `Retry-After`, then the window halves,
+    /// unless the upstream accepts most requests and names a time: then the pause is enough.
+    /// Requests that ran together cut the window once; whether this one did.
     pub(super) fn throttled(&self, retry_after: Option<Duration>) -> bool {
         let (mut state, now) = (self.lane.state(), Instant::now());
         state.throttled += 1;
@@ -396,7 +399,7 @@ impl ConcurrencyPermit {
             state.window = (state.window.min(f64::from(state.running)) / 2.0).max(least);
         }
         if let Some(pause) = retry_after {
-            // An upstream that names years is not obeyed: after the longest wait it is asked again.
+            // A pause of years is not obeyed: the upstream is tried again after the longest wait.
             let until = now + pause.min(QUOTA_WAIT_MAX);
             state.paused_until = Some(state.paused_until.map_or(until, |known| known.max(until)));
         }
@@ -406,7 +409,7 @@ impl ConcurrencyPermit {
 
 impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
-        // As many as there is room for: after the window grew that is more than this one's.
+        // Grants all the room: after growth the window has more than this request's place.
         let mut state = self.lane.state();
         state.end(&self.party);
         state.serve(Instant::now());

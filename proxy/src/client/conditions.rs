@@ -1,7 +1,7 @@
-//! On what condition a manifest is put (`If-Match`, `If-None-Match`; RFC 9110 §13.1): what a client
-//! said, whether it holds, and the same said to the upstream.
+//! Conditions on a manifest's PUT (`If-Match`, `If-None-Match`; RFC 9110 §13.1): parsed from the
+//! client's request, evaluated, and sent to the upstream.
 //!
-//! Invariant: a condition that is not understood is refused, never left out.
+//! Invariant: an unparsable condition is refused, never left out.
 
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue};
@@ -14,15 +14,15 @@ use crate::limits::ENTITY_TAGS_MAX;
 /// The conditions of one request; mostly none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Conditions {
-    /// What is there must be one of these.
+    /// The current manifest must be one of these.
     wanted: Option<Tags>,
-    /// What is there must be none of these.
+    /// The current manifest must be none of these.
     unwanted: Option<Tags>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Tags {
-    /// `*`: whatever there is.
+    /// `*`: any manifest.
     Any,
     These(Vec<EntityTag>),
 }
@@ -42,13 +42,13 @@ impl Conditions {
         Ok(Self { wanted, unwanted })
     }
 
-    /// Whether there are none.
+    /// Whether the request has no condition.
     #[must_use]
     pub(crate) const fn is_empty(&self) -> bool {
         self.wanted.is_none() && self.unwanted.is_none()
     }
 
-    /// Whether they hold of what is there; none is nothing.
+    /// Whether the conditions hold for the current manifest; `None` is a missing one.
     #[must_use]
     pub(crate) fn hold(&self, there: Option<&Digest>) -> bool {
         let text = there.map(ToString::to_string);
@@ -57,8 +57,8 @@ impl Conditions {
         is_one && !self.unwanted.as_ref().is_some_and(|tags| tags.name(text.as_deref(), true))
     }
 
-    /// Who put something on a condition cannot put it again: it may have been put, and then the
-    /// condition does not hold any more.
+    /// A conditional PUT cannot be repeated: the first may have succeeded, and then its condition
+    /// does not hold any more.
     pub(super) const fn effort(&self) -> RetryEffort {
         if self.is_empty() { RetryEffort::Long } else { RetryEffort::Once }
     }
@@ -121,7 +121,7 @@ fn read(
     Ok(is_there.then_some(if is_any { Tags::Any } else { Tags::These(tags) }))
 }
 
-/// The first entity tag of a list, and what follows it; `None` when it is none.
+/// The first entity tag of a list, and the rest of the list; `None` when it is malformed.
 fn first(list: &str) -> Option<(EntityTag, &str)> {
     let (is_weak, tag) = list.strip_prefix("W/").map_or((false, list), |tag| (true, tag));
     let (opaque, rest) = match tag.strip_prefix('"') {
@@ -158,7 +158,7 @@ mod tests {
         let list = format!("\"{other}\", \"{here}\"");
         let [weak, bare] = [format!("W/\"{here}\""), here.to_string()];
         let two = format!("{other} , {here}");
-        // The condition, and whether it holds of: this, another one, nothing.
+        // The condition, and whether it holds for: this manifest, another one, none.
         for (name, line, holds) in [
             (IF_MATCH, "*", [true, true, false]),
             (IF_MATCH, &*list, [true, true, false]),

@@ -1,5 +1,5 @@
-//! Connections to an upstream and to where its redirects lead: TCP, TLS, HTTP/1.1 and HTTP/2, kept
-//! and used again.
+//! Connections to an upstream and to the targets of its redirects: TCP, TLS, HTTP/1.1 and HTTP/2,
+//! pooled.
 
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -17,7 +17,7 @@ use crate::settings::upstream::UpstreamConfig;
 
 pub(super) type HttpClient = outbound::Client<HttpConnector<EgressPolicy>, Outgoing>;
 
-/// A client that connects to what `reach` lets pass; does not connect yet.
+/// A client that connects only to addresses allowed by the egress policy; does not connect yet.
 pub(super) fn client(
     config: &UpstreamConfig,
     reach: EgressPolicy,
@@ -61,7 +61,7 @@ mod tests {
         let request = http::Request::get(format!("http://localhost:{port}/"));
         let request = request.body(Payload::empty().outgoing().0).unwrap();
         let asked = client.request(request);
-        // Nobody answers.
+        // The address does not answer.
         match tokio::time::timeout(std::time::Duration::from_secs(1), asked).await {
             Ok(answer) => assert!(astray(&answer.unwrap_err()).is_some()),
             Err(_) => assert_eq!(config.url.host_str(), Some("localhost")),

@@ -1,8 +1,9 @@
-//! What an upstream is shown to get access tokens: nothing, user and password, or a refresh token,
-//! from wherever the configuration says. How they buy access tokens is in `tokens.rs`.
+//! The origin of an upstream's login: none, user and password, or a refresh token, from the
+//! configured source. `tokens.rs` exchanges them for access tokens.
 //!
-//! Invariant: one look-up or exchange at a time, for however many wait; what is held belongs to one
-//! upstream, and an Entra or refresh token is sent to that upstream's own address only.
+//! Invariant: one look-up or exchange at a time, for however many requests wait; a held login
+//! belongs to one upstream, and an Entra or refresh token is sent to that upstream's own address
+//! only.
 
 mod docker;
 mod entra;
@@ -26,10 +27,10 @@ use crate::settings::upstream::UpstreamConfig;
 use docker::DockerLogins;
 use entra::EntraLogin;
 
-/// What is shown to a token endpoint, or to an upstream that has none.
+/// The login for a token endpoint, or for an upstream without one.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum LoginProof {
-    /// Nothing.
+    /// No login.
     Nothing,
     /// User and password, as a header.
     Basic(HeaderValue),
@@ -37,17 +38,17 @@ pub(super) enum LoginProof {
     Refresh(Secret),
 }
 
-/// A proof, and which one it is: a refused one is named by its number.
+/// A proof and its number: a refused proof is identified by its number.
 #[derive(Clone)]
 pub(super) struct NumberedProof {
     pub(super) proof: LoginProof,
     pub(super) number: u64,
     pub(super) until: Option<Instant>,
-    /// When it was last looked up because it had been refused.
+    /// When it was last looked up after a refusal.
     pub(super) renewed: Option<Instant>,
 }
 
-/// Where proofs come from.
+/// The source of proofs.
 pub(super) enum Origin {
     Fixed(LoginProof),
     Docker(DockerLogins),
@@ -58,12 +59,12 @@ pub(super) enum Origin {
 pub(super) struct UpstreamCredentials {
     pub(super) origin: Origin,
     pub(super) held: Mutex<Option<NumberedProof>>,
-    /// By the number that was refused; 0 when none was.
+    /// Keyed by the refused number; 0 when none was refused.
     pub(super) flights: SingleFlight<u64, NumberedProof>,
 }
 
 impl UpstreamCredentials {
-    /// Of a caller.
+    /// The login of a caller, which never changes.
     pub(super) fn of(login: Login) -> Self {
         Self::from(Origin::Fixed(LoginProof::of(login)))
     }
@@ -73,7 +74,7 @@ impl UpstreamCredentials {
         Self { origin, held: Mutex::new(None), flights }
     }
 
-    /// Reads what stays the same; connects to nobody.
+    /// Reads the constant part of the login; makes no connection.
     pub(super) fn new(config: &UpstreamConfig) -> Result<Self, ConfigError> {
         let origin = match config.credentials()? {
             CredentialSource::Anonymous => Origin::Fixed(LoginProof::Nothing),

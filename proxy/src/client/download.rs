@@ -1,10 +1,10 @@
-//! A blob, or a part of one, on its way from the upstream, also over broken connections: what was
-//! received is not asked for again when the upstream can go on in the middle, and thrown away on the
-//! way when it cannot.
+//! The download of a blob, or a part of one, across broken connections: a broken download resumes
+//! in the middle when the upstream supports that, and otherwise starts over and discards the
+//! received bytes.
 //!
-//! Invariant: bytes come out in order and once, from `start`, whatever the upstream sends; a part is
-//! continued only by an answer that says exactly the part that was asked for, of a blob of the same
-//! size. Whether the bytes are right is proven elsewhere.
+//! Invariant: bytes come out in order and once, from `start`, for any behaviour of the upstream; a
+//! part is continued only by an answer with exactly the requested range, of a blob of the same
+//! size. The digest is verified elsewhere.
 
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -21,23 +21,23 @@ use crate::runtime::min_rate::RatedBody;
 
 const FETCHING: &str = "fetching a blob";
 
-/// A blob that is about to arrive.
+/// A blob about to arrive.
 pub(crate) struct Download {
     wire: Transport,
     ask: UpstreamRequest,
     body: RatedBody<Incoming>,
-    /// The size of the whole blob, when the upstream says so.
+    /// The size of the whole blob, when the upstream states it.
     size_bytes: Option<u64>,
-    /// The next byte that is handed on, from the start of the blob.
+    /// The next byte to hand on, from the start of the blob.
     at: u64,
-    /// The byte after the last that is wanted.
+    /// The byte after the last wanted one.
     end: Option<u64>,
-    /// Bytes to throw away: the upstream sends them again.
+    /// Bytes to discard, because the upstream sends them again.
     skip: u64,
     failures: Failures,
 }
 
-/// How often it broke off; what arrives in between makes up for it.
+/// The number of breaks; received bytes make up for them.
 #[derive(Default)]
 struct Failures {
     in_a_row: u32,
@@ -46,12 +46,12 @@ struct Failures {
 }
 
 impl Download {
-    /// The whole blob.
+    /// Opens the whole blob.
     pub(super) async fn whole(wire: &Transport, ask: UpstreamRequest) -> Result<Self, Error> {
         let response = wire.follow(ask.clone(), FETCHING).await?;
         let mut size_bytes = length(response.headers());
         if size_bytes.is_none() {
-            // Without a size an endless body could not be told from a large one.
+            // Without a size, an endless body would look like a large one.
             let mut head = ask.clone();
             head.method = http::Method::HEAD;
             let headers = wire.follow(head, FETCHING).await;
@@ -60,7 +60,7 @@ impl Download {
         Ok(Self::new(wire, ask, response, (size_bytes, 0, size_bytes)))
     }
 
-    /// A part, when the upstream is able to send one: `None` when it is not.
+    /// Opens a part of a blob; `None` when the upstream does not support ranges.
     pub(super) async fn part(
         wire: &Transport,
         ask: UpstreamRequest,
@@ -107,7 +107,7 @@ impl Download {
         }
     }
 
-    /// What is left of received bytes after those that are here already.
+    /// The new part of received bytes, without those already handed on.
     fn take(&mut self, mut bytes: Bytes) -> Result<Option<Bytes>, Error> {
         self.wire.counts().received(bytes.len());
         let received = bytes.len() as u64;
@@ -125,7 +125,7 @@ impl Download {
         }
     }
 
-    /// Goes on after a failure, until there were too many.
+    /// Resumes after a failure, unless there were too many.
     async fn resume(&mut self, problem: Error) -> Result<(), Error> {
         let mut problem = problem;
         loop {
@@ -144,14 +144,14 @@ impl Download {
             tokio::time::sleep(retry::pause(self.failures.in_a_row)).await;
             match self.reopen().await {
                 Ok(()) => return Ok(()),
-                // What the upstream says of the blob itself stands; the rest may pass.
+                // The upstream's statement about the blob itself is final; other failures may pass.
                 Err(error) if !error.is_outage() => return Err(error),
                 Err(error) => problem = error,
             }
         }
     }
 
-    /// Asks for what is missing, and for everything when the upstream cannot send a part.
+    /// Requests the missing bytes, or the whole blob when the upstream does not support ranges.
     async fn reopen(&mut self) -> Result<(), Error> {
         if let Some(end) = self.end.filter(|end| self.at > 0 && self.at < *end) {
             let asked = self.wire.follow(ranged(&self.ask, self.at, end), FETCHING).await;
@@ -171,7 +171,7 @@ impl Download {
         self.start_over(response)
     }
 
-    /// The upstream sends all of it again; it must be as long as before.
+    /// Begins again with an answer that holds the whole blob; its size must not have changed.
     fn start_over(&mut self, response: Response<Incoming>) -> Result<(), Error> {
         let other = length(response.headers()).is_some_and(|now| Some(now) != self.size_bytes);
         if response.status() != StatusCode::OK || other {
@@ -201,7 +201,7 @@ fn ranged(ask: &UpstreamRequest, start: u64, end: u64) -> UpstreamRequest {
     ask
 }
 
-/// The size of the whole blob, when the answer is exactly the part from `start` to `end`.
+/// The size of the whole blob, provided that the answer is exactly the part from `start` to `end`.
 fn continues(response: &Response<Incoming>, start: u64, end: u64) -> Option<u64> {
     if response.status() != StatusCode::PARTIAL_CONTENT {
         return None;

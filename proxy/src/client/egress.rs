@@ -1,10 +1,10 @@
-//! Where an upstream may lead us: by a redirect, by the Location of an upload, by the realm of its
-//! tokens. Names are resolved first, the addresses are judged, and connections are made to what was
-//! judged and to nothing else: a name that resolves to something else a moment later is of no use.
+//! The egress policy (SSRF protection): the hosts an upstream may lead us to by a redirect, an
+//! upload's Location, or the realm of its tokens. Names are resolved first, the policy checks the
+//! addresses, and connections go to the checked addresses only: DNS rebinding gains nothing.
 //!
-//! Invariant: past its own host, an upstream leads to public addresses, to those of the kind that it
-//! has itself, and to hosts that the configuration lists; to the metadata service of a cloud never. Of a
-//! host that a caller chose (`https://*`) the same holds for the host itself.
+//! Invariant: past its own host, an upstream leads to public addresses, to addresses of its own
+//! kinds, and to hosts that the configuration lists; never to a cloud's metadata service. When a
+//! caller chose the host (`https://*`), the policy applies to the host itself too.
 
 use std::error::Error as StdError;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,7 +20,7 @@ use url::{Host, Url};
 use crate::settings::outbound_proxy::OutboundProxies;
 use crate::settings::patterns::HostPattern;
 
-/// Judges addresses, and resolves names to those that pass.
+/// Checks addresses, and resolves names to the allowed ones.
 #[derive(Clone)]
 pub(super) struct EgressPolicy {
     around: Arc<Around>,
@@ -28,17 +28,17 @@ pub(super) struct EgressPolicy {
     resolver: GaiResolver,
 }
 
-/// What is known of the upstream itself.
+/// The policy's knowledge of the upstream itself.
 struct Around {
     own: String,
-    /// Whether the configuration names that host, and not a caller.
+    /// Whether the configuration names that host, rather than a caller.
     is_own_trusted: bool,
     listed: Vec<HostPattern>,
-    /// The kinds of address that it was seen to have, a bit for each.
+    /// The upstream's observed kinds of address, a bit for each.
     kinds: AtomicU8,
 }
 
-/// An upstream leads where it may not.
+/// A target that the egress policy forbids.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{host} has {kind}; if it is meant to be reached, list it in redirect_hosts")]
 pub(super) struct Forbidden {
@@ -46,24 +46,24 @@ pub(super) struct Forbidden {
     kind: &'static str,
 }
 
-/// Kinds of address, by who can be behind them.
+/// Kinds of address, by their reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Anybody.
+    /// The public internet.
     Public,
-    /// Whoever is in the same network.
+    /// The same private network.
     Private,
     /// This machine.
     Loopback,
-    /// Whoever is on the same link.
+    /// The same link.
     Link,
-    /// The metadata service of a cloud, or nobody.
+    /// A cloud's metadata service, or an unroutable address.
     Never,
 }
 
 impl EgressPolicy {
-    /// Of the upstream at this address, which may also lead to these hosts; whether nobody but the
-    /// configuration chose it.
+    /// The policy of the upstream at this address, with the additional hosts; `is_own_trusted` when
+    /// the configuration alone chose the host.
     pub(super) fn new(
         base: &Url,
         is_own_trusted: bool,
@@ -80,13 +80,13 @@ impl EgressPolicy {
         Self { around, egress, resolver: GaiResolver::new() }
     }
 
-    /// Whether the upstream's own host is judged like every other.
+    /// Whether the policy checks the upstream's own host like every other.
     pub(super) fn judges_own(&self) -> bool {
         !self.around.is_own_trusted
     }
 
-    /// Judges an address that is written as one, and a name that a proxy will resolve. Other names are
-    /// judged when they are resolved here.
+    /// Checks a literal address, and a name that a proxy will resolve. Other names are checked when
+    /// they are resolved here.
     pub(super) fn check(&self, url: &Url) -> Result<(), Forbidden> {
         let host = url.host_str().unwrap_or_default();
         match literal(url) {
@@ -102,7 +102,7 @@ impl Around {
         self.kinds.fetch_or(Kind::of(address).bit(), Ordering::Relaxed);
     }
 
-    /// Those of a host's addresses that may be connected to; an error when there are none but others.
+    /// The allowed addresses of a host; an error when there are only forbidden ones.
     fn judge<A: Into<IpAddr> + Copy>(
         &self,
         host: &str,
@@ -135,7 +135,7 @@ impl Around {
         }
     }
 
-    /// Of a name whose addresses a proxy decides only the name is known.
+    /// Checks a name alone: the proxy resolves it, so its addresses are unknown here.
     fn judge_name(&self, host: &str) -> Result<(), Forbidden> {
         let name = host.trim_end_matches('.');
         let is_trusted = host == self.own && self.is_own_trusted;
@@ -147,14 +147,14 @@ impl Around {
         Ok(())
     }
 
-    /// Whether the upstream itself has such an address.
+    /// Whether the upstream itself has an address of this kind.
     fn has(&self, kind: Kind) -> bool {
         self.kinds.load(Ordering::Relaxed) & kind.bit() != 0
     }
 }
 
-/// Names that stand for something in a network only, by what they look like: without a dot, and those
-/// that are set aside for it (RFC 6761, 6762 and 8375; `internal` by ICANN).
+/// Whether a name looks internal to a network: without a dot, or reserved for such use (RFC 6761,
+/// 6762 and 8375; `internal` by ICANN).
 fn is_inside(name: &str) -> bool {
     const ENDS: [&str; 7] =
         ["localhost", "local", "internal", "home.arpa", "intranet", "lan", "corp"];
@@ -169,7 +169,7 @@ fn is_metadata(name: &str) -> bool {
     matches!(name, "metadata" | "metadata.google.internal" | "metadata.goog" | "instance-data")
 }
 
-/// What made a request fail, when it was this.
+/// The forbidden address in a request's error, if it is the cause.
 pub(super) fn astray(error: &(dyn StdError + 'static)) -> Option<Forbidden> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -181,7 +181,7 @@ pub(super) fn astray(error: &(dyn StdError + 'static)) -> Option<Forbidden> {
     None
 }
 
-/// An address as it comes from the resolver, with a port that is of no meaning.
+/// An address from the resolver, with a meaningless port.
 #[derive(Clone, Copy)]
 struct Resolved(SocketAddr);
 
@@ -211,7 +211,7 @@ impl Service<Name> for EgressPolicy {
     }
 }
 
-/// The address that stands in the place of a name.
+/// The literal address in the place of a name.
 fn literal(url: &Url) -> Option<IpAddr> {
     match url.host()? {
         Host::Domain(_) => None,
@@ -248,13 +248,14 @@ impl Kind {
             // Azure's, AWS' (also for containers) and Alibaba's metadata; Azure's platform.
             [169, 254, 169, 254] | [169, 254, 170, 2] | [100, 100, 100, 200] => Self::Never,
             [168, 63, 129, 16] => Self::Never,
-            // This network, which is this machine to some; multicast, the future; documentation.
+            // "This network", treated by some systems as this machine; multicast, reserved;
+            // documentation.
             [0 | 224..=255, ..] => Self::Never,
             [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => Self::Never,
             [127, ..] => Self::Loopback,
             [169, 254, ..] => Self::Link,
             [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => Self::Private,
-            // Of carriers; of benchmarks.
+            // Addresses of carriers; of benchmarks.
             [100, 64..=127, ..] | [198, 18..=19, ..] => Self::Private,
             _ => Self::Public,
         }
@@ -299,7 +300,7 @@ mod tests {
         EgressPolicy::new(&Url::parse(base).unwrap(), true, &patterns(listed), &Arc::default())
     }
 
-    /// Of a host that a caller chose.
+    /// The policy of a host chosen by a caller.
     fn chosen(base: &str, listed: &[&str]) -> EgressPolicy {
         EgressPolicy::new(&Url::parse(base).unwrap(), false, &patterns(listed), &Arc::default())
     }
@@ -360,7 +361,7 @@ mod tests {
         assert!(!goes(&here, "http://10.0.0.1/") && !goes(&here, "http://169.254.169.254/"));
         let link = reach("http://169.254.7.7:5000", &[]);
         assert!(goes(&link, "http://169.254.7.8/") && !goes(&link, "http://169.254.169.254/"));
-        // A private endpoint: by name, and known once that was resolved.
+        // A private endpoint: reached by name, its kind learned from the resolved address.
         let private = reach("https://contoso.azurecr.io", &[]);
         let data = "contoso.westeurope.data.azurecr.io";
         assert!(resolves(&private, data, &["10.0.0.6"]).is_empty());
@@ -413,7 +414,7 @@ mod tests {
             assert!(!goes(&reach, inside), "{inside}");
         }
         assert!(goes(&reach, "https://registry:5000/"), "its own host");
-        // Without a proxy a name is judged by its addresses.
+        // Without a proxy, the policy checks a name by its addresses.
         assert!(goes(&reach, "http://intranet/"));
     }
 
@@ -425,14 +426,14 @@ mod tests {
         assert_eq!(resolves(&public, host, &["20.60.1.1"]), ["20.60.1.1"]);
         for inside in ["10.0.0.5", "127.0.0.1", "169.254.7.7", "169.254.169.254", "fd00::1"] {
             assert!(resolves(&public, host, &[inside]).is_empty(), "{inside}");
-            // What was refused is not learned: the next one of its kind is refused too.
+            // A refused kind is not learned: the next address of the kind is refused too.
             assert!(resolves(&public, "other.example.com", &[inside]).is_empty(), "{inside}");
         }
         assert_eq!(resolves(&public, host, &["10.0.0.5", "20.60.1.1"]), ["20.60.1.1"]);
         let listed = chosen(&base, &["*.example.com"]);
         assert_eq!(resolves(&listed, host, &["10.0.0.5"]), ["10.0.0.5"]);
         assert!(resolves(&listed, host, &["169.254.169.254"]).is_empty());
-        // Written as an address it is not resolved, and judged all the same.
+        // A literal address is not resolved, and checked all the same.
         let literal = chosen("http://10.0.0.5:5000", &[]);
         assert!(literal.judges_own() && !goes(&literal, "http://10.0.0.5:5000/v2/"));
         assert!(goes(&chosen("http://10.0.0.5", &["10.0.0.5"]), "http://10.0.0.5/v2/"));

@@ -1,5 +1,5 @@
-//! Azure Container Registry's locks: attributes of a tag and of a manifest, each its own, that keep
-//! everybody from changing and deleting it, past this proxy too. Other registries have none.
+//! Azure Container Registry's locks: attributes of a tag and of a manifest, each its own, that
+//! block changes and deletion by every client, past this proxy too. Other registries have none.
 
 use bytes::Bytes;
 use http::{Method, header};
@@ -15,7 +15,7 @@ use crate::runtime::body::Payload;
 const LOCKING: &str = "changing a lock";
 
 impl Upstream {
-    /// Locks a tag or a manifest, or unlocks it. Doing it twice is doing it once.
+    /// Locks or unlocks a tag or a manifest. Idempotent.
     pub(crate) async fn set_lock(
         &self,
         repo: &RepoName,
@@ -32,7 +32,7 @@ impl Upstream {
         let body = format!("{{\"writeEnabled\":{open},\"deleteEnabled\":{open}}}", open = !locked);
         ask.headers.insert(header::CONTENT_TYPE, transport::value("application/json"));
         ask.body = Payload::Bytes(Bytes::from(body));
-        // Mostly it comes after a change, and while it is not made everybody may change the tag.
+        // The lock mostly follows a change, and until it is set every client may change the tag.
         ask.effort = RetryEffort::Long;
         let response = self.wire.send(ask, LOCKING).await?;
         self.wire.drain(response, LOCKING).await

@@ -1,8 +1,9 @@
-//! Whether an upstream knows a login that it was never shown, or not lately, where access is `passthrough`.
+//! Asks an upstream whether it knows a login not yet proven, or not recently, where access is
+//! `passthrough`.
 //!
-//! Invariant: such a question has one try and not much time, goes beside the windows and the breaker of
-//! those whom the upstream knows, and leaves nothing behind: however many guesses hang or fail, nobody
-//! else waits for them, and they say nothing of the upstream.
+//! Invariant: such a check has one short try, bypasses the windows and the breaker of known logins,
+//! and leaves no trace in the upstream's state: however many guesses hang or fail, no other request
+//! waits for them.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::limits::STRANGER_TIME_MAX;
 const ASKING: &str = "asking whether it knows a login";
 
 impl Upstream {
-    /// Whether it knows this login, and then how long that can be believed at most.
+    /// Whether the upstream knows this login, and then for how long at most that holds.
     pub(crate) async fn knows(&self, login: &CallerLogin) -> Result<Option<Duration>, Error> {
         let asked = self.as_stranger(login);
         let longest = STRANGER_TIME_MAX.min(self.wire.patience().answer);

@@ -1,7 +1,7 @@
-//! Reads to their end: where a redirect leads, and whole answers.
+//! Complete reads: following redirects, and reading whole answers.
 //!
-//! Invariants: a redirect never leads from an encrypted address to one that is not; a link is
-//! never kept, and fetched anew when it is of no use; an answer that is read whole is bounded.
+//! Invariants: a redirect never leads from an encrypted address to a plain one; a link is never
+//! cached, and a rejected link is fetched again; a whole answer is bounded.
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
@@ -55,7 +55,7 @@ impl Transport {
         }
     }
 
-    /// A whole answer, bounded; asked for again when its body breaks off and there is time.
+    /// A whole answer, bounded; requested again when its body breaks off and there is time.
     pub(super) async fn fetch(
         &self,
         ask: UpstreamRequest,
@@ -66,7 +66,7 @@ impl Transport {
         loop {
             let response = self.follow(ask.clone(), operation).await?;
             let headers = response.headers().clone();
-            // Another try brings no shorter one, and no more room.
+            // Another try brings neither a shorter answer nor more room.
             let too_long = length(&headers).is_some_and(|bytes| bytes > ANSWER_BYTES_MAX as u64);
             match self.collect(response, operation, budget).await {
                 Ok(collected) => return Ok((headers, collected)),
@@ -85,7 +85,7 @@ impl Transport {
         }
     }
 
-    /// A whole body, bounded, and what it is counted as: reserved before it is read.
+    /// A whole body, bounded, and its memory reservation, made before the read.
     pub(super) async fn collect(
         &self,
         response: Response<Incoming>,
@@ -110,7 +110,7 @@ impl Transport {
         Ok((collected.into_bytes(), hold))
     }
 
-    /// A short answer: a token, or why something was refused. Nobody's request is turned away for it.
+    /// A short answer: a token, or the reason of a refusal. It never fails for lack of memory.
     pub(super) async fn collect_short(
         &self,
         response: Response<Incoming>,
@@ -129,7 +129,8 @@ impl Transport {
         Ok(collected.freeze())
     }
 
-    /// Reads an answer that says nothing beside its head, so that its connection can go on.
+    /// Reads the body of an answer to its end and discards it, so that its connection can be
+    /// reused.
     pub(super) async fn drain(
         &self,
         response: Response<Incoming>,
@@ -148,7 +149,7 @@ impl Transport {
         Ok(())
     }
 
-    /// The first answer that is no redirect, and whether it is from another address.
+    /// The first answer that is not a redirect, and whether it is from another address.
     async fn chase(
         &self,
         mut ask: UpstreamRequest,
@@ -168,8 +169,8 @@ impl Transport {
         Err(failed(operation, "too many redirects"))
     }
 
-    /// The address that a redirect or a Location names. What is behind it is judged in `reach.rs`, when
-    /// it is connected to.
+    /// The target of a redirect or a Location. `egress.rs` checks the target's address at the time
+    /// of connecting.
     pub(super) fn led_to(
         &self,
         from: &Url,
@@ -188,7 +189,8 @@ impl Transport {
     }
 }
 
-/// Refusals of a storage that a new link may mend: expired, not yet known, not for this place.
+/// A storage's refusal of a link that a new link may resolve: expired, not yet known, for another
+/// place.
 fn is_useless_link(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 401 | 403 | 410)
 }

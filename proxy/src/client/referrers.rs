@@ -1,9 +1,8 @@
-//! What an upstream lists as referrers of a manifest (distribution-spec end-12a), and whether it has
+//! The referrers list of an upstream (distribution-spec end-12a), and whether the upstream supports
 //! that API at all.
 //!
-//! Invariant: trouble is never taken for a missing API, because clients that hear of a missing one
-//! keep the list in a tag; nor is a page for people, or any other answer that is no list, taken for
-//! trouble.
+//! Invariant: a failure is never taken for a missing API, because clients then keep the list in a
+//! tag; nor is a web page, or any other answer without a list, taken for a failure.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -24,18 +23,18 @@ use crate::runtime::memory_gauge::{MemoryBudget, Reservation};
 
 const LISTING: &str = "listing referrers";
 
-/// What is known of an upstream's referrers API: what it said last.
+/// The last known support of an upstream for the referrers API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReferrersApi {
-    /// It was not asked yet.
+    /// Not requested yet.
     Unknown,
-    /// It has one.
+    /// The upstream supports it.
     Present,
-    /// It has none: clients keep the list in a tag.
+    /// The upstream lacks it: clients keep the list in a tag.
     Absent,
 }
 
-/// The same for all callers.
+/// The known support, which all callers share.
 #[derive(Debug, Default)]
 pub(super) struct KnownApi(AtomicU8);
 
@@ -58,7 +57,7 @@ impl KnownApi {
     }
 }
 
-/// Who reads a list, and where that is done.
+/// The context for reading a list: its memory budget and where the parsing runs.
 #[derive(Clone, Copy)]
 pub(crate) struct ReferrersReader<'a> {
     pub(crate) budget: &'a MemoryBudget,
@@ -71,21 +70,21 @@ pub(crate) struct ReferrersPage {
     pub(crate) list: ReferrerList,
     /// The query of the next one.
     pub(crate) next: Option<PageQuery>,
-    /// What it is counted as.
+    /// The memory reserved for it.
     pub(crate) hold: Option<Reservation>,
 }
 
-/// What one request for a page of the list came to.
+/// The result of a request for one page.
 enum Asked {
     Page(ReferrersPage),
     NoApi,
-    /// The same, and it says no more than that there is no such repository.
+    /// No API either, but the answer reports only a missing repository.
     NoRepo,
 }
 
 impl Upstream {
-    /// A page of what the upstream lists as referrers of `subject`; `None` when it has no such API. A page
-    /// that is not there, behind one that was, is the end of the list.
+    /// A page of the upstream's referrers of `subject`; `None` when the upstream lacks the API. A
+    /// missing page after a present one ends the list.
     pub(crate) async fn referrers_page(
         &self,
         repo: &RepoName,
@@ -109,8 +108,8 @@ impl Upstream {
         }
     }
 
-    /// Which of these are in the upstream's list, page by page; `None` when that is longer than is read
-    /// for one answer.
+    /// The given manifests found in the upstream's list, page by page; `None` when the list is
+    /// longer than the bound for one answer.
     pub(crate) async fn listed_referrers(
         &self,
         (repo, subject): (&RepoName, &Digest),
@@ -135,13 +134,13 @@ impl Upstream {
         Ok(None)
     }
 
-    /// What it said last of its referrers API, for when it cannot be asked.
+    /// The last known support for the referrers API, for when the upstream cannot be asked.
     #[must_use]
     pub(crate) fn referrers_api(&self) -> ReferrersApi {
         self.referrers_api.get()
     }
 
-    /// One page; asked for again when its body breaks off.
+    /// One page; requested again when its body breaks off.
     async fn page_of_referrers(
         &self,
         repo: &RepoName,
@@ -151,7 +150,8 @@ impl Upstream {
     ) -> Result<Asked, Error> {
         let url = self.wire.url(&format!("{endpoint}{query}"));
         let mut ask = UpstreamRequest::new(Method::GET, url, Scope::repo(repo, ScopeAction::Pull));
-        // Not the index's type alone: some registries refuse what they do not expect here.
+        // Not the index's type alone: some registries refuse an `Accept` that they do not expect
+        // here.
         let accepted = "application/vnd.oci.image.index.v1+json, application/json, */*;q=0.1";
         ask.headers.insert(header::ACCEPT, transport::value(accepted));
         let mut tries = 1;
@@ -182,8 +182,8 @@ impl Upstream {
         }
     }
 
-    /// The answer behind all redirects; `None` when they lead to a page for people, or to no place that
-    /// may be asked.
+    /// The answer behind all redirects; `None` when they lead to a web page, or to a forbidden
+    /// address.
     async fn behind_redirects(
         &self,
         mut ask: UpstreamRequest,
@@ -214,12 +214,12 @@ impl Upstream {
     }
 }
 
-/// Whether a status says that there is no such API; trouble and questions of access do not.
+/// Whether a status means a missing API; failures and refused access do not.
 fn is_no_api(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 404 | 405 | 406 | 410 | 501)
 }
 
-/// Whether another host, where only a page can be, refuses it.
+/// Whether a refusal by another host counts as a web page, which is all that can be there.
 fn is_refused_page(status: StatusCode) -> bool {
     let is_trouble = matches!(status.as_u16(), 408 | 429);
     status.is_client_error() && !is_trouble
@@ -232,7 +232,7 @@ fn read(headers: &HeaderMap, bytes: &[u8], hold: Reservation) -> Result<Asked, E
     };
     let next = text(headers, header::LINK).and_then(next_query);
     let next = next.map(|query| {
-        // Without it the list would be cut, and look whole.
+        // Without the query, the list would be cut and look complete.
         PageQuery::parse(query.trim_start_matches('?')).map_err(|error| failed(LISTING, error))
     });
     let next = next.transpose()?.filter(|next| !next.is_first());

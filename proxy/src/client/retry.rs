@@ -1,5 +1,5 @@
-//! What is tried again, how often, and after which pause. Pure but for the clock of `Retry-After`; the
-//! waiting is done by the caller.
+//! The retry policy: the retried answers, the number of tries and the pauses. Pure but for the
+//! clock of `Retry-After`; the caller does the waiting.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,37 +11,37 @@ use crate::limits::{
     RETRY_PAUSE, RETRY_PAUSE_MAX, TRIES_MAX,
 };
 
-/// What to do after an answer or a failure.
+/// The decision after an answer or a failure.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RetryDecision {
     /// The answer stands.
     Stands,
-    /// Wait, then send the same again.
+    /// Wait for this time, then send the same request again.
     Again(Duration),
-    /// The upstream asked for more patience than a waiting client has.
+    /// The upstream's `Retry-After` is longer than a waiting client's patience.
     Busy {
-        /// What it asked for, in seconds.
+        /// Its `Retry-After`, in seconds.
         retry_after_seconds: u64,
     },
 }
 
-/// How much is tried for one request: a few times in any case, and beyond that for a while.
+/// The retry budget of one request: a few tries in any case, and more within a time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RetryBudget {
-    /// While the upstream does not answer, or only that it is broken.
+    /// While the upstream does not answer, or answers with a server error.
     outage: Duration,
-    /// While it says that there are too many requests.
+    /// While the upstream answers that there are too many requests.
     busy: Duration,
 }
 
 impl RetryBudget {
-    /// For what a client can ask again itself.
+    /// For requests the client can repeat itself.
     pub(super) const FEW: Self = Self { outage: Duration::ZERO, busy: Duration::ZERO };
-    /// For writes: a client that is told to begin again sends everything again.
+    /// For writes: a client told to begin again sends everything again.
     pub(super) const LONG: Self = Self { outage: OUTAGE_PATIENCE, busy: BUSY_PATIENCE };
 
-    /// Whether there is a next try after `wait`; `so_far` is the number of those before, and the time
-    /// that they took.
+    /// Whether there is a next try after `wait`; `so_far` is the number of tries before, and the
+    /// time they took.
     fn allows(self, so_far: (u32, Duration), wait: Duration, busy: bool) -> bool {
         let (tries, elapsed) = so_far;
         let time = if busy { self.busy } else { self.outage };
@@ -49,17 +49,17 @@ impl RetryBudget {
     }
 }
 
-/// The pause before the next try when nobody said one: doubling from the first.
+/// The pause before the next try without a `Retry-After`: doubling from the first.
 pub(super) fn pause(tries: u32) -> Duration {
     RETRY_PAUSE.saturating_mul(1_u32 << tries.saturating_sub(1).min(10)).min(RETRY_PAUSE_MAX)
 }
 
-/// Judges an answer to what is tried a few times; `tries` counts this one.
+/// Judges an answer with the small budget; `tries` counts this one.
 pub(super) fn judge(status: StatusCode, headers: &HeaderMap, tries: u32) -> RetryDecision {
     judge_answer(RetryBudget::FEW, (tries, Duration::ZERO), status, headers)
 }
 
-/// Judges an answer to what is tried within a budget.
+/// Judges an answer within a budget.
 pub(super) fn judge_within<T>(
     budget: RetryBudget,
     so_far: (u32, Duration),
@@ -86,7 +86,7 @@ fn judge_answer(
     if !temporary {
         return RetryDecision::Stands;
     }
-    // "At once" is no pause: the usual one is kept.
+    // "At once" is not a pause: the usual one applies.
     let told = retry_after(headers);
     let wait = told.filter(|told| !told.is_zero()).unwrap_or_else(|| pause(so_far.0));
     let busy = status == StatusCode::TOO_MANY_REQUESTS;
@@ -99,8 +99,7 @@ fn judge_answer(
     RetryDecision::Stands
 }
 
-/// Whether an answer says that it is too much for now, and not that something there is broken: 429, and
-/// 503 that says when to come again.
+/// Whether an answer reports overload rather than a defect: 429, and 503 with `Retry-After`.
 pub(super) fn is_busy(status: StatusCode, headers: &HeaderMap) -> bool {
     match status {
         StatusCode::TOO_MANY_REQUESTS => true,
@@ -109,7 +108,7 @@ pub(super) fn is_busy(status: StatusCode, headers: &HeaderMap) -> bool {
     }
 }
 
-/// Judges a try that got no answer.
+/// Judges a try without an answer.
 pub(super) fn judge_failure(so_far: (u32, Duration), budget: RetryBudget) -> RetryDecision {
     let wait = pause(so_far.0);
     if budget.allows(so_far, wait, false) {
@@ -119,7 +118,7 @@ pub(super) fn judge_failure(so_far: (u32, Duration), budget: RetryBudget) -> Ret
     }
 }
 
-/// Judges a try that was not made, because the upstream was down a moment ago.
+/// Judges a try refused by the open breaker.
 pub(super) fn judge_down(
     so_far: (u32, Duration),
     budget: RetryBudget,
@@ -130,8 +129,9 @@ pub(super) fn judge_down(
     if soon { RetryDecision::Again(wait) } else { RetryDecision::Stands }
 }
 
-/// What `Retry-After` asks for, in either form of RFC 9110 §10.2.3, and never more than is waited for; `None`
-/// when it makes no sense. A time of day is taken by the clock of whoever wrote it, when it says that.
+/// The pause of `Retry-After`, in either form of RFC 9110 §10.2.3, capped at the longest wait;
+/// `None` when it is malformed. A time of day is compared with the answer's own `Date`, when there
+/// is one.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: header::HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
     let value = text(header::RETRY_AFTER)?;
@@ -139,12 +139,12 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         let said = text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
         said.unwrap_or_else(SystemTime::now)
     };
-    // One that is past is now.
+    // A past time means now.
     let until = |time: SystemTime| time.duration_since(now()).unwrap_or_default();
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     let wait = if is_number {
         let seconds = value.parse().unwrap_or(u64::MAX);
-        // Some write the time of day as a number: nobody asks for thirty years.
+        // Some servers write the time of day as a number: no pause lasts thirty years.
         let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds));
         let time = time.filter(|_| seconds >= TIME_OF_DAY_MIN);
         time.map_or(Duration::from_secs(seconds), until)
@@ -154,11 +154,11 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.min(QUOTA_WAIT_MAX))
 }
 
-/// From so many seconds on, a number is a time since 1970.
+/// From this value on, a number is a time since 1970.
 const TIME_OF_DAY_MIN: u64 = 1_000_000_000;
 
-/// What an answer says that says no more than that something there is broken. A gateway says that it has
-/// nothing behind it, a registry mostly means what was asked for.
+/// The kind of failure of an answer that only reports a defect. A gateway reports a missing service
+/// behind it, a registry mostly a defect of the requested path.
 pub(super) fn is_down(status: StatusCode) -> Option<FailureKind> {
     match status.as_u16() {
         500 => Some(FailureKind::Broken),
@@ -264,7 +264,7 @@ mod tests {
             ("Mon, 30 Nov 2026 09:59:59 GMT", Some(0)),
             ("Thu, 01 Jan 1970 00:00:00 GMT", Some(0)),
             ("Wed, 30 Nov 2050 10:00:00 GMT", most),
-            // The same moments as numbers.
+            // The same moments, as numbers.
             ("1796032809", Some(9)),
             ("1000000000", Some(0)),
             ("", None),
@@ -277,7 +277,7 @@ mod tests {
         ] {
             assert_eq!(told(value, Some(date)), expected, "{value:?}");
         }
-        // Without a clock of theirs, or with a wrong one, ours counts.
+        // Without a valid `Date` in the answer, our own clock counts.
         assert_eq!(told("Thu, 01 Jan 1970 00:00:00 GMT", None), Some(0));
         assert_eq!(told("Fri, 31 Dec 9999 23:59:59 GMT", Some("today")), most);
         assert_eq!(retry_after(&HeaderMap::new()), None);

@@ -1,9 +1,9 @@
-//! What a caller may do at an upstream, as that says itself when it is asked with the caller's login.
-//! Where access is `passthrough` only; how long an answer counts is for `access/passthrough.rs`.
+//! A caller's rights at an upstream, found by requests with the caller's login. For `passthrough`
+//! access only; `access/passthrough.rs` decides how long an answer counts.
 //!
-//! Invariant: leave is given by the upstream's word alone: a token that names the right, or a request
-//! that needs the right and was answered with success. "Not there" is no leave: some registries say it
-//! of what they hide.
+//! Invariant: only the upstream's answer grants a right: a token that names the right, or a
+//! successful request that needs it. "Not found" grants nothing: some registries answer it for
+//! hidden content.
 
 use std::time::Duration;
 
@@ -22,27 +22,27 @@ use crate::limits::PERMIT_TIME;
 
 const ASKING: &str = "asking for leave";
 
-/// What a caller wants to do.
+/// The right a caller needs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum RequestedRight {
-    /// To be known.
+    /// To log in.
     Login,
     /// To list repositories.
     Catalog,
-    /// Something with a repository, by its name there.
+    /// An action on a repository, by its name at the upstream.
     Repo(RepoName, ScopeAction),
 }
 
-/// What the upstream says to it.
+/// The upstream's answer about a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProbedRight {
-    /// They may.
+    /// The caller has the right.
     Granted,
-    /// It knows them, and they may not.
+    /// The upstream knows the caller, who lacks the right.
     Denied,
-    /// There is no such repository, or none that they may know of.
+    /// The repository is missing, or hidden from the caller.
     Absent,
-    /// It does not know them.
+    /// The upstream does not know the caller.
     Stranger,
 }
 
@@ -57,7 +57,7 @@ impl RequestedRight {
 }
 
 impl Upstream {
-    /// Whether the login of this view may do something, and how long that can be believed at most.
+    /// Whether the login of this view has a right, and for how long at most the answer holds.
     pub(crate) async fn permit(
         &self,
         wish: &RequestedRight,
@@ -65,7 +65,8 @@ impl Upstream {
         let challenge = self.wire.challenge().await?;
         let scope = wish.scope();
         let Challenge::Bearer { .. } = &challenge else {
-            // Shown from the first request on: what anybody may have proves nothing of a login.
+            // The login is sent from the first request on: an anonymous success would not prove the
+            // login.
             self.wire.after_challenge(Challenge::Basic, &scope, None).await?;
             let permit = self.prove(wish, &challenge).await?;
             return Ok((permit, PERMIT_TIME));
@@ -73,7 +74,7 @@ impl Upstream {
         match self.wire.token_anew(&challenge, &scope).await {
             Ok(token) => {
                 let permit = match (wish, granted(&token, wish)) {
-                    // That there is a token is all that a login is.
+                    // A login has no right beyond receiving a token.
                     (RequestedRight::Login, _) | (_, Some(true)) => ProbedRight::Granted,
                     (_, Some(false)) => ProbedRight::Denied,
                     (_, None) => self.prove(wish, &challenge).await?,
@@ -103,7 +104,7 @@ impl Upstream {
         }
     }
 
-    /// Something was refused: because of who asks, or of what they ask for?
+    /// Explains a refusal: the upstream does not know the login, or denies it the right.
     async fn refused(&self, challenge: &Challenge) -> Result<ProbedRight, Error> {
         let known = match challenge {
             Challenge::Basic => self.status(Method::GET, "/v2/", Scope::nothing()).await?,
@@ -118,8 +119,8 @@ impl Upstream {
         Ok(if known.is_success() { ProbedRight::Denied } else { ProbedRight::Stranger })
     }
 
-    /// Asks the registry itself for something that needs the right. Deleting cannot be tried, so who
-    /// may read may ask for it, and the upstream decides when it is done.
+    /// Sends a request to the registry that needs the right. A deletion cannot be tried, so a
+    /// caller with the right to read passes, and the upstream decides at the deletion itself.
     async fn prove(
         &self,
         wish: &RequestedRight,
@@ -128,7 +129,8 @@ impl Upstream {
         let scope = wish.scope();
         let status = match wish {
             RequestedRight::Login => self.status(Method::GET, "/v2/", scope).await?,
-            // Some registries answer everybody with what they may see; here it is the list of all.
+            // Some registries answer every caller with the repositories visible to it; this proxy
+            // lists all.
             RequestedRight::Catalog => return Ok(ProbedRight::Denied),
             RequestedRight::Repo(repo, ScopeAction::Push) => self.try_upload(repo).await?,
             RequestedRight::Repo(
@@ -151,7 +153,7 @@ impl Upstream {
         }
     }
 
-    /// The status of an answer, whose body is of no interest.
+    /// The status of an answer, with its body discarded.
     async fn status(&self, method: Method, path: &str, scope: Scope) -> Result<StatusCode, Error> {
         let ask = UpstreamRequest::new(method, self.wire.url(path), scope);
         match self.wire.answer(&ask, ASKING).await {
@@ -165,7 +167,7 @@ impl Upstream {
         }
     }
 
-    /// Opens an upload and gives it up.
+    /// Opens an upload and cancels it.
     async fn try_upload(&self, repo: &RepoName) -> Result<StatusCode, Error> {
         match self.open_upload(repo, None, Urgency::Patient).await {
             Ok(push) => {
@@ -181,7 +183,7 @@ impl Upstream {
 }
 
 impl Transport {
-    /// What the upstream wants to be shown, as it says to somebody who shows nothing.
+    /// The upstream's challenge to a request without credentials.
     async fn challenge(&self) -> Result<Challenge, Error> {
         if let Some(known) = self.known_challenge() {
             return Ok(known);
@@ -203,7 +205,7 @@ impl Transport {
         Ok(wanted)
     }
 
-    /// A new token, also when there is a good one.
+    /// A new token, even when a valid one is cached.
     async fn token_anew(&self, challenge: &Challenge, scope: &Scope) -> Result<HeaderValue, Error> {
         let path = match challenge {
             Challenge::Bearer { realm, .. } => realm,
@@ -213,8 +215,8 @@ impl Transport {
     }
 }
 
-/// Whether a token names the right that is wished for; `None` when it does not say what it allows. It
-/// is not verified: it comes from the upstream itself.
+/// Whether a token names the requested right; `None` when the token is opaque. Its signature is not
+/// verified: it comes from the upstream itself.
 fn granted(header: &HeaderValue, wish: &RequestedRight) -> Option<bool> {
     #[derive(Deserialize)]
     struct Claims {

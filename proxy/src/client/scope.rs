@@ -1,4 +1,4 @@
-//! What a token must allow, and what is known of a token as a text.
+//! The scope a token must have, and the readable facts of a token's text.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use http::HeaderValue;
 use serde::Deserialize;
 use wharf_oci::RepoName;
 
-/// What is done with a repository.
+/// An action on a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum ScopeAction {
-    /// Reading.
+    /// To read.
     Pull,
-    /// Reading and writing.
+    /// To read and write.
     Push,
-    /// Deleting.
+    /// To delete.
     Delete,
-    /// Changing locks; ACR's own word.
+    /// To change locks; ACR's own action.
     Metadata,
 }
 
 impl ScopeAction {
-    /// The action in a token that allows it.
+    /// The action's name in a token.
     pub(super) const fn as_action(self) -> &'static str {
         match self {
             Self::Pull => "pull",
@@ -33,18 +33,18 @@ impl ScopeAction {
     }
 }
 
-/// What a token must allow.
+/// The scope a token must have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Scope {
     of: Resource,
     access: ScopeAction,
-    /// A second repository, read: the source of a mount.
+    /// A second repository to read: the source of a mount.
     also_pull: Option<RepoName>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Resource {
-    /// For a request that needs no token, as the one for a token.
+    /// For a request that needs no token, such as the token request itself.
     Nothing,
     /// The list of repositories.
     Catalog,
@@ -52,19 +52,19 @@ enum Resource {
 }
 
 impl Scope {
-    /// One repository.
+    /// The scope of one repository.
     #[must_use]
     pub(crate) fn repo(repo: &RepoName, access: ScopeAction) -> Self {
         Self { of: Resource::Repo(repo.clone()), access, also_pull: None }
     }
 
-    /// Writing to one repository with blobs of another.
+    /// The scope of a mount: it writes to one repository and reads another.
     #[must_use]
     pub(crate) fn mount(repo: &RepoName, from: &RepoName) -> Self {
         Self { also_pull: Some(from.clone()), ..Self::repo(repo, ScopeAction::Push) }
     }
 
-    /// No repository.
+    /// The empty scope.
     pub(super) fn nothing() -> Self {
         Self { of: Resource::Nothing, access: ScopeAction::Pull, also_pull: None }
     }
@@ -74,7 +74,7 @@ impl Scope {
         Self { of: Resource::Catalog, ..Self::nothing() }
     }
 
-    /// The one repository, or the one that is written to.
+    /// The scope's repository, or for a mount the target.
     pub(super) const fn repository(&self) -> Option<&RepoName> {
         match &self.of {
             Resource::Repo(repo) => Some(repo),
@@ -98,8 +98,8 @@ impl Scope {
     }
 }
 
-/// What is left of a token's life, from its `exp` claim: ACR says it nowhere else. The token is not
-/// verified; it is ours to use, not to trust.
+/// The rest of a token's lifetime, from its `exp` claim: ACR states it nowhere else. The signature
+/// is not verified, because the token is only sent and not trusted.
 pub(super) fn lifetime(token: &str) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Claims {
@@ -111,7 +111,7 @@ pub(super) fn lifetime(token: &str) -> Option<Duration> {
     Some(Duration::from_secs(claims.exp).saturating_sub(now))
 }
 
-/// A header that `Debug` does not show; `None` when the text cannot be one.
+/// A header hidden from `Debug`; `None` when the text is not a valid header.
 pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(text).ok()?;
     header.set_sensitive(true);

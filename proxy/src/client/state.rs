@@ -1,4 +1,4 @@
-//! What is known of an upstream's state, for metrics: its windows, its breaker, counters.
+//! An upstream's state for metrics: its windows, its breaker, its counters.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,21 +6,21 @@ use super::breaker::BreakerState;
 use super::concurrency::WindowState;
 use crate::observe::outcome::OutcomeCounts;
 
-/// A look at one upstream.
+/// A snapshot of one upstream's state.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpstreamState {
-    /// Of requests that read.
+    /// The window of reading requests.
     pub reads: WindowState,
-    /// Of requests that write.
+    /// The window of writing requests.
     pub writes: WindowState,
-    /// Whether it is asked.
+    /// The state of the circuit breaker.
     pub breaker: BreakerState,
-    /// Since the start.
+    /// Counters since the start.
     pub counts: CounterSnapshot,
 }
 
 impl UpstreamState {
-    /// With what is known of another one that has the same name for those who look.
+    /// Adds the state of another upstream with the same name in metrics.
     pub(crate) fn add(&mut self, other: &Self) {
         self.reads.add(&other.reads);
         self.writes.add(&other.writes);
@@ -28,7 +28,7 @@ impl UpstreamState {
         self.counts.add(&other.counts);
     }
 
-    /// One for tests.
+    /// A sample state for tests.
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
         let lane = WindowState {
@@ -46,26 +46,26 @@ impl UpstreamState {
     }
 }
 
-/// Counters at one moment.
+/// A snapshot of the counters.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CounterSnapshot {
-    /// Requests that were sent, also to where redirects lead.
+    /// Requests sent, also those to redirect targets.
     pub asked: u64,
-    /// Bytes of answers.
+    /// Bytes of answers that were received.
     pub received_bytes: u64,
     /// Tokens, in the order of [`TokenResult::ALL`].
     pub tokens: [u64; 3],
     /// Reads of its repositories, in the order of the outcomes.
     pub reads: [u64; 5],
-    /// Downloads that were taken up again.
+    /// Resumed downloads.
     pub resumed: u64,
-    /// Bytes of blobs that were sent, those that were sent again included.
+    /// Bytes of blobs sent, including those sent again.
     pub sent_bytes: u64,
-    /// Uploads that went on after a failure.
+    /// Uploads resumed after a failure.
     pub mended: u64,
-    /// Blobs that the upstream has now, by how it got them; in the order of [`Arrival::ALL`].
+    /// Blobs at the upstream, by their way of arrival; in the order of [`Arrival::ALL`].
     pub arrived: [u64; 4],
-    /// Size of the chunks that it is sent.
+    /// The size of an upload's chunks.
     pub chunk_bytes: u64,
 }
 
@@ -86,22 +86,22 @@ impl CounterSnapshot {
     }
 }
 
-/// What came of asking for a token.
+/// The result of a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TokenResult {
-    /// A request needed it.
+    /// Fetched for a request that needed it.
     Fetched,
-    /// The one before was near its end.
+    /// Renewed near the end of the previous token.
     Renewed,
-    /// There is none.
+    /// Refused or unanswered.
     Failed,
 }
 
 impl TokenResult {
-    /// All of them.
+    /// All results.
     pub(crate) const ALL: [Self; 3] = [Self::Fetched, Self::Renewed, Self::Failed];
 
-    /// The word.
+    /// The label in metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Fetched => "fetched",
@@ -116,7 +116,7 @@ impl TokenResult {
 pub(crate) enum Arrival {
     /// Its bytes were sent.
     Sent,
-    /// It was there.
+    /// The upstream already had it.
     Known,
     /// The upstream took it from another repository of its own.
     Mounted,
@@ -125,10 +125,10 @@ pub(crate) enum Arrival {
 }
 
 impl Arrival {
-    /// All of them.
+    /// All ways.
     pub(crate) const ALL: [Self; 4] = [Self::Sent, Self::Known, Self::Mounted, Self::Joined];
 
-    /// The word.
+    /// The label in metrics.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Sent => "sent",

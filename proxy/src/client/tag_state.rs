@@ -1,7 +1,7 @@
-//! What is at the upstream at this moment under a name: is a blob there, and which manifest is?
+//! The current state of a name at the upstream: whether a blob exists, and the manifest of a tag.
 //!
-//! Invariant: a registry that answers no HEAD, or leaves out of its answer what it has to say, is
-//! asked by GET; its body is not read.
+//! Invariant: for a registry that does not answer HEAD, or omits the needed headers, the proxy
+//! sends GET; its body is not read.
 
 use http::{HeaderMap, Method, StatusCode};
 use hyper::Response;
@@ -13,31 +13,31 @@ use super::{Upstream, Urgency, absent, content_digest, length};
 use crate::Error;
 use crate::limits::MISSED_TIME;
 
-/// What an upstream has under a tag or digest.
+/// The upstream's state of a tag or digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TagState {
-    /// Nothing.
+    /// No manifest.
     Absent,
     /// A manifest of this digest.
     Is(Digest),
-    /// A manifest, and it does not say which.
+    /// A manifest of unknown digest.
     Unsaid,
 }
 
-/// What an upstream says of a blob.
+/// The upstream's state of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BlobState {
-    /// It does not have it.
+    /// The upstream does not have it.
     Absent,
-    /// It has it, of so many bytes.
+    /// The upstream has it, with this size in bytes.
     Sized(u64),
-    /// It has it, and does not say how large it is.
+    /// The upstream has it, and does not state the size.
     Unsized,
 }
 
 impl Upstream {
-    /// Which manifest is there. Unlike [`Self::manifest_digest`] for a write that is decided by the
-    /// answer: it is waited for as long as for the write itself.
+    /// The manifest currently at the upstream. Unlike [`Self::manifest_digest`], for a write that
+    /// depends on the answer: it waits as long as the write itself would.
     pub(crate) async fn manifest_there(
         &self,
         repo: &RepoName,
@@ -51,8 +51,8 @@ impl Upstream {
         }
     }
 
-    /// The digest that a tag or digest has there at this moment; `None` when the upstream does not
-    /// have it, or does not say. Asked briefly: whoever asks has an old answer.
+    /// The current digest of a tag or digest at the upstream; `None` when it is missing, or the
+    /// upstream omits it. A brief request: its caller has a cached answer to fall back on.
     pub(crate) async fn manifest_digest(
         &self,
         repo: &RepoName,
@@ -62,13 +62,13 @@ impl Upstream {
         ask.effort = RetryEffort::Brief;
         match self.wire.follow(ask, "asking for a manifest").await {
             Ok(response) => Ok(content_digest(response.headers())),
-            // Whoever asks fetches it then.
+            // The caller then fetches the manifest.
             Err(error) if answers_no_head(&error) => Ok(None),
             Err(error) => absent(error),
         }
     }
 
-    /// Whether a blob is there, and how large it is.
+    /// Whether the upstream has a blob, and its size.
     pub(crate) async fn blob_there(
         &self,
         repo: &RepoName,
@@ -89,7 +89,7 @@ impl Upstream {
         }
     }
 
-    /// The size of a blob; `None` when the upstream does not have it, or does not say.
+    /// The size of a blob; `None` when the upstream does not have it, or does not state the size.
     pub(crate) async fn blob_size(
         &self,
         repo: &RepoName,
@@ -101,7 +101,7 @@ impl Upstream {
         })
     }
 
-    /// The headers of what a HEAD asks for; those of a GET when it has no answer, or says too little.
+    /// The headers of a HEAD; those of a GET when HEAD has no answer, or lacks headers.
     async fn heads(
         &self,
         ask: UpstreamRequest,
@@ -119,7 +119,7 @@ impl Upstream {
     }
 }
 
-/// Whether a refusal is of the method, not of what is asked for.
+/// Whether a refusal concerns the method rather than the content.
 fn answers_no_head(error: &Error) -> bool {
     let Error::UpstreamRefused { status, .. } = error else { return false };
     matches!(

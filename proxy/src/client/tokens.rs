@@ -1,7 +1,7 @@
-//! Fetching a token from wherever an upstream's challenge sends us, and exchanging an Entra token.
+//! Fetches a token from the realm of an upstream's challenge, and exchanges an Entra token.
 //!
-//! Invariant: one request for everyone who waits for the same scope; nothing that a token endpoint
-//! says in words is repeated, because it may hold what it was shown.
+//! Invariant: one request for all that wait for the same scope; the text of a token endpoint's
+//! answer is never repeated, because it may hold the credentials.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -20,12 +20,12 @@ use super::transport::{Transport, UpstreamRequest};
 use crate::Error;
 use crate::runtime::body::Payload;
 
-/// Where ACR gives a refresh token for an Entra token.
+/// The path where ACR exchanges an Entra token for a refresh token.
 const EXCHANGE: &str = "/oauth2/exchange";
 
 impl Transport {
-    /// What to send without being asked. A token in the last part of its life is renewed meanwhile,
-    /// so that nobody waits for it.
+    /// The header to send without a challenge. A token in the last part of its life is renewed in
+    /// the background, so that no request waits for it.
     pub(super) fn shown(&self, scope: &Scope) -> Option<HeaderValue> {
         if let Some(challenge) = self.auth.due(scope) {
             let (wire, scope) = (self.clone(), scope.clone());
@@ -38,7 +38,7 @@ impl Transport {
         self.auth.header(scope)
     }
 
-    /// What to send after a 401 to what was shown; `None` when there is nothing else.
+    /// The header to send after a 401; `None` when there is no other.
     pub(super) async fn after_challenge(
         &self,
         challenge: Challenge,
@@ -52,12 +52,12 @@ impl Transport {
         if Some(&header) != shown {
             return Ok(Some(header));
         }
-        // The answer was on its way to those who asked before us.
+        // The cached answer was meant for earlier requests.
         self.auth.forget(scope, shown);
         self.token(challenge, scope, Want::Any).await.map(Some)
     }
 
-    /// User and password; other ones when these were refused.
+    /// User and password; a new pair when the current one was refused.
     async fn basic(&self, shown: Option<&HeaderValue>) -> Result<Option<HeaderValue>, Error> {
         let is_shown =
             |proof: &LoginProof| matches!(proof, LoginProof::Basic(h) if Some(h) == shown);
@@ -73,7 +73,7 @@ impl Transport {
         }
     }
 
-    /// A token for this scope: one request for everyone who waits for the same.
+    /// A token for this scope: one request for all that wait for the same.
     async fn token(
         &self,
         challenge: Challenge,
@@ -82,7 +82,7 @@ impl Transport {
     ) -> Result<HeaderValue, Error> {
         let (wire, wanted) = (self.clone(), scope.clone());
         let asked = self.token_flights.ask(&self.party, scope.clone(), |promise| async move {
-            // It may have come between the refusal and this moment.
+            // Another request may have fetched it since the refusal.
             let known = wire.auth.token(&wanted).filter(|_| want == Want::Any);
             if let Some(header) = known {
                 return promise.keep(Ok(header));
@@ -95,24 +95,24 @@ impl Transport {
             });
             promise.keep(fetched);
         });
-        // Seldom asked, and large in whatever sends something.
+        // Rare, and boxed to keep the futures of senders small.
         Box::pin(asked).await.map(|(header, _)| header)
     }
 
-    /// A token for this scope that is bought now, whatever is remembered.
+    /// A token for this scope that is fetched now, regardless of the cache.
     pub(super) async fn newer_token(
         &self,
         challenge: Challenge,
         scope: &Scope,
     ) -> Result<HeaderValue, Error> {
         if self.is_aside {
-            // Not as work of its own: it ends with whoever gave it its time.
+            // Not as a task of its own: the request ends with its caller's timeout.
             return self.fetch_token(&challenge, scope).await;
         }
         self.token(challenge, scope, Want::Newer).await
     }
 
-    /// A new token. What buys it is renewed once when it is refused.
+    /// Fetches a new token. A refused login is renewed once.
     async fn fetch_token(
         &self,
         challenge: &Challenge,
@@ -146,7 +146,7 @@ impl Transport {
         self.auth.learn(scope, challenge, &answer)
     }
 
-    /// The refresh token that the upstream itself gives for an Entra token.
+    /// The upstream's own refresh token in exchange for an Entra token.
     pub(super) async fn exchange(
         &self,
         entra: &Secret,
@@ -159,7 +159,7 @@ impl Transport {
         refresh_token(&self.ask_endpoint(&ask, None, EXCHANGING).await?)
     }
 
-    /// What a token endpoint hands out, after tries.
+    /// The answer of a token endpoint, after retries.
     async fn ask_endpoint(
         &self,
         ask: &UpstreamRequest,
@@ -174,7 +174,7 @@ impl Transport {
         Err(self.endpoint_refusal(status, operation))
     }
 
-    /// The answer to exactly this request, whatever it says, after tries.
+    /// The answer to exactly this request, with any status, after retries.
     pub(super) async fn in_tries(
         &self,
         ask: &UpstreamRequest,
@@ -206,7 +206,7 @@ impl Transport {
         }
     }
 
-    /// What a refusal of a token endpoint means, from its status alone.
+    /// The error for a token endpoint's refusal, from its status alone.
     fn endpoint_refusal(&self, status: StatusCode, operation: &'static str) -> Error {
         tracing::debug!(upstream = self.address(), operation, %status, "refused");
         let denied = [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
@@ -221,12 +221,12 @@ impl Transport {
     }
 }
 
-/// Which token will do.
+/// The requirement on a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Want {
-    /// One that is good.
+    /// Any good token.
     Any,
-    /// One that lives longer than the one that is good.
+    /// A token that lives longer than the current one.
     Newer,
 }
 

@@ -1,8 +1,8 @@
-//! HTTP to one upstream: tries and tokens. Redirects are in `follow.rs`, how a connection is made in
+//! HTTP to one upstream: tries and tokens. Redirects are in `redirects.rs`, connections in
 //! `connect.rs`; Entra ID has a client of its own (`credentials/entra.rs`).
 //!
-//! Invariant: `Authorization` is sent to the upstream's own address and to nobody else, whatever a
-//! redirect or a Location says.
+//! Invariant: `Authorization` is sent to the upstream's own address only, regardless of redirects
+//! and Locations.
 
 mod login;
 pub(super) mod probe;
@@ -45,39 +45,39 @@ use crate::runtime::spans;
 use crate::settings::error::ConfigError;
 use crate::settings::upstream::{UpstreamConfig, UpstreamTimeouts};
 
-/// A clone shares connections, tokens and what is known of the upstream's state.
+/// A clone shares connections, tokens and the upstream's recorded state.
 #[derive(Clone)]
 pub(super) struct Transport {
     pub(super) base: Url,
     pub(super) address: Arc<str>,
     http: HttpClient,
-    /// Where it may lead.
+    /// The hosts that the upstream may lead to.
     reach: EgressPolicy,
     pub(super) auth: Arc<Auth>,
     pub(super) token_flights: TokenFlights,
     pub(super) patience: UpstreamTimeouts,
     health: Arc<Health>,
-    /// What is asked with a caller's login is counted for it.
+    /// The concurrency limit of a caller's login.
     own_quota: Option<Arc<ConcurrencyLimit>>,
-    /// For whom it is asked.
+    /// The party of the requests.
     pub(super) party: Party,
-    /// Whether this asks beside everybody else: once, not in turn with others, and without saying anything
-    /// of the upstream's state.
+    /// Whether requests bypass the shared windows and breaker: sent once, without waiting, and
+    /// without effect on the upstream's recorded state.
     pub(super) is_aside: bool,
 }
 
-/// What is known of the upstream's state; one for all who ask it.
+/// The recorded state of the upstream; shared by all its clients.
 struct Health {
     quota: ConcurrencyLimit,
     breaker: Breaker,
     counts: Counts,
     chunks: ChunkSizes,
     cancellations: Cancellations,
-    /// What it last wanted to be shown, and until when that is believed.
+    /// The upstream's last challenge, and its expiry.
     challenge: Mutex<Option<(Challenge, Instant)>>,
 }
 
-/// One request, as often as it takes: its body can be sent again.
+/// One request that can be sent repeatedly, since its body can be produced again.
 #[derive(Clone)]
 pub(super) struct UpstreamRequest {
     pub(super) method: Method,
@@ -88,16 +88,16 @@ pub(super) struct UpstreamRequest {
     pub(super) effort: RetryEffort,
 }
 
-/// What is done when an answer does not come at once.
+/// How hard a request is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RetryEffort {
-    /// Waiting, and asking again.
+    /// Waits, and sends again.
     Patient,
-    /// The same for long: whoever waits would have to send everything again.
+    /// The same for longer: on failure the client would have to send everything again.
     Long,
-    /// Waiting, but not sending again: the sender of a chunk must first learn how much arrived.
+    /// Waits, but does not send again: the sender of a chunk must first learn how much arrived.
     Once,
-    /// Neither: an old answer is at hand.
+    /// Neither waits nor repeats: a cached answer is at hand.
     Brief,
 }
 
@@ -107,7 +107,7 @@ impl UpstreamRequest {
         Self { method, url, scope, headers: HeaderMap::new(), body: Payload::empty(), effort }
     }
 
-    /// How much is tried.
+    /// The retry budget that goes with the effort.
     const fn budget(&self) -> RetryBudget {
         match self.effort {
             RetryEffort::Long => RetryBudget::LONG,
@@ -115,7 +115,7 @@ impl UpstreamRequest {
         }
     }
 
-    /// How long its turn and its `Retry-After` may take.
+    /// The longest wait for a permit and a `Retry-After`.
     const fn patience(&self) -> Duration {
         match self.effort {
             RetryEffort::Patient | RetryEffort::Long | RetryEffort::Once => RETRY_AFTER_MAX,
@@ -124,7 +124,7 @@ impl UpstreamRequest {
     }
 }
 
-/// A header value from text that was parsed before.
+/// A header value from parsed text.
 pub(super) fn value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
@@ -158,8 +158,8 @@ impl Transport {
         })
     }
 
-    /// The same upstream for somebody with another login: nothing that was obtained with one login is
-    /// shown for the other.
+    /// A transport to the same upstream with another login: tokens of one login are never sent for
+    /// the other.
     pub(super) fn with_login(&self, login: Login) -> Self {
         let auth = Arc::new(Auth::of_caller(UpstreamCredentials::of(login)));
         let token_flights = Arc::new(SingleFlight::new(QUESTIONS_MAX, "token requests"));
@@ -169,17 +169,17 @@ impl Transport {
         Self { auth, token_flights, own_quota: Some(Arc::new(own_quota)), ..self.clone() }
     }
 
-    /// The same for somebody: of those who wait for their turn, each party has some.
+    /// A transport for one party: each party has a share of the waiting requests.
     pub(super) fn for_party(&self, party: Party) -> Self {
         Self { party, ..self.clone() }
     }
 
-    /// The same, beside everybody else.
+    /// The same transport, apart from the shared windows and breaker.
     pub(super) fn aside(self) -> Self {
         Self { is_aside: true, ..self }
     }
 
-    /// A number that is the same for all logins at one upstream, and another one for each upstream.
+    /// A number shared by all logins at one upstream, and unique to the upstream.
     pub(super) fn identity(&self) -> usize {
         Arc::as_ptr(&self.health).addr()
     }
@@ -195,7 +195,7 @@ impl Transport {
         *known = Some((challenge.clone(), Instant::now() + CHALLENGE_TIME));
     }
 
-    /// Whether a caller's login is shown.
+    /// Whether it sends a caller's login.
     pub(super) const fn is_of_caller(&self) -> bool {
         self.own_quota.is_some()
     }
@@ -235,7 +235,7 @@ impl Transport {
         &self.address
     }
 
-    /// The address of a rendered endpoint.
+    /// The address that a rendered endpoint has at this upstream.
     pub(super) fn url(&self, path_and_query: &str) -> Url {
         self.base.join(path_and_query).unwrap_or_else(|_| self.base.clone())
     }
@@ -253,7 +253,7 @@ impl Transport {
         Err(self.refusal(response, operation).await)
     }
 
-    /// The answer, whatever it says, after tokens and repetitions.
+    /// The answer, with any status, after tokens and retries.
     pub(super) async fn answer(
         &self,
         ask: &UpstreamRequest,
@@ -280,7 +280,7 @@ impl Transport {
             };
             let effort = if self.is_aside { RetryEffort::Once } else { ask.effort };
             let wait = match (verdict, effort) {
-                // What a try ran into says more than that there is no further one.
+                // A try's own error says more than the breaker's refusal of the next one.
                 (RetryDecision::Stands, _) => match (answered, failed) {
                     (Err(Error::UpstreamDown { .. }), Some(failed)) => return Err(failed),
                     (answered, _) => return answered,
@@ -289,7 +289,7 @@ impl Transport {
                     return Err(Error::UpstreamBusy { retry_after_seconds });
                 }
                 (RetryDecision::Again(wait), RetryEffort::Patient | RetryEffort::Long) => wait,
-                // Who may not be repeated here still learns for how long to wait.
+                // A request that is not retried here still tells its client how long to wait.
                 (RetryDecision::Again(wait), RetryEffort::Once | RetryEffort::Brief) => {
                     return answered.and_then(|response| {
                         if retry::is_busy(response.status(), response.headers()) {
@@ -315,8 +315,8 @@ impl Transport {
         }
     }
 
-    /// One try, when it is its turn and the upstream is not known to be down. Other addresses, where
-    /// redirects lead, have neither quota nor breaker: they are not the upstream.
+    /// One try, with a permit and when the breaker is closed. Other addresses, the targets of
+    /// redirects, have neither limit nor breaker: they are not the upstream.
     async fn attempt(
         &self,
         ask: &UpstreamRequest,
@@ -346,7 +346,7 @@ impl Transport {
             let late = began.elapsed() >= self.patience.answer;
             let kind = if late { FailureKind::Late } else { kind };
             let repo = ask.scope.repository().map(RepoName::as_str);
-            // The probe takes a turn of its own.
+            // The probe takes a permit of its own.
             drop((own, pass));
             let (path, party) = (ask.url.path(), &self.party);
             self.doubt(leave, &FailedTry { path, repo, party, kind }).await;
@@ -355,14 +355,14 @@ impl Transport {
         match &answered {
             Ok(response) if response.status() == StatusCode::TOO_MANY_REQUESTS => {
                 let pause = retry::retry_after(response.headers());
-                // Another caller is counted apart, and need not wait.
+                // The registry counts each caller apart, so other callers need not wait.
                 let told = own.as_ref().inspect(|_| pass.noted()).unwrap_or(&pass);
                 if told.throttled(pause) {
                     tracing::warn!(upstream = &*self.address, ?pause, "too many requests there");
                 }
                 leave.answered();
             }
-            // Trouble of a login says nothing of the registry.
+            // A failed login says nothing about the registry's health.
             Err(Error::LoginFailed { .. }) => {}
             Ok(_) | Err(_) => {
                 if let Some(own) = &own {
@@ -375,7 +375,7 @@ impl Transport {
         answered
     }
 
-    /// The turn among what the same caller asks for.
+    /// A permit among the requests of the same caller.
     async fn own_turn(
         &self,
         class: RequestClass,
@@ -387,8 +387,8 @@ impl Transport {
         }
     }
 
-    /// A question beside the usual way, in its turn and when the upstream is not known to be down; `path`
-    /// is where it asks.
+    /// A request outside the usual path, with a permit and when the breaker is closed; `path` is
+    /// its target.
     pub(super) async fn guarded<T>(
         &self,
         path: &str,
@@ -414,7 +414,7 @@ impl Transport {
         answered
     }
 
-    /// One try, with a token fetched and the request repeated once when the upstream asks for it.
+    /// One try, with a token fetched and the request repeated once after a challenge.
     pub(super) async fn authorized(
         &self,
         ask: &UpstreamRequest,
@@ -431,7 +431,7 @@ impl Transport {
             }
             let challenges = response.headers().get_all(header::WWW_AUTHENTICATE).iter();
             let challenges: Vec<_> = challenges.filter_map(|value| value.to_str().ok()).collect();
-            // What we have just fetched is asked for again only when it ended meanwhile.
+            // A just fetched token is fetched again only when it expired meanwhile.
             if round > 0 && !challenges.iter().any(|text| text.contains("invalid_token")) {
                 break;
             }
@@ -464,7 +464,7 @@ impl Transport {
             headers
                 .insert(header::USER_AGENT, HeaderValue::from_static(crate::outbound::USER_AGENT));
             headers.extend(authorization.map(|value| (header::AUTHORIZATION, value)));
-            // A length always, even of nothing: ACR refuses bodies without one.
+            // A length always, even for an empty body: ACR refuses a body without one.
             if !matches!(ask.method, Method::GET | Method::HEAD) {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(ask.body.size_bytes()));
             }
@@ -500,7 +500,7 @@ impl Transport {
         Ok(answer)
     }
 
-    /// What a refusal means: credentials, or the upstream's own words.
+    /// The error for a refusal: the credentials, or the upstream's own message.
     pub(super) async fn refusal(
         &self,
         response: Response<Incoming>,
@@ -529,7 +529,7 @@ impl Transport {
     }
 }
 
-/// The answer, unless so much time passes in which none comes and nothing is sent.
+/// The answer, unless the timeout passes without an answer and without progress of the body.
 async fn in_time<T>(
     answer: impl Future<Output = T>,
     longest: Duration,

@@ -1,8 +1,8 @@
-//! One upload to the upstream: a session, chunks with explicit lengths, the end. Follows the
-//! upstream's Locations and offsets, never its own idea of them. When what is sent again is decided
-//! in `push/transfer.rs`, how large a chunk is in `chunks.rs`.
+//! One upload session at the upstream: its start, chunks with explicit lengths, its end. It follows
+//! the upstream's Locations and offsets, never its own idea of them. `push/transfer.rs` decides on
+//! repeated sending, `chunks.rs` on the chunk size.
 //!
-//! Invariant: an offset that the upstream names is believed only within what it was sent.
+//! Invariant: an offset named by the upstream is accepted only within the bytes sent so far.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{Upstream, Urgency, failed, text};
 use crate::Error;
 use crate::runtime::body::{Body, Payload};
 
-/// What opening an upload led to.
+/// The result of opening an upload.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 pub(crate) enum StartedUpload {
     /// The upstream took the blob from another repository: nothing to send.
@@ -29,21 +29,22 @@ pub(crate) enum StartedUpload {
     Session(UploadSession),
 }
 
-/// An open upload session at the upstream. Dropped before its end it is given up there, behind.
+/// An open upload session at the upstream. A session that is dropped before its end is cancelled
+/// there in the background.
 pub(crate) struct UploadSession {
     wire: Transport,
     scope: Scope,
     location: Url,
     urgency: Urgency,
     sent_bytes: u64,
-    /// The most that it can have.
+    /// The most bytes the upstream can have.
     offered_bytes: u64,
-    /// Nothing is open there any more.
+    /// Whether the session has ended at the upstream.
     over: bool,
 }
 
 impl Upstream {
-    /// Opens an upload of what is to be hashed by this algorithm, if it is known.
+    /// Opens an upload, with its digest algorithm if it is known.
     pub(crate) async fn open_upload(
         &self,
         repo: &RepoName,
@@ -58,16 +59,16 @@ impl Upstream {
         }
     }
 
-    /// Whether a 201 to a mount of such a digest can be counted on. Registries that keep everything as
-    /// SHA-256 (docker-registry 2.8) answer 201 to another one, and have the blob no more after that, even
-    /// if they had it before.
+    /// Whether a 201 to a mount of such a digest is reliable. Registries that keep everything as
+    /// SHA-256 (docker-registry 2.8) answer 201 to another algorithm, and have lost the blob after
+    /// that, even if they had it before.
     #[must_use]
     pub(crate) fn mounts(digest: &Digest) -> bool {
         digest.algorithm() == Algorithm::Sha256
     }
 
-    /// Mounts a blob when the upstream agrees, else opens an upload of it. Only what it
-    /// [`mounts`](Self::mounts).
+    /// Mounts a blob when the upstream agrees, else opens an upload of it. Only for digests
+    /// accepted by [`mounts`](Self::mounts).
     pub(crate) async fn mount(
         &self,
         repo: &RepoName,
@@ -78,7 +79,7 @@ impl Upstream {
         self.start(repo, Some((digest, from)), Some(digest.algorithm()), urgency).await
     }
 
-    /// The shortest chunk that it wants before the last one.
+    /// The upstream's minimum size of a chunk before the last one.
     pub(crate) fn chunk_floor(&self) -> u64 {
         self.wire.chunks().floor_bytes()
     }
@@ -97,7 +98,7 @@ impl Upstream {
                 (format!("?mount={digest}&from={from}"), Scope::mount(repo, from))
             }
         };
-        // Registries that know one algorithm only are not bothered with its name.
+        // Registries with one algorithm do not get its name.
         if let Some(algorithm) = algorithm.filter(|algorithm| *algorithm != Algorithm::Sha256) {
             let separator = if query.is_empty() { '?' } else { '&' };
             query = format!("{query}{separator}digest-algorithm={algorithm}");
@@ -106,7 +107,7 @@ impl Upstream {
             UpstreamRequest::new(Method::POST, self.wire.url(&format!("{endpoint}{query}")), scope);
         ask.effort = urgency.into();
         let (wire, scope) = (self.wire.clone(), Scope::repo(repo, ScopeAction::Push));
-        // Goes on to its end when the caller goes away: a session that is opened then gives itself up.
+        // Runs to its end when the caller goes away: a session opened then cancels itself.
         let work = tokio::spawn(open(wire, ask, scope, mount.is_some(), urgency));
         match work.await {
             Ok(started) => started,
@@ -142,15 +143,15 @@ const ENDING: &str = "ending an upload";
 const CANCELLING: &str = "cancelling an upload";
 
 impl UploadSession {
-    /// How many bytes the upstream has.
+    /// The number of bytes that the upstream has.
     #[must_use]
     pub(crate) const fn sent_bytes(&self) -> u64 {
         self.sent_bytes
     }
 
-    /// Sends some of the next `there_bytes` bytes, at most `most` of them; they start at
-    /// [`UploadSession::sent_bytes`], and `body` makes them as often as they are needed. The upstream may take
-    /// fewer.
+    /// Sends some of the next `there_bytes` bytes, at most `most` of them, from
+    /// [`UploadSession::sent_bytes`] on; `body` produces them as often as they are needed. The
+    /// upstream may accept fewer.
     pub(crate) async fn send(
         &mut self,
         there_bytes: u64,
@@ -195,7 +196,7 @@ impl UploadSession {
         }
     }
 
-    /// An offset of the upstream's, when it can be true.
+    /// The upstream's offset, provided that it is possible.
     fn believed(&self, offset: u64) -> Result<u64, Error> {
         if offset <= self.offered_bytes {
             return Ok(offset);
@@ -204,8 +205,8 @@ impl UploadSession {
         Err(failed(SENDING, format!("it says it has {offset} bytes of {offered} that it was sent")))
     }
 
-    /// Asks how much the upstream has, after a chunk whose fate is unknown; `false` when it says what
-    /// cannot be.
+    /// Asks for the upstream's offset, after a chunk with an unknown result; `false` when the
+    /// offset is impossible.
     pub(crate) async fn resync(&mut self) -> Result<bool, Error> {
         let ask = UpstreamRequest::new(Method::GET, self.location.clone(), self.scope.clone());
         let url = ask.url.clone();
@@ -213,15 +214,15 @@ impl UploadSession {
         if let Ok(location) = next_location(&self.wire, &url, &response) {
             self.location = location;
         }
-        // `0-0` is how registries say both "nothing" and "one byte": a chunk at 0 is refused by one that
-        // has a byte, and then the upload starts over.
+        // `0-0` stands at registries for both "nothing" and "one byte": a registry that has a byte
+        // refuses a chunk at 0, and then the upload starts over.
         let there = offset(&response).filter(|bytes| *bytes > 1).unwrap_or(0);
         self.wire.drain(response, "asking for an upload").await?;
         self.sent_bytes = there;
         Ok(there <= self.offered_bytes)
     }
 
-    /// Ends the upload; when it returns, the upstream has the blob.
+    /// Completes the upload; when it returns, the upstream has the blob.
     pub(crate) async fn finish(&mut self, digest: &Digest) -> Result<(), Error> {
         let mut url = self.location.clone();
         url.query_pairs_mut().append_pair("digest", &digest.to_string());
@@ -236,12 +237,12 @@ impl UploadSession {
         Ok(())
     }
 
-    /// The upstream does not know it any more, or has made a blob of it.
+    /// Drops a session that the upstream no longer knows, or has completed.
     pub(crate) fn forget(mut self) {
         self.over = true;
     }
 
-    /// Gives the upload up. A failure is of no consequence: the upstream expires sessions.
+    /// Cancels the upload. A failure has no consequence: the upstream expires sessions.
     pub(crate) async fn cancel(mut self) {
         self.over = true;
         self.farewell().await;
@@ -266,8 +267,8 @@ impl Drop for UploadSession {
     }
 }
 
-/// Cancels an upload. One whose last chunk broke off may not be known at this Location any more: then
-/// it is asked where it is.
+/// Cancels an upload. After a broken last chunk, this Location may be outdated: then its status
+/// request gives the current one.
 async fn give_up(wire: &Transport, scope: &Scope, location: Url) -> Result<(), Error> {
     let ask = |method: Method, url: &Url| {
         let ask = UpstreamRequest::new(method, url.clone(), scope.clone());
@@ -283,7 +284,7 @@ async fn give_up(wire: &Transport, scope: &Scope, location: Url) -> Result<(), E
     wire.send(ask(Method::DELETE, &location), CANCELLING).await.map(|_| ())
 }
 
-/// Where to go on: opaque, with all of its query, relative or absolute.
+/// The next Location of the session: opaque, with all of its query, relative or absolute.
 fn next_location(
     wire: &Transport,
     asked: &Url,
@@ -294,13 +295,13 @@ fn next_location(
     wire.led_to(asked, location, OPENING)
 }
 
-/// What it says of the shortest chunk that it wants (`OCI-Chunk-Min-Length`); 0 when nothing.
+/// The announced minimum size of a chunk (`OCI-Chunk-Min-Length`); 0 without one.
 fn chunk_floor(response: &Response<Incoming>) -> u64 {
     let said = response.headers().get("oci-chunk-min-length");
     said.and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The number of bytes that `Range: 0-last` speaks of.
+/// The number of bytes in `Range: 0-last`.
 fn offset(response: &Response<Incoming>) -> Option<u64> {
     let range: ChunkRange = text(response.headers(), header::RANGE)?.parse().ok()?;
     range.last.checked_add(1)

@@ -1,8 +1,8 @@
-//! `[access]`: who may do what. The files that it names are read here, so that a configuration that
-//! exists has them.
+//! `[access]`: the access rules. The files that it names are read here, so that a configuration
+//! that exists has their contents.
 //!
-//! Invariant: what would let in more than its writer meant is refused: a rule or a list that is empty, a
-//! hash that is guessed fast, a key that others can read, keys of users without `kind = "users"`.
+//! Invariant: a setting that would admit more than its writer meant is refused: an empty rule or
+//! list, a fast hash, a key file that others can read, keys of users without `kind = "users"`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,7 +85,7 @@ pub(super) struct RuleKeys {
     actions: Vec<Action>,
 }
 
-/// A list that is not empty: one that is allows nothing, which nobody writes on purpose.
+/// A list with at least one element: an empty one would allow nothing, never on purpose.
 fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     let list = Vec::deserialize(from)?;
     if list.is_empty() {
@@ -95,13 +95,13 @@ fn some<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Vec<T
     }
 }
 
-/// An error about a place.
+/// An error in the keys of `[access]`.
 fn refuse_keys(reason: impl Into<String>) -> ConfigError {
     refuse("[access]", reason)
 }
 
 impl AccessKeys {
-    /// Reads the files.
+    /// Reads the files of `[access]`.
     pub(super) fn resolve(
         mut self,
         upstreams: &[UpstreamConfig],

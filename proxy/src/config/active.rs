@@ -1,5 +1,5 @@
-//! What a reload of the configuration changes while requests run: one value, replaced as a whole.
-//! Who replaces it is `ops/reload.rs`.
+//! The part of the configuration that a reload replaces while requests run: one value, replaced as
+//! a whole by `ops/reload.rs`.
 //!
 //! Invariant: a request sees one configuration from its first line to its last.
 
@@ -15,29 +15,29 @@ use crate::settings::hosts::Hosts;
 use crate::settings::limits::Limits;
 use crate::settings::trusted_proxies::TrustedProxies;
 
-/// The rules of the moment.
+/// The configuration in force.
 pub(crate) struct RuntimeConfig {
-    /// Who may do what.
+    /// The access rules.
     pub(crate) access: Access,
-    /// Under which names the registry may be asked for where nobody has to log in, and the admin address.
+    /// Host names for requests, where no login is needed, and those of the admin address.
     pub(crate) hosts: Hosts,
     pub(crate) admin_hosts: Hosts,
-    /// Who is believed about the addresses of clients.
+    /// Proxies trusted with the addresses of clients.
     pub(crate) proxies: TrustedProxies,
-    /// Whether passwords may cross a network readable.
+    /// Whether passwords may cross a network unencrypted.
     pub(crate) may_be_plain: bool,
-    /// How much of everything.
+    /// The limits of clients and requests.
     pub(crate) limits: Arc<Limits>,
-    /// The registries behind.
+    /// The registries behind the proxy.
     pub(crate) upstreams: Arc<UpstreamSet>,
 }
 
-/// Where the rules of the moment are.
+/// Holds the configuration in force.
 pub(crate) struct ActiveConfig(ArcSwap<RuntimeConfig>);
 
 impl RuntimeConfig {
-    /// What a configuration says, with its registries; the store is open. After others, what they
-    /// learned of the outside stays known. Blocks.
+    /// Builds the runtime configuration and its registries; the store is open by then. It keeps
+    /// what its predecessor learned about logins and upstreams. Blocks.
     pub(crate) fn new(
         config: &Config,
         set: Arc<UpstreamSet>,
@@ -58,13 +58,13 @@ impl ActiveConfig {
         Self(ArcSwap::from_pointee(rules))
     }
 
-    /// The rules for one request.
+    /// The configuration for one request.
     #[must_use]
     pub(crate) fn current(&self) -> Arc<RuntimeConfig> {
         self.0.load_full()
     }
 
-    /// From now on these count, for requests that begin.
+    /// Puts a configuration in force for requests that begin from now on.
     pub(crate) fn replace(&self, rules: RuntimeConfig) {
         self.0.store(Arc::new(rules));
     }

@@ -1,7 +1,7 @@
-//! The configuration as keys and values, to say what a reload changes, line by line.
+//! The configuration as keys and values, for the log lines that describe the changes of a reload.
 //!
-//! Invariant: a line is a line, is not endless, and never holds the value of a key that is named like
-//! a secret.
+//! Invariant: a change stays on one line, has a bounded length, and never holds the value of a key
+//! that is named like a secret.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use toml::{Table, Value};
 
 use crate::limits::CHANGE_CHARS_MAX;
 
-/// Keys that count at the next start only, with all that is below them.
+/// Keys with effect at the next start only, including all keys below them.
 const RESTART: [&str; 6] =
     ["listen", "admin", "store", "store_limit", "shutdown_deadline_seconds", "telemetry"];
 
-/// Words in the name of a key whose value is not shown.
+/// Parts of the names of keys whose values stay hidden.
 const SECRET: [&str; 10] = [
     "password",
     "passwd",
@@ -33,7 +33,7 @@ pub(super) fn is_secret(text: &str) -> bool {
     SECRET.iter().any(|word| text.contains(word))
 }
 
-/// Whether a key counts at the next start only.
+/// Whether a key takes effect at the next start only.
 pub(crate) fn needs_restart(key: &str) -> bool {
     RESTART.iter().any(|name| {
         key.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -44,17 +44,17 @@ pub(crate) fn needs_restart(key: &str) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ConfigKeys(BTreeMap<String, String>);
 
-/// What became of a key.
+/// The change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ChangedKey {
-    /// Which.
+    /// The key.
     pub(crate) key: String,
     /// `+ KEY VALUE`, `- KEY VALUE` or `~ KEY OLD -> NEW`.
     pub(crate) line: String,
 }
 
 impl ConfigKeys {
-    /// Those of a file.
+    /// The keys of a file.
     pub(super) fn of(table: &Table) -> Self {
         let mut keys = Self::default();
         keys.add_table("", table);
@@ -97,7 +97,7 @@ impl ConfigKeys {
         wanted
     }
 
-    /// What is another one in `new`, in the order of the keys.
+    /// The changed keys of `new`, in order.
     pub(crate) fn changes(&self, new: &Self) -> Vec<ChangedKey> {
         let gone = self.0.iter().filter(|(key, _)| !new.0.contains_key(*key));
         let gone = gone.map(|(key, old)| (key, format!("- {key} {}", shown(key, old))));
@@ -116,7 +116,8 @@ impl ConfigKeys {
     }
 }
 
-/// What tells entries of a list apart better than their number, which moves when one goes.
+/// A name for an entry of a list that is more stable than its number, which moves when an earlier
+/// entry goes.
 fn entry_name(number: usize, entry: &Value) -> String {
     let text = |key: &str| entry.get(key).and_then(Value::as_str);
     match (text("prefix"), text("url").or_else(|| text("name")).or_else(|| text("pattern"))) {

@@ -1,29 +1,31 @@
-//! Whether addresses off this machine may be listened on: who may do what there, and who reads along.
+//! Checks whether the server may listen on addresses open to other machines: access there,
+//! and eavesdropping.
 
 use crate::settings::error::ConfigError;
 use crate::settings::listen::Listen;
 
-/// What others could do and see who reach the addresses, and what of that is allowed.
+/// The risks of an address that other machines can reach, and the risks that the configuration
+/// accepts.
 pub(super) struct Exposure {
     pub(super) everyone: Everyone,
     pub(super) is_encrypted: bool,
     pub(super) may_be_plain: bool,
 }
 
-/// What everyone may do who reaches the registry.
+/// The rights of every client that reaches the registry.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Everyone {
-    /// Everything, although nobody said that this is right.
+    /// All rights, without the configuration's consent.
     Could,
-    /// Everything, as was said.
+    /// All rights, with the configuration's consent.
     MayPush,
     /// Nothing without a login.
     MustLogIn,
 }
 
 impl Exposure {
-    /// An address off this machine wants an answer to two questions: who may, and who can read along.
-    /// Where everyone may do everything anyway, as was said, there is nothing to read along.
+    /// An address off this machine needs two decisions: on access without a login, and on plain
+    /// traffic. Where the configuration lets every client do everything, no secret is left to read.
     pub(super) fn check(&self, listen: &Listen, admin: Option<&Listen>) -> Result<(), ConfigError> {
         let may_be_plain = self.may_be_plain || self.everyone == Everyone::MayPush;
         if let Some(address) = listen.elsewhere() {
@@ -62,7 +64,7 @@ mod tests {
         assert!(said(MustLogIn, false, false, "").contains("--insecure-http"));
         assert_eq!(said(MustLogIn, false, true, "0.0.0.0:5001"), "");
         assert_eq!(said(MustLogIn, true, false, "127.0.0.1:5001"), "");
-        // Metrics are plain, whatever clients are shown.
+        // Metrics are plain HTTP, also when clients get TLS.
         assert!(said(MustLogIn, true, false, "0.0.0.0:5001").contains("--admin"));
     }
 }

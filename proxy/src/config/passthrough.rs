@@ -1,10 +1,11 @@
-//! What `[access] kind = "passthrough"` asks of the upstreams.
+//! The requirements of `[access] kind = "passthrough"` on the upstreams.
 //!
-//! Invariant: where it is kept, there is one registry that decides and no login but the callers'.
+//! Invariant: a configuration that meets them has one registry that decides, and no logins but
+//! those of the callers.
 
 use crate::settings::upstream::{PushMode, UpstreamConfig};
 
-/// The registry that decides, or why the logins of callers cannot be taken to these.
+/// The deciding registry, or the reason why callers' logins cannot go to these upstreams.
 pub(super) fn check(upstreams: &[UpstreamConfig]) -> Result<String, &'static str> {
     let Some(first) = upstreams.first() else {
         return Err("it needs an [[upstream]] that decides");

@@ -1,8 +1,8 @@
-//! The reference page of `wharfd.toml`, from the types that read the file: a section for each table, a row
-//! for each key in the order of its struct. `make reference` writes it.
+//! The reference page of `wharfd.toml`, from the types that read the file: a section for each
+//! table, a row for each key in the order of its struct. `make reference` writes it.
 //!
-//! Invariant: defaults and ranges on the page are those of the program: the first are read back here, the
-//! second are taken from its refusals.
+//! Invariant: defaults and ranges on the page are those of the program: the defaults are read back
+//! here, the ranges are taken from its error messages.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -88,9 +88,9 @@ log level.
 
 /// A table of the file.
 struct Table {
-    /// On the page.
+    /// The heading on the page.
     heading: &'static str,
-    /// The type that reads it.
+    /// The table's type.
     name: &'static str,
     /// Its keys in their order.
     keys: fn() -> Vec<String>,
@@ -113,12 +113,12 @@ const TABLES: [Table; 10] = [
     table::<TelemetryConfig>("`[telemetry]`", "TelemetryConfig"),
 ];
 
-/// A key that no table has.
+/// A key of no table.
 const UNKNOWN: &str = "no-such-key";
-/// Where the schema keeps the types that it names.
+/// The schema's section for named types.
 const DEFINITIONS: &str = "$defs";
 
-/// Types that stand in the file as one text or number: name on the page, JSON type, and how it is written.
+/// Types with a single text or number in the file: their name on the page, JSON type, and syntax.
 macro_rules! values {
     ($($kind:ty: $name:literal, $json:tt, $says:literal;)*) => {
         $(impl JsonSchema for $kind {
@@ -169,7 +169,7 @@ impl JsonSchema for TrustedProxies {
 
 const NETWORKS: &str = "a list of addresses and networks: `[\"10.0.0.0/8\", \"2001:db8::1\"]`.";
 
-/// The keys that a type takes, in its order, as it names them itself when one is unknown.
+/// The keys of a type in order, from the type's own error for an unknown key.
 fn keys<T: DeserializeOwned>() -> Vec<String> {
     let refused = toml::from_str::<T>(&format!("{UNKNOWN} = 1\n")).err().unwrap();
     let expected = format!("unknown field `{UNKNOWN}`, expected ");
@@ -177,7 +177,7 @@ fn keys<T: DeserializeOwned>() -> Vec<String> {
     names.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// What counts where a key is not given, from the constants of the program.
+/// The defaults of the keys, from the constants of the program.
 fn defaults() -> Vec<(&'static str, &'static str, Value)> {
     let seconds = |duration: Duration| json!(duration.as_secs());
     let size = |bytes: u64| json!(shown_size(bytes));
@@ -234,7 +234,7 @@ fn defaults() -> Vec<(&'static str, &'static str, Value)> {
     of_limits.into_iter().chain(of_upstreams).chain(others).collect()
 }
 
-/// Bytes in the largest unit that leaves nothing over.
+/// A size in the largest unit without a remainder.
 fn shown_size(bytes: u64) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let whole = |power: &u32| bytes > 0 && bytes.trailing_zeros() >= *power;
@@ -242,7 +242,7 @@ fn shown_size(bytes: u64) -> String {
     unit.map_or_else(|| bytes.to_string(), |(name, power)| format!("{}{name}", bytes >> power))
 }
 
-/// The range of a key of `[limits]`, as the program says it when a value is out of it.
+/// The range of a key of `[limits]`, from the program's error for a value out of range.
 fn range(key: &str, is_size: bool) -> Option<String> {
     let refused = |value: i64| {
         let file = toml::from_str::<LimitsFile>(&format!("{key} = {value}")).ok()?;
@@ -275,24 +275,24 @@ fn definition<'s>(schema: &'s Value, name: &str) -> &'s Value {
     if name == "FileConfig" { schema } else { &schema[DEFINITIONS][name] }
 }
 
-/// What a type or a key says of itself, on one line.
+/// The description of a type or a key, on one line.
 fn description(part: &Value) -> String {
     part["description"].as_str().unwrap_or_default().replace('\n', " ")
 }
 
-/// The name of the type that a part of the schema refers to.
+/// The name of the type behind a schema reference.
 fn referred(part: &Value) -> Option<String> {
     let name = part["$ref"].as_str()?.strip_prefix("#/$defs/")?;
     Some(name.replace("%20", " "))
 }
 
-/// Words of which a value is one, each with what it says of itself.
+/// The keywords for a value, each with its description.
 fn choices(part: &Value) -> Option<Vec<(String, String)>> {
     let word = |one: &Value| Some((format!("`{}`", one.get("const")?), description(one)));
     part["oneOf"].as_array()?.iter().map(word).collect()
 }
 
-/// The type of a value, with links to what says more.
+/// The type of a value, with links to its details.
 fn kind(part: &Value, schema: &Value) -> String {
     if let Some(name) = referred(part) {
         if let Some(Table { heading, .. }) = TABLES.iter().find(|table| table.name == name) {
@@ -318,7 +318,7 @@ fn kind(part: &Value, schema: &Value) -> String {
         Some("object") => "table".to_owned(),
         Some("integer" | "number") => "number".to_owned(),
         Some("boolean") => "`true` or `false`".to_owned(),
-        // Of a path the schema knows no more than that it is a text.
+        // The schema has paths as plain text.
         _ if ["File ", "Folder "].iter().any(|word| description(part).starts_with(word)) => {
             "path".to_owned()
         }

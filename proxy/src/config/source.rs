@@ -1,7 +1,8 @@
-//! Where the configuration comes from, so that it can be read again: the file, and the command line
-//! over it.
+//! The sources of the configuration, kept so that a reload can read them again: the file, and the
+//! command line over it.
 //!
-//! Invariant: nothing of a line that seems to hold a secret is repeated, whatever is wrong with it.
+//! Invariant: no part of a line that seems to hold a secret is repeated in an error, for any kind
+//! of error.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -18,12 +19,12 @@ pub struct ConfigSource {
     overrides: Overrides,
 }
 
-/// What they say.
+/// A configuration read from its sources.
 #[derive(Debug)]
 pub struct LoadedConfig {
-    /// As it can be run.
+    /// The checked configuration.
     pub config: Config,
-    /// Every key of the file, to see what becomes another one.
+    /// Every key of the file, for comparison after a reload.
     pub(crate) keys: ConfigKeys,
 }
 
@@ -49,7 +50,7 @@ impl ConfigSource {
     }
 }
 
-/// The file is read once, so that both are of the same text.
+/// Reads the file once, for two results of the same text.
 fn read(path: &Path) -> Result<(FileConfig, ConfigKeys), ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
@@ -62,7 +63,7 @@ fn read(path: &Path) -> Result<(FileConfig, ConfigKeys), ConfigError> {
     Ok((file, ConfigKeys::of(&table)))
 }
 
-/// The words of the parser, with the line that it shows, unless a secret may stand there.
+/// The parser's message and the line it shows, unless that line may hold a secret.
 fn reason(text: &str, error: &toml::de::Error) -> String {
     let span = error.span().unwrap_or(0..0);
     let number = text.get(..span.start).map_or(0, |before| before.matches('\n').count()) + 1;
@@ -87,12 +88,12 @@ fn key_of(line: &str) -> Option<&str> {
     key.chars().all(allowed).then_some(key)
 }
 
-/// Whether a line is about a secret, or has what ends the login of an address or begins its query.
+/// Whether a line is about a secret, or has a character that ends a URL's login or starts a query.
 fn may_hold_secret(line: &str) -> bool {
     is_secret(line) || line.contains(['@', '?'])
 }
 
-/// Every line that a span touches.
+/// Every line touched by a span.
 fn lines_at<'a>(text: &'a str, span: &Range<usize>) -> impl Iterator<Item = &'a str> {
     let (start, end) = (span.start, span.end.max(span.start + 1));
     let mut at = 0;

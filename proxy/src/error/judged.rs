@@ -1,25 +1,25 @@
-//! What follows from an error here: who is to blame, what may be done in spite of it, what is certain.
-//! Nothing of that is seen by clients.
+//! The proxy's reaction to an error: whose fault it is, whether cached content may be served,
+//! whether a change is known to have failed. Clients see none of this.
 //!
-//! Invariant: blame has no wildcard, so that no new error is forgotten.
+//! Invariant: the match for the fault has no wildcard, so that no new error is forgotten.
 
 use super::{Error, MemoryOwner};
 
-/// Whose fault an error is: decides how it is logged and counted.
+/// The side at fault: decides an error's log level and its metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The request was wrong, or asked for what is not there.
+    /// The client: the request was wrong, or its content does not exist.
     Client,
-    /// The upstream.
+    /// The upstream failed.
     Upstream,
-    /// The store.
+    /// The store failed.
     Store,
     /// A bound was reached.
     Load,
 }
 
 impl Error {
-    /// Whose fault it is.
+    /// The side at fault.
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
@@ -80,8 +80,8 @@ impl Error {
         }
     }
 
-    /// Whether the request was turned away only because of what was known before it came, or by the
-    /// end of this server.
+    /// Whether the request was refused only because of earlier events, or because this server shuts
+    /// down.
     #[must_use]
     pub const fn is_held_back(&self) -> bool {
         matches!(
@@ -120,7 +120,7 @@ impl Error {
         }
     }
 
-    /// After how many seconds it may have passed, where that is known.
+    /// The seconds until the error may have passed, if known.
     #[must_use]
     pub const fn retry_after_seconds(&self) -> Option<u64> {
         match self {
@@ -135,8 +135,8 @@ impl Error {
         }
     }
 
-    /// Whether nothing more is read from a client after this: what follows may not be what it seems, or
-    /// comes too slowly.
+    /// Whether the server stops reading from the client after this error: the following bytes may
+    /// be misread, or come too slowly.
     #[must_use]
     pub const fn ends_connection(&self) -> bool {
         matches!(
@@ -149,7 +149,7 @@ impl Error {
         )
     }
 
-    /// Whether it is certain that a change was not made: the upstream refused it, or was not asked.
+    /// Whether a change certainly did not happen: the upstream refused it, or never received it.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -159,7 +159,7 @@ impl Error {
         }
     }
 
-    /// Whether it is due to the login that the upstream was shown: somebody else may fare better.
+    /// Whether the error concerns the login sent upstream: another caller may succeed.
     #[must_use]
     pub(crate) const fn is_about_login(&self) -> bool {
         matches!(
@@ -168,14 +168,14 @@ impl Error {
         )
     }
 
-    /// Whether somebody's share of the memory was taken, which says nothing of anybody else.
+    /// Whether one party's share of the memory is full; other parties are not affected.
     #[must_use]
     pub(crate) const fn is_about_a_share(&self) -> bool {
         matches!(self, Self::TooManyBytes(MemoryOwner::Party | MemoryOwner::Connection))
     }
 
-    /// Whether content that is already here may be served instead: the upstream could not answer.
-    /// What it did answer (401, 403, 404) is believed.
+    /// Whether stored content may be served instead: the upstream could not answer. A definite
+    /// answer (401, 403, 404) stands.
     #[must_use]
     pub const fn is_outage(&self) -> bool {
         match self {

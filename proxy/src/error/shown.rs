@@ -1,17 +1,17 @@
-//! The one table that says what the client sees of an error: status, code and sentence.
+//! The one table of the client's view of an error: status, code and sentence.
 //!
-//! Invariant: an answer of 500 and above never carries the cause, which may hold paths or addresses;
-//! the cause is logged once, with the request id.
+//! Invariant: an answer of 500 and above never carries the cause, which may hold paths or
+//! addresses; the cause is logged once, with the request id.
 
 use http::StatusCode;
 use wharf_oci::{ErrorCode, ParseError};
 
 use super::{Error, StoreFault};
 
-/// What the client sees.
+/// The client's view of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorResponse {
-    /// The status.
+    /// The HTTP status.
     pub status: StatusCode,
     /// The code in the body.
     pub code: ErrorCode,
@@ -44,7 +44,7 @@ impl Error {
             Self::ManifestBlobUnknown { .. } => {
                 (StatusCode::NOT_FOUND, ErrorCode::ManifestBlobUnknown)
             }
-            // Not NAME_UNKNOWN: after that, oras does not look for the tag.
+            // Not NAME_UNKNOWN: oras would not look for the tag after that code.
             Self::ReferrersUnsupported(_) => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
             Self::UploadUnknown => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
             Self::UploadBusy => (StatusCode::CONFLICT, ErrorCode::BlobUploadInvalid),
@@ -74,8 +74,9 @@ impl Error {
             | Self::Denied
             | Self::ForeignPage
             | Self::HostUnlisted(_) => (StatusCode::FORBIDDEN, ErrorCode::Denied),
-            // What passes by itself is 429: after 503 most clients end (docs/explanation/clients.md). Where docker is
-            // better off with 503, `http/server/hold_policy.rs` says so.
+            // A passing failure is 429: after 503 most clients give up
+            // (docs/explanation/clients.md). For docker 503 works better, and
+            // `http/server/hold_policy.rs` chooses it.
             Self::UpstreamBusy { .. }
             | Self::UpstreamDown { .. }
             | Self::Unanswered { .. }
@@ -90,7 +91,8 @@ impl Error {
                 (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TooManyRequests)
             }
             Self::TagWriteOnce { .. } => (StatusCode::CONFLICT, ErrorCode::Denied),
-            // RFC 9110 §13.1.1, §13.1.2; the other one is a condition that the client meant.
+            // RFC 9110 §13.1.1, §13.1.2; a stale read breaks a condition that the client only
+            // implied.
             Self::PreconditionFailed { .. } | Self::TagReadStale { .. } => {
                 (StatusCode::PRECONDITION_FAILED, ErrorCode::PreconditionFailed)
             }
@@ -105,7 +107,7 @@ impl Error {
         ErrorResponse { status, code }
     }
 
-    /// The sentence in the body. Of our own failures only that they are ours.
+    /// The sentence in the body. Internal failures reveal no detail.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
@@ -126,7 +128,8 @@ impl Error {
     }
 }
 
-/// What is broken behind is not broken here: 500 and its like become 502, and what passes there passes here.
+/// The status for an upstream's failure: 500 and the like become 502, because this proxy is not
+/// broken, and 503 becomes 429, because the failure passes.
 fn bypassed(status: StatusCode) -> StatusCode {
     match status.as_u16() {
         503 => StatusCode::TOO_MANY_REQUESTS,
@@ -152,7 +155,7 @@ fn shown_parse(error: &ParseError) -> (StatusCode, ErrorCode) {
         }
         ParseError::Range { .. } => (StatusCode::BAD_REQUEST, ErrorCode::BlobUploadInvalid),
         ParseError::UploadId { .. } => (StatusCode::NOT_FOUND, ErrorCode::BlobUploadUnknown),
-        // The enum is open to new words of the lower crate; what has no line here is a bad request.
+        // The lower crate's enum may grow; an error without a line here is a bad request.
         ParseError::Path { .. } => (StatusCode::NOT_FOUND, ErrorCode::Unsupported),
         _ => (StatusCode::BAD_REQUEST, ErrorCode::Unsupported),
     }

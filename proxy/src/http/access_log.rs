@@ -1,8 +1,8 @@
-//! What is said of a request when its answer is over: one line in the log, the metrics, the end of its
-//! span. What a handler found out on the way stands in [`RequestFacts`].
+//! The record of a request when its answer is over: one line in the log, the metrics, the end of
+//! its span. Handlers write their findings into [`RequestFacts`].
 //!
-//! Invariant: every request is said once, also when its client goes away before the answer or in the
-//! middle of it; nothing that a client sent can end the line or add a field to it.
+//! Invariant: every request is recorded once, also when its client goes away before the answer or
+//! in the middle of it; no header or body of a client can end the line or add a field to it.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -29,34 +29,34 @@ use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::shares::Share;
 use crate::runtime::spans;
 
-/// Which request a log line is about.
+/// The number of the next request.
 static REQUESTS: AtomicU64 = AtomicU64::new(1);
-/// The number of a request, for those who report trouble.
+/// The number of a request, for reports of trouble.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What is found out about a request on its way.
+/// The facts found out about a request on its way.
 pub(crate) struct RequestFacts {
-    /// What it asks for.
+    /// The class of the request's route.
     pub(crate) route: RouteClass,
-    /// Where its repository lives, once that is known.
+    /// The home of the request's repository, once it is known.
     pub(crate) home: RepoHome,
-    /// The registry that it means (`?ns=`).
+    /// The registry named by the request (`?ns=`).
     pub(crate) namespace: Option<String>,
-    /// Who asks, once that is proven.
+    /// The caller, once it is proven.
     pub(crate) caller: Option<Caller>,
-    /// Whose certificate its connection showed.
+    /// The subject of the connection's client certificate.
     pub(crate) certificate: Option<Arc<str>>,
-    /// Counted among the requests of its party, until this is dropped.
+    /// The party's share of requests in progress, held until this is dropped.
     pub(crate) open: Option<Share>,
-    /// What whoever asks holds in memory, and may hold.
+    /// The caller's memory budget.
     pub(crate) budget: Option<MemoryBudget>,
-    /// Since when it is held, if it is.
+    /// When the hold began, for a held request.
     pub(crate) held: Option<Instant>,
 }
 
 /// Where a repository lives.
 pub(crate) enum RepoHome {
-    /// It names none, or was refused before that was looked at.
+    /// The request names no repository, or was refused before the look-up.
     Unknown,
     /// Here and nowhere else.
     Here,
@@ -73,7 +73,7 @@ pub(crate) struct RequestRecord {
     client: IpAddr,
     method: Method,
     uri: Uri,
-    /// What handlers found out.
+    /// Findings of the handlers.
     pub(crate) facts: RequestFacts,
     status: Option<StatusCode>,
     outcome: Option<Outcome>,
@@ -82,13 +82,13 @@ pub(crate) struct RequestRecord {
     sent_bytes: u64,
     complete: bool,
     agent: UserAgent,
-    /// For how long it was held before its answer.
+    /// For how long the request was held before its answer.
     held: Duration,
     span: Span,
 }
 
 impl RequestFacts {
-    /// What the route says.
+    /// The class of a route.
     pub(crate) const fn class(route: &Route) -> RouteClass {
         match route {
             Route::Base | Route::Catalog(_) => RouteClass::Other,
@@ -117,8 +117,8 @@ impl RequestFacts {
 }
 
 impl RequestRecord {
-    /// A request that has just begun. `client` is who it comes from by the rules of the moment;
-    /// `trusted` whether its peer is believed.
+    /// A new request. `client` is its address by the current rules of trust; `trusted` says whether
+    /// its peer is believed.
     pub(crate) fn open(
         metrics: &Arc<Metrics>,
         parts: &Parts,
@@ -157,22 +157,21 @@ impl RequestRecord {
         }
     }
 
-    /// Its number.
     pub(crate) const fn id(&self) -> u64 {
         self.id
     }
 
-    /// Who it comes from.
+    /// The client's address.
     pub(crate) const fn client(&self) -> IpAddr {
         self.client
     }
 
-    /// Its span, to work in.
+    /// The request's span, to work in.
     pub(crate) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    /// Its answer: the account goes on with the body.
+    /// Takes the answer; the record goes on with its body.
     pub(crate) fn answered<B: HttpBody>(
         mut self,
         mut answer: Response<B>,
@@ -240,13 +239,13 @@ impl Drop for RequestRecord {
     }
 }
 
-/// With three digits, which is as exact as it can be.
+/// With three digits, the most exact form.
 #[expect(clippy::cast_precision_loss, reason = "microseconds of a request need no 53 bits")]
 fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }
 
-/// The body of an answer, with the account of its request.
+/// The body of an answer, with the record of its request.
 pub(crate) struct RecordedBody<B: HttpBody> {
     body: B,
     record: Option<RequestRecord>,
@@ -254,12 +253,12 @@ pub(crate) struct RecordedBody<B: HttpBody> {
 }
 
 impl<B: HttpBody> RecordedBody<B> {
-    /// Of an answer that nobody keeps account of.
+    /// The body of an answer without a record.
     pub(crate) const fn nobodys(body: B) -> Self {
         Self { body, record: None, ended: false }
     }
 
-    /// Whether all of it was given. A connection does not ask for an end that it knows of.
+    /// Whether the whole body was given. A connection does not poll for an end that it knows of.
     fn is_complete(&self) -> bool {
         self.ended || self.body.is_end_stream() || self.body.size_hint().exact() == Some(0)
     }

@@ -1,9 +1,9 @@
-//! Who is let in, and how much of it: connections, rates of requests, memory; uploads are in
-//! `push/uploads/session_permit.rs`. What the bounds
-//! are is in `settings/limits.rs`; the answer is 429 with the time to wait.
+//! Bounds on clients: connections, rates of requests, memory; uploads are in
+//! `push/uploads/session_permit.rs`. The sizes of the bounds are in `settings/limits.rs`; the
+//! refusal is 429 with the time to wait.
 //!
-//! Invariant: only a request over its rate waits here, for its turn and in a bounded line (`rates.rs`).
-//! Whoever is past another bound is told so at once, counted, and what others have is not touched.
+//! Invariant: only a request over its rate waits here, in a bounded queue (`rates.rs`). A client
+//! past another bound is refused at once and counted, and other clients' permits are not touched.
 
 mod connections;
 mod counts;
@@ -32,39 +32,37 @@ pub(crate) use counts::{Limit, LimitCounts, UPLOADS, USER_UPLOADS};
 pub(crate) use holds::{HoldOutcome, Holds};
 use rates::{RateKey, RateRefusal, Rates};
 
-/// What there are too many of when the lines are full.
+/// The name of the full queue in a refusal.
 const WAITING: &str = "requests that wait for their turn";
 
-/// All that is counted.
+/// The state of all bounds.
 #[derive(Default)]
 pub(crate) struct Admission {
     /// Of clients.
     pub(crate) connections: Connections,
     /// Of operators.
     pub(crate) admin_connections: Connections,
-    /// What was turned away.
+    /// Refusals by bound.
     pub(crate) counts: Arc<LimitCounts>,
-    /// Requests that are held before they are refused.
+    /// Requests held before their refusal.
     pub(crate) holds: Holds,
-    /// Who speaks for others without being believed.
+    /// Peers that forward for clients without trust.
     pub(crate) unbelieved: UntrustedForwarders,
     rates: Rates,
     requests: Shares,
 }
 
-/// What is used of one bound, for metrics.
+/// The usage of one bound, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LimitUsage {
-    /// Which bound.
     pub limit: Limit,
-    /// What is taken of it.
     pub used: u64,
-    /// What there is.
+    /// The bound's size.
     pub most: u64,
 }
 
-/// A request that will take memory piece by piece for as long as it goes on; refused when too much is
-/// taken. What others take is reserved when it is known.
+/// Admits a request that will take memory piece by piece for as long as it goes on; refused when
+/// too much is taken. The memory of other requests is reserved when it is known.
 pub(crate) fn memory(route: &Route, budget: &MemoryBudget) -> Result<(), Error> {
     match route {
         Route::StartUpload { .. } | Route::Blob { head: false, .. } => budget.may_begin(),
@@ -72,15 +70,16 @@ pub(crate) fn memory(route: &Route, budget: &MemoryBudget) -> Result<(), Error> 
     }
 }
 
-/// What a request asks of a rate. Those that carry a blob are counted apart: who was let begin with an
-/// image is not stopped in its middle by the questions that others ask.
+/// The demand of a request on a rate. Transfers of blobs are counted apart: other requests do not
+/// stop an image in its middle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Demand {
     /// It carries no blob.
     Question,
-    /// It wants one.
+    /// It downloads a blob.
     Download,
-    /// It brings bytes of one. They are never refused by a rate: hardly any client sends them twice.
+    /// It brings bytes of a blob. They are never refused by a rate: hardly any client sends them
+    /// twice.
     Upload,
 }
 
@@ -88,7 +87,7 @@ impl Demand {
     /// Of a request, by its head.
     #[must_use]
     pub(crate) fn of(method: &Method, path: &str) -> Self {
-        // By its last words: a repository may be called anything.
+        // By its last words: a repository may have any name.
         let mut words = path.rsplit('/');
         match (method, words.next(), words.next(), words.next()) {
             (&Method::GET, Some(digest), Some("blobs"), _) if digest.starts_with("sha") => {
@@ -101,15 +100,15 @@ impl Demand {
         }
     }
 
-    /// Until when it waits for its turn.
+    /// Until when the request queues.
     fn latest(self, latest: Instant) -> Option<Instant> {
         (self != Self::Upload).then_some(latest)
     }
 }
 
 impl Admission {
-    /// A request from an address, before anything of it is looked at: waits for its turn, not after
-    /// `latest`. How long that took.
+    /// A request from an address, before anything of it is parsed: queues for its rate, not after
+    /// `latest`. Returns how long that took.
     pub(crate) async fn address(
         &self,
         client: IpAddr,
@@ -125,13 +124,13 @@ impl Admission {
         self.turn(Limit::AddressRate, turn, Some(latest)).await
     }
 
-    /// One more request that is being answered for somebody, until its answer is sent.
+    /// One more request in progress of a party, until its answer is sent.
     pub(crate) fn request(&self, party: Party) -> Result<Share, Error> {
         let share = self.requests.take_within(party, PARTY_REQUESTS_MAX, REQUESTS_MAX);
         share.ok_or(Error::TooMany(counts::REQUESTS))
     }
 
-    /// A request once it is known who asks; for whoever shows nothing, by the address. Waits as above,
+    /// A request once its caller is known; without credentials, by the address. Queues as above,
     /// and bytes of an upload for as long as it takes.
     pub(crate) async fn caller(
         &self,
@@ -180,12 +179,12 @@ impl Admission {
         Ok(waited)
     }
 
-    /// Requests that wait for their turn: what they are, how many, and the most.
+    /// Requests in the queues: their name, their number, and the most.
     pub(crate) fn waiting(&self) -> (&'static str, usize, usize) {
         (WAITING, self.rates.waiting(), RATE_WAITING_MAX)
     }
 
-    /// What is used of the bounds; of uploads, how many there are and the most of one party.
+    /// The usage of the bounds; of uploads, their number and the most of one party.
     pub(crate) fn state(
         &self,
         limits: &Limits,
@@ -214,7 +213,7 @@ impl Admission {
     }
 }
 
-/// Whose turn is waited for.
+/// The bucket of a request, and its rate.
 struct Turn {
     who: RateKey,
     rate: Rate,
@@ -284,7 +283,7 @@ mod tests {
             "and so have addresses"
         );
         assert_eq!(admission.counts.refused(Limit::UserRate), 1);
-        // With time it waits for its turn.
+        // With time the request queues.
         assert!(!ask(question, now + Duration::from_secs(5)).await.unwrap().is_zero());
         assert_eq!(admission.counts.refused(Limit::UserRate), 1);
         let waited = admission.counts.waits().find(|(limit, _)| *limit == "user_rate");

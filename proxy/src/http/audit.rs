@@ -1,7 +1,7 @@
-//! Changes that clients ask for, as lines of the audit log (`observe/audit_log.rs`).
+//! Changes by clients, as lines of the audit log (`observe/audit_log.rs`).
 //!
-//! Invariant: a change of a manifest or a tag that was begun is written down once, with what came of
-//! it, also when its client went away.
+//! Invariant: a begun change of a manifest or a tag is logged once, with its result, also when its
+//! client went away.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +12,8 @@ use crate::Error;
 use crate::access::Caller;
 use crate::http::route::Route;
 
-/// A change that a client asks for. A clone is the same change: it is written down when it is done, when it
-/// failed for good, or with the last clone.
+/// A client's change. A clone is the same change: it is logged when it is done, when it failed for
+/// good, or with the last clone.
 #[derive(Clone)]
 pub(crate) struct AuditedChange(Option<Arc<Facts>>);
 
@@ -26,11 +26,11 @@ struct Facts {
     ending: Mutex<Ending>,
 }
 
-/// What is known of its end.
+/// The known result of a change.
 enum Ending {
-    /// Nothing: whoever asked for it went away.
+    /// None: the client went away.
     Unknown,
-    /// It did not succeed so far, and may be tried again.
+    /// The change has not succeeded so far, and may be tried again.
     Failed {
         word: &'static str,
         reason: String,
@@ -39,7 +39,7 @@ enum Ending {
 }
 
 impl AuditedChange {
-    /// Of a route that changes what a manifest, a tag or a blob is; of others it is nothing.
+    /// Of a route that changes a manifest, a tag or a blob; empty for other routes.
     pub(crate) fn of(route: &Route, caller: &Caller, client: IpAddr) -> Self {
         let (kind, repo, reference) = match route {
             Route::PutManifest { repo, reference, tags } => {
@@ -56,7 +56,7 @@ impl AuditedChange {
         Self(Some(Arc::new(Facts { kind, repo, reference, caller, client, ending })))
     }
 
-    /// It was done, and came to this content.
+    /// The change was made, with this content.
     pub(crate) fn done(&self, digest: Option<&Digest>) {
         let Some(facts) = &self.0 else { return };
         let before = std::mem::replace(&mut *facts.ending(), Ending::Written);
@@ -66,7 +66,8 @@ impl AuditedChange {
         }
     }
 
-    /// It was not done. What passes by itself may be tried again, and is written down when it was not.
+    /// The change failed. An error that can pass by itself may be followed by another try; without
+    /// one the failure is logged with the last clone.
     pub(crate) fn failed(&self, error: &Error) {
         let Some(facts) = &self.0 else { return };
         let mut ending = facts.ending();
@@ -84,7 +85,7 @@ impl AuditedChange {
         facts.write(word, None, &error.to_string());
     }
 
-    /// Notes the end of what has no content, and hands it on.
+    /// Records the result of a change without content, and returns it.
     pub(crate) fn ended<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         match &result {
             Ok(_) => self.done(None),

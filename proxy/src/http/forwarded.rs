@@ -1,9 +1,9 @@
-//! Who a client is when balancers stand between: `Forwarded` (RFC 7239) and `X-Forwarded-For`; and
-//! whether it came encrypted, for the address of tokens. Nothing else of a request is believed from such
-//! headers, and none of them goes on to an upstream.
+//! The client's address behind balancers: `Forwarded` (RFC 7239) and `X-Forwarded-For`; and whether
+//! the client came encrypted, for the address of tokens. Nothing else of a request is believed from
+//! such headers, and none of them goes on to an upstream.
 //!
-//! Invariant: an address is taken from a header only as far to the left as everyone to the right of
-//! it is trusted, and from a peer that is trusted; what a client writes there itself says nothing.
+//! Invariant: an address is taken from a header only as far to the left as every hop to the right
+//! of it is trusted, and from a trusted peer; the client's own entries prove nothing.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -19,8 +19,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 impl TrustedProxies {
-    /// The client behind a peer. Two headers that disagree are none: a balancer writes one of them,
-    /// and whoever wrote the other may be the client.
+    /// The client behind a peer. Two headers that disagree count as none: a balancer writes one of
+    /// them, and the other may be the client's.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.has(peer) {
@@ -36,9 +36,10 @@ impl TrustedProxies {
         }
     }
 
-    /// Whether the client's connection is encrypted: this one, or the one to whoever is in front, as that
-    /// says. That it is counts whoever says it: a client that lies is itself sent to where nothing
-    /// answers. That it is not counts of a trusted peer only, and two headers that disagree say nothing.
+    /// Whether the client's connection is encrypted: this one, or the one to the proxy in front, by
+    /// its header. "Encrypted" counts from any peer: a client that lies is itself sent to an
+    /// address without an answer. "Not encrypted" counts from a trusted peer only, and two headers
+    /// that disagree prove nothing.
     pub(crate) fn is_encrypted(&self, peer: IpAddr, is_this: bool, headers: &HeaderMap) -> bool {
         let is_trusted = self.has(peer.to_canonical());
         match said_scheme(headers) {
@@ -48,8 +49,8 @@ impl TrustedProxies {
         }
     }
 
-    /// From the right, past everyone who is trusted, to the first who is not. Where somebody's name
-    /// is hidden or no address, whoever told us of it is all that is known.
+    /// From the right, past all trusted hops, to the first untrusted one. A hidden name or a
+    /// malformed address ends the walk at the hop that reported it.
     fn walk(&self, peer: IpAddr, hops: Vec<Option<IpAddr>>) -> IpAddr {
         let mut known = peer;
         for hop in hops.into_iter().rev().take(FORWARDED_HOPS_MAX) {
@@ -63,14 +64,14 @@ impl TrustedProxies {
     }
 }
 
-/// Peers that say who is behind them and are not believed. Such a one is most often a balancer that nobody
-/// named, and then all of its clients count as one.
+/// Peers that forward for clients and are not trusted. Such a peer is most often a balancer missing
+/// in the configuration, and then all of its clients count as one.
 #[derive(Default)]
 pub(crate) struct UntrustedForwarders(Mutex<HashSet<Party>>);
 
 impl UntrustedForwarders {
-    /// A request of a peer that is not believed. Each such peer is named in the log once, and not more of
-    /// them than a few, since anybody can say anything.
+    /// A request of an untrusted peer. Each such peer is named in the log once, and only a few of
+    /// them, since any client can send the header.
     pub(crate) fn hear(&self, peer: IpAddr, headers: &HeaderMap) {
         let speaks = headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
         if speaks && self.is_new(peer) {
@@ -89,7 +90,7 @@ impl UntrustedForwarders {
     }
 }
 
-/// What whoever is in front says that the client spoke to them: the rightmost word.
+/// The scheme of the client's connection by the proxy in front: the rightmost word.
 fn said_scheme(headers: &HeaderMap) -> Option<String> {
     let by_standard = lines(headers, &FORWARDED).and_then(|text| {
         let last = split_unquoted(&text, ',').last().copied().map(str::to_owned)?;
@@ -104,7 +105,7 @@ fn said_scheme(headers: &HeaderMap) -> Option<String> {
     }
 }
 
-/// All lines of a header as one, which is what they mean; `None` without any.
+/// All lines of a header as one, equivalent by the grammar of HTTP; `None` without any.
 fn lines(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     let lines: Vec<_> = headers.get_all(name).iter().map(|v| v.to_str().unwrap_or("_")).collect();
     (!lines.is_empty()).then(|| lines.join(","))
@@ -156,8 +157,8 @@ fn unquoted(text: &str) -> String {
     plain
 }
 
-/// An address, perhaps with a port: `1.2.3.4`, `1.2.3.4:5`, `[::1]`, `[::1]:5`, and `::1`, which
-/// some write.
+/// An address, perhaps with a port: `1.2.3.4`, `1.2.3.4:5`, `[::1]`, `[::1]:5`, and the bare `::1`
+/// of some proxies.
 fn node(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     if let Some(rest) = text.strip_prefix('[') {
@@ -289,8 +290,8 @@ mod tests {
             } else {
                 (XFF, honest.to_string())
             };
-            // What stands in an open quote of the client's own line would take the rest with it: a
-            // balancer adds a line, or refuses such a header.
+            // An open quote in the client's own line would take the rest with it: a balancer adds a
+            // line, or refuses such a header.
             prop_assume!(!standard || !lie.contains('"'));
             let mut headers = HeaderMap::new();
             headers.append(HeaderName::from_static(name), format!("{lie}, {entry}").parse().unwrap());

@@ -57,52 +57,54 @@ use namespace::Namespace;
 pub(crate) use request_body::RequestBody;
 pub(crate) use token::token;
 
-/// Everything that handlers share.
+/// The shared state of all handlers.
 pub(crate) struct App {
     /// Reads.
     pub cache: Cache,
     /// Writes of blobs.
     pub uploads: Uploads,
-    /// What is owed to upstreams.
+    /// Staged blobs and their delivery upstream.
     pub outbox: Outbox,
-    /// Whose turn it is to change a tag.
+    /// Locks for changes of tags and content.
     pub turns: ChangeLocks,
-    /// What goes on although its client went away.
+    /// Tasks that go on although their client went away.
     pub detached: DetachedTasks,
-    /// Manifests that are being put.
+    /// Manifest puts under way.
     pub puts: ManifestPuts,
-    /// Which tags are put once.
+    /// The write-once tags and their overrides.
     pub write_once: Arc<WriteOnce>,
-    /// What a reload changes.
+    /// The configuration in force.
     pub active: Arc<ActiveConfig>,
-    /// Who is let in.
+    /// Bounds on clients.
     pub admission: Admission,
-    /// What clients are shown; plain HTTP without it.
+    /// The server's certificate; plain HTTP without it.
     pub tls: Option<Arc<Tls>>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// The store as an operator sees it.
     pub maintenance: Maintenance,
-    /// Whether this may be sent requests.
+    /// Whether a balancer may send requests here.
     pub readiness: Readiness,
 }
 
-/// A request whose URL was parsed. It may be answered more than once, until one answer stands.
+/// A request with a parsed URL. It may be answered more than once, until one answer stands.
 pub(crate) struct Call {
-    /// What is wanted, by the names that it has here.
+    /// The operation, with the names used here.
     pub route: Route,
-    /// What the caller calls it, when it is another name, or why there is no such name here.
+    /// The repository's name for the caller, if it is another one, or why there is no such name
+    /// here.
     namespace: Result<Option<Namespace>, Error>,
     /// Headers as they came.
     pub headers: HeaderMap,
     /// Its client, caller, configuration and target.
     pub context: RequestContext,
-    /// What it changes.
+    /// The change that the request makes.
     change: AuditedChange,
 }
 
 impl Call {
-    /// Of a route as the caller names things; `namespace` is the registry that is meant (`?ns=`).
+    /// Takes a route with the caller's names; `namespace` is the registry that the caller means
+    /// (`?ns=`).
     pub(crate) fn new(
         context: RequestContext,
         mut route: Route,
@@ -117,18 +119,18 @@ impl Call {
 }
 
 impl App {
-    /// What this party holds in memory, and may hold.
+    /// The memory budget of this party.
     pub(crate) fn budget(&self, party: Party, limits: &Limits) -> MemoryBudget {
         self.cache.blocking.held().budget(party, limits.bytes)
     }
 
-    /// The same for what is done for nobody in particular.
+    /// The memory budget of work for no party in particular.
     pub(crate) fn own_budget(&self) -> MemoryBudget {
         self.budget(Party::Ourselves, &self.active.current().limits)
     }
 }
 
-/// Answers a call. What is left of the body afterwards is the caller's to deal with.
+/// Answers a call. The caller of this function deals with the rest of the body.
 pub(crate) async fn dispatch(
     app: &Arc<App>,
     call: &Call,
@@ -147,7 +149,7 @@ pub(crate) async fn dispatch(
     let handled = handle(app, call, namespace, body);
     let mut answer = match party::work_for(call.context.party(), handled).await {
         Ok(answer) => answer,
-        // Of a login that is theirs, that it may not is no fault of the upstream, nor of ours.
+        // The upstream denied the caller's own login: no fault of the upstream, nor of ours.
         Err(Error::UpstreamDenied { .. }) if has_own_login => return Err(Error::Denied),
         Err(mut error) => {
             if let Some(namespace) = namespace {
@@ -165,8 +167,8 @@ pub(crate) async fn dispatch(
     Ok(answer)
 }
 
-/// Asks whether the call may be answered, before anything else is: also a name that nobody serves is
-/// for those who may come in.
+/// Checks the permission for the call before anything else: an unknown name, too, is answered only
+/// to permitted callers.
 async fn permit(call: &Call) -> Result<Option<&Namespace>, Error> {
     let access = &call.context.config.access;
     match (&call.namespace, permission::need(&call.route)) {
@@ -232,13 +234,13 @@ async fn handle(
             let (repo, subject, budget) = (repo.clone(), *subject, context.budget.clone());
             let artifact_type = artifact_type.clone();
             let asked = referrers::ReferrersQuery { repo, subject, artifact_type, budget };
-            // On the heap, as all that is large and seldom wanted.
+            // On the heap, as everything large and seldom needed.
             Box::pin(referrers::referrers(app, context, asked, cursor.clone())).await
         }
     }
 }
 
-/// Where the repository of a route lives; asked only when its caller may know.
+/// Where the repository of a route lives; looked up only after the permission check.
 fn home(call: &Call) -> RepoHome {
     match call.route.repo().map(|repo| call.context.target(repo)) {
         Some(Ok(Target::Local(_))) => RepoHome::Here,

@@ -1,4 +1,5 @@
-//! The page of metrics: the counters of `observe/metrics.rs`, and what is read at the moment of asking.
+//! The page of metrics: the counters of `observe/metrics.rs`, and gauges read at the moment of the
+//! request.
 
 mod gauges;
 mod limits;

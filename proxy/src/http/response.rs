@@ -15,24 +15,24 @@ use crate::observe::outcome::Outcome;
 use crate::pull::{ReadOutcome, ServedManifest};
 use crate::runtime::body::Body;
 
-/// What a handler returns.
+/// The response of a handler.
 pub(crate) type Answer = Response<Body>;
 
-/// The digest of what is served; a MUST in the specification's current text.
+/// The digest of the served content; a MUST in the specification's current text.
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
     HeaderName::from_static("docker-content-digest");
-/// Says that this is a registry; some clients look for it before they log in.
+/// Marks a registry; some clients look for it before they log in.
 pub(crate) const API_VERSION: (HeaderName, &str) =
     (HeaderName::from_static("docker-distribution-api-version"), "registry/2.0");
 /// How an answer came about: `hit`, `join`, `fill`, `bypass`, `stale`.
 pub(crate) const WHARF_CACHE: HeaderName = HeaderName::from_static("wharf-cache");
 /// The subject of a manifest whose referrers are kept here.
 pub(crate) const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
-/// A tag that a manifest was put under.
+/// A tag set by the put of a manifest.
 pub(crate) const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
-/// How long the chunks of an upload should be at least.
+/// The recommended minimum length of an upload's chunks.
 pub(crate) const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
-/// Which filters were applied to referrers.
+/// The filters applied to referrers.
 pub(crate) const OCI_FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 /// distribution-spec, "Warnings": always 299, and a text for people.
@@ -56,7 +56,7 @@ pub(crate) fn close(answer: &mut Answer) {
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
 }
 
-/// The same, with how it came about.
+/// The same, with its outcome.
 #[must_use]
 pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
     answer.headers_mut().insert(WHARF_CACHE, HeaderValue::from_static(outcome.as_str()));
@@ -66,7 +66,7 @@ pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
     answer
 }
 
-/// With how it came about for the account, where its caller is told another word.
+/// Records the outcome for the access log, where the client's header has another word.
 #[must_use]
 pub(crate) fn with_account(mut answer: Answer, came: ReadOutcome) -> Answer {
     if came.outcome != came.told {
@@ -84,7 +84,7 @@ pub(crate) fn json(value: &impl Serialize, next: Option<String>) -> Answer {
     answer(StatusCode::OK, &headers, Body::full(body))
 }
 
-/// The headers that every answer with known content has. The digest is its entity tag.
+/// The headers common to all answers with known content. The digest is its entity tag.
 fn content(digest: &Digest, outcome: Outcome) -> Vec<(HeaderName, String)> {
     let mut headers = vec![
         (DOCKER_CONTENT_DIGEST, digest.to_string()),
@@ -107,7 +107,7 @@ pub(crate) fn manifest(manifest: ServedManifest, outcome: Outcome) -> Answer {
     answer(StatusCode::OK, &headers, body)
 }
 
-/// 304 when the client says that it has exactly this already (RFC 9110 §13.1.2).
+/// 304 when the client has exactly this content already (RFC 9110 §13.1.2).
 #[must_use]
 pub(crate) fn not_modified(
     headers: &HeaderMap,
@@ -125,7 +125,7 @@ pub(crate) fn not_modified(
     known.then(unchanged)
 }
 
-/// A blob, or the part of it that `range` names.
+/// A blob, or the part of it in `range`.
 #[must_use]
 pub(crate) fn blob(
     digest: &Digest,
@@ -149,14 +149,15 @@ pub(crate) fn head(mut full: Answer, size_bytes: u64) -> Answer {
     full
 }
 
-/// Something came to be: 201 with where it is.
+/// 201 with the location of new content.
 #[must_use]
 pub(crate) fn created(location: String, digest: &Digest) -> Answer {
     let headers = [(LOCATION, location), (DOCKER_CONTENT_DIGEST, digest.to_string())];
     answer(StatusCode::CREATED, &headers, Body::empty())
 }
 
-/// A new upload: 202 with where it is, and how long chunks should be. Shorter ones are taken too.
+/// A new upload: 202 with its location, and the recommended length of chunks. Shorter ones are
+/// taken too.
 #[must_use]
 pub(crate) fn opened(repo: &RepoName, id: UploadId) -> Answer {
     let mut opened = upload(StatusCode::ACCEPTED, repo, id, 0);
@@ -164,7 +165,7 @@ pub(crate) fn opened(repo: &RepoName, id: UploadId) -> Answer {
     opened
 }
 
-/// Where an upload is: 202 after writing, 204 for its status. `Range` of nothing is `0-0`, as
+/// The offset of an upload: 202 after writing, 204 for its status. `Range` of nothing is `0-0`, as
 /// every registry writes it.
 #[must_use]
 pub(crate) fn upload(status: StatusCode, repo: &RepoName, id: UploadId, offset: u64) -> Answer {
@@ -176,7 +177,7 @@ pub(crate) fn upload(status: StatusCode, repo: &RepoName, id: UploadId, offset: 
     answer(status, &headers, Body::empty())
 }
 
-/// One entry, or one for each thing that is missing.
+/// One entry, or one for each missing piece.
 fn error_body(error: &Error, code: ErrorCode) -> ErrorBody {
     let Error::ManifestBlobUnknown { repo, missing } = error else {
         return ErrorBody::one(code, error.message(), serde_json::Value::Null);
@@ -189,7 +190,7 @@ fn error_body(error: &Error, code: ErrorCode) -> ErrorBody {
     ErrorBody { errors: missing.iter().map(entry).collect() }
 }
 
-/// An error as the client sees it.
+/// The answer for an error.
 #[must_use]
 pub(crate) fn error(error: &Error) -> Answer {
     let shown = error.shown();

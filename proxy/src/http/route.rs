@@ -1,7 +1,7 @@
 //! From method and URL to an operation of the registry, and back. Pure: no headers, no state.
 //!
-//! Invariant: `parse(render(route)) == route`, and whatever does not parse is refused, never
-//! guessed: a cursor that is malformed does not list everything.
+//! Invariant: `parse(render(route)) == route`, and a malformed URL is refused, never guessed: a
+//! malformed cursor does not list everything.
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -16,115 +16,89 @@ mod referrers;
 
 pub(crate) use referrers::ReferrersCursor;
 
-/// Everything that a client can ask for.
+/// Every operation of the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
     /// `GET /v2/`: is this a registry?
     Base,
-    /// Which repositories there are.
+    /// A page of the catalog of repositories.
     Catalog(Cursor),
     /// A blob, or its headers.
     Blob {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         digest: Digest,
         /// Headers only.
         head: bool,
     },
-    /// Forget a blob.
+    /// Delete a blob.
     DeleteBlob {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         digest: Digest,
     },
     /// A manifest, or its headers.
     Manifest {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         reference: Reference,
         /// Headers only.
         head: bool,
     },
-    /// Keep a manifest.
+    /// Store a manifest.
     PutManifest {
-        /// Whose.
         repo: RepoName,
-        /// Under which name.
         reference: Reference,
-        /// Further tags for it (`?tag=`).
+        /// Further tags of the same manifest (`?tag=`).
         tags: Vec<Tag>,
     },
-    /// Forget a manifest or a tag.
     DeleteManifest {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         reference: Reference,
     },
-    /// Read or forget a manifest under a name that none can have: there is none, and whether that may
-    /// be said is asked all the same.
+    /// Read or delete a manifest under a name that no manifest can have. The answer is "not found",
+    /// after the same permission check.
     NoManifest {
-        /// Whose.
         repo: RepoName,
-        /// Whether it should be forgotten.
+        /// Whether the request is a `DELETE`.
         delete: bool,
     },
     /// Open an upload.
     StartUpload {
-        /// For whom.
         repo: RepoName,
-        /// How.
         start: UploadStart,
     },
-    /// How much of an upload is here.
+    /// How many bytes of an upload have arrived.
     UploadStatus {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         id: UploadId,
     },
     /// The next chunk.
     PatchUpload {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         id: UploadId,
     },
     /// The last chunk, perhaps empty, and the digest of everything.
     FinishUpload {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         id: UploadId,
-        /// Of the whole.
+        /// Of the whole content.
         digest: Digest,
     },
-    /// Give an upload up.
+    /// Cancel an upload.
     CancelUpload {
-        /// Whose.
         repo: RepoName,
-        /// Which.
         id: UploadId,
     },
-    /// The tags of a repository.
     Tags {
-        /// Whose.
         repo: RepoName,
-        /// Which part of them.
         cursor: Cursor,
     },
-    /// What refers to a manifest.
+    /// The referrers of a manifest.
     Referrers {
-        /// Whose.
         repo: RepoName,
-        /// To which manifest.
+        /// The subject.
         digest: Digest,
-        /// Only of this type.
+        /// Only entries of this type.
         artifact_type: Option<String>,
-        /// Which part of the list.
+        /// The position in the list.
         cursor: ReferrersCursor,
     },
 }
@@ -132,15 +106,14 @@ pub enum Route {
 /// How an upload begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UploadStart {
-    /// A session; perhaps with the algorithm that the digest will have (`?digest-algorithm=`).
+    /// A session; perhaps with the algorithm of the later digest (`?digest-algorithm=`).
     Session(Option<Algorithm>),
     /// All content in this request (`?digest=`).
     Whole(Digest),
-    /// No content: take it from a repository that has it (`?mount=&from=`).
+    /// No content: take the blob from a repository that has it (`?mount=&from=`).
     Mount {
-        /// Which blob.
         digest: Digest,
-        /// From where; any repository when not said.
+        /// The source; any repository when absent.
         from: Option<RepoName>,
     },
 }
@@ -150,14 +123,14 @@ pub enum UploadStart {
 pub struct Cursor {
     /// At most so many entries.
     pub limit: usize,
-    /// Those after this one.
+    /// Entries after this one.
     pub last: Option<String>,
 }
 
 /// Longest name of a registry in `?ns=`: a host name with a port.
 const NAMESPACE_LEN_MAX: usize = 262;
 
-/// What may stand in a query without escaping, besides letters and digits.
+/// Characters of a query without escaping, besides letters and digits.
 const QUERY_ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'/').remove(b':');
 
@@ -209,7 +182,7 @@ pub fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Route, 
     }
 }
 
-/// What can be done there, as `Allow` lists it (RFC 9110 §10.2.1).
+/// The methods of an endpoint, as `Allow` lists them (RFC 9110 §10.2.1).
 const fn allowed(endpoint: &Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Base => "GET, HEAD",
@@ -221,11 +194,11 @@ const fn allowed(endpoint: &Endpoint) -> &'static str {
     }
 }
 
-/// What a client says of an upload: its query, and on the next line `Content-Range`. For the fuzz
-/// target and its corpus.
+/// Reads a client's request about an upload: its query, and on the next line `Content-Range`. For
+/// the fuzz target and its corpus.
 ///
 /// # Panics
-/// When something is read as what it does not say.
+/// When a parsed value differs from its text.
 #[doc(hidden)]
 pub fn read_upload_words(input: &str) {
     let (query, range) = input.split_once('\n').unwrap_or((input, ""));
@@ -248,7 +221,7 @@ pub fn read_upload_words(input: &str) {
     }
 }
 
-/// The registry that a request means (`?ns=`), when it names one that can be a host.
+/// The registry named by a request (`?ns=`), if that name can be a host.
 pub(crate) fn namespace(query: Option<&str>) -> Result<Option<String>, Error> {
     let Some(query) = query.filter(|query| query.contains("ns=")) else { return Ok(None) };
     let query = Query::parse(query)?;
@@ -261,7 +234,7 @@ pub(crate) fn namespace(query: Option<&str>) -> Result<Option<String>, Error> {
 }
 
 impl Route {
-    /// The repository that it is about.
+    /// The repository in the request's path.
     #[must_use]
     pub const fn repo(&self) -> Option<&RepoName> {
         match self {
@@ -282,7 +255,7 @@ impl Route {
         }
     }
 
-    /// The upload session that it goes on with.
+    /// The upload session that the request continues.
     #[must_use]
     pub const fn upload(&self) -> Option<(&RepoName, UploadId)> {
         match self {
@@ -294,7 +267,7 @@ impl Route {
         }
     }
 
-    /// Whether it can bring content into its repository.
+    /// Whether the operation can bring content into its repository.
     #[must_use]
     pub const fn writes(&self) -> bool {
         matches!(
@@ -303,7 +276,7 @@ impl Route {
         )
     }
 
-    /// Gives every repository in it another name.
+    /// Renames every repository in the route.
     pub(crate) fn rename(
         &mut self,
         name: impl Fn(&RepoName) -> Result<RepoName, Error>,
@@ -360,7 +333,7 @@ const fn method(route: &Route) -> Method {
 
 fn path(route: &Route) -> String {
     let endpoint = match route.clone() {
-        // Any name that none can have stands for all of them.
+        // One impossible name stands for all of them.
         Route::NoManifest { repo, .. } => return format!("/v2/{repo}/manifests/-"),
         Route::Base => Endpoint::Base,
         Route::Catalog(_) => Endpoint::Catalog,
@@ -401,7 +374,7 @@ fn query(route: &Route) -> String {
     }
 }
 
-/// Where an upload goes on: relative, so that it holds behind any other proxy.
+/// The `Location` of an upload: relative, so that it holds behind any other proxy.
 pub(crate) fn upload_path(repo: &RepoName, id: UploadId) -> String {
     Endpoint::Upload { repo: repo.clone(), id }.to_string()
 }
@@ -411,7 +384,7 @@ fn escape(text: &str) -> String {
 }
 
 impl Cursor {
-    /// The query that asks for this part; empty when it is the whole default.
+    /// The query of this part; empty for the whole default.
     #[must_use]
     pub fn render(&self) -> String {
         let last = self.last.as_ref().map(|last| format!("&last={}", escape(last)));
@@ -485,8 +458,8 @@ impl Query {
 
     fn upload_start(&self) -> Result<UploadStart, Error> {
         if let Some(digest) = self.one("mount")? {
-            // A malformed source is refused as any malformed word is: taken for none, it would make
-            // every repository a source.
+            // A malformed source is refused like any malformed parameter: as an absent one, it
+            // would make every repository a source.
             let from = match self.one("from")? {
                 None | Some("") => None,
                 Some(from) => Some(from.parse()?),

@@ -1,8 +1,8 @@
-//! Connections: accept, admit, drain. One connection is in `http/server/connection.rs`, its clock in
-//! `http/server/timeouts.rs`; what is said of each request is in `http/access_log.rs`.
+//! Connections: accept, admit, drain. One connection is in `http/server/connection.rs`, its
+//! timeouts in `http/server/timeouts.rs`; the record of each request is in `http/access_log.rs`.
 //!
-//! Invariant: the loop that accepts waits for no client; when told to stop, no connection is accepted
-//! and those that are open may finish until the deadline.
+//! Invariant: the accept loop waits for no client. A stopping server accepts no connection, and
+//! open connections may finish until the deadline.
 
 mod connection;
 mod framing;
@@ -54,7 +54,7 @@ use unread_body::UnreadBody;
 
 pub(crate) use listeners::Listeners;
 
-/// What a listener serves.
+/// The API of a listener.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// The registry.
@@ -63,8 +63,8 @@ pub(crate) enum Purpose {
     Admin,
 }
 
-/// Serves until `stop` says so, then until every connection is done or the deadline has passed. Those
-/// that are left end after their request.
+/// Serves until `stop` is set, then until every connection is done or the deadline has passed. The
+/// remaining connections end after their request.
 pub(crate) async fn serve(
     mut listener: Listeners,
     purpose: Purpose,
@@ -89,7 +89,7 @@ pub(crate) async fn serve(
                 connection.admit(stream, &connections);
             }
             Err(error) => {
-                // Out of file handles, most often: this pause lets some go.
+                // Out of file handles, most often: this pause lets some close.
                 tracing::error!(%error, "a connection could not be accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
@@ -105,19 +105,19 @@ pub(crate) async fn serve(
     connections
 }
 
-/// How far a request came: what is behind it is not done again with the next try.
+/// How far a request came: the next try does not repeat passed checks.
 #[derive(Default)]
 struct Admitted {
-    /// What it asks of rates; its head and its address are known to be good then.
+    /// The request's demand on rates; its head and its address are then known to be good.
     demand: Option<Demand>,
     caller: Option<Caller>,
     call: Option<Call>,
-    /// The memory that it found full.
+    /// The memory budget that was full.
     full: Option<FullMemory>,
 }
 
-/// Memory that had no room: a try reads from the store or an upstream before it can know how much it needs, so
-/// it is made again only when something was given back, or now and then.
+/// A memory budget without room. A try reads from the store or an upstream before it knows how much
+/// memory it needs, so it is repeated only after memory was given back, or now and then.
 struct FullMemory {
     of: MemoryOwner,
     taken: u64,
@@ -143,12 +143,12 @@ struct Connection {
     app: Arc<App>,
     stop: tokio::sync::watch::Receiver<bool>,
     peer: SocketAddr,
-    /// Whose certificate was shown, when one was.
+    /// The subject of the client's certificate, if the client sent one.
     subject: Option<Arc<str>>,
 }
 
 impl Connection {
-    /// Serves it in a task of its own, or has it told that there is no room.
+    /// Serves the connection in a task of its own, or refuses it for want of room.
     fn admit(self, stream: TcpStream, connections: &Connections) {
         let rules = self.app.active.current();
         let limits = Arc::clone(&rules.limits);
@@ -178,7 +178,7 @@ impl Connection {
             Purpose::Admin => (ADMIN_CONNECTIONS_MAX, Some(PARTY_ADMIN_CONNECTIONS_MAX)),
             Purpose::Registry => {
                 let each = rules.limits.connections_per_address;
-                // Who speaks for many clients may have many connections.
+                // A trusted proxy may have many connections for its many clients.
                 let each = (!rules.proxies.has(address)).then_some(each);
                 (rules.limits.connections, each)
             }
@@ -220,14 +220,15 @@ impl Connection {
             RequestRecord::open(&self.app.metrics, &parts, (self.peer, client), trusted);
         record.facts.certificate.clone_from(&self.subject);
         let span = record.span();
-        // Until it is known who asks, its address is.
+        // Until the caller is known, the address stands for it.
         let budget = self.app.budget(Party::behind(client), &rules.limits);
         record.facts.budget = Some(budget.clone().on(watch.bytes()));
         let work = self.work(&parts, &mut body, rules, &mut record);
         let (answer, leftover) = work.instrument(span).await;
         match leftover {
             UnreadBody::Nothing => {}
-            // Reset when this is over, or by its client before. With its connection, it ends too.
+            // The stream is reset when this task is over, or by the client before. The task also
+            // ends with its connection.
             UnreadBody::Unread if is_http2 => {
                 let watch = Arc::clone(&watch);
                 tokio::spawn(async move {
@@ -266,8 +267,8 @@ impl Connection {
                 self.app.admission.counts.refuse(limit);
             }
             let id = record.id();
-            // A refusal stands in the line of the request; what holds clients back is said once, by
-            // whoever found out.
+            // A refusal stands in the access log line of the request; the throttle that found the
+            // client logs it once.
             match error.fault() {
                 _ if error.is_refusal() => tracing::debug!(id, %error, "refused"),
                 Fault::Client => tracing::debug!(id, %error, "refused"),
@@ -287,7 +288,8 @@ impl Connection {
         (answer, leftover)
     }
 
-    /// Answers a request; again while what is in its way passes by itself and its client waits.
+    /// Answers a request. Repeats the try while the obstacle can pass by itself and the client
+    /// waits.
     async fn hold(
         &self,
         (parts, body): (&Parts, &mut RequestBody),
@@ -298,7 +300,7 @@ impl Connection {
         let (mut admitted, mut held) = (Admitted::default(), None);
         let mut stop = self.stop.clone();
         let (answered, outcome) = loop {
-            // On the heap: what a handler needs is large, and is gone while the request is held.
+            // On the heap: a handler's state is large, and is dropped while the request is held.
             let asked = (parts, &mut *body, deadline.latest());
             let attempt = Box::pin(self.attempt(asked, rules, record, &mut admitted));
             let answered = deadline.bound(attempt, held.is_some(), &mut stop).await;
@@ -332,7 +334,7 @@ impl Connection {
         answered
     }
 
-    /// Once: from its head to a call, as far as it did not come before, and to its answer.
+    /// One try: from the head to a call, without the checks passed before, and to the answer.
     async fn attempt(
         &self,
         (parts, body, latest): (&Parts, &mut RequestBody, Instant),
@@ -373,7 +375,7 @@ impl Connection {
         handlers::dispatch(&self.app, call, body, &mut record.facts).await
     }
 
-    /// What a known caller asks for, within what they may have at once.
+    /// A known caller's call, within the caller's bound of requests at once.
     fn call(
         &self,
         parts: &Parts,
@@ -396,8 +398,8 @@ impl Connection {
         Ok(Call::new(context, route, namespace, parts.headers.clone()))
     }
 
-    /// What may turn anybody away before it is asked who they are: the head, and the rate of their
-    /// address, whose turn is waited for until `latest`. What the request asks of rates.
+    /// The checks before authentication: the head, and the rate of the client's address, with a
+    /// wait until `latest`. Returns the request's demand on rates.
     async fn gate(
         &self,
         parts: &Parts,
@@ -411,7 +413,7 @@ impl Connection {
         Ok(demand)
     }
 
-    /// The head must say plainly whom it is for, and may not be a web page's.
+    /// The head must name one host plainly, and must not come from a foreign web page.
     fn guard(&self, parts: &Parts, rules: &RuntimeConfig) -> Result<(), Error> {
         head_checks::check(parts, &rules.limits)?;
         let is_public = self.purpose == Purpose::Admin || rules.access.is_open();
@@ -425,7 +427,7 @@ impl Connection {
         )
     }
 
-    /// An error as the client sees it, with how to log in when that mends it.
+    /// An error's answer, with a challenge when a login would mend it.
     fn shown(&self, error: &Error, parts: &Parts, rules: &RuntimeConfig) -> Answer {
         let mut answer = response::error(error);
         let is_encrypted =
@@ -441,7 +443,8 @@ impl Connection {
     }
 }
 
-/// An answer that is held whole counts from now on, or finds no room. To HEAD nothing of it is sent.
+/// Counts the memory of a whole answer from here on, or refuses it for want of room. The answer to
+/// HEAD sends nothing of it.
 fn counted(mut answer: Answer, parts: &Parts, record: &RequestRecord) -> Result<Answer, Error> {
     if let Some(budget) = record.facts.budget.as_ref().filter(|_| parts.method != Method::HEAD) {
         answer.body_mut().count(budget)?;

@@ -1,8 +1,8 @@
-//! TLS towards clients: the certificate of the moment, and how a new one takes its place while
-//! connections live. What the files must be is in `settings/tls.rs`.
+//! TLS towards clients: the current certificate, and its replacement while connections live. The
+//! rules for the files are in `settings/tls.rs`.
 //!
-//! Invariant: a handshake sees one whole identity, certificate, key and authorities of one reading; one
-//! that does not fit together never takes the place of one that does.
+//! Invariant: a handshake sees one whole identity, certificate, key and authorities of one reading;
+//! an inconsistent set of files never replaces a consistent one.
 
 mod certificate;
 
@@ -25,7 +25,7 @@ use crate::runtime::blocking::BlockingPool;
 use crate::settings::error::ConfigError;
 use crate::settings::tls::{TlsConfig, TlsFiles, TlsIdentity};
 
-/// What clients are shown.
+/// The server's identity for clients.
 pub(crate) struct Tls {
     current: ArcSwap<Shown>,
     files: Mutex<Files>,
@@ -38,10 +38,10 @@ struct Shown {
     valid_until: u64,
 }
 
-/// Where the files are, and what was last made of them.
+/// The paths of the files, and their last reading.
 struct Files {
     config: TlsConfig,
-    /// Of those that were read last, taken or not: the same are not read as news again.
+    /// Of the files read last, accepted or not: unchanged files are not read as news again.
     seen: Digest,
 }
 
@@ -53,28 +53,28 @@ struct Counts {
     failed: AtomicU64,
 }
 
-/// How TLS is doing, for metrics.
+/// The state of TLS, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TlsState {
     /// Until when the certificate is valid, in seconds since 1970.
     pub valid_until: u64,
-    /// How often a new certificate took its place.
+    /// How often a new certificate replaced the old one.
     pub taken: u64,
-    /// How often what was in the files did not fit together.
+    /// How often the files did not fit together.
     pub refused: u64,
-    /// Handshakes that came to their end.
+    /// Completed handshakes.
     pub handshakes: u64,
-    /// Those that failed, or took too long.
+    /// Handshakes that failed, or took too long.
     pub failed: u64,
 }
 
-/// Why a handshake did not come to its end.
+/// Why a handshake did not complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HandshakeError {
     /// It took too long.
     #[error("the handshake took longer than {0:?}")]
     Timeout(Duration),
-    /// The client, or what it showed.
+    /// The client failed, or its certificate did.
     #[error("the handshake failed: {0}")]
     Failed(std::io::Error),
 }
@@ -99,8 +99,8 @@ impl Tls {
         })
     }
 
-    /// Reads the files again, or those of a new configuration; the old identity stays when they do not
-    /// fit together. `true` when a new one took its place. Blocks.
+    /// Reads the files again, or those of a new configuration; the old identity stays when they do
+    /// not fit together. `true` when a new identity replaced it. Blocks.
     pub(crate) fn reload(&self, config: Option<TlsConfig>) -> Result<bool, ConfigError> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let config = config.unwrap_or_else(|| files.config.clone());
@@ -112,7 +112,7 @@ impl Tls {
         taken
     }
 
-    /// Those that were read before are news only when somebody `asked`.
+    /// Files read before are news only when an operator `asked`.
     fn take(
         &self,
         files: &mut Files,
@@ -145,7 +145,7 @@ impl Tls {
         }
     }
 
-    /// Looks at the files now and then, until told to stop.
+    /// Checks the files now and then, until told to stop.
     pub(crate) async fn watch(
         self: Arc<Self>,
         blocking: BlockingPool,
@@ -162,8 +162,8 @@ impl Tls {
         }
     }
 
-    /// A look that nobody asked for. A file that cannot be read, in the middle of a change most often,
-    /// is told once; whether it was so. Blocks.
+    /// A periodic check. An unreadable file, in the middle of a change most often, is logged once;
+    /// returns whether a file was unreadable. Blocks.
     fn glance(&self, was_unreadable: bool) -> bool {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         let config = files.config.clone();
@@ -180,7 +180,7 @@ impl Tls {
         false
     }
 
-    /// Begins a connection, within a time.
+    /// The handshake of a connection, within a time.
     pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
@@ -198,8 +198,8 @@ impl Tls {
         accepted
     }
 
-    /// Whether the certificate is for this host: a client that looks at certificates then came to whom
-    /// it meant.
+    /// Whether the certificate is for this host: a client that verifies certificates then reached
+    /// the server it meant.
     pub(crate) fn is_for(&self, host: &str) -> bool {
         let current = self.current.load();
         let certificate = ParsedCertificate::try_from(&current.identity.certificate);
@@ -221,7 +221,7 @@ impl Tls {
     }
 }
 
-/// Whose certificate a client showed, safe to log.
+/// The subject of a client's certificate, safe to log.
 pub(crate) fn subject(certificates: Option<&[CertificateDer<'_>]>) -> Option<Arc<str>> {
     let subject = certificate::subject(certificates?.first()?)?;
     Some(subject.into())

@@ -1,9 +1,10 @@
-//! Which client asks, by the begin of its `User-Agent`, and how long it waits for an answer to begin.
+//! The kind of a client, by the begin of its `User-Agent`, and how long it waits for an answer to
+//! begin.
 //!
-//! The times were measured with a silent registry (docs/explanation/clients.md): most clients wait for 50 s and more,
-//! containerd 2 hangs up after 30 s, jib after 20 s and then asks once more.
+//! The times were measured with a silent registry (docs/explanation/clients.md): most clients wait
+//! for 50 s and more, containerd 2 hangs up after 30 s, jib after 20 s and then asks once more.
 //!
-//! Invariant: a client that is not known is taken for one of the hastiest.
+//! Invariant: an unknown client is taken for one of the hastiest.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::limits::HOLD_HASTY;
 /// A kind of client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UserAgent {
-    /// containerd and what stands on it: ctr, nerdctl, the kubelet.
+    /// containerd and programs on top of it: ctr, nerdctl, the kubelet.
     Containerd,
     /// The Docker daemon.
     Docker,
@@ -34,11 +35,11 @@ pub(crate) enum UserAgent {
     Python,
     /// oci-client: the library for Rust, and Wasm runtimes on it.
     OciClient,
-    /// Another one, or one that does not say.
+    /// Another client, or one without the header.
     Other,
 }
 
-/// Every kind with its word and how it begins, in the order of the variants.
+/// Every kind with its word and its prefixes, in the order of the variants.
 const KINDS: [(UserAgent, &str, &[&str]); 11] = [
     (UserAgent::Containerd, "containerd", &["containerd/"]),
     (UserAgent::Docker, "docker", &["docker/"]),
@@ -62,7 +63,7 @@ const KINDS: [(UserAgent, &str, &[&str]); 11] = [
 ];
 
 impl UserAgent {
-    /// How many kinds there are.
+    /// The number of kinds.
     pub(crate) const COUNT: usize = KINDS.len();
 
     /// By the headers of a request.
@@ -86,9 +87,9 @@ impl UserAgent {
         KINDS.iter().map(|(_, word, _)| *word)
     }
 
-    /// For how long a request of it may be held before its answer begins, when an operator says so at most.
-    /// jib hangs up before that: its second request finds what the first one began, and a refusal would be
-    /// its end.
+    /// For how long a request of this client may be held before its answer begins, within the
+    /// operator's maximum. jib hangs up before that: its second request finds the work of the
+    /// first, and a refusal would be its end.
     pub(crate) fn holds_for(self, longest: Duration) -> Duration {
         match self {
             Self::Containerd | Self::Other => HOLD_HASTY.min(longest),

@@ -1,4 +1,4 @@
-//! The page about bounds names them all, and none that is gone.
+//! The reference page of bounds names them all, and no removed one.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ fn constants(code: &str) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
-/// Words in backticks that look like constants.
+/// Words in backticks with the form of a constant.
 fn named(page: &str) -> BTreeSet<&str> {
     let is_constant = |word: &&str| {
         let letters = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';

@@ -2,7 +2,7 @@
 //! connection sends one command as a line of JSON, and gets lines of JSON: progress, then the end.
 //!
 //! Invariant: the socket exists only while this process has the store; a client that goes away, or
-//! closes its side, stops what it asked for at the next look.
+//! closes its side, stops its command at the next look.
 
 use std::fs::File;
 use std::io;
@@ -32,13 +32,13 @@ use crate::limits::{
 pub(super) enum Reply {
     /// The command was understood.
     Accepted,
-    /// How far it is.
+    /// The command's progress.
     Progress(#[serde(with = "ProgressWords")] Progress),
     /// The end.
     Done(Result<Report, MaintenanceError>),
 }
 
-/// How [`Progress`] is spelled between processes.
+/// The spelling of [`Progress`] between processes.
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Progress")]
 struct ProgressWords {
@@ -48,8 +48,8 @@ struct ProgressWords {
     total_bytes: u64,
 }
 
-/// The folder of a store, held open: the name of its socket may be longer than the 108 bytes that
-/// the system takes, the name by way of this handle is not.
+/// The folder of a store, held open: the path of its socket may be longer than the 108 bytes of the
+/// system's limit, the path by way of this handle is not.
 pub(super) struct SocketFolder(File);
 
 impl SocketFolder {
@@ -70,8 +70,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens in the folder of a store that this process has open: whatever is there under that
-    /// name belonged to a process that is gone.
+    /// Listens in the folder of a store that this process has open: an older socket under the name
+    /// belonged to a process that is gone.
     pub(crate) fn bind(folder: &Path) -> io::Result<Self> {
         let place = SocketFolder::open(folder)?;
         let path = place.socket();
@@ -80,13 +80,13 @@ impl Control {
             _ => {}
         }
         let socket = UnixSocket::new_stream()?;
-        // Before it has a name: there is no moment in which others could connect.
+        // Before the socket has a name: at no moment could others connect.
         rustix::fs::fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
         socket.bind(&path)?;
         Ok(Self { listener: socket.listen(CONTROL_BACKLOG)?, place })
     }
 
-    /// Answers until `stop` becomes true; then commands are stopped and told so.
+    /// Answers until `stop` becomes true; then commands are stopped, with a reply.
     pub(crate) async fn serve(self, maintenance: Maintenance, mut stop: watch::Receiver<bool>) {
         let permits = Arc::new(Semaphore::new(CONTROL_CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
@@ -105,7 +105,8 @@ impl Control {
             };
             while connections.try_join_next().is_some() {}
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-                // Without a word: closed at once, it is not taken for a server that answers.
+                // Without a reply: closed at once, the connection is not taken for a server that
+                // answers.
                 continue;
             };
             let connection = Connection { maintenance: maintenance.clone(), stop: stop.clone() };
@@ -154,7 +155,7 @@ impl Connection {
         }
     }
 
-    /// Does the command and tells how far it is; `None` when nobody is there to be told.
+    /// Runs the command and reports its progress; `None` when the client is gone.
     async fn follow(
         mut self,
         command: StoreCommand,
@@ -181,7 +182,7 @@ impl Connection {
                 _ = ticks.tick() => {
                     if told.has_changed().unwrap_or(false) {
                         let now = *told.borrow_and_update();
-                        // Who does not listen any more wants nothing any more.
+                        // A client that does not read any more has no use for the command.
                         if send(write, &Reply::Progress(now)).await.is_none() {
                             halt.send_replace(true);
                             return None;

@@ -1,7 +1,9 @@
-//! The other side of `control.sock`: asks the server that has a store open, if there is one.
+//! The other side of `control.sock`: sends a command to the server that has a store open, if there
+//! is one.
 //!
-//! Invariant: a server that took the connection and fails is an error, never a reason to open its store.
-//! A socket that takes none proves no server: the lock of the store tells who has it.
+//! Invariant: a server that took the connection and fails is an error, never a reason to open its
+//! store. A refused connection is no proof about a server: the lock of the store tells whether a
+//! process has it.
 
 use std::io;
 use std::path::Path;
@@ -15,18 +17,17 @@ use super::control::{Reply, SocketFolder};
 use super::{MaintenanceError, ProgressMonitor, Report, StoreCommand};
 use crate::limits::{CONTROL_REPLY_BYTES_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_TIMEOUT};
 
-/// Whom the socket led to.
+/// The result of a connection to the socket.
 pub(super) enum ControlAnswer {
     /// A server has the store open, and this is its answer.
     Answered(Result<Report, MaintenanceError>),
     /// No process is behind the socket, or no socket is there.
     Nobody,
-    /// There is a socket that cannot be connected to: of another user, or left by whoever copied the
-    /// folder.
+    /// The socket cannot be connected to: another user's, or left by a copy of the folder.
     Unreachable(io::Error),
 }
 
-/// Asks the server that has the store open.
+/// Sends a command to the server that has the store open.
 pub(super) async fn ask(
     folder: &Path,
     command: &StoreCommand,
@@ -45,7 +46,7 @@ pub(super) async fn ask(
     }
     let mut stop = monitor.stop.clone();
     let stopping = async {
-        // Closing this side is how the server learns; its last word is still waited for.
+        // Closing this side is how the server learns; its last reply is still waited for.
         if stop.wait_for(|stop| *stop).await.is_ok() {
             let _ = write.shutdown().await;
         }
@@ -57,7 +58,7 @@ pub(super) async fn ask(
     }
 }
 
-/// What a connection says when no process is behind the socket, or no socket is there.
+/// Whether an error means no process behind the socket, or no socket.
 fn is_nobody(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
@@ -73,7 +74,7 @@ async fn request(
     if line.len() as u64 > CONTROL_REQUEST_BYTES_MAX {
         return Err(refused(format!("it is longer than {CONTROL_REQUEST_BYTES_MAX} bytes")));
     }
-    // A server that has no room for more closes at once; `listen` says so.
+    // A server without room for more connections closes at once; `listen` reports it.
     let _ = write.write_all(&line).await;
     Ok(())
 }

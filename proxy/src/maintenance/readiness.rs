@@ -1,8 +1,8 @@
-//! Whether this server may be sent requests: not while it drains, and not while its store takes
-//! nothing.
+//! Whether this server may be sent requests: not while it drains, and not while its store takes no
+//! writes.
 //!
-//! Invariant: the store is tried at most once in `READY_PERIOD`, off the async threads, however often
-//! it is asked for; a store that does not answer is not ready.
+//! Invariant: the store is probed at most once in `READY_PERIOD`, off the async threads, however
+//! many requests ask; a store that does not answer is not ready.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 use crate::limits::{READY_PERIOD, READY_TIMEOUT};
 use crate::maintenance::Maintenance;
 
-/// What the last try found.
+/// The result of the last probe.
 #[derive(Default)]
 pub(crate) struct Readiness {
     last: Mutex<Option<(Instant, Result<(), String>)>>,
@@ -21,12 +21,12 @@ pub(crate) struct Readiness {
 }
 
 impl Readiness {
-    /// From now on nothing new is to come.
+    /// Drains: from here on no new request is to come.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Everything that is not ready, a line for each; nothing when all is.
+    /// The reasons against readiness, a line for each; empty when ready.
     pub(crate) async fn missing(&self, maintenance: &Maintenance) -> String {
         let mut missing = String::new();
         if self.draining.load(Ordering::Relaxed) {

@@ -15,22 +15,22 @@ use wharf_store::{Damage, ScrubPlan, ScrubReport, StoreError};
 use super::Maintenance;
 use crate::limits::{SCRUB_PAUSE, SCRUB_REMEMBERED_MAX, SCRUB_SLICE};
 
-/// What the scrub came to since the start; for metrics.
+/// The results of the scrub since the start; for metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct ScrubState {
-    /// Bytes that it may read in a second; none when it is off.
+    /// Bytes that the scrub may read in a second; 0 when it is off.
     pub rate: u64,
     /// Blobs that were read.
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// What lay.
+    /// The number of damages found.
     pub damage: u64,
-    /// Times that all was read.
+    /// The number of complete passes.
     pub passes: u64,
-    /// When that last was, in seconds since 1970.
+    /// The end of the last pass, in seconds since 1970.
     pub last_pass_seconds: u64,
-    /// What is still to be read in this pass.
+    /// Bytes left to read in this pass.
     pub left_bytes: u64,
 }
 
@@ -71,7 +71,7 @@ pub(crate) async fn scrub(
     }
 }
 
-/// Goes on where the last slice stopped, for a while, so that what it finds is soon known.
+/// Continues where the last slice stopped, for a while, so that its findings are soon known.
 async fn slice(
     maintenance: &Maintenance,
     bytes_per_second: u64,
@@ -87,8 +87,8 @@ async fn slice(
         let scrubbed = worker.store.scrub(&plan, &mut |progress| {
             let left_bytes = progress.total_bytes.saturating_sub(progress.done_bytes);
             worker.scrubbed(|state| state.left_bytes = left_bytes);
-            // At the end of a slice only after a whole blob: one that is left in the middle is read
-            // from its begin again, and one that takes longer than a slice would never be done.
+            // A slice ends only after a whole blob: a blob left in the middle is read from its
+            // start again, and one longer than a slice would never be done.
             let over = progress.done > done && Instant::now() >= end;
             done = progress.done;
             let another_rate = rates.has_changed().unwrap_or(false);
@@ -103,7 +103,7 @@ async fn slice(
     maintenance.blocking.run(work).await
 }
 
-/// What one pass came to, and what was said of all of them.
+/// The result of one pass, with the damages reported so far.
 #[derive(Default)]
 struct Pass {
     blobs: u64,

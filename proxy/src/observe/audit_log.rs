@@ -1,10 +1,10 @@
-//! The audit log: who pushed, deleted, logged in, was allowed what, and which configuration counts. A line is an
-//! event with a field `audit` that says what was done, and the target `audit`; how an event becomes a line is in
-//! `observe/audit_log/lines.rs`. Its file is appended to by a thread of its own, opened anew when it is
-//! told to, so that it can be moved away.
+//! The audit log: pushes, deletions, logins, overrides and reloads, each with its caller. A line is
+//! an event with the action in a field `audit`, and the target `audit`; how an event becomes a line
+//! is in `observe/audit_log/lines.rs`. A thread of its own appends to the file, and opens it anew
+//! when told to, so that it can be moved away.
 //!
-//! Invariant: nobody waits for the disk here. What the file does not take is counted and reported
-//! once per outage; the queue is bounded, and so is the time that an end waits for it.
+//! Invariant: no request waits for the disk here. Lines that the file does not take are counted and
+//! reported once per outage; the queue is bounded, and so is the wait of a shutdown for it.
 
 mod lines;
 
@@ -28,11 +28,11 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 
 enum Message {
     Line(String),
-    /// From now on into this file.
+    /// Lines go into this file from here on.
     File(File, PathBuf),
-    /// No file any more.
+    /// Lines go into no file any more.
     Nowhere,
-    /// Told once all before it is written.
+    /// Answered once all lines before it are written.
     Flushed(SyncSender<()>),
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn open(path: Option<&Path>) -> io::Result<()> {
     Ok(())
 }
 
-/// For its owner only: it says who did what.
+/// For its owner only: the log names callers and their actions.
 fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
@@ -122,7 +122,7 @@ fn write_all(messages: &Receiver<Message>) {
     }
 }
 
-/// Says that lines are lost when that begins, and that they are not when it ends.
+/// Reports lost lines when an outage begins, and again when it ends.
 fn report(written: io::Result<()>, path: &Path, failing: &mut bool) {
     match written {
         Ok(()) if *failing => {
@@ -141,7 +141,7 @@ fn report(written: io::Result<()>, path: &Path, failing: &mut bool) {
     }
 }
 
-/// The configuration was read again; whether it counts, and how many keys are another.
+/// The configuration was read again: the result, and the number of changed keys.
 pub(crate) fn reloaded(result: &str, changes: usize) {
     tracing::info!(target: "audit", audit = "reload", result, changes,
         "the configuration was read again");

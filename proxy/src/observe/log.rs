@@ -1,7 +1,7 @@
 //! The log on stderr, the audit log and the traces, set up once per process.
 //!
-//! Invariant: an event is one line, in both forms: what an upstream or a client put into a field
-//! cannot begin another one, nor speak to a terminal.
+//! Invariant: an event is one line, in both forms: a field from an upstream or a client cannot
+//! begin another line, nor speak to a terminal.
 
 use std::fmt::{self, Write as _};
 use std::io::IsTerminal as _;
@@ -75,7 +75,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -
     write!(Escaping(writer), "{value:?}")
 }
 
-/// Writes what would end a line, or move a cursor, as it is written in Rust.
+/// Writes letters that would end a line, or move a cursor, as Rust escapes them.
 struct Escaping<'a, 'w>(&'a mut Writer<'w>);
 
 impl fmt::Write for Escaping<'_, '_> {
@@ -94,7 +94,7 @@ impl fmt::Write for Escaping<'_, '_> {
     }
 }
 
-/// Control characters, the other ends of lines, and what turns the direction of a text.
+/// Control characters, the other ends of lines, and letters that turn the direction of a text.
 fn is_harmful(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -1,7 +1,8 @@
-//! What is counted, and the page that says it. Counters of an upstream are the upstream's own
-//! (`client/state.rs`); what is read at the moment of asking is in `http/metrics_page/gauges.rs`.
+//! The counters, and the page that shows them. Counters of an upstream are the upstream's own
+//! (`client/state.rs`); gauges read for the page itself are in `http/metrics_page/gauges.rs`.
 //!
-//! Invariant: labels come from closed sets, of the code or of the configuration, never from requests.
+//! Invariant: labels come from closed sets, of the code or of the configuration, never from
+//! requests.
 
 mod latency;
 pub(crate) mod page;
@@ -25,19 +26,19 @@ use page::{Kind, Page};
 /// Counters of one process.
 #[derive(Default)]
 pub(crate) struct Metrics {
-    /// Reads by how they were answered, of all upstreams and of none.
+    /// Reads by their outcome, of all upstreams and of none.
     reads: OutcomeCounts,
-    /// Of these, those of repositories that live here.
+    /// Of these, reads of repositories that live here.
     pub(crate) local_reads: OutcomeCounts,
     requests: [AtomicU64; STATUSES.len()],
     faults: [AtomicU64; 4],
-    /// Requests that turned up at a bound, by its word in the code.
+    /// Requests that met a bound, by the bound's name in the code.
     reached: Mutex<BTreeMap<&'static str, u64>>,
     first_byte: Latency,
     total: Latency,
     /// Answers that broke off, before their head and in their body.
     cut_off: [AtomicU64; 2],
-    /// Bytes taken from clients.
+    /// Bytes from clients.
     pub(crate) received_bytes: AtomicU64,
     /// Bytes of answers that connections took.
     sent_bytes: AtomicU64,
@@ -45,32 +46,32 @@ pub(crate) struct Metrics {
     reloads: Reloads,
 }
 
-/// Configurations that were read again.
+/// Reloads of the configuration.
 #[derive(Default)]
 struct Reloads {
     succeeded: AtomicU64,
     refused: AtomicU64,
-    /// Seconds since 1970 of the last that counts; the start is one.
+    /// The last reload that took effect, in seconds since 1970; the start is one.
     last_success: AtomicU64,
 }
 
-/// What an answer came to, once it is over.
+/// A finished request.
 pub(crate) struct FinishedRequest {
-    /// What was asked for.
+    /// The route of the request.
     pub(crate) route: RouteClass,
     /// The status; none when there was no answer.
     pub(crate) status: Option<StatusCode>,
     /// From the request to the first byte of the answer.
     pub(crate) first_byte: Duration,
-    /// And to the last.
+    /// From the request to the last byte.
     pub(crate) total: Duration,
     /// Bytes that the connection took.
     pub(crate) sent_bytes: u64,
-    /// Whether the client did not get all of it.
+    /// Whether the client missed a part of the answer.
     pub(crate) cut_off: bool,
 }
 
-/// Since 1970.
+/// Seconds since 1970.
 fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -80,7 +81,7 @@ fn read(counter: &AtomicU64) -> u64 {
 }
 
 impl Metrics {
-    /// Counts how a read was answered, whosever repository it is.
+    /// Counts the outcome of a read, of any repository.
     pub(crate) fn outcome(&self, outcome: Outcome) {
         self.reads.count(outcome);
     }
@@ -93,7 +94,7 @@ impl Metrics {
         }
     }
 
-    /// Counts a failure by whose it is, and by the bound that was reached if one was.
+    /// Counts a failure by the side at fault, and by the bound that was reached, if there was one.
     pub(crate) fn fault(&self, fault: Fault, bound: Option<&'static str>) {
         let index = match fault {
             Fault::Client => 0,
@@ -115,7 +116,7 @@ impl Metrics {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request that began is over.
+    /// A request is over.
     pub(crate) fn over(&self, over: &FinishedRequest) {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.sent_bytes.fetch_add(over.sent_bytes, Ordering::Relaxed);
@@ -134,7 +135,7 @@ impl Metrics {
         }
     }
 
-    /// The configuration was read again, or for the first time; whether it counts.
+    /// The configuration was read, again or for the first time; whether it takes effect.
     pub(crate) fn reloaded(&self, counts: bool) {
         let Reloads { succeeded, refused, last_success } = &self.reloads;
         if counts {
@@ -145,17 +146,17 @@ impl Metrics {
         }
     }
 
-    /// The configuration of the start counts from now on.
+    /// The configuration of the start is in force.
     pub(crate) fn configured(&self) {
         self.reloads.last_success.store(now_seconds(), Ordering::Relaxed);
     }
 
-    /// How often each bound was reached, by its word.
+    /// How often each bound was reached, by its name.
     pub(crate) fn reached(&self) -> BTreeMap<&'static str, u64> {
         self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Its own counters, on a page.
+    /// Writes the process's own counters to a page.
     pub(crate) fn render(&self, page: &mut Page) {
         self.of_requests(page);
         self.of_reloads(page);

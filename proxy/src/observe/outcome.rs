@@ -1,34 +1,32 @@
-//! How reads are answered, as headers, logs and metrics name it, and the counters of that.
+//! The outcomes of reads, as headers, logs and metrics name them, and their counters.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How an answer came about; the same words in headers, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Outcome {
-    /// It was here.
+    /// The content was here.
     Hit,
-    /// It was on its way for someone else.
+    /// The content was on its way for another request.
     Join,
-    /// It was fetched for this request.
+    /// The content was fetched for this request.
     Fill,
-    /// It was asked of the upstream and not kept.
+    /// The content came from the upstream and was not kept.
     Bypass,
-    /// It was here, perhaps too old, and the upstream could not say.
+    /// The content was here, perhaps too old, and the upstream could not answer.
     Stale,
 }
 
 impl Outcome {
-    /// All of them.
     pub(crate) const ALL: [Self; 5] =
         [Self::Hit, Self::Join, Self::Fill, Self::Bypass, Self::Stale];
 
-    /// The one that a word stands for.
+    /// The outcome of a word.
     #[must_use]
     pub(crate) fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
     }
 
-    /// The word.
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -46,7 +44,6 @@ impl Outcome {
 pub(crate) struct OutcomeCounts([AtomicU64; Outcome::ALL.len()]);
 
 impl OutcomeCounts {
-    /// One more.
     pub(crate) fn count(&self, outcome: Outcome) {
         let found = Outcome::ALL.iter().zip(&self.0).find(|(known, _)| **known == outcome);
         if let Some((_, counter)) = found {

@@ -1,4 +1,5 @@
-//! Traces: spans (`runtime/spans.rs`) on their way to a collector, by OTLP (`observe/traces/collector.rs`).
+//! Traces: spans (`runtime/spans.rs`) on their way to a collector, by OTLP
+//! (`observe/traces/collector.rs`).
 
 mod collector;
 mod queue;

@@ -1,7 +1,7 @@
 //! The configuration, read again on SIGHUP: as a whole, or not at all.
 //!
-//! Invariants: what is wrong is refused before anything of it counts; what was begun under the old
-//! configuration ends under it. Keys that need a restart are named and left alone.
+//! Invariants: an invalid configuration is refused before any of it takes effect; work begun under
+//! the old configuration ends under it. Keys that need a restart are named and left alone.
 
 use std::sync::Arc;
 
@@ -16,25 +16,25 @@ use crate::observe::audit_log;
 use crate::registries::UpstreamSet;
 use crate::runtime::blocking::BlockingPool;
 
-/// Reads the configuration again when it is told to.
+/// Reads the configuration again on a signal.
 pub(crate) struct Reloader {
     pub(crate) app: Arc<App>,
     pub(crate) blocking: BlockingPool,
     pub(crate) source: ConfigSource,
-    /// Keys of the configuration that counts.
+    /// Keys of the configuration in force.
     pub(crate) keys: ConfigKeys,
-    /// Tells the scrub its rate.
+    /// Sends the scrub its rate.
     pub(crate) scrub_rate: watch::Sender<Option<u64>>,
 }
 
-/// Everything that another configuration needs, made before any of it counts.
+/// All parts of a new configuration, made before any of them takes effect.
 struct Prepared {
     loaded: LoadedConfig,
     rules: RuntimeConfig,
 }
 
 impl Reloader {
-    /// Reads it again each time that `told` changes, until `stop` becomes true.
+    /// Reads the configuration again each time that `told` changes, until `stop` becomes true.
     pub(crate) async fn serve(
         mut self,
         mut told: watch::Receiver<u64>,
@@ -70,7 +70,7 @@ impl Reloader {
         self.blocking.run(move || prepare(&source, &app)).await
     }
 
-    /// How many keys are another.
+    /// Puts the configuration in force; returns the number of changed keys.
     fn apply(&mut self, prepared: Prepared) -> usize {
         let Prepared { loaded: LoadedConfig { config, keys }, rules } = prepared;
         let changes = self.keys.changes(&keys);
@@ -103,7 +103,7 @@ impl Reloader {
         app.cache.share_out(config.limits.fills_per_user);
         app.cache.reconfigured();
         app.outbox.reconfigured();
-        // Another rate only: the scrub begins anew with one.
+        // Only for a changed rate: the scrub begins anew with one.
         self.scrub_rate.send_if_modified(|rate| {
             let before = std::mem::replace(rate, config.scrub_rate);
             before != config.scrub_rate
@@ -119,10 +119,10 @@ fn prepare(source: &ConfigSource, app: &App) -> Result<Prepared, String> {
     let (upstreams, tags) = (&config.upstreams, &config.write_once_tags);
     let set = UpstreamSet::new(upstreams, tags, Some(&before.upstreams)).map_err(said)?;
     let rules = RuntimeConfig::new(config, set, Some(&before)).map_err(said)?;
-    // Turned on or off it counts at the next start only, and is named then.
+    // TLS turned on or off takes effect at the next start only, and is named then.
     let tls = app.tls.as_ref().zip(config.tls.clone());
-    // Last, and here: a place that cannot be written refuses the whole. Anew in any case, so that a
-    // file that was moved away is let go.
+    // Last, and here: a path that cannot be written refuses the whole. Opened anew in any case, so
+    // that a moved file is let go.
     let path = loaded.config.audit_log.as_deref();
     audit_log::open(path).map_err(|error| {
         let path = path.map_or_else(String::new, |path| path.display().to_string());

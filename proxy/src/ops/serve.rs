@@ -1,5 +1,5 @@
-//! The server as a whole: what is bound and opened in which order, what runs beside requests, and in which order
-//! it ends.
+//! The server as a whole: the order of binding and opening, the tasks beside requests, and the
+//! order of its end.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,48 +41,48 @@ use crate::settings::error::ConfigError;
 use crate::settings::listen::Listen;
 use crate::settings::units::ByteSize;
 
-/// How often sessions are looked at for expiry.
+/// How often sessions are checked for expiry.
 const EXPIRY_PERIOD: Duration = Duration::from_mins(1);
 
-/// Why serving could not begin.
+/// Why the server could not begin.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The configuration.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The store.
+    /// The store cannot be opened.
     #[error("cannot open the store {}{}", path.display(), advice(source))]
     Store {
-        /// Its folder.
+        /// The store's folder.
         path: PathBuf,
-        /// Why.
+        /// The store's error.
         source: StoreError,
     },
-    /// The signals that end the program.
+    /// The signals for the end of the program cannot be caught.
     #[error("signals cannot be caught: {0}")]
     Signals(std::io::Error),
-    /// The audit log.
+    /// The audit log cannot be opened.
     #[error("cannot write the audit log {}: {source}", path.display())]
     AuditLog {
-        /// Where.
+        /// The log's file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The address.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}; choose another with {option}")]
     Listen {
-        /// Which.
+        /// The address.
         address: SocketAddr,
-        /// The option that says it.
+        /// The option that sets it.
         option: &'static str,
-        /// Why.
+        /// The system's error.
         source: std::io::Error,
     },
 }
 
-/// What helps, where the cause does not say it itself.
+/// Advice for the operator, where the cause does not give it itself.
 fn advice(error: &StoreError) -> String {
     match error {
         StoreError::Full { .. } => {
@@ -94,26 +94,26 @@ fn advice(error: &StoreError) -> String {
     }
 }
 
-/// A server whose ports are bound and whose store is open.
+/// A server with bound ports and an open store.
 pub struct Server {
     app: Arc<App>,
     registry: Listeners,
     admin: Option<Listeners>,
-    /// Where `wharfd store` asks; none when the folder takes no sockets.
+    /// The socket for `wharfd store`; none when the folder takes no sockets.
     control: Option<Control>,
     scrub_rate: watch::Sender<Option<u64>>,
     deadline: Duration,
 }
 
-/// What a running server is told from outside.
+/// Signals to a running server.
 pub struct Signals {
-    /// Becomes true when it shall stop.
+    /// Becomes true when the server shall stop.
     pub stop: watch::Receiver<bool>,
-    /// Changes when it shall read its configuration again.
+    /// Changes when the server shall read its configuration again.
     pub reload: watch::Receiver<u64>,
-    /// From where, and what stood there at the start.
+    /// The source of the configuration.
     pub source: ConfigSource,
-    /// What stood there at the start.
+    /// The configuration of the start.
     pub loaded: LoadedConfig,
 }
 
@@ -174,20 +174,21 @@ impl Server {
         Ok(Self { app: Arc::new(app), registry, admin, control, scrub_rate, deadline })
     }
 
-    /// Where clients connect: with port 0 in the configuration, the port that was found.
+    /// The addresses for clients: with port 0 in the configuration, the port of the system's
+    /// choice.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.registry.addresses()
     }
 
-    /// Where operators connect.
+    /// The addresses for operators.
     #[must_use]
     pub fn admin_addresses(&self) -> Vec<SocketAddr> {
         self.admin.as_ref().map(Listeners::addresses).unwrap_or_default()
     }
 
-    /// Serves until `stop` becomes true, then drains, then finishes what others have a part in, then
-    /// lets uploads rest in the store. The admin address answers to the last.
+    /// Serves until `stop` becomes true, then drains, then finishes work in which others have a
+    /// part, then suspends uploads in the store. The admin address answers to the last.
     pub async fn run(self, told: Signals) {
         let Signals { stop, reload, source, loaded } = told;
         let Self { app, registry, admin, control, scrub_rate, deadline } = self;
@@ -261,7 +262,7 @@ async fn load_tls(
     Ok(Some(Arc::new(blocking.run(move || Tls::load(files)).await?)))
 }
 
-/// A store that cannot have its socket is served all the same.
+/// A store without a socket is served all the same.
 fn bind_control(config: &Config) -> Option<Control> {
     let bound = Control::bind(&config.store);
     let unasked = |error| tracing::warn!(%error, "`wharfd store` cannot reach this server");

@@ -1,4 +1,5 @@
-//! The bytes of a connection, whichever way it goes, and what the pool has to know of it.
+//! The byte stream of a connection, direct or through a proxy, and its facts for the connection
+//! pool.
 
 use std::io::{IoSlice, Result};
 use std::pin::Pin;
@@ -11,11 +12,11 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// A connection below the TLS of who is asked.
+/// A connection below the target's TLS.
 pub(super) enum Stream {
     /// To the host itself.
     Direct(TokioIo<TcpStream>),
-    /// To a proxy that reads the requests and hands them on.
+    /// To a proxy that forwards plain requests.
     Forwarding(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
     /// To the host, through a proxy.
     Tunnel(Upgraded),
@@ -25,7 +26,7 @@ impl Connection for Stream {
     fn connected(&self) -> Connected {
         match self {
             Self::Direct(stream) => stream.connected(),
-            // With it requests name the whole address.
+            // With this flag, requests carry the whole address.
             Self::Forwarding(_) => Connected::new().proxy(true),
             Self::Tunnel(_) => Connected::new(),
         }

@@ -73,7 +73,7 @@ async fn what_is_encrypted_gets_a_tunnel_and_the_proxy_learns_the_host_only() {
         ("HTTP/1.1 401 Unauthorized\r\n\r\n", "wants a login"),
         ("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", "403"),
         ("nonsense\r\n\r\n", "does not open a way to registry.example.com:5000"),
-        // The other end of this tunnel speaks no TLS.
+        // The target behind this tunnel does not speak TLS.
         ("HTTP/1.0 200 Connection established\r\n\r\nnot TLS", "Invalid"),
     ] {
         let (head, answered) = exchange("https", answer).await;
@@ -87,7 +87,7 @@ async fn what_is_encrypted_gets_a_tunnel_and_the_proxy_learns_the_host_only() {
 
 #[tokio::test]
 async fn a_proxy_that_is_not_there_is_named_without_its_login() {
-    // Bound but not listening: refused, and nobody else can take it.
+    // Bound but not listening: connections are refused, and no other process can take the port.
     let held = tokio::net::TcpSocket::new_v4().unwrap();
     held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let nowhere = held.local_addr().unwrap();

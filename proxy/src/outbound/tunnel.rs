@@ -1,4 +1,4 @@
-//! A way through a proxy that it does not look into: CONNECT (RFC 9110 §9.3.6).
+//! A tunnel through a proxy, which cannot read the traffic inside: CONNECT (RFC 9110 §9.3.6).
 
 use http::{Request, StatusCode, Uri, header};
 use hyper::client::conn::http1;
@@ -9,59 +9,59 @@ use super::USER_AGENT;
 use super::{BoxError, Nothing};
 use crate::settings::outbound_proxy::Proxy;
 
-/// Why there is no way through a proxy.
+/// The failures to open a tunnel.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProxyError {
-    /// No connection to it.
+    /// The proxy is unreachable.
     #[error("the proxy {proxy} cannot be reached")]
     Unreachable {
-        /// Which.
+        /// The proxy.
         proxy: Proxy,
-        /// Why.
+        /// The cause.
         source: BoxError,
     },
-    /// It does not answer as a proxy does.
+    /// The peer does not speak HTTP as a proxy.
     #[error("the proxy {proxy} does not open a way to {target}")]
     Broken {
-        /// Which.
+        /// The proxy.
         proxy: Proxy,
-        /// `HOST:PORT`.
+        /// The target: `HOST:PORT`.
         target: String,
-        /// How it shows.
+        /// The protocol error.
         source: hyper::Error,
     },
-    /// It wants another login, or one at all.
+    /// The proxy demands a login, or refuses the given one.
     #[error(
         "the proxy {proxy} wants a login, or refused its own ({status}); write it into the variable: \
          http://USER:PASSWORD@HOST:PORT"
     )]
     Login {
-        /// Which.
+        /// The proxy.
         proxy: Proxy,
-        /// What it said.
+        /// The proxy's status.
         status: StatusCode,
     },
-    /// It does not let this pass.
+    /// The proxy refuses this target.
     #[error(
         "the proxy {proxy} answered {status} for {target}; if it is reached without, add it to NO_PROXY"
     )]
     Refused {
-        /// Which.
+        /// The proxy.
         proxy: Proxy,
-        /// `HOST:PORT`.
+        /// The target: `HOST:PORT`.
         target: String,
-        /// What it said.
+        /// The proxy's status.
         status: StatusCode,
     },
-    /// It takes too long.
+    /// The tunnel did not open in time.
     #[error("the proxy {proxy} opened no way in time")]
     Late {
-        /// Which.
+        /// The proxy.
         proxy: Proxy,
     },
 }
 
-/// Asks the proxy at the other end for a way to the host of an encrypted address.
+/// Opens a tunnel to the host of an encrypted address, on a connection to the proxy.
 pub(super) async fn open<S>(stream: S, uri: &Uri, proxy: &Proxy) -> Result<Upgraded, BoxError>
 where
     S: Read + Write + Unpin + Send + 'static,
@@ -70,7 +70,7 @@ where
     let broken =
         |source| ProxyError::Broken { proxy: proxy.clone(), target: target.clone(), source };
     let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
-    // It ends with the sender, or hands its stream over.
+    // The task ends with the sender, or gives the stream back.
     tokio::spawn(connection.with_upgrades());
     let mut request = Request::connect(&target)
         .header(header::HOST, &target)
@@ -82,7 +82,7 @@ where
     let answer = sender.send_request(request).await.map_err(broken)?;
     match answer.status() {
         status if status.is_success() => Ok(hyper::upgrade::on(answer).await.map_err(broken)?),
-        // Some proxies say 401, which only who is asked through them could.
+        // Some proxies answer 401, a status that only the target itself may send.
         status @ (StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED) => {
             Err(ProxyError::Login { proxy: proxy.clone(), status }.into())
         }

@@ -1,10 +1,10 @@
-//! Bytes that pass by without being kept: a part far ahead of the download that will bring it, and
-//! a blob that the store cannot take.
+//! Bytes that pass by the store: a part far ahead of its download, and a blob that the store cannot
+//! take.
 //!
-//! Invariants: a whole blob is proven on its way, and its last piece is given only then; the parts
-//! that are relayed beside one download are bounded together, so that they never amount to a
-//! second one. A piece is counted as held from the moment on that it is here, until its client took it. A relayed part cannot be proven, as no registry's part can: the client has the
-//! digest of the whole.
+//! Invariants: a whole blob is verified on its way, and its last piece is sent only afterwards; the
+//! parts beside one download have a common bound, so that they never amount to a second download. A
+//! piece counts as in flight from its arrival until its client took it. A bypassed part cannot be
+//! verified, as with any registry: the client has the digest of the whole blob.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::runtime::memory_gauge::{MemoryBounds, MemoryBudget, MemoryGauge, cove
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
-/// What passes by.
+/// A blob, or a part of one, past the store.
 pub(crate) struct Bypassed {
     /// The size of the whole blob, when the upstream announced it.
     pub(crate) size_bytes: Option<u64>,
@@ -30,13 +30,13 @@ pub(crate) struct Bypassed {
     pub(crate) pieces: mpsc::Receiver<RelayFrame>,
 }
 
-/// Room for what passes by the store: it is not shared, so each has an upstream to itself.
+/// Limits bypasses of whole blobs: they are not shared, so each takes a request at the upstream.
 pub(super) struct BypassLimit {
     room: Arc<Semaphore>,
     shares: Shares,
 }
 
-/// Room for one; free again when it is dropped.
+/// The right to one bypass; returned when dropped.
 pub(super) struct BypassPermit {
     _permit: OwnedSemaphorePermit,
     share: Share,
@@ -55,7 +55,7 @@ impl BypassLimit {
         Some(BypassPermit { _permit: permit, share })
     }
 
-    /// How many there are.
+    /// The number of bypasses.
     pub(super) fn count(&self) -> usize {
         RELAYS_MAX.saturating_sub(self.room.available_permits())
     }
@@ -89,17 +89,17 @@ impl Cache {
     }
 }
 
-/// What passes by.
+/// A part, or a whole blob.
 enum What {
     Part,
-    /// A blob, and what it must turn out to be.
+    /// A blob with its expected digest.
     Whole {
         digester: Digester,
         digest: Digest,
     },
 }
 
-/// Hands on at the pace of the client; ends with it, also while the upstream says nothing.
+/// Forwards at the pace of the client; ends with the client, even while the upstream is silent.
 fn start(
     download: Download,
     what: What,
@@ -157,7 +157,7 @@ async fn hand_on(
     Ok(())
 }
 
-/// These bytes, counted for whoever they are for, as long as anybody has a part of them.
+/// Counts bytes in the memory budget for as long as any part of them lives.
 fn counted(budget: &MemoryBudget, bytes: Bytes) -> Bytes {
     let mut held = budget.pieces();
     held.set(bytes.len() as u64, true);

@@ -1,8 +1,8 @@
-//! A download into the store that any number of clients follow.
+//! A download into the store with any number of clients following it.
 //!
-//! Invariants: one download per digest at a time; it outlives the client that caused it; nothing is
-//! kept that is not exactly the digest, and no follower ever sees a whole wrong blob. Its work is in
-//! `fill/fetch.rs`.
+//! Invariants: one download per digest at a time; it outlives the client that caused it; only
+//! content of exactly the digest is kept, and no follower ever sees a whole wrong blob.
+//! `fill/fetch.rs` does its work.
 
 mod fetch;
 
@@ -28,29 +28,29 @@ use crate::runtime::party::Party;
 use crate::runtime::single_flight::{FlightAnswer, OnBehalfOf};
 use fetch::Fill;
 
-/// A download that is going on.
+/// A running download.
 #[derive(Clone)]
 pub(super) struct RunningFill {
     blob: InFlight,
     size_bytes: Option<u64>,
-    /// For which repository it was begun; that one is known to have it.
+    /// The repository that began the download; it is known to have the blob.
     repo: RepoName,
-    /// And when.
+    /// The repository's generation at the beginning.
     since: Generation,
-    /// What was relayed beside it.
+    /// Bytes of parts bypassed beside the download.
     relayed_bytes: Arc<AtomicU64>,
 }
 
-/// A part of a blob that is asked for.
+/// A requested part of a blob.
 #[derive(Clone, Copy)]
 struct Part {
     content: ContentRange,
-    /// Whether somebody looks what the blob is before they want it.
+    /// Whether the client looks what the blob is before it wants the rest.
     is_tail: bool,
 }
 
 impl Cache {
-    /// From the download of this digest, which is begun when there is none.
+    /// Follows the download of this digest; begins it when there is none.
     pub(super) async fn fill(
         &self,
         repo: &RepoName,
@@ -77,7 +77,7 @@ impl Cache {
             login: upstream_repo.upstream.caller_fingerprint(),
             repo: Some(repo.clone()),
         };
-        // What one registry sends is nothing to who trusts another.
+        // Callers that trust different registries share no download.
         let key = (upstream_repo.upstream.identity(), *digest);
         let work = |promise| fill.clone().run(promise, party.clone());
         let found = match self.fills.ask_to_stay(party, caller_fingerprint, key, work).await {
@@ -93,14 +93,14 @@ impl Cache {
             Err(error) => return Err(error),
         };
         let FlightAnswer { value: filling, joined, subscription } = found;
-        // What was known of this repository before a removal does not count after it.
+        // Facts about the repository from before a removal do not count after it.
         let is_old = since.is_past_a_removal_since(&filling.since);
         if joined && (filling.repo != *repo || is_old) {
             self.check_access(repo, digest, upstream_repo).await?;
             self.link_after(since, repo, digest, &filling);
         }
         let part = filling.part(range)?;
-        // Whoever has their share of what passes by waits for the download.
+        // A party at its bypass limit waits for the download.
         if let Some(Part { content, .. }) = part.filter(|part| filling.is_far_ahead(part))
             && let Some(room) = self.bypass_limit.take(party)
         {
@@ -109,9 +109,9 @@ impl Cache {
                     let bypassed = ServedBlob::Bypassed(bypassed, Some(content));
                     return Ok((bypassed, Outcome::Bypass.into()));
                 }
-                // It would send everything each time: one such answer is enough.
+                // The upstream would send the whole blob each time: one such answer is enough.
                 Ok(None) => filling.relay_no_more(),
-                // The download goes on all the same, and brings this part too.
+                // The download continues all the same, and brings this part too.
                 Err(error) if error.is_outage() => {
                     tracing::debug!(%error, %digest, "a part waits for its download");
                 }
@@ -132,7 +132,7 @@ impl Cache {
         ))
     }
 
-    /// What only a download tells: how large a blob is whose upstream does not say it.
+    /// The size of a blob whose upstream does not announce it: only a download tells.
     pub(super) async fn info_of_filled(
         &self,
         repo: &RepoName,
@@ -160,7 +160,7 @@ impl Cache {
         Ok((BlobInfo { digest: *digest, size_bytes }, came))
     }
 
-    /// A blob that the store does not take, or has no room to take now, is a blob all the same.
+    /// Serves a blob past the store, when the store refused it or has no room at the moment.
     async fn bypass(
         &self,
         asked: (&UpstreamRepo, &Party),
@@ -170,7 +170,7 @@ impl Cache {
         Ok((ServedBlob::Bypassed(bypassed, None), Outcome::Bypass.into()))
     }
 
-    /// A repository that joined another's download is linked when that ends well.
+    /// Links a repository that joined another repository's download, once the download succeeded.
     fn link_after(
         &self,
         since: Generation,
@@ -196,7 +196,7 @@ impl Cache {
     }
 }
 
-/// How large a download was when it ended well.
+/// The size of a download that succeeded.
 async fn arrived_bytes(blob: &InFlight) -> Result<u64, Error> {
     match poll_fn(|context| blob.poll_read(u64::MAX, context)).await {
         Tail::Abandoned(reason) => {
@@ -207,16 +207,16 @@ async fn arrived_bytes(blob: &InFlight) -> Result<u64, Error> {
 }
 
 impl RunningFill {
-    /// What a range means for this blob. Without a size there is no `Content-Range`; a server may
-    /// then ignore the header.
+    /// The meaning of a range for this blob. Without a size there is no `Content-Range`; a server
+    /// may then ignore the header.
     fn part(&self, range: Option<ByteRange>) -> Result<Option<Part>, Error> {
         let (Some(range), Some(size_bytes)) = (range, self.size_bytes) else { return Ok(None) };
         let span = range.resolve(size_bytes).ok_or(Error::RangeUnsatisfiable { size_bytes })?;
         Ok(Some(Part::new(range, ContentRange { span, size_bytes })))
     }
 
-    /// Whether a part would wait for so much of the download that it is better asked for by itself.
-    /// All parts together get a share of the blob, so that they do not become a second download.
+    /// Whether a part would wait for so much of the download that fetching it alone is better. All
+    /// parts together get a share of the blob, so that they do not become a second download.
     fn is_far_ahead(&self, part: &Part) -> bool {
         let (bytes, end) = (part.content.span.size_bytes(), part.content.span.end());
         let ahead = end.saturating_sub(self.blob.visible_bytes());
@@ -233,9 +233,9 @@ impl RunningFill {
         self.relayed_bytes.store(u64::MAX / 2, Ordering::Relaxed);
     }
 
-    /// A part is held back until the whole is proven, when that is near, or when the part is so
-    /// large that it costs little: wrong bytes are never a complete answer then. A small part of a
-    /// large blob, and a tail, are given as any registry gives them.
+    /// A part is held back until the whole is verified, when the verification is near, or when the
+    /// part is so large that the wait costs little: wrong bytes are never a complete answer then. A
+    /// small part of a large blob, and a tail, are sent as any registry sends them.
     fn ending(&self, part: &Part) -> Completion {
         let ContentRange { span, size_bytes } = part.content;
         let to_come = size_bytes.saturating_sub(self.blob.visible_bytes());
@@ -249,9 +249,9 @@ impl RunningFill {
 }
 
 impl Part {
-    /// Where lazy pullers find out what is in a layer before they fetch any of it: the footers and
-    /// tables of contents of eStargz and zstd:chunked. A range without an end goes on with a whole
-    /// download that broke off.
+    /// A tail is where lazy pullers read a layer's contents before they fetch any of it: the
+    /// footers and tables of contents of eStargz and zstd:chunked. A range without an end continues
+    /// a whole download that broke off.
     fn new(range: ByteRange, content: ContentRange) -> Self {
         let ContentRange { span, size_bytes } = content;
         let is_closed = !matches!(range, ByteRange::From { .. });

@@ -1,9 +1,9 @@
-//! Which answers of upstreams are older than what was changed here since they were asked for.
+//! Generations tell answers of upstreams from before a change of the repository here.
 //!
-//! Invariant: what a fetch found out before a removal or a push of its repository is not kept after
-//! it: nothing that was deleted comes back, and no tag goes back to what it was. Whoever changes what
-//! a repository has in the store does it inside [`Generations::keep`] or [`Generations::change`].
-//! Bounded: repositories share counters, which costs a fetch that is not kept, never a wrong one.
+//! Invariant: the result of a fetch from before a removal or a push of its repository is not kept
+//! after it: no deleted content comes back, and no tag goes back to an old digest. Every change of
+//! a repository in the store runs inside [`Generations::keep`] or [`Generations::change`]. Bounded:
+//! repositories share counters, which costs a fetch without a kept result, never a wrong one.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -13,13 +13,13 @@ use wharf_oci::RepoName;
 
 use crate::limits::GENERATIONS;
 
-/// How often what repositories have was changed.
+/// Counters of the changes of repositories.
 pub(super) struct Generations {
     counters: Box<[RwLock<Generation>]>,
     hasher: RandomState,
 }
 
-/// A moment in the life of a repository. Taken before a question is asked.
+/// A moment in the life of a repository. Taken before the fetch begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Generation {
     /// Raised by every removal.
@@ -29,29 +29,29 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    /// Whether something was removed between the two.
+    /// Whether a removal came between the two.
     pub(super) const fn is_past_a_removal_since(&self, before: &Self) -> bool {
         self.removed != before.removed
     }
 }
 
-/// What a client changes in a repository.
+/// A client's change of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It gets something that no fetch contradicts: a manifest by digest.
+    /// Adds content that no fetch contradicts: a manifest by digest.
     Addition,
     /// Tags are put.
     Tagging,
-    /// Something is taken from it.
+    /// Removes content.
     Removal,
 }
 
-/// What may still be kept of an answer.
+/// How much of an answer may still be kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Validity {
     /// All of it.
     All,
-    /// Content by digest, but not where a tag points.
+    /// Content by digest, but not the digest of a tag.
     Content,
     /// Nothing.
     Nothing,
@@ -65,13 +65,13 @@ impl Default for Generations {
 }
 
 impl Generations {
-    /// The moment that it is now.
+    /// The current generation.
     pub(super) fn now(&self, repo: &RepoName) -> Generation {
         *self.counter(repo).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an answer to a question that was asked in generation `since`. Whoever keeps where a
-    /// tag points is alone with that.
+    /// Keeps an answer from a fetch that began in generation `since`. Only one call at a time keeps
+    /// the digest of a tag.
     pub(super) fn keep<T>(
         &self,
         repo: &RepoName,
@@ -93,7 +93,7 @@ impl Generations {
         }
     }
 
-    /// Makes a change. A change that fails counts too: nobody knows how far it got.
+    /// Makes a change. A failed change counts too: it may have gone any part of the way.
     pub(super) fn change<T>(&self, repo: &RepoName, change: Change, make: impl FnOnce() -> T) -> T {
         if change == Change::Addition {
             let _now = self.counter(repo).read().unwrap_or_else(PoisonError::into_inner);

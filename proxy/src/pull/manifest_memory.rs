@@ -1,9 +1,9 @@
-//! Manifests that were served a moment ago, in memory: most requests of a registry are for a few tags
-//! and what these point at.
+//! Manifests of the last moments, in memory: most requests to a registry are for a few tags and the
+//! manifests behind them.
 //!
-//! Invariants: what is here is what the store has. Whoever changes a repository in the store forgets
-//! it here afterwards, and what was read before that change is not taken in after it. Bounded in
-//! entries and in bytes.
+//! Invariants: the memory agrees with the store. Each change of a repository in the store removes
+//! the repository here afterwards, and a manifest that was read before the change is not taken in
+//! after it. Bounded in entries and in bytes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -29,7 +29,7 @@ struct State {
     epoch: u64,
 }
 
-/// Of one repository.
+/// The manifests and tags of one repository.
 #[derive(Default)]
 struct Known {
     manifests: HashMap<Digest, ServedManifest>,
@@ -56,7 +56,7 @@ impl ManifestMemory {
         MemoryEpoch(self.state().epoch)
     }
 
-    /// Takes in what the store was found to have since `before`.
+    /// Takes in a manifest that was read from the store since `before`.
     pub(super) fn take(
         &self,
         before: MemoryEpoch,
@@ -69,7 +69,7 @@ impl ManifestMemory {
             return;
         }
         if state.entries >= RECENT_MANIFESTS_MAX || state.bytes >= RECENT_MANIFESTS_BYTES_MAX {
-            // What is asked for often is back with its next request.
+            // A popular manifest is back with its next request.
             *state = State { epoch: state.epoch, ..State::default() };
         }
         let known = state.repos.entry(repo.clone()).or_default();
@@ -80,7 +80,7 @@ impl ManifestMemory {
         state.bytes += if added { manifest.bytes.len() } else { 0 };
     }
 
-    /// A repository was changed in the store.
+    /// Forgets a repository after a change in the store.
     pub(super) fn forget(&self, repo: &RepoName) {
         let mut state = self.state();
         state.epoch += 1;
@@ -90,7 +90,7 @@ impl ManifestMemory {
         }
     }
 
-    /// A panic elsewhere cannot leave it half changed in a way that matters: counts are bounds.
+    /// A panic elsewhere cannot leave a harmful half change: counts are bounds.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

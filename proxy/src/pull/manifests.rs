@@ -1,4 +1,4 @@
-//! Manifests by digest and by tag: from here when known, else fetched, proven and kept.
+//! Manifests by digest and by tag: from the store when known, else fetched, verified and kept.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::spans;
 use crate::runtime::store::Store;
 
-/// Keeps manifests and tags off the async threads: answers of upstreams that were asked for when it
-/// was made, and changes of clients.
+/// Writes manifests and tags off the async threads: answers of upstreams since the writer's
+/// creation, and changes of clients.
 #[derive(Clone)]
 pub(super) struct ManifestWriter {
     pub(super) blocking: BlockingPool,
@@ -55,7 +55,7 @@ impl ManifestWriter {
         .await
     }
 
-    /// The tag was checked.
+    /// Records the tag as checked.
     pub(super) async fn point(&self, tag: &Tag, record: TagRecord) -> Result<(), Error> {
         let tag = tag.clone();
         self.remember(true, move |store, repo, still| match still {
@@ -65,7 +65,7 @@ impl ManifestWriter {
         .await
     }
 
-    /// The tag is gone.
+    /// Removes the tag.
     pub(super) async fn unpoint(&self, tag: &Tag) -> Result<(), Error> {
         let tag = tag.clone();
         self.remember(true, move |store, repo, still| match still {
@@ -75,7 +75,7 @@ impl ManifestWriter {
         .await
     }
 
-    /// Keeps what the upstream said, as far as it still counts.
+    /// Keeps the upstream's answer, as far as it is still valid.
     async fn remember(
         &self,
         tagged: bool,
@@ -88,14 +88,14 @@ impl ManifestWriter {
         .await
     }
 
-    /// Changes the repository as a client asked for.
+    /// Makes a client's change of the repository.
     pub(super) async fn change<T: Send + 'static>(
         &self,
         kind: Change,
         change: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
         let generations = Arc::clone(&self.generations);
-        // A deletion reads what it deletes.
+        // A deletion reads the deleted manifest.
         let _turn = match kind {
             Change::Removal => Some(self.blocking.manifest_turn().await),
             Change::Addition | Change::Tagging => None,
@@ -103,8 +103,8 @@ impl ManifestWriter {
         self.write(move |store, repo| generations.change(repo, kind, || change(store, repo))).await
     }
 
-    /// Writes to the store, and forgets what was known of the repository: in one job, which runs
-    /// to its end also when whoever asked for it goes away.
+    /// Writes to the store, and forgets the repository in memory: in one job, which runs to its end
+    /// even after the request went away.
     async fn write<T: Send + 'static>(
         &self,
         write: impl FnOnce(&dyn Store, &RepoName) -> Result<T, StoreError> + Send + 'static,
@@ -141,8 +141,8 @@ impl ManifestWriter {
 }
 
 impl Cache {
-    /// A manifest, by tag or digest; what is not here is asked for as the client accepts it. A large one
-    /// is counted as held.
+    /// A manifest, by tag or digest; a missing one is fetched in the types that the client accepts.
+    /// A large one counts in the memory budget.
     pub(crate) async fn manifest(
         &self,
         context: &RequestContext,
@@ -188,7 +188,7 @@ impl Cache {
         }
     }
 
-    /// What a tag points at here, with what is known of the tag.
+    /// The manifest behind a tag here, with the record of the tag.
     pub(super) async fn tagged(
         &self,
         repo: &RepoName,
@@ -259,8 +259,8 @@ impl Cache {
     }
 }
 
-/// What the store has, where an upstream can be asked instead: trouble of the store is no trouble of
-/// the request there. What finds no room here finds none from there either.
+/// The store's answer where an upstream can be asked instead: a failure of the store does not fail
+/// the request there. A manifest without room in memory finds none from the upstream either.
 pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Error> {
     match found {
         Err(error) if !matches!(error, Error::TooManyBytes(_)) => {
@@ -271,18 +271,18 @@ pub(super) fn usable<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Er
     }
 }
 
-/// Who asks an upstream for a manifest of a repository.
+/// A request to an upstream for a manifest of a repository.
 #[derive(Clone)]
 pub(super) struct ManifestRequest {
     pub(super) writer: ManifestWriter,
     pub(super) upstream_repo: UpstreamRepo,
-    /// Who holds what comes, until it is given to those who wait for it.
+    /// Pays for the manifest until the waiting requests have it.
     pub(super) budget: MemoryBudget,
 }
 
-/// Fetches a manifest, proves it, and keeps it; with a tag, the tag too, unless it came because this
-/// client named its type: another client may be sent another one. What is not understood is kept and
-/// served as it is.
+/// Fetches a manifest, verifies it, and keeps it; with a tag, the tag too, unless the manifest came
+/// because this client named its type: another client may be sent another one. A manifest of an
+/// unknown type is kept and served as it is.
 pub(super) async fn fetch(
     asking: &ManifestRequest,
     reference: &Reference,
@@ -314,15 +314,16 @@ pub(super) async fn fetch(
     };
     let record = TagRecord { digest, checked_ms: crate::runtime::clock::now_ms() };
     let tag = tag.filter(|(_, accept)| !accept.names(&served.media_type)).map(|(tag, _)| tag);
-    // What cannot be kept can be served all the same.
+    // A manifest that cannot be kept can be served all the same.
     if let Err(error) = writer.keep(manifest, digest, tag.map(|tag| (tag, record))).await {
         tracing::error!(%error, %digest, "a manifest was not kept");
     }
     Ok(served)
 }
 
-/// What was fetched by digest must be that. By tag the digest is computed: what the upstream says
-/// counts only for what could be anything (a page that asks for a login, say), which it has to bear out.
+/// A manifest fetched by digest must match it. By tag the digest is computed; the upstream's own
+/// digest counts only for a body without a manifest's type (a page that asks for a login, say), and
+/// the body has to match it.
 fn prove(
     bytes: Bytes,
     media_type: Option<&MediaType>,
@@ -353,7 +354,7 @@ mod tests {
     use super::*;
     use wharf_oci::{Algorithm, Digester};
 
-    /// What is proven of a text that came so.
+    /// The verified manifest of a text with these headers.
     fn proven(
         (text, media_type, said): (&'static str, Option<&str>, Option<&str>),
         reference: &Reference,

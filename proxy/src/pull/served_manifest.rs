@@ -4,16 +4,15 @@ use bytes::Bytes;
 use wharf_oci::{Digest, MediaType};
 use wharf_store::StoredManifest;
 
-/// A manifest that can be sent.
+/// A manifest ready to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct ServedManifest {
-    /// Its digest.
     pub digest: Digest,
     /// For `Content-Type`.
     pub media_type: MediaType,
-    /// Exactly what was pushed.
+    /// The bytes exactly as pushed.
     pub bytes: Bytes,
-    /// Whether they are counted as held.
+    /// Whether the bytes count in the memory budget.
     pub is_counted: bool,
 }
 

@@ -1,7 +1,7 @@
-//! Manifests that are on their way to clients: one copy of each, however many answers wait with it.
+//! Manifests on their way to clients: one copy of each, however many answers send it.
 //!
-//! Invariant: the bytes of a digest that any answer has are in memory once and counted once in all; each
-//! party that has them is charged for them, once.
+//! Invariant: the bytes of a digest are in memory once and counted once in all, however many
+//! answers have them; each party with such an answer is charged for them, once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -14,29 +14,29 @@ use crate::Error;
 use crate::limits::SHARED_MANIFEST_BYTES;
 use crate::runtime::memory_gauge::{MemoryBudget, Reservation, cover};
 
-/// Those that some answer has.
+/// The manifests of all current answers.
 #[derive(Default)]
 pub(super) struct SharedManifests(Mutex<HashMap<Digest, Weak<Single>>>);
 
 /// A manifest in memory.
 struct Single {
     bytes: Bytes,
-    /// In all.
+    /// The reservation in all.
     _hold: Reservation,
-    /// What each party has of it.
+    /// Each party's use of it.
     parties: Mutex<Vec<(usize, Weak<Use>)>>,
 }
 
 /// One party's use of it, for all of its answers.
 struct Use {
     _copy: Arc<Single>,
-    /// Of the party.
+    /// The reservation of the party.
     _hold: Reservation,
 }
 
 impl SharedManifests {
-    /// The manifest as somebody is given it: counted, when it is large enough to be counted here, and
-    /// the same bytes as for everybody else.
+    /// The manifest for one answer: counted, when it is large enough to be counted here, and with
+    /// the same bytes as every other answer.
     pub(super) fn share(
         &self,
         budget: &MemoryBudget,
@@ -60,7 +60,7 @@ impl SharedManifests {
         if let Some(copy) = singles.get(&manifest.digest).and_then(Weak::upgrade) {
             return Ok(copy);
         }
-        // Only what is alive takes room: as much of it as there are bytes for.
+        // Only live manifests take room: the memory budget bounds their number.
         singles.retain(|_, copy| copy.strong_count() > 0);
         let hold = budget.take_shared(manifest.bytes.len() as u64)?;
         let parties = Mutex::default();
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!((held.bytes(), held.largest()), (SIZE, SIZE));
         drop(answers);
         assert_eq!(held.bytes(), SIZE, "somebody else has it still");
-        // The first one is charged nothing any more.
+        // The first party is charged nothing any more.
         let more = [2, 3].map(|seed| shared.share(&one, manifest(seed)).unwrap());
         assert_eq!(held.bytes(), 3 * SIZE);
         drop((theirs, more));

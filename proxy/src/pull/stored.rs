@@ -1,5 +1,5 @@
-//! A blob that is in the store, with its first bytes read before anything is promised to the client:
-//! what turns out to be corrupt by then can still be fetched anew.
+//! A blob in the store, with its first bytes read before the answer begins: a blob found corrupt by
+//! then can still be fetched anew.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,33 +15,33 @@ use crate::runtime::body::{Batch, read_batch};
 use crate::runtime::spans;
 use crate::runtime::store::Store;
 
-/// A blob in the store, or the part of it that was asked for.
+/// A blob in the store, or the requested part of it.
 pub(crate) struct StoredBlob {
-    /// Which part, when it is one.
+    /// The range, for a part.
     pub(crate) part: Option<ContentRange>,
-    /// The first bytes of it.
+    /// The first bytes.
     pub(crate) first: VecDeque<Bytes>,
     /// The rest.
     pub(crate) rest: BlobReader,
 }
 
-/// What the store has for a repository.
+/// The store's answer for a repository.
 pub(super) enum StoredLookup {
     Stored(StoredBlob),
     /// No byte of the range exists.
     Outside {
         size_bytes: u64,
     },
-    /// The repository is not known to have it; the store may.
+    /// The repository is not known to have the blob; the store may have it.
     Foreign,
     Absent,
-    /// The bytes are not what was stored. The store has put them aside.
+    /// The bytes differ from the stored ones. The store has put them aside.
     Corrupt,
 }
 
 impl Cache {
-    /// Looks for a blob and begins to read it, in one job; with `repo`, only when that is linked
-    /// to it.
+    /// Looks for a blob and begins to read it, in one job; with `repo`, only when the blob is
+    /// linked to it.
     pub(super) async fn find(
         &self,
         repo: Option<&RepoName>,

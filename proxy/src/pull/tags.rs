@@ -1,9 +1,10 @@
-//! How fresh a tag must be: served for its TTL, asked for again in the background near its end and
-//! before an answer past it; served old when the upstream cannot answer, and gone when it says so.
+//! How fresh a tag must be: the cache serves it for its TTL, revalidates it in the background near
+//! the end and before an answer past it; serves it stale when the upstream cannot answer, and
+//! removes it when the upstream says so.
 //!
-//! Invariant: a tag that clients read to write it back ([`Tag::is_read_modify_write`]) is what the
-//! upstream says at that moment, for each who asks. One that was served old because nobody answered
-//! is put again only when it still is that.
+//! Invariant: a tag that clients read to write it back ([`Tag::is_read_modify_write`]) is current
+//! at the upstream for each request. After a stale answer in an outage, a client may put such a tag
+//! only while it is unchanged.
 
 use std::time::Duration;
 
@@ -21,10 +22,10 @@ use crate::registries::UpstreamRepo;
 use crate::runtime::clock::now_ms;
 use crate::runtime::memory_gauge::MemoryBudget;
 
-/// A manifest with how it was found.
+/// A manifest with its outcome.
 pub(super) type Resolved = (ServedManifest, Outcome);
 
-/// A tag of a repository, and who asks for it.
+/// A tag of a repository, and its fetch.
 #[derive(Clone)]
 struct Asked {
     asking: ManifestRequest,
@@ -39,7 +40,7 @@ impl Cache {
         upstream_repo: &UpstreamRepo,
         budget: &MemoryBudget,
     ) -> Result<(ServedManifest, Outcome), Error> {
-        // Before the store is looked into: what changes after that is newer than any answer.
+        // Taken before the store is read: a later change is newer than any answer.
         let (upstream_repo, budget) = (upstream_repo.clone(), budget.clone());
         let asking = ManifestRequest { writer: self.writer(repo), upstream_repo, budget };
         if tag.is_read_modify_write() {
@@ -58,7 +59,7 @@ impl Cache {
         let asked = Asked { asking, tag: tag.clone() };
         let key = (repo.clone(), tag.clone());
         if age < lifetime {
-            // A tag that is still asked for near its end is refreshed while the old answer is good.
+            // A popular tag near its end is refreshed while the old answer is valid.
             if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
                 let old = manifest.clone();
                 self.tags.begin(
@@ -97,8 +98,8 @@ impl Cache {
         }
     }
 
-    /// What a tag is at this moment. Nobody joins the question of somebody else: its answer may be older
-    /// than what a client wrote at the upstream since.
+    /// The current manifest of a tag. The request joins no other fetch: its answer may be older
+    /// than a client's write at the upstream since.
     async fn current_of_tag(&self, asking: ManifestRequest, tag: &Tag) -> Result<Resolved, Error> {
         let repo = asking.writer.repo.clone();
         let Some((old, _)) = usable(self.tagged(&repo, tag, &asking.budget).await)? else {
@@ -119,9 +120,9 @@ impl Cache {
         }
     }
 
-    /// An error when a tag that clients read to write it back was served old a moment ago, and is
-    /// another one by now: then the next change may rest on what it was, and would erase what it is.
-    /// To be asked in the tag's turn.
+    /// An error when a read-modify-write tag was served stale a moment ago and points elsewhere by
+    /// now: then the next change may rest on the old manifest, and would erase the current one. To
+    /// be called under the tag's change lock.
     pub(crate) async fn not_read_stale(
         &self,
         repo: &RepoName,
@@ -136,7 +137,7 @@ impl Cache {
         let there =
             upstream_repo.upstream.manifest(&upstream_repo.repo, &reference, Urgency::Long, budget);
         let there = there.await?;
-        // Whoever read it since has seen what it is: that is here.
+        // A read since then has seen the current manifest: the store has it.
         let here = usable(self.tagged(repo, tag, budget).await)?;
         if there.map(|there| there.bytes) == here.map(|(here, _)| here.bytes) {
             return Ok(());
@@ -144,7 +145,7 @@ impl Cache {
         Err(Error::TagReadStale { repo: repo.clone(), tag: tag.clone() })
     }
 
-    /// A tag of which nothing is known here.
+    /// A tag unknown to the store.
     async fn first_of_tag(
         &self,
         asking: ManifestRequest,
@@ -175,16 +176,16 @@ impl Cache {
     }
 }
 
-/// A tag that is asked for by a client that accepts so much.
+/// The key of a fetch: a tag and the types that the client accepts.
 fn name_of(tag: &Tag, upstream_repo: &UpstreamRepo) -> (Tag, Accept) {
     (tag.clone(), upstream_repo.upstream.accept().clone())
 }
 
-/// Asks the upstream where the tag points; fetches only what is not here.
+/// Asks the upstream for the tag's digest; fetches only a manifest that is not here.
 async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Error> {
     let Asked { asking, tag } = asked;
     let (writer, name) = (&asking.writer, name_of(tag, &asking.upstream_repo));
-    // What is here is still there for whoever does not name its type.
+    // The stored manifest still exists for a client that does not name its type.
     let accept = asking.upstream_repo.upstream.accept().with(&old.media_type);
     let upstream_repo = asking.upstream_repo.accepting(accept);
     let asking = &ManifestRequest { upstream_repo, ..asking.clone() };
@@ -195,7 +196,7 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
         writer.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
         return Ok((old, Outcome::Hit));
     }
-    // Moved, deleted, or a registry that does not say the digest: the manifest itself tells.
+    // Moved, deleted, or a registry without the digest in its answer: the manifest itself tells.
     match fetch(asking, &reference, Some(name), Urgency::Brief).await {
         Ok(manifest) => Ok((manifest, Outcome::Fill)),
         Err(error @ Error::ManifestUnknown { .. }) => {

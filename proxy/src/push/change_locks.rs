@@ -1,12 +1,12 @@
-//! Turns: who changes a tag does so alone, and a manifest or a blob is not deleted while it is pushed. So
-//! what is decided before a change still holds when the change is made, and what is kept here is what
-//! the upstream was told last.
+//! Change locks: a change of a tag holds the tag's lock alone, and a manifest or a blob is not
+//! deleted while it is pushed. So a decision before a change still holds when the change is made,
+//! and the store keeps the upstream's latest state.
 //!
-//! Invariants: turns are taken in one order, so nobody waits for each other; a tag is the same one
-//! under whichever name its repository is called here. Bounded in number and in waiting, and no party
-//! has all: of those who want something alone, one of each party stands in line, so that the line goes
-//! in rounds between parties. Who waits to have something alone holds up those who share it for a short
-//! time only, then lets them before and stands in line again.
+//! Invariants: locks are taken in one order, so changes cannot deadlock; a tag has one lock under
+//! all names of its repository here. Bounded in number and in waiting, and no party has all: for
+//! exclusive locks, one change of each party stands in the queue, so that it goes in rounds between
+//! parties. A change waiting for an exclusive lock holds up the shared ones for a short time only,
+//! then lets them pass and queues again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,17 +21,17 @@ use crate::registries::Target;
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
-/// A repository where it lives: at which registry, and its name there.
+/// A repository at its registry: the registry, and the name there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct RepoLocation {
-    /// The address of the upstream; empty for a registry of its own.
+    /// The address of the upstream; empty for a repository that lives here.
     registry: String,
     /// The name there.
     pub(crate) repo: RepoName,
 }
 
 impl RepoLocation {
-    /// Where what is called `repo` here lives.
+    /// The location of the repository called `repo` here.
     pub(crate) fn of(target: &Target, repo: &RepoName) -> Self {
         match target {
             Target::Local(_) => Self { registry: String::new(), repo: repo.clone() },
@@ -45,34 +45,34 @@ impl RepoLocation {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum LockScope {
-    /// What a repository is made of, where some tags are write-once.
+    /// A repository's content, where some tags are write-once.
     Content,
     Tag(Tag),
     Manifest(Digest),
     Blob(Digest),
 }
 
-/// Without a place for what all repositories share. With a party it is the door of that party, behind
-/// which those wait who are not in line yet.
+/// Without a location for a lock common to all repositories. With a party, the key is the party's
+/// own door: changes not yet in the queue wait behind it.
 type Key = (Option<RepoLocation>, LockScope, Option<Party>);
 type Open = Arc<Mutex<HashMap<Key, Arc<RwLock<()>>>>>;
 
-/// All turns that are held or waited for.
+/// All locks, held or waited for.
 #[derive(Default)]
 pub(crate) struct ChangeLocks {
     open: Open,
     shares: Shares,
 }
 
-/// What a change needs for itself.
+/// The locks that a change needs.
 pub(crate) struct LockSet {
     place: Option<RepoLocation>,
-    /// Whether alone.
+    /// Whether each lock is exclusive.
     keys: BTreeMap<LockScope, bool>,
 }
 
 impl LockSet {
-    /// To put this manifest under these tags. Many may put the same manifest at once.
+    /// To put this manifest under these tags. Many requests may put the same manifest at once.
     pub(crate) fn to_put<'a>(
         place: &RepoLocation,
         digest: Digest,
@@ -83,7 +83,7 @@ impl LockSet {
         Self { place: Some(place.clone()), keys }
     }
 
-    /// The same, and nobody puts the same manifest meanwhile.
+    /// The same, with every lock exclusive: no other request puts the same manifest meanwhile.
     pub(crate) fn alone(mut self) -> Self {
         self.keys.values_mut().for_each(|alone| *alone = true);
         self
@@ -94,18 +94,18 @@ impl LockSet {
         Self { place: Some(place.clone()), keys: [(LockScope::Tag(tag.clone()), true)].into() }
     }
 
-    /// To make a blob this repository's. Many may at once.
+    /// To link a blob to this repository. Many requests may do so at once.
     pub(crate) fn to_link(target: &Target, repo: &RepoName, digest: Digest) -> Self {
         Self::about_blob(target, repo, digest, false)
     }
 
-    /// To take a blob from a repository.
+    /// To unlink a blob from a repository.
     pub(crate) fn to_unlink(target: &Target, repo: &RepoName, digest: Digest) -> Self {
         Self::about_blob(target, repo, digest, true)
     }
 
-    /// Without an upstream the bytes go with the last repository that has them, so that it matters to
-    /// every other one.
+    /// Without an upstream, the bytes go with the last repository linked to them, so every other
+    /// repository shares the lock.
     fn about_blob(target: &Target, repo: &RepoName, digest: Digest, alone: bool) -> Self {
         let place = match target {
             Target::Local(_) => None,
@@ -114,13 +114,13 @@ impl LockSet {
         Self { place, keys: [(LockScope::Blob(digest), alone)].into() }
     }
 
-    /// To put what a write-once tag will keep: nothing of the repository is deleted meanwhile. Like
-    /// [`Self::to_delete`], taken before every other turn of the change.
+    /// To put content that a write-once tag will keep: no content of the repository is deleted
+    /// meanwhile. Like [`Self::to_delete`], taken before every other lock of the change.
     pub(crate) fn to_keep(place: &RepoLocation) -> Self {
         Self { place: Some(place.clone()), keys: [(LockScope::Content, false)].into() }
     }
 
-    /// To delete what a write-once tag may keep.
+    /// To delete content that a write-once tag may keep.
     pub(crate) fn to_delete(place: &RepoLocation) -> Self {
         Self { place: Some(place.clone()), keys: [(LockScope::Content, true)].into() }
     }
@@ -131,7 +131,7 @@ impl LockSet {
     }
 }
 
-/// The turn of a change; over when dropped.
+/// The locks of a change; released when dropped.
 #[cfg_attr(test, derive(Default))]
 pub(crate) struct ChangeGuard {
     _held: Vec<Held>,
@@ -149,7 +149,7 @@ enum Lock {
     Alone { _guard: OwnedRwLockWriteGuard<()> },
 }
 
-/// Keeps a lock in the list for as long as someone holds it or waits for it.
+/// Keeps a lock in the list while a change holds it or waits for it.
 struct Claim {
     open: Open,
     key: Key,
@@ -159,7 +159,8 @@ struct Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut open = lock(&self.open);
-        // Locks are cloned under this mutex only, so nobody takes it up between these lines.
+        // Locks are cloned under this mutex only, so no other change takes it up between these
+        // lines.
         self.lock = None;
         if open.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             open.remove(&self.key);
@@ -168,7 +169,7 @@ impl Drop for Claim {
 }
 
 impl ChangeLocks {
-    /// Waits for the turn of this change, which somebody of this party makes.
+    /// Waits for the locks of a change by this party.
     pub(crate) async fn take(&self, party: &Party, wanted: LockSet) -> Result<ChangeGuard, Error> {
         let waiting = async {
             let mut held = Vec::new();
@@ -182,12 +183,12 @@ impl ChangeLocks {
             .unwrap_or(Err(Error::TooMany("changes of one tag or blob")))
     }
 
-    /// How much is being changed, or waited for.
+    /// The number of locks held or waited for.
     pub(crate) fn count(&self) -> usize {
         self.shares.total()
     }
 
-    /// How much of that one party has at most.
+    /// The most locks of one party.
     pub(crate) fn largest(&self) -> usize {
         self.shares.largest()
     }
@@ -200,7 +201,7 @@ impl ChangeLocks {
     ) -> Result<Held, Error> {
         let share = self.share(party)?;
         let (claim, lock) = self.claim((place.clone(), what.clone(), None));
-        // Nobody shares a tag: there the line keeps its order.
+        // A tag's lock is never shared: its queue keeps its order.
         let is_shared = !matches!(what, LockScope::Tag(_));
         let lock = if alone {
             let (_at_door, door) = self.claim((place, what, Some(party.clone())));
@@ -229,11 +230,11 @@ impl ChangeLocks {
     }
 }
 
-/// The lock alone. Whoever shares it may hold it for long, while an upstream takes its time; those behind
-/// would all wait for that one.
+/// An exclusive lock. A shared holder may keep the lock for long, while an upstream takes its time;
+/// all requests behind would wait for it.
 async fn take_alone(lock: &Arc<RwLock<()>>) -> OwnedRwLockWriteGuard<()> {
     loop {
-        // Leaving the line lets all go who stand right behind, before this is in it again.
+        // Leaving the queue lets the requests right behind go first, before this one queues again.
         if let Ok(guard) = timeout(TURN_AHEAD_MAX, Arc::clone(lock).write_owned()).await {
             return guard;
         }
@@ -275,7 +276,7 @@ mod tests {
         let changes: Vec<_> = (0..40_u8)
             .map(|number| {
                 let (turns, inside) = (Arc::clone(&turns), Arc::clone(&inside));
-                // Each wants both tags, in either order.
+                // Each change takes both tags, in either order.
                 let tags = if number % 2 == 0 { ["a", "b"] } else { ["b", "a"] };
                 tokio::spawn(async move {
                     let _turn = turns.take(&alice(), put(&[number], &tags)).await.unwrap();
@@ -302,7 +303,7 @@ mod tests {
         let removal =
             turns.take(&alice(), LockSet::to_remove(&place(), digest(b"m"))).await.unwrap();
         assert!(matches!(turns.take(&alice(), put(b"m", &[])).await, Err(Error::TooMany(_))));
-        // Another manifest, and a tag, are other turns.
+        // Another manifest, and a tag, have other locks.
         turns.take(&alice(), put(b"n", &["a"])).await.unwrap();
         turns.take(&alice(), LockSet::to_untag(&place(), &"a".parse().unwrap())).await.unwrap();
         drop(removal);
@@ -312,7 +313,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_blob_is_linked_by_many_and_unlinked_by_one() {
         let turns = ChangeLocks::default();
-        // Alone it matters to every repository.
+        // Without an upstream, the lock covers every repository.
         let link = || LockSet::to_link(&Target::local(), &"a/b".parse().unwrap(), digest(b"b"));
         let unlink = || LockSet::to_unlink(&Target::local(), &"c/d".parse().unwrap(), digest(b"b"));
         let pushes = (
@@ -340,7 +341,7 @@ mod tests {
         let deletion = turns.take(&alice(), delete()).await.unwrap();
         let put = turns.take(&alice(), LockSet::to_keep(&place())).await;
         assert!(matches!(put, Err(Error::TooMany(_))));
-        // The turns of the manifests and blobs themselves are others.
+        // The manifests and blobs themselves have other locks.
         turns.take(&alice(), LockSet::to_remove(&place(), digest(b"m"))).await.unwrap();
         drop(deletion);
         assert!(lock(&turns.open).is_empty());
@@ -351,7 +352,7 @@ mod tests {
         let turns = Arc::new(ChangeLocks::default());
         let [mallory, oscar, alice] =
             ["mallory", "oscar", "alice"].map(|n| Party::Caller(n.into()));
-        // It hangs at the upstream.
+        // Hangs at the upstream.
         let hanging = turns.take(&mallory, put(b"m", &[])).await.unwrap();
         let mut deletions = Vec::new();
         for party in [&mallory, &oscar, &mallory, &oscar] {
@@ -374,7 +375,7 @@ mod tests {
         assert!(lock(&turns.open).is_empty());
     }
 
-    /// Takes all that this party gets.
+    /// Takes all the locks that this party gets.
     async fn flood(turns: &ChangeLocks, party: &Party) -> Vec<ChangeGuard> {
         let mut held = Vec::new();
         loop {

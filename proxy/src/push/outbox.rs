@@ -1,10 +1,12 @@
-//! Staged pushes: blobs that were answered 201 because they are durable here, and are owed to their
-//! upstream. What is owed is in `push/outbox/table.rs` (how much may be in `push/outbox/pool.rs`), who sends it in `push/outbox/worker.rs`, how one blob
-//! is sent in `push/transfer.rs`; manifests wait in `push/outbox/barrier.rs`, operators look through
+//! Staged pushes: blobs that were answered 201 because they are durable here, and are pending for
+//! their upstream. Pending entries are in `push/outbox/table.rs` (their bounds in
+//! `push/outbox/pool.rs`), workers in `push/outbox/worker.rs`, the transfer of one blob in
+//! `push/transfer.rs`; manifests wait in `push/outbox/barrier.rs`, operators look through
 //! `push/outbox/report.rs`.
 //!
-//! Invariant: what is owed is in the store's journal before anybody hears of it, and leaves it only
-//! when the upstream said that it has the blob, or somebody deleted or gave up the blob.
+//! Invariant: a pending entry is in the store's journal before any client hears of it, and leaves
+//! it only when the upstream confirmed the blob, or a client or operator deleted or gave up the
+//! blob.
 
 mod barrier;
 mod holds;
@@ -35,7 +37,7 @@ use crate::runtime::store::Store;
 
 use table::OutboxTable;
 
-/// Everything that is owed to upstreams, and those who deliver it.
+/// All blobs pending for upstreams, and their workers.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     blocking: BlockingPool,
@@ -47,12 +49,12 @@ pub(crate) struct Outbox {
 
 struct Shared {
     table: Mutex<OutboxTable>,
-    /// Raised by every change of the table, and by bytes that were sent.
+    /// Raised by every change of the table, and by sent bytes.
     changed: watch::Sender<u64>,
     /// True once the server stops.
     stopping: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
-    /// Whose manifests wait for their blobs.
+    /// Shares of manifests waiting for their blobs.
     waiting: Shares,
     delivered: AtomicU64,
     failures: AtomicU64,
@@ -61,29 +63,29 @@ struct Shared {
 /// For metrics.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct OutboxState {
-    /// Blobs that are owed, once for each repository.
+    /// Pending blobs, once for each repository.
     pub blobs: u64,
     /// The sum of their sizes.
     pub bytes: u64,
-    /// For how long the oldest is owed.
+    /// The age of the oldest pending blob.
     pub oldest_seconds: u64,
-    /// Of these, how many their upstreams refused.
+    /// The number of them that their upstreams refused.
     pub refused: u64,
     /// Delivered since the start.
     pub delivered: u64,
-    /// Tries that failed since the start.
+    /// Failed tries since the start.
     pub failures: u64,
 }
 
 impl Outbox {
-    /// With what the store says is owed; nothing is sent before [`Outbox::start`]. Blocks.
+    /// Reads pending entries from the store; sends none before [`Outbox::start`]. Blocks.
     pub(crate) fn load(
         store: Arc<dyn Store>,
         config: Arc<ActiveConfig>,
         transfers: Arc<Transfers>,
         store_limit: Option<u64>,
     ) -> Result<Self, StoreError> {
-        // Half of a limited store stays free for what is cached.
+        // Half of a limited store stays free for the cache.
         let bytes_max = store_limit.map_or(PENDING_BYTES_MAX, |l| PENDING_BYTES_MAX.min(l / 2));
         let mut table = OutboxTable::new(bytes_max);
         for delivery in store.deliveries()? {
@@ -102,7 +104,7 @@ impl Outbox {
         Ok(Self { blocking, store, config, transfers, shared: Arc::new(shared) })
     }
 
-    /// Goes on with what is owed.
+    /// Resumes pending deliveries.
     pub(crate) fn start(&self) {
         let state = self.state();
         if state.blobs > 0 {
@@ -114,7 +116,8 @@ impl Outbox {
         }
     }
 
-    /// Another configuration counts: what failed under the old one gets another try at once.
+    /// Applies another configuration: a delivery that failed under the old one gets another try at
+    /// once.
     pub(crate) fn reconfigured(&self) {
         let lanes = self.table().resume_all();
         for upstream in lanes {
@@ -122,13 +125,14 @@ impl Outbox {
         }
     }
 
-    /// An error when no more can be owed for this party; asked before a client sends its bytes.
+    /// An error when this party has no room for another pending blob; asked before a client sends
+    /// its bytes.
     pub(crate) fn room(&self, party: &Party) -> Result<(), Error> {
         self.table().room(party, 0, now_ms())
     }
 
-    /// Publishes a blob as owed. When it returns, the blob is durable, its repository's, and on its way.
-    /// To be run to its end.
+    /// Publishes a blob as pending. When it returns, the blob is durable, linked to its repository,
+    /// and on its way. To be run to its end.
     pub(crate) async fn publish(
         &self,
         ready: ReadyBlob,
@@ -145,8 +149,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a blob that is here from another repository of the same upstream, or finds that this one
-    /// has it already; `false` when the client has to send it.
+    /// Takes a blob from another repository of the same upstream, or finds that this one has it
+    /// already; `false` when the client has to send it.
     pub(crate) async fn mount(
         &self,
         (repo, party): (&RepoName, Party),
@@ -171,7 +175,7 @@ impl Outbox {
         digest: Digest,
         from: Option<RepoName>,
     ) -> Result<bool, Error> {
-        // A repository of another upstream is no answer to whether this one may have the blob.
+        // A repository of another upstream does not tell whether this one may have the blob.
         let beside = from.and_then(|from| Some((upstream_repo.beside(&from)?, from)));
         let (store, here) = (Arc::clone(&self.store), repo.clone());
         let found = self.blocking.run(move || {
@@ -200,12 +204,12 @@ impl Outbox {
         Ok(true)
     }
 
-    /// Whether a repository owes a blob to its upstream.
+    /// Whether a repository has the blob pending for its upstream.
     pub(crate) fn owes(&self, repo: &RepoName, digest: &Digest) -> bool {
         self.table().owes(&(repo.clone(), *digest))
     }
 
-    /// What there is to say in numbers.
+    /// The outbox in numbers.
     pub(crate) fn state(&self) -> OutboxState {
         let state = self.table().state(now_ms());
         OutboxState {
@@ -215,19 +219,19 @@ impl Outbox {
         }
     }
 
-    /// Ends all sending; what is owed stays in the journal.
+    /// Ends all sending; pending entries stay in the journal.
     pub(crate) async fn stop(&self) {
         self.shared.stopping.send_replace(true);
         let tasks = std::mem::take(&mut *self.tasks());
         tasks.join_all().await;
     }
 
-    /// The most blobs that are owed for one party.
+    /// The most pending blobs of one party.
     pub(crate) fn largest(&self) -> usize {
         self.table().largest()
     }
 
-    /// Room for one more. Blobs that were refused long ago give way.
+    /// Room for one more. Blobs refused long ago give way.
     pub(crate) async fn reserve(
         &self,
         party: Party,
@@ -252,14 +256,14 @@ impl Outbox {
         self.shared.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells everyone who waits, and those who could deliver.
+    /// Wakes the waiting manifests, and the workers.
     fn changed(&self, upstream: &str) {
         self.shared.changed.send_modify(|count| *count += 1);
         self.wake(upstream);
     }
 }
 
-/// Room for a blob that is about to be owed; given back when dropped.
+/// Room for a blob about to be pending; given back when dropped.
 pub(crate) struct OutboxReservation<'a> {
     outbox: &'a Outbox,
     party: Party,

@@ -1,7 +1,9 @@
-//! The way of a blob to an upstream: less is sent where that can be (`push/transfer/skip.rs`), what is sent
-//! goes in chunks while it arrives, and again where it got lost. Knows neither the client's session nor the store's.
+//! The transfer of a blob to an upstream: it skips bytes where it can (`push/transfer/skip.rs`),
+//! sends chunks while they arrive, and sends lost ones again. Knows neither the client's session
+//! nor the store's.
 //!
-//! Invariant: it succeeds only after the upstream answered 201 for this digest, or says that it has it.
+//! Invariant: a transfer succeeds only after the upstream answered 201 for this digest, or
+//! confirmed the blob.
 
 mod coalesce;
 mod content;
@@ -30,35 +32,35 @@ use coalesce::{Coalescing, LeadGuard};
 pub(crate) use content::TransferContent;
 use retry::{RetryStep, TransferRetry};
 
-/// What all uploads to upstreams share.
+/// The state common to all transfers.
 pub(crate) struct Transfers {
     blocking: BlockingPool,
     store: Arc<dyn Store>,
     coalescing: Arc<Coalescing>,
 }
 
-/// An upload that is going through.
+/// A running transfer.
 pub(crate) struct Transfer {
     known: watch::Sender<Known>,
     work: JoinHandle<Result<(), Error>>,
 }
 
-/// A blob of the store that is to be at an upstream.
+/// A stored blob that is to be at an upstream.
 pub(crate) struct StoredUpload {
     pub(crate) blob: BlobReader,
-    /// A repository of the same upstream that is said to have it.
+    /// A repository of the same upstream that is said to have the blob.
     pub(crate) source: Option<RepoName>,
-    /// Told of every chunk that the upstream took.
+    /// Called for every chunk that the upstream took.
     pub(crate) moved: Box<dyn Fn() + Send + Sync>,
 }
 
-/// What is known of the digest.
+/// The knowledge of the digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Known {
     Nothing,
-    /// The client names it.
+    /// The client's digest.
     Expected(Digest),
-    /// The bytes are all here, and that is their digest.
+    /// The bytes are all here, with this digest.
     Proven(Digest),
 }
 
@@ -78,13 +80,13 @@ struct Sender {
     known: watch::Receiver<Known>,
     session: Session,
     patience: TransferRetry,
-    /// While others may wait for this one.
+    /// While other transfers may follow this one.
     lead: Option<LeadGuard>,
-    /// A repository there that is said to have it.
+    /// A repository there that is said to have the blob.
     source: Option<RepoName>,
-    /// Told of every chunk that the upstream took.
+    /// Called for every chunk that the upstream took.
     moved: Option<Box<dyn Fn() + Send + Sync>>,
-    /// Whether a request is under way that makes a blob there.
+    /// Whether a request is running that creates a blob there.
     landing: watch::Sender<bool>,
 }
 
@@ -92,15 +94,15 @@ struct Sender {
 enum Session {
     /// There is none.
     None,
-    /// It goes on at a known offset.
+    /// The session continues at a known offset.
     Open(UploadSession),
-    /// What the upstream has of it must be asked; whether its end was sent.
+    /// The upstream's offset must be asked for; whether the end was sent.
     Lost(UploadSession, bool),
 }
 
-/// Why sending stopped.
+/// Why the transfer stopped.
 enum Stop {
-    /// The client's upload was given up: so is this one.
+    /// The client's upload was given up, and this transfer with it.
     Abandoned(String),
     Failed(Error),
 }
@@ -116,7 +118,7 @@ impl Transfers {
         Self { blocking, store, coalescing: Arc::default() }
     }
 
-    /// Starts to send what arrives, into the session that is open if there is one.
+    /// Starts to send the arriving bytes, into the open session if there is one.
     pub(crate) fn start(
         self: &Arc<Self>,
         upstream_repo: UpstreamRepo,
@@ -131,9 +133,10 @@ impl Transfers {
         }
     }
 
-    /// Brings a blob of the store to an upstream. Not for long in vain: the caller comes again. Given up,
-    /// with the upstream's session, when it is `unwanted`: then `None`, unless a request that makes a
-    /// blob there is under way. That is waited for, so that nothing lands after a deletion.
+    /// Sends a stored blob to an upstream. Not for long in vain: the caller comes again. When it is
+    /// `unwanted`, the transfer is given up with the upstream's session, and returns `None`, unless
+    /// a request is running that creates a blob there. The call waits for this request, so that no
+    /// blob lands after a deletion.
     pub(crate) async fn deliver(
         self: &Arc<Self>,
         upstream_repo: UpstreamRepo,
@@ -160,7 +163,7 @@ impl Transfers {
         }
     }
 
-    /// Where its jobs run.
+    /// The pool of the transfers' jobs.
     pub(crate) const fn blocking(&self) -> &BlockingPool {
         &self.blocking
     }
@@ -188,17 +191,17 @@ impl Transfers {
 }
 
 impl Transfer {
-    /// The client says which digest it will be.
+    /// Sets the digest announced by the client.
     pub(crate) fn expect(&self, digest: Digest) {
         self.known.send_replace(Known::Expected(digest));
     }
 
-    /// Whether it failed before its end.
+    /// Whether the transfer failed before its end.
     pub(crate) fn is_over(&self) -> bool {
         self.work.is_finished()
     }
 
-    /// What it failed with.
+    /// The transfer's error.
     pub(crate) async fn result(self) -> Result<(), Error> {
         match self.work.await {
             Ok(result) => result,
@@ -206,7 +209,7 @@ impl Transfer {
         }
     }
 
-    /// Ends the upload, whose bytes are all here and proven, and waits for the upstream's answer.
+    /// Ends the upload, whose bytes are all here and verified, and waits for the upstream's answer.
     pub(crate) async fn finish(self, digest: Digest) -> Result<(), Error> {
         self.known.send_replace(Known::Proven(digest));
         self.result().await
@@ -233,7 +236,7 @@ impl Sender {
                 Ok(())
             }
             Err(Stop::Failed(error)) => Err(error),
-            // Whoever stops the server waits for this.
+            // The stop of the server waits for this.
             Err(stop @ Stop::Abandoned(_)) => {
                 if let Some(push) = self.session.take() {
                     push.cancel().await;
@@ -247,7 +250,7 @@ impl Sender {
         let removals = self.upstream_repo.upstream.removals();
         if let Some(way) = self.spare().await? {
             let digest = self.proven().await?;
-            // What was there may have been deleted while the client went on sending.
+            // The blob may have been deleted there while the client continued to send.
             if removals == self.upstream_repo.upstream.removals() || self.is_there(&digest).await {
                 return Ok(way);
             }
@@ -273,14 +276,14 @@ impl Sender {
             }
             known = *self.known.borrow_and_update();
         }
-        // Of a small blob nothing is seen before all of it is proven.
+        // A small blob shows no bytes before all of it is verified.
         if known == Known::Nothing && self.content.size_bytes().is_some() {
             known = Known::Proven(self.proven().await?);
         }
         Ok(known)
     }
 
-    /// Waits until all bytes are here and proven.
+    /// Waits until all bytes are here and verified.
     async fn proven(&mut self) -> Result<Digest, Stop> {
         let known = self.known.wait_for(|known| matches!(known, Known::Proven(_))).await;
         match known.map(|known| *known) {
@@ -289,7 +292,7 @@ impl Sender {
         }
     }
 
-    /// Sends a chunk, or ends the upload; how it arrived, once it has.
+    /// Sends a chunk, or ends the upload; returns the way of arrival, once the blob arrived.
     async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
         let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
         let floor = self.upstream_repo.upstream.chunk_floor();
@@ -320,13 +323,13 @@ impl Sender {
                 self.took(push.sent_bytes());
                 self.session = Session::Open(push);
             }
-            // Or it lost some of what it had.
+            // Or the upstream lost some of its bytes.
             Ok(()) => {
                 self.session = Session::Lost(push, false);
                 let reason = "it took a chunk and nothing of it".to_owned();
                 return Err(Error::UpstreamFailed { operation: "sending a chunk", reason }.into());
             }
-            // It was not looked at.
+            // The upstream did not look at the request.
             Err(error @ (Error::UpstreamBusy { .. } | Error::TooMany(_))) => {
                 self.session = Session::Open(push);
                 return Err(error.into());
@@ -349,13 +352,14 @@ impl Sender {
         }
     }
 
-    /// Sees to a session with a known offset, and says it; `None` when the blob is there after all.
+    /// Provides a session with a known offset, and returns the offset; `None` when the blob is
+    /// there after all.
     async fn ready(&mut self) -> Result<Option<u64>, Stop> {
         match std::mem::replace(&mut self.session, Session::None) {
             Session::Open(push) => return Ok(Some(self.open_at(push))),
             Session::None => {}
             Session::Lost(mut push, ended) => {
-                // An end whose answer got lost may have been an end all the same.
+                // An end without an answer may have succeeded all the same.
                 let known = *self.known.borrow();
                 if let (true, Known::Proven(digest)) = (ended, known)
                     && self.is_there(&digest).await
@@ -366,7 +370,7 @@ impl Sender {
                 match push.resync().await {
                     Ok(true) => return Ok(Some(self.open_at(push))),
                     Ok(false) => drop(push),
-                    // The session is not known any more, or of no use.
+                    // The upstream does not know the session any more, or it is of no use.
                     Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {
                         push.forget();
                     }
@@ -395,7 +399,7 @@ impl Sender {
         let RetryStep { wait, anew } = self.patience.after(error)?;
         self.upstream_repo.upstream.mended();
         tokio::time::sleep(wait).await;
-        // Nobody waits for what was given up meanwhile.
+        // A transfer given up meanwhile has no waiting client.
         if self.known.has_changed().is_err() {
             return Err(went_away());
         }

@@ -1,9 +1,10 @@
-//! Open upload sessions: who may write next, and what happens at the end. Knows no HTTP. Sessions
-//! that survived a restart are in `push/uploads/suspended.rs`, their side at the upstream in `push/uploads/upstream_side.rs`,
-//! how many there may be and who makes room in `push/uploads/session_permit.rs`, what one has in `push/uploads/session.rs`.
+//! Open upload sessions: the next writer of each, and its end. Knows no HTTP. Sessions from before
+//! a restart are in `push/uploads/suspended.rs`, their side at the upstream in
+//! `push/uploads/upstream_side.rs`, bounds and displacement in `push/uploads/session_permit.rs`, a
+//! session's content in `push/uploads/session.rs`.
 //!
-//! Invariant: a session is written by one request at a time, and after a request that broke off it
-//! holds exactly the bytes that it says it holds.
+//! Invariant: a session is written by one request at a time, and after a broken request it holds
+//! exactly the bytes of its reported offset.
 
 mod commits;
 mod session;
@@ -41,7 +42,7 @@ pub(crate) use session_permit::NoSessionPermit;
 use suspended::SuspendedSession;
 use upstream_side::UpstreamSide;
 
-/// All sessions, open and at rest.
+/// All sessions, open and suspended.
 #[derive(Clone)]
 pub(crate) struct Uploads {
     blocking: BlockingPool,
@@ -54,15 +55,15 @@ pub(crate) struct Uploads {
 
 #[derive(Default)]
 struct Sessions {
-    /// What each party has of all, also those without a name.
+    /// Sessions by party, also those without a name.
     shares: Shares,
-    /// One lock for both, so that a session is never in none of them.
+    /// One lock for both lists, so that a session is always in one of them.
     table: Mutex<Table>,
-    /// A session came back from a request.
+    /// Notified when a request returns its session.
     returned: Notify,
-    /// True once sessions go to rest.
+    /// True once sessions are being suspended.
     closing: watch::Sender<bool>,
-    /// Those that end, and that did.
+    /// Running and finished commits.
     commits: Commits,
 }
 
@@ -74,32 +75,32 @@ struct Table {
 
 struct Slot {
     repo: RepoName,
-    /// Who alone may go on with it, if anybody.
+    /// The only caller allowed to continue the session, if it has an owner.
     owner: Option<String>,
     touched: Instant,
-    /// Bytes that the session has, readable while a request writes to it.
+    /// The session's offset, readable while a request writes to it.
     offset: u64,
     /// Absent while a request writes to it.
     session: Option<Session>,
 }
 
-/// Where an upload goes on to.
+/// An upload's destination at an upstream.
 pub(crate) struct UploadDestination {
     pub(crate) upstream_repo: UpstreamRepo,
-    /// A session there, when it is opened already.
+    /// The session there, when it is open already.
     pub(crate) open: Option<UploadSession>,
-    /// What the client says it will be.
+    /// The digest announced by the client.
     pub(crate) expected: Option<Digest>,
 }
 
-/// A session in the hands of one request; goes back when dropped.
+/// A session in the hands of one request; returned when dropped.
 pub(crate) struct SessionGuard {
     id: UploadId,
     sessions: Arc<Sessions>,
     session: Option<Session>,
 }
 
-/// Content that is all here. Its name, when it has one, belongs to it until this is dropped.
+/// Complete content. Its name, when it has one, belongs to it until this is dropped.
 pub(crate) struct CompletedUpload {
     session: Session,
     name: Option<SessionGuard>,
@@ -112,7 +113,7 @@ impl From<Session> for CompletedUpload {
 }
 
 impl Uploads {
-    /// With the sessions that the store kept. Blocks.
+    /// Loads the sessions that the store kept. Blocks.
     pub(crate) fn load(
         store: Arc<dyn Store>,
         transfers: Arc<Transfers>,
@@ -126,8 +127,9 @@ impl Uploads {
         Ok(Self { blocking, store, transfers, outbox, detached, sessions })
     }
 
-    /// A session at the upstream, before there is one here: when it refuses, nothing is sent in
-    /// vain. `None` when the repository lives here, or what is pushed is delivered later.
+    /// A session at the upstream, before there is one here: when the upstream refuses, the client
+    /// sends no bytes in vain. `None` when the repository lives here, or the push is delivered
+    /// later.
     pub(crate) async fn open_upstream(
         &self,
         target: Target,
@@ -146,16 +148,16 @@ impl Uploads {
         Ok(Some(UploadDestination { upstream_repo, open: Some(push), expected: None }))
     }
 
-    /// The way of content that is here already: a session is opened there with the first bytes that are
-    /// sent. `None` as with [`Uploads::open_upstream`].
+    /// The destination of complete content: a session is opened there with the first bytes sent.
+    /// `None` as with [`Uploads::open_upstream`].
     fn onward(target: Target) -> Option<UploadDestination> {
         let Target::Upstream(upstream_repo) = target else { return None };
         let destination = UploadDestination { upstream_repo, open: None, expected: None };
         (!destination.upstream_repo.is_staged()).then_some(destination)
     }
 
-    /// The way of content whose digest the client says before it: the upstream is asked for that
-    /// first, so there is no session yet. `None` as with [`Uploads::open_upstream`].
+    /// The destination of content with a digest announced first: the transfer asks the upstream for
+    /// the digest first, so there is no session yet. `None` as with [`Uploads::open_upstream`].
     pub(crate) fn destination(
         &self,
         target: Target,
@@ -170,7 +172,7 @@ impl Uploads {
         Ok(Some(UploadDestination { upstream_repo, open: None, expected: Some(digest) }))
     }
 
-    /// A session that nobody can name; for content that comes in one request.
+    /// A session without a name; for content of a single request.
     pub(crate) async fn anonymous(
         &self,
         room: Share,
@@ -182,7 +184,7 @@ impl Uploads {
         Ok(self.session(writer.hashing(algorithm), destination, room))
     }
 
-    /// Opens a session; the store keeps it from now on.
+    /// Opens a session; the store keeps it from here on.
     pub(crate) async fn open(
         &self,
         room: Share,
@@ -196,7 +198,7 @@ impl Uploads {
         let writer = self.blocking.run(move || store.begin_upload(upload)).await?;
         let writer = writer.hashing(algorithm.unwrap_or(Algorithm::Sha256));
         let mut table = self.sessions.lock();
-        // The server may stop meanwhile; a writer that is dropped leaves nothing.
+        // The server may stop meanwhile; a dropped writer leaves nothing.
         if *self.sessions.closing.borrow() {
             return Err(Error::TooMany("uploads"));
         }
@@ -206,8 +208,8 @@ impl Uploads {
         Ok(id)
     }
 
-    /// Where a session ends: one that has begun at an upstream goes on there, whatever is configured
-    /// meanwhile.
+    /// The target of a session's end: a session begun at an upstream continues there, even after a
+    /// change of the configuration.
     pub(crate) fn target_of(
         session: &Session,
         context: &RequestContext,
@@ -236,7 +238,7 @@ impl Uploads {
         Session::new(BlobFeed::new(self.blocking.clone(), writer), side, room)
     }
 
-    /// Who alone may go on with a session, if anybody.
+    /// The only caller allowed to continue the session, if it has an owner.
     pub(crate) fn owner(&self, repo: &RepoName, id: UploadId) -> Result<Option<String>, Error> {
         let table = self.sessions.lock();
         let open = table.open.get(&id).map(|slot| (&slot.repo, &slot.owner));
@@ -246,8 +248,8 @@ impl Uploads {
         found.or_else(|| self.sessions.commits.owner(repo, id)).ok_or(Error::UploadUnknown)
     }
 
-    /// Whether this upload came to this digest by an end that was asked for before, also while that is under
-    /// way, and the repository still has it. After one that failed it is ended anew.
+    /// Whether an earlier end of this upload, finished or running, committed this digest, and the
+    /// repository still has it. After a failed end the upload is ended anew.
     pub(crate) async fn has_ended(
         &self,
         repo: &RepoName,
@@ -261,7 +263,7 @@ impl Uploads {
         Ok(self.blocking.run(move || store.has_blob(&repo, &digest)).await?)
     }
 
-    /// How many bytes a session has; of one at rest, how many are durable.
+    /// The offset of a session; of a suspended one, the number of durable bytes.
     pub(crate) fn offset(&self, repo: &RepoName, id: UploadId) -> Result<u64, Error> {
         let table = self.sessions.lock();
         let open = table.open.get(&id).map(|slot| (&slot.repo, slot.offset));
@@ -270,7 +272,7 @@ impl Uploads {
         found.map(|(_, offset)| offset).ok_or_else(|| self.unknown())
     }
 
-    /// Takes a session for one request; one at rest goes on.
+    /// Takes a session for one request; resumes a suspended one.
     pub(crate) async fn lock_session(
         &self,
         context: &RequestContext,
@@ -300,7 +302,7 @@ impl Uploads {
         Ok(SessionGuard { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
     }
 
-    /// Gives a session up; its bytes here and its session at the upstream go.
+    /// Gives up a session, with its bytes here and its session at the upstream.
     pub(crate) async fn cancel(&self, repo: &RepoName, id: UploadId) -> Result<(), Error> {
         if self.forget_resting(repo, id).await? {
             return Ok(());
@@ -311,16 +313,16 @@ impl Uploads {
         Ok(())
     }
 
-    /// How many sessions are open, and how many are at rest.
+    /// The numbers of open and suspended sessions.
     #[must_use]
     pub(crate) fn count(&self) -> (usize, usize) {
         let table = self.sessions.lock();
         (table.open.len(), table.suspended.len())
     }
 
-    /// Ends an upload: proven, at the upstream, and kept here, in this order. Goes on to its end
-    /// when the caller goes away, and has its turn for so long; one that a stop finds at the upstream goes
-    /// to rest.
+    /// Ends an upload: verified, at the upstream, and kept here, in this order. Continues to its
+    /// end when the caller goes away, with its write slot for so long; an end still at the upstream
+    /// when the server stops is suspended.
     pub(crate) async fn finish(
         &self,
         (repo, target): (&RepoName, Target),
@@ -376,7 +378,7 @@ impl Uploads {
                         }
                     }
                 }
-                // What is only here is never evicted.
+                // Content that is only here is never evicted.
                 Target::Local(_) => {
                     let publish = move || ready.publish_into(Retention::Kept, &of);
                     self.blocking.run(publish).instrument(spans::step("publish")).await?;
@@ -385,7 +387,7 @@ impl Uploads {
             };
         };
         let arrived = tokio::select! {
-            // An answer that is here counts.
+            // An answer already here counts.
             biased;
             arrived = way.finish(digest) => Some(arrived),
             () = self.closing() => None,
@@ -393,7 +395,7 @@ impl Uploads {
         match arrived {
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                // It may take it later, and its client need not send it again.
+                // The upstream may take the blob later, and its client need not send it again.
                 if error.is_outage() {
                     self.keep(name, ready, (side, room)).await;
                 }
@@ -404,7 +406,8 @@ impl Uploads {
                 return Err(Error::Stopping);
             }
         }
-        // What an upstream has can be fetched again, so trouble of the store is not the client's.
+        // The blob can be fetched from the upstream again, so a failure of the store is not the
+        // client's.
         let publish = move || ready.publish_into(Retention::Cached, &of);
         let kept = self.blocking.run(publish).instrument(spans::step("publish")).await;
         if let Err(error) = kept {
@@ -414,8 +417,8 @@ impl Uploads {
         Ok(())
     }
 
-    /// Keeps what was proven under its name, on disk, for another end of it. What has no name is
-    /// forgotten: nobody can come back for it.
+    /// Keeps verified content under its name, on disk, for another end of it. Content without a
+    /// name is forgotten: no client can come back for it.
     async fn keep(
         &self,
         name: &mut Option<SessionGuard>,
@@ -436,7 +439,7 @@ impl Uploads {
         }
     }
 
-    /// That a session is not here, or only that it rests from now on.
+    /// The error for a session that is not here, or is being suspended.
     fn unknown(&self) -> Error {
         if *self.sessions.closing.borrow() { Error::Stopping } else { Error::UploadUnknown }
     }
@@ -449,12 +452,11 @@ impl Sessions {
 }
 
 impl SessionGuard {
-    /// The session.
     pub(crate) fn session(&mut self) -> &mut Session {
         self.session.as_mut().expect("only `take`, which consumes this, leaves it empty")
     }
 
-    /// It ends as this digest.
+    /// The session is committing as this digest.
     fn commit(&self, digest: Digest) -> Committing {
         let table = self.sessions.lock();
         let slot = table.open.get(&self.id);
@@ -463,7 +465,7 @@ impl SessionGuard {
         self.sessions.commits.begin(self.id, of, digest)
     }
 
-    /// Takes it to end it; until that is over nobody else has its name.
+    /// Takes the session to end it; until the end no other request has its name.
     pub(crate) fn end(mut self) -> CompletedUpload {
         let session = self.session.take();
         let session =
@@ -474,7 +476,7 @@ impl SessionGuard {
         CompletedUpload { session, name: Some(self) }
     }
 
-    /// Takes it for good: the name is free of it.
+    /// Takes the session for good: its name is free.
     pub(crate) fn take(mut self) -> Session {
         self.session.take().expect("only this call, which consumes this, leaves it empty")
     }
@@ -499,14 +501,15 @@ impl Drop for SessionGuard {
     }
 }
 
-/// Whether what was proven is what it is said to be. By another algorithm it is not known to be.
+/// Whether the verified content has the expected digest. A digest by another algorithm does not
+/// match.
 fn is(ready: &ReadyBlob, expected: Digest) -> Result<(), Mismatch> {
     let BlobInfo { digest: actual, size_bytes } = ready.info();
     let same = actual == expected;
     if same { Ok(()) } else { Err(Mismatch { expected, actual, size_bytes }) }
 }
 
-/// Hard to guess: the name of a session is what lets one write to it.
+/// Hard to guess: the name of a session grants the right to write to it.
 fn new_id() -> Result<UploadId, Error> {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).map_err(|_| Error::TooMany("random numbers"))?;

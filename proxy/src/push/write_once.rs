@@ -1,9 +1,9 @@
-//! Write-once tags: which they are, and which changes of them an operator has allowed. What a tag is
-//! at the moment is asked in `http/handlers/write_once_check.rs`; what is said about it for later readers, under the
-//! target `audit`, is written here.
+//! Write-once tags: the rules, and an operator's overrides. `http/handlers/write_once_check.rs`
+//! looks up the present state of a tag; the record for later readers, under the target `audit`, is
+//! written here.
 //!
-//! Invariant: a change that was allowed is made once at most, before its time is over. Nothing is
-//! allowed across a restart.
+//! Invariant: an override permits one change at most, before its time is over. No override survives
+//! a restart.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,16 +17,16 @@ use crate::limits::{ALLOWANCE_TIME_MAX, ALLOWANCES_MAX};
 use crate::push::change_locks::RepoLocation;
 use crate::registries::{Target, UpstreamSet};
 
-/// Which tags are write-once, and what is allowed all the same.
+/// The rules of write-once tags, and the overrides.
 #[derive(Default)]
 pub(crate) struct WriteOnce {
     allowed: Mutex<HashMap<(RepoLocation, Tag), Override>>,
 }
 
-/// One change of one tag.
+/// Permits one change of one tag.
 #[derive(Debug, Clone)]
 pub(crate) struct Override {
-    /// Why, in the words of who allowed it.
+    /// The reason, in the words of the operator.
     pub(crate) reason: String,
     until: Instant,
 }
@@ -37,12 +37,12 @@ impl WriteOnce {
         target.write_once_tags().iter().any(|rule| rule.fits(&place.repo, tag))
     }
 
-    /// Whether a repository can have such tags.
+    /// Whether a repository can have write-once tags.
     pub(crate) fn concerns(target: &Target, place: &RepoLocation) -> bool {
         target.write_once_tags().iter().any(|rule| rule.fits_repo(&place.repo))
     }
 
-    /// Allows one change of a tag, which is named as clients name it. An error is a sentence.
+    /// Permits one change of a tag, named as clients name it. An error is a sentence.
     pub(crate) fn allow(
         &self,
         upstreams: &Arc<UpstreamSet>,
@@ -77,24 +77,24 @@ impl WriteOnce {
         Ok(())
     }
 
-    /// Takes what is allowed for a tag, so that nobody else uses it.
+    /// Takes the override of a tag, so that no other request uses it.
     pub(crate) fn spend(&self, place: &RepoLocation, tag: &Tag) -> Option<Override> {
         let allowance = self.allowed().remove(&(place.clone(), tag.clone()))?;
         (Instant::now() < allowance.until).then_some(allowance)
     }
 
-    /// Gives back what was spent on a change that was certainly not made.
+    /// Gives back the override of a change that was certainly not made.
     pub(crate) fn give_back(&self, place: &RepoLocation, tag: &Tag, allowance: Override) {
         self.allowed().entry((place.clone(), tag.clone())).or_insert(allowance);
     }
 
-    /// Nothing panics half-way through a change.
+    /// No code panics half-way through a change.
     fn allowed(&self) -> MutexGuard<'_, HashMap<(RepoLocation, Tag), Override>> {
         self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Says that an allowance is used; `to` is nothing for a deletion.
+/// Records that an override was used; `to` is empty for a deletion.
 pub(crate) fn audit_used(
     repo: &RepoName,
     tag: &Tag,
@@ -107,14 +107,14 @@ pub(crate) fn audit_used(
         "a write-once tag is changed as it was allowed");
 }
 
-/// What became of a change that was allowed and not carried out as it should.
+/// The state of a tag after a permitted change that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnusedOverride {
-    /// The tag is what it was.
+    /// The tag is unchanged.
     NotMade,
-    /// It was made all the same.
+    /// The change was made all the same.
     Made,
-    /// Nobody can say.
+    /// The tag's state is unknown.
     Unknown,
 }
 
@@ -128,7 +128,8 @@ impl UnusedOverride {
     }
 }
 
-/// Says what became of a change for which an allowance was used; it is back when it was not made.
+/// Records the result of a failed change with an override; the override is back when the change was
+/// not made.
 pub(crate) fn audit_undone(
     repo: &RepoName,
     tag: &Tag,
@@ -141,7 +142,7 @@ pub(crate) fn audit_undone(
         "the change of a write-once tag failed");
 }
 
-/// Says that a change was refused.
+/// Records that a change was refused.
 pub(crate) fn audit_refused(
     repo: &RepoName,
     tag: &Tag,

@@ -1,8 +1,8 @@
-//! Registries as callers with logins of their own use them, kept from one request to the next because
-//! tokens are in them.
+//! Clients of registries with callers' own logins, kept between requests because they hold tokens.
 //!
-//! Invariant: a view is found by exactly the login that it was made with. Bounded in number and, because
-//! passwords are in them too, in time. Whom the registry does not know has none (`access/unproven_logins.rs`).
+//! Invariant: a client is found only by exactly the login that it was made with. Bounded in number
+//! and, because it holds a password, in time. A login that the registry does not know has no client
+//! (`access/unproven_logins.rs`).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use crate::client::{CallerLogin, Fingerprint, Upstream};
 use crate::limits::{CALLER_IDLE_MAX, CALLERS_MAX};
 
-/// An upstream's identity, and who uses it.
+/// An upstream's identity, and the fingerprint of the caller's login.
 type Key = (usize, Fingerprint);
 
-/// All views.
+/// All clients of callers.
 #[derive(Default)]
 pub(super) struct CallerClients(Mutex<HashMap<Key, View>>);
 
@@ -25,7 +25,7 @@ struct View {
 }
 
 impl CallerClients {
-    /// The view of a caller, made when there is none.
+    /// The client of a caller, made when there is none.
     pub(super) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
         let key = (upstream.identity(), login.fingerprint());
         let (mut caller_clients, now) = (self.caller_clients(), Instant::now());

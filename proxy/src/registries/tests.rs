@@ -1,4 +1,4 @@
-//! Which registry is behind which name.
+//! The mapping from names to registries.
 
 use super::*;
 
@@ -61,7 +61,7 @@ fn a_namespace_names_the_upstream_that_lists_it_or_has_its_address() {
     assert_eq!(named(&upstreams, "acme.azurecr.io", "a"), at("https://acme.azurecr.io", "a"));
     assert_eq!(named(&upstreams, "q.io", "a"), at("https://q.internal", "a"));
     assert_eq!(there(&upstreams, "docker.io/library/x"), at("https://hub.internal", "library/x"));
-    // Listed hosts are all hosts, once some are listed.
+    // Once an upstream lists hosts, unlisted hosts are refused.
     assert_eq!(named(&upstreams, "elsewhere.io", "library/x"), None);
     // The same name at two hosts is two repositories.
     let name = |host| upstreams.in_namespace(host, &"x".parse().unwrap()).unwrap();
@@ -161,7 +161,7 @@ fn what_is_configured_as_before_keeps_its_client() {
     let second = UpstreamSet::new(&changed, &[], Some(&first)).unwrap();
     assert!(Arc::ptr_eq(&target(&first, "x"), &target(&second, "x")));
     assert!(!Arc::ptr_eq(&target(&first, "b/x"), &target(&second, "b/x")));
-    // A password that was changed in its file is another configuration.
+    // A changed password file is another configuration.
     std::fs::write(&place, "second").unwrap();
     let third = UpstreamSet::new(&of_toml(&text("")), &[], Some(&first)).unwrap();
     assert!(!Arc::ptr_eq(&target(&first, "x"), &target(&third, "x")));

@@ -1,8 +1,9 @@
 //! The only file that moves work to blocking threads. Bounded: past the bound, jobs wait, in rounds
-//! between parties (`runtime/blocking/job_queue.rs`). Content goes to the store through `runtime/blocking/blob_feed.rs`, in the turns of `runtime/blocking/write_slots.rs`.
+//! between parties (`runtime/blocking/job_queue.rs`). Content goes to the store through
+//! `runtime/blocking/blob_feed.rs`, within the write slots of `runtime/blocking/write_slots.rs`.
 //!
-//! Invariant: a job waits for the disk and for locks of the store, never for a client, an upstream or
-//! another job; so every job ends, and the next one starts.
+//! Invariant: a job waits for the disk and for locks of the store, never for a client, an upstream
+//! or another job; so every job ends, and the next one starts.
 
 mod blob_feed;
 mod job_queue;
@@ -34,22 +35,22 @@ pub(crate) struct BlockingPool {
     places: Arc<WriteSlots>,
     held: Arc<MemoryGauge>,
     manifests: Arc<JobQueue>,
-    /// For whom it is used; none for whoever is at work where it is used.
+    /// The party charged for the jobs; without one, the party of the current task.
     owner: Option<Party>,
 }
 
-/// Jobs at one moment; for metrics.
+/// The jobs of a moment; for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct JobsState {
-    /// Jobs that run.
+    /// Running jobs.
     pub running: usize,
-    /// Jobs that wait for room.
+    /// Jobs waiting for a permit.
     pub waiting: usize,
-    /// Batches that were read ahead and wait for their clients, or are being read.
+    /// Batches read ahead for their clients, complete or in reading.
     pub ahead: usize,
 }
 
-/// Room for a job whose result nobody waits for yet, and for that result.
+/// A permit for a job ahead of the need for its result, and for the result.
 pub(crate) struct ReadAheadPermit {
     job: JobPermit,
     result: OwnedSemaphorePermit,
@@ -69,7 +70,7 @@ impl Default for BlockingPool {
 }
 
 impl BlockingPool {
-    /// The same for whoever is at work here, also where it is used by others.
+    /// The same pool, charged to the party of the current task even where other tasks use it.
     #[must_use]
     pub(crate) fn for_whom_asks(self) -> Self {
         Self { owner: Some(party::at_work()), ..self }
@@ -83,8 +84,8 @@ impl BlockingPool {
         unwind(self.start(job).await.await)
     }
 
-    /// Runs what reads so many bytes: here when they are few, since parsing and hashing megabytes would
-    /// hold up whoever else this thread serves.
+    /// Runs a job over this many bytes: here when they are few, since parsing and hashing megabytes
+    /// would hold up the other requests of this thread.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         bytes: usize,
@@ -93,7 +94,7 @@ impl BlockingPool {
         if bytes < READ_HERE_BYTES { job() } else { self.run(job).await }
     }
 
-    /// Starts a job once there is room for it.
+    /// Starts a job once it has a permit.
     pub(crate) async fn start<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
@@ -101,14 +102,14 @@ impl BlockingPool {
         spawn(self.room().await, job)
     }
 
-    /// Room for a job ahead of its need; `None` when there is none at this moment.
+    /// A permit for a job ahead of its need; `None` when there is none at this moment.
     pub(crate) fn room_ahead(&self) -> Option<ReadAheadPermit> {
         let result = Arc::clone(&self.ahead).try_acquire_owned().ok()?;
         let job = self.jobs.try_take(&self.owner())?;
         Some(ReadAheadPermit { job, result })
     }
 
-    /// Starts a job; its room is free again when the result is taken, or nobody can take it.
+    /// Starts a job; its permit is returned when the result is taken or dropped.
     pub(crate) fn begin<T: Send + 'static>(
         room: ReadAheadPermit,
         job: impl FnOnce() -> T + Send + 'static,
@@ -122,32 +123,33 @@ impl BlockingPool {
         }
     }
 
-    /// Who writes content, and who waits for that.
+    /// The state of the write slots.
     pub(crate) fn places(&self) -> WriteSlotsState {
         self.places.state()
     }
 
-    /// What waits in memory for clients.
+    /// The bytes in memory for clients.
     pub(crate) fn held(&self) -> Arc<MemoryGauge> {
         Arc::clone(&self.held)
     }
 
-    /// So many bytes will be read: to be kept until they are.
+    /// Reserves bytes for a read; keep the reservation until the read is over.
     pub(crate) fn reading(&self, bytes: usize) -> ReadReservation {
         self.held.reading(bytes)
     }
 
-    /// The turn to read a manifest, whose size is not known before: to be kept until it is counted.
+    /// The permit to read a manifest, whose size is not known before; keep it until the manifest is
+    /// counted.
     pub(crate) async fn manifest_turn(&self) -> JobPermit {
         self.manifests.take(&self.owner()).await
     }
 
-    /// Whether that is so much that nobody should read far ahead.
+    /// Whether memory is so short that no request should read far ahead.
     pub(crate) fn is_short(&self) -> bool {
         self.held.is_short()
     }
 
-    /// What runs, and what waits for room.
+    /// The numbers of running and waiting jobs.
     pub(crate) fn jobs(&self) -> JobsState {
         JobsState {
             running: self.jobs.taken(),
@@ -156,7 +158,7 @@ impl BlockingPool {
         }
     }
 
-    /// Room for one job, kept until it is used.
+    /// A permit for one job.
     async fn room(&self) -> JobPermit {
         self.jobs.take(&self.owner()).await
     }

@@ -1,7 +1,7 @@
-//! Bodies: of our answers, and of our requests to upstreams. One type, so that nothing is boxed on
-//! the way of a segment.
+//! Bodies: of our answers, and of our requests to upstreams. One type, so that a segment's way
+//! needs no boxed body.
 //!
-//! Invariant: a body whose length was announced either has exactly that many bytes or ends in an
+//! Invariant: a body with an announced length either has exactly this many bytes or ends in an
 //! error, which breaks the connection; it never ends early as if it were whole.
 
 mod bypassed;
@@ -41,10 +41,10 @@ pub(crate) enum BodyError {
     /// The store could not go on.
     #[error("the store failed in the middle of a blob")]
     Store(#[from] StoreError),
-    /// The download that this body follows did not end well.
+    /// The download behind this body failed.
     #[error("the download broke off: {0}")]
     Abandoned(String),
-    /// There is less than was announced.
+    /// The body is shorter than announced.
     #[error("the blob ended {0} bytes early")]
     Short(u64),
     /// The client did not take it.
@@ -52,53 +52,53 @@ pub(crate) enum BodyError {
     NotTaken,
 }
 
-/// A body.
 pub(crate) enum Body {
-    /// Bytes that are at hand.
+    /// Bytes in memory.
     Ready {
-        /// What is left of them.
+        /// The remaining parts.
         parts: VecDeque<Bytes>,
-        /// Their number.
+        /// The number of remaining bytes.
         left_bytes: u64,
-        /// Whether they are counted as held; their last part then ends that.
+        /// Whether the bytes count in the memory budget; the last part then ends the reservation.
         is_counted: bool,
     },
     /// A published blob, or a part of it.
     Stored(StoredBody),
-    /// A blob that is still arriving, or a part of it.
+    /// A blob in download, or a part of it.
     InFlight(InFlightBody),
-    /// What passes by without being kept.
+    /// Bytes past the store.
     Relayed(RelayedBody),
 }
 
 impl Body {
-    /// No bytes.
+    /// A body without bytes.
     #[must_use]
     pub(crate) const fn empty() -> Self {
         Self::Ready { parts: VecDeque::new(), left_bytes: 0, is_counted: false }
     }
 
-    /// These bytes.
+    /// A body of these bytes.
     #[must_use]
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
         Self::parts(vec![bytes.into()])
     }
 
-    /// These bytes, one after the other, without a copy.
+    /// A body of these parts in order, without a copy.
     #[must_use]
     pub(crate) fn parts(parts: Vec<Bytes>) -> Self {
         let left_bytes = parts.iter().map(|part| part.len() as u64).sum();
         Self::Ready { parts: parts.into(), left_bytes, is_counted: false }
     }
 
-    /// These bytes, which are counted as held ([`crate::held::cover`]).
+    /// A body of bytes that count in the memory budget ([`crate::runtime::memory_gauge::cover`]).
     #[must_use]
     pub(crate) fn counted(bytes: Bytes) -> Self {
         let left_bytes = bytes.len() as u64;
         Self::Ready { parts: VecDeque::from([bytes]), left_bytes, is_counted: true }
     }
 
-    /// Counts what is held whole, from now until the last of it has left, or says that there is no room.
+    /// Reserves a whole body from here on until its last byte has left; an error when the budget
+    /// has no room.
     pub(crate) fn count(&mut self, budget: &MemoryBudget) -> Result<(), Error> {
         if let Some(bytes) = self.uncounted_bytes() {
             self.cover(budget.take(bytes)?);
@@ -106,7 +106,7 @@ impl Body {
         Ok(())
     }
 
-    /// The same for what has to be said in any case.
+    /// Like [`Self::count`], for an answer that must be given in any case.
     pub(crate) fn count_anyway(&mut self, budget: &MemoryBudget) {
         if let Some(bytes) = self.uncounted_bytes() {
             self.cover(budget.note(bytes));
@@ -131,13 +131,13 @@ impl Body {
         *is_counted = true;
     }
 
-    /// Bytes that were read already, then what the reader has left.
+    /// A body of bytes already read, then of the reader's rest.
     #[must_use]
     pub(crate) fn stored(blocking: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
         Self::Stored(StoredBody::new(blocking.for_whom_asks(), first, rest))
     }
 
-    /// What arrives, from the first byte; `size_bytes` when the sender announced it.
+    /// A body of a blob in flight, from the first byte; `size_bytes` when the sender announced it.
     #[must_use]
     pub(crate) fn in_flight(
         blocking: BlockingPool,
@@ -147,7 +147,7 @@ impl Body {
         Self::InFlight(InFlightBody::new(blocking.for_whom_asks(), blob, 0, size_bytes))
     }
 
-    /// The part of what arrives.
+    /// A body of a part of a blob in flight.
     #[must_use]
     pub(crate) fn in_flight_part(
         blocking: BlockingPool,
@@ -160,7 +160,7 @@ impl Body {
         Self::InFlight(body.ending(ending))
     }
 
-    /// The same for somebody who is one of those that want it, as long as this lasts.
+    /// The same body with a subscription: while the body lives, its download is wanted.
     #[must_use]
     pub(crate) fn seated(self, subscription: Subscription) -> Self {
         match self {
@@ -169,8 +169,8 @@ impl Body {
         }
     }
 
-    /// How much of it is in memory and waits to be given, of a body that goes on piece by piece; `None`
-    /// for one that counts itself.
+    /// The bytes in memory for the client, of a streamed body; `None` for a body that counts
+    /// itself.
     #[must_use]
     pub(crate) const fn ready_bytes(&self) -> Option<u64> {
         match self {
@@ -180,7 +180,7 @@ impl Body {
         }
     }
 
-    /// What a relay hands on; so many bytes, when they were announced.
+    /// A body of a bypass; with its length, when announced.
     #[must_use]
     pub(crate) fn bypassed(pieces: mpsc::Receiver<RelayFrame>, left_bytes: Option<u64>) -> Self {
         Self::Relayed(RelayedBody::new(pieces, left_bytes))

@@ -1,7 +1,8 @@
-//! Work that goes on to its end although its client went away, because others may have done their part
-//! already: ends of uploads, puts of manifests, deletions. A server that stops waits for it.
+//! Work that goes on to its end after its client went away, because other parties may have done
+//! their share already: ends of uploads, puts of manifests, deletions. A stopping server waits for
+//! it.
 //!
-//! Invariant: what was begun here counts until it is over, also when nobody waits for its result.
+//! Invariant: a task begun here counts until it is over, even when no caller waits for its result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,18 +12,18 @@ use tokio::time::timeout;
 
 use crate::runtime::party;
 
-/// Everything that is being finished.
+/// All detached tasks.
 #[derive(Clone, Default)]
 pub(crate) struct DetachedTasks {
     count: Arc<watch::Sender<usize>>,
 }
 
-/// One piece of work; over when dropped.
+/// One task; over when dropped.
 struct DetachedTask(Arc<watch::Sender<usize>>);
 
 impl DetachedTasks {
-    /// Runs work to its end and waits for it. When the caller goes away the work goes on; a panic in
-    /// it goes on in the caller.
+    /// Runs work to its end and waits for it. When the caller goes away the work goes on; a panic
+    /// in the work continues in the caller.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -39,7 +40,7 @@ impl DetachedTasks {
         }
     }
 
-    /// Waits until nothing is being finished, not longer than this; how much is left then.
+    /// Waits until no task is left, at most this long; returns the number of tasks left.
     pub(crate) async fn settled(&self, at_most: Duration) -> usize {
         let mut count = self.count.subscribe();
         // The sender lives as long as `self`.

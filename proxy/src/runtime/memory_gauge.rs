@@ -1,10 +1,11 @@
-//! Bytes in memory that bodies hold, counted over all of them, for each party, and for each connection.
+//! The bytes that bodies hold in memory, counted over all of them, for each party, and for each
+//! connection.
 //!
-//! Whole bodies are reserved before they are read, and refused past a bound. Of bodies that go on piece
-//! by piece, the segments are the store's: however many readers share one, it is one memory, counted
-//! where it is made. What a party has of such only decides who is refused first.
+//! Whole bodies are reserved before they are read, and refused past a bound. The segments of
+//! streamed bodies are the store's: however many readers share one, it is in memory once, and
+//! counted at its creation. A party's share of segments only decides the order of refusals.
 //!
-//! Invariant: what is counted is held by somebody; a hold that is dropped counts nothing.
+//! Invariant: counted bytes belong to a live reservation; a dropped reservation counts nothing.
 
 mod budget;
 mod collected;
@@ -21,49 +22,50 @@ use crate::runtime::party::Party;
 pub(crate) use budget::{MemoryBudget, Reservation, StreamReservation};
 pub(crate) use collected::CollectedBytes;
 
-/// What all hold together.
+/// The memory of all parties together.
 #[derive(Default)]
 pub(crate) struct MemoryGauge {
-    /// Whole bodies, and pieces that pass by.
+    /// Whole bodies, and bypassed pieces.
     bytes: AtomicU64,
-    /// Segments of the store that nobody has any more but readers.
+    /// Segments of the store with readers as their only owners.
     segments: OnceLock<Box<dyn Fn() -> u64 + Send + Sync>>,
-    /// What is being read: enough to see that everyone should hold less, and nobody has it yet.
+    /// Bytes in reading, before any reservation: enough to see that every body should hold less.
+    /// The sum of [`ReadReservation`]s.
     reading: AtomicU64,
     parties: Mutex<HashMap<Party, Weak<Part>>>,
 }
 
-/// What is being read.
+/// Bytes in reading.
 pub(crate) struct ReadReservation {
     held: Arc<MemoryGauge>,
     bytes: u64,
 }
 
-/// What one party holds.
+/// The memory of one party.
 struct Part {
     held: Arc<MemoryGauge>,
     party: Party,
     /// Whole bodies.
     whole: AtomicU64,
-    /// Pieces of bodies that go on.
+    /// Pieces of streamed bodies.
     pieces: AtomicU64,
 }
 
-/// How much there may be.
+/// The bounds of a party.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemoryBounds {
     /// In all.
     pub(crate) most: u64,
-    /// Of one party.
+    /// For the party.
     pub(crate) share: u64,
 }
 
 impl MemoryBounds {
-    /// For what is counted, and refused elsewhere.
+    /// For bytes counted here and bounded elsewhere.
     pub(crate) const NONE: Self = Self { most: u64::MAX, share: u64::MAX };
 }
 
-/// Bytes with what they are counted as, for as long as anybody has a part of them.
+/// Bytes with their reservation, which lives as long as any part of them.
 struct Covered<H> {
     bytes: Bytes,
     _hold: H,
@@ -75,26 +77,26 @@ impl<H> AsRef<[u8]> for Covered<H> {
     }
 }
 
-/// These bytes; the hold ends with the last part of them.
+/// The same bytes with a reservation, which ends with their last part.
 #[must_use]
 pub(crate) fn cover<H: Send + 'static>(bytes: Bytes, hold: H) -> Bytes {
     Bytes::from_owner(Covered { bytes, _hold: hold })
 }
 
 impl MemoryGauge {
-    /// All of it.
+    /// All bytes in memory.
     #[must_use]
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed) + self.segments()
     }
 
-    /// Whether it is so much that everyone should hold less.
+    /// Whether memory is so short that every body should hold less.
     #[must_use]
     pub(crate) fn is_short(&self) -> bool {
         self.bytes() + self.reading.load(Ordering::Relaxed) >= BYTES_IN_FLIGHT_SHORT
     }
 
-    /// So many bytes will be read: those who begin at the same time see each other.
+    /// Reserves bytes for a read: readers that begin at the same time see each other.
     #[must_use]
     pub(crate) fn reading(self: &Arc<Self>, bytes: usize) -> ReadReservation {
         let bytes = bytes as u64;
@@ -102,12 +104,12 @@ impl MemoryGauge {
         ReadReservation { held: Arc::clone(self), bytes }
     }
 
-    /// Who says how much of the store's segments only readers have.
+    /// Sets the source for the bytes of the segments with only readers left.
     pub(crate) fn watch(&self, segments: impl Fn() -> u64 + Send + Sync + 'static) {
         let _ = self.segments.set(Box::new(segments));
     }
 
-    /// What this party holds, and may hold.
+    /// The budget of a party within these bounds.
     #[must_use]
     pub(crate) fn budget(self: &Arc<Self>, party: Party, bounds: MemoryBounds) -> MemoryBudget {
         let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,7 +125,7 @@ impl MemoryGauge {
         MemoryBudget::new(part, bounds)
     }
 
-    /// The most whole bytes that one party has.
+    /// The most whole bytes of one party.
     #[must_use]
     pub(crate) fn largest(&self) -> u64 {
         let parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,7 +148,7 @@ impl Drop for ReadReservation {
 impl Drop for Part {
     fn drop(&mut self) {
         let mut parties = self.held.parties.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another one of the same party may have begun since.
+        // Another budget of the same party may have begun since.
         if parties.get(&self.party).is_some_and(|part| part.strong_count() == 0) {
             parties.remove(&self.party);
         }

@@ -1,9 +1,10 @@
-//! The least rate of a transfer, in both directions: how far somebody is behind it, and a body that is
-//! read at no less. Only time that is spent waiting for them counts; what they give or take makes up for
-//! it, and nothing is saved up for later.
+//! The minimum rate of a transfer, in both directions: the debt of a peer behind it, and a body
+//! read at no less. Only time spent waiting for the peer counts; its bytes reduce the debt, and no
+//! credit is saved up for later.
 //!
-//! Invariant: who keeps the rate is never behind by the window; who does nothing is, after exactly it,
-//! counted from the last byte, or after the silence that is allowed when that is shorter.
+//! Invariant: the debt of a peer at the rate never reaches the window; the debt of a silent peer
+//! does, after exactly the window from the last byte, or after the allowed silence when it is
+//! shorter.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,38 +17,39 @@ use tokio::time::{Instant, timeout};
 /// How slow a transfer may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MinRate {
-    /// For so long it may be slower, or stand still.
+    /// The time for which a transfer may be slower, or stand still.
     pub window: Duration,
-    /// Bytes per second, as a mean over the window; no rate is asked when it is 0.
+    /// Bytes per second, as a mean over the window; 0 asks for no rate.
     pub bytes_per_second: u64,
-    /// For so long it may stand still, whatever it gave before; as long as the rate allows when there is none.
+    /// The longest time without a byte, however many came before; without it the window alone
+    /// decides.
     pub silence: Option<Duration>,
 }
 
-/// How far one transfer is behind.
+/// The debt of one transfer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RateDebt {
     min_rate: MinRate,
     behind: Duration,
-    /// What was waited since the last byte.
+    /// Time waited since the last byte.
     silent: Duration,
 }
 
-/// Why no more of a body is read.
+/// Why a body is read no further.
 #[derive(Debug)]
 pub(crate) enum RateError<E> {
-    /// It came too slowly.
+    /// The body came too slowly.
     TooSlow(TooSlow),
-    /// It broke off.
+    /// The body broke off.
     Broken(E),
 }
 
 /// How it was too slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TooSlow {
-    /// No byte came for so long.
+    /// No byte came for this time.
     Silent(Duration),
-    /// It was slower than this for too long.
+    /// The transfer was slower than this rate for too long.
     Behind(MinRate),
 }
 
@@ -69,13 +71,13 @@ impl fmt::Display for TooSlow {
 }
 
 impl RateDebt {
-    /// At the beginning.
+    /// A debt of zero.
     #[must_use]
     pub(crate) const fn new(min_rate: MinRate) -> Self {
         Self { min_rate, behind: Duration::ZERO, silent: Duration::ZERO }
     }
 
-    /// For how long they may be waited for from now on; `None` for as long as it takes.
+    /// The time left to wait for the peer; `None` when there is no bound.
     #[must_use]
     pub(crate) fn left(&self) -> Option<Duration> {
         let MinRate { window, bytes_per_second, silence } = self.min_rate;
@@ -84,7 +86,7 @@ impl RateDebt {
         by_rate.into_iter().chain(by_silence).min()
     }
 
-    /// They were waited for. `false` when they are too far behind.
+    /// Adds time spent waiting for the peer. `false` when the peer is too far behind.
     #[must_use]
     pub(crate) fn waited(&mut self, time: Duration) -> bool {
         self.behind = self.behind.saturating_add(time);
@@ -92,7 +94,7 @@ impl RateDebt {
         self.left().is_none_or(|left| !left.is_zero())
     }
 
-    /// They gave or took so many bytes.
+    /// Counts bytes of the peer.
     pub(crate) fn moved(&mut self, bytes: usize) {
         if bytes > 0 {
             self.silent = Duration::ZERO;
@@ -102,12 +104,12 @@ impl RateDebt {
         }
         #[expect(clippy::cast_precision_loss, reason = "a rate needs no 53 bits")]
         let seconds = bytes as f64 / self.min_rate.bytes_per_second as f64;
-        // What would be worth centuries is worth everything.
+        // Bytes worth centuries clear the whole debt.
         let worth = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
         self.behind = self.behind.saturating_sub(worth);
     }
 
-    /// How they are too slow, if they are.
+    /// How the peer is too slow, if it is.
     fn too_slow(&self) -> Option<TooSlow> {
         let is_over = self.left().is_some_and(|left| left.is_zero());
         let silent = self.min_rate.silence.filter(|silence| *silence <= self.silent);
@@ -115,15 +117,14 @@ impl RateDebt {
     }
 }
 
-/// A body that is read at no less than a rate. A reader that takes its time between two reads makes
-/// nobody slow.
+/// A body read at a minimum rate. A reader's own pause between two reads adds no debt.
 pub(crate) struct RatedBody<B> {
     body: B,
     debt: RateDebt,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> RatedBody<B> {
-    /// From its first byte.
+    /// Counts from the first byte.
     pub(crate) const fn new(body: B, min_rate: MinRate) -> Self {
         Self { body, debt: RateDebt::new(min_rate) }
     }
@@ -144,7 +145,7 @@ impl<B: Body<Data = Bytes> + Unpin> RatedBody<B> {
                 }
             };
             let _ = self.debt.waited(began.elapsed());
-            // What came at last may make up for it.
+            // The latest bytes may make up for the time.
             self.debt.moved(bytes.len());
             if let Some(too_slow) = self.debt.too_slow() {
                 return Err(RateError::TooSlow(too_slow));
@@ -215,21 +216,21 @@ mod tests {
         for bytes_per_second in [0, 1_000] {
             let silence = Some(SECOND * 3);
             let mut debt = RateDebt::new(MinRate { bytes_per_second, silence, ..RATE });
-            // However much came before: only the last byte counts.
+            // However many bytes came before: only the last one counts.
             debt.moved(1_000_000);
             assert!(debt.waited(SECOND * 2));
             debt.moved(2_000);
             assert_eq!(debt.left(), Some(SECOND * 3));
             debt.moved(0);
             assert!(debt.waited(SECOND * 2));
-            // Nothing is no byte.
+            // An empty frame is no byte.
             debt.moved(0);
             assert_eq!((debt.waited(SECOND), debt.left()), (false, Some(Duration::ZERO)));
             assert_eq!(debt.too_slow(), Some(TooSlow::Silent(SECOND * 3)));
         }
     }
 
-    /// A body whose pieces come from elsewhere.
+    /// A body with its pieces from a channel.
     struct Pieces(mpsc::Receiver<Bytes>);
 
     impl Body for Pieces {
@@ -244,7 +245,7 @@ mod tests {
         }
     }
 
-    /// What comes of a body whose parts come after so many seconds each.
+    /// Reads a body whose parts come after so many seconds each.
     async fn read(parts: &'static [(u64, usize)], min_rate: MinRate) -> Result<usize, TooSlow> {
         let (send, receive) = mpsc::channel(1);
         tokio::spawn(async move {

@@ -1,7 +1,7 @@
-//! With whom a bound is shared: what one party takes of it leaves room for others.
+//! A party is the unit of fairness: what one party takes of a bound leaves room for others.
 //!
-//! Invariant: a name is a party only once it is proven. Until then, and for whoever shows nothing, the
-//! address is, so that claiming names without end buys nothing.
+//! Invariant: a name is a party only once it is verified. Until then, and for requests without
+//! credentials, the address is the party, so that claiming names without end buys nothing.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -10,42 +10,42 @@ use std::sync::Arc;
 use tokio::task::futures::TaskLocalFuture;
 use tokio::task_local;
 
-/// One of those who share. Cheap to clone.
+/// The owner of a share. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Party {
-    /// This program: what it does on its own, for nobody in particular.
+    /// This program: work of its own, for no caller in particular.
     Ourselves,
-    /// Somebody whose name was proven.
+    /// A caller with a verified name.
     Caller(Arc<str>),
-    /// Whoever is behind an address.
+    /// All callers behind an address.
     Address(IpAddr),
-    /// Whoever is behind an address from where somebody logged in lately, while they log in.
+    /// All callers behind an address with a recent login, during their login.
     Familiar(IpAddr),
 }
 
 task_local! {
-    /// Who waits for what a task does.
+    /// The party of the current task.
     static AT_WORK: Party;
 }
 
-/// For whom this task works: this program, where nobody was said.
+/// The party of this task: this program, where none was set.
 #[must_use]
 pub(crate) fn at_work() -> Party {
     AT_WORK.try_with(Clone::clone).unwrap_or(Party::Ourselves)
 }
 
-/// Does work for somebody.
+/// Runs work for a party.
 pub(crate) fn work_for<W: Future>(party: Party, work: W) -> TaskLocalFuture<Party, W> {
     AT_WORK.scope(party, work)
 }
 
-/// Work of a task of its own, for whoever this one works for.
+/// Runs work of a new task for the party of this one.
 pub(crate) fn hand_on<W: Future>(work: W) -> TaskLocalFuture<Party, W> {
     work_for(at_work(), work)
 }
 
 impl Party {
-    /// The party behind an address: a network of 64 bits is one, since whoever has it has all its
+    /// The party behind an address: a network of 64 bits is one party, since its owner has all its
     /// addresses.
     #[must_use]
     pub(crate) fn behind(address: IpAddr) -> Self {
@@ -55,13 +55,13 @@ impl Party {
         })
     }
 
-    /// Whether this may be anybody: addresses are to be had without end.
+    /// Whether the caller is unknown: addresses are to be had without end.
     #[must_use]
     pub(crate) const fn is_stranger(&self) -> bool {
         matches!(self, Self::Address(_))
     }
 
-    /// The same behind an address that is familiar.
+    /// The same party, behind a familiar address.
     #[must_use]
     pub(crate) fn familiar(self) -> Self {
         match self {

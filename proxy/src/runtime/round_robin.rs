@@ -1,20 +1,20 @@
-//! A line that goes in rounds between parties: thousands of one do not make the next one wait for all
-//! of them.
+//! A queue in rounds between parties: thousands of keys of one party do not make the next party
+//! wait for all of them.
 //!
-//! Invariant: a key is in the queue of one party, once; a party is in the round for as long as it has
-//! a queue.
+//! Invariant: a key is in the queue of one party, once; a party is in the round for as long as it
+//! has a queue.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 
 use crate::runtime::party::Party;
 
-/// All that waits in one line.
+/// All waiting keys.
 pub(crate) struct RoundRobin<K> {
     queues: HashMap<Party, VecDeque<K>>,
-    /// Whose turn it is.
+    /// The order of the parties; the first one is next.
     round: VecDeque<Party>,
-    /// In whose queue each key is.
+    /// The party of each key.
     queued: HashMap<K, Party>,
 }
 
@@ -24,14 +24,14 @@ impl<K> Default for RoundRobin<K> {
     }
 }
 
-/// How it stands with a key that waits.
+/// Whether a waiting key may leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Eligibility {
-    /// It may go.
+    /// The key may go.
     Free,
-    /// It stays, and somebody else comes first.
+    /// The key stays, and another one goes first.
     Busy,
-    /// It waits for nothing any more.
+    /// The key waits no longer.
     Gone,
 }
 
@@ -61,7 +61,7 @@ impl<K: Clone + Eq + Hash> RoundRobin<K> {
         }
     }
 
-    /// The next key that is free, of the next party that may.
+    /// The next free key, of the next party in the round.
     pub(crate) fn pop(
         &mut self,
         may: impl Fn(&Party) -> bool,
@@ -101,22 +101,22 @@ impl<K: Clone + Eq + Hash> RoundRobin<K> {
         found
     }
 
-    /// How much of one party waits.
+    /// The number of one party's waiting keys.
     pub(crate) fn of(&self, party: &Party) -> usize {
         self.queues.get(party).map_or(0, VecDeque::len)
     }
 
-    /// How much waits.
+    /// The number of waiting keys.
     pub(crate) fn len(&self) -> usize {
         self.queued.len()
     }
 
-    /// Whether nothing waits.
+    /// Whether no key waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.queued.is_empty()
     }
 
-    /// The queue of each party that has one.
+    /// Each party with its queue.
     pub(crate) fn each(&self) -> impl Iterator<Item = (&Party, &VecDeque<K>)> {
         self.queues.iter()
     }

@@ -1,36 +1,36 @@
-//! What each party has of something: how many uploads are open for whom.
+//! Counts of a resource by party: how many uploads each party has open.
 //!
-//! Invariant: what is counted lives; whoever has nothing has no entry.
+//! Invariant: each count has a live [`Share`]; a party without shares has no entry.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::runtime::party::Party;
 
-/// All shares of one kind.
+/// All shares of one resource.
 #[derive(Default, Clone)]
 pub(crate) struct Shares(Arc<Mutex<Table>>);
 
 #[derive(Default)]
 struct Table {
     counts: HashMap<Party, usize>,
-    /// Of all: asked for with every request.
+    /// The sum of all, kept for each request's check.
     total: usize,
 }
 
-/// One of somebody's; given back when it is dropped.
+/// One share of a party; returned when dropped.
 pub(crate) struct Share {
     shares: Shares,
     owner: Party,
 }
 
 impl Shares {
-    /// One more; `None` when the owner has `most`.
+    /// One more share; `None` when the owner has `most`.
     pub(crate) fn take(&self, owner: Party, most: usize) -> Option<Share> {
         self.take_within(owner, most, usize::MAX)
     }
 
-    /// The same, also `None` when all have `most_of_all` together.
+    /// Like [`Self::take`], and `None` when all parties have `most_of_all` together.
     pub(crate) fn take_within(
         &self,
         owner: Party,
@@ -47,23 +47,23 @@ impl Shares {
         Some(Share { shares: self.clone(), owner })
     }
 
-    /// One more, however many the owner has: somebody has looked, or it is there already.
+    /// One more share without a bound: the caller has checked, or the resource exists already.
     pub(crate) fn join(&self, owner: Party) -> Share {
         self.lock().add(&owner);
         Share { shares: self.clone(), owner }
     }
 
-    /// What one has.
+    /// The shares of one party.
     pub(crate) fn of(&self, owner: &Party) -> usize {
         self.lock().counts.get(owner).copied().unwrap_or(0)
     }
 
-    /// What all have together.
+    /// The shares of all parties.
     pub(crate) fn total(&self) -> usize {
         self.lock().total
     }
 
-    /// The most that one has, besides this program.
+    /// The most shares of one party, besides this program.
     pub(crate) fn largest(&self) -> usize {
         let table = self.lock();
         let others = table.counts.iter().filter(|(owner, _)| **owner != Party::Ourselves);
@@ -87,7 +87,7 @@ impl Table {
 }
 
 impl Share {
-    /// Whose it is.
+    /// The party of the share.
     pub(crate) const fn owner(&self) -> &Party {
         &self.owner
     }

@@ -1,10 +1,10 @@
-//! One piece of work for many who want its result: the first asker starts it, the others wait for
-//! the same answer. Used for downloads, manifests and tokens.
+//! One piece of work for many callers with the same key: the first caller starts it, the others
+//! wait for the same answer. Used for downloads, manifests and tokens.
 //!
-//! Invariants: the work is nobody's: it runs on its own, so that an asker who goes away neither ends
-//! it nor keeps it. Only where places are short is work told to end that nobody has wanted for a while.
-//! A piece of work that ends without an answer is an error for all who wait. No party has more than
-//! its share of the places; whoever joins takes none.
+//! Invariants: the work belongs to no caller: it runs in its own task, so that a departing caller
+//! neither ends nor keeps it. Only where places are short, work without subscribers for a while is
+//! told to end. Work that ends without an answer is an error for all waiting callers. No party has
+//! more than its share of the places; a caller that joins takes none.
 
 mod runs;
 
@@ -27,12 +27,12 @@ use runs::{FlightBounds, Run, Runs};
 type Answer<V> = Option<Result<V, Error>>;
 type Running<K, V> = Arc<Mutex<Runs<K, V>>>;
 
-/// For whom work is done.
+/// The login and repository of a piece of work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OnBehalfOf {
-    /// With whose login; none for this proxy's own.
+    /// The caller's login; none for this proxy's own.
     pub(crate) login: Option<Fingerprint>,
-    /// For which repository, where what fails for one says nothing of another.
+    /// The repository, where a failure for one says nothing of another.
     pub(crate) repo: Option<RepoName>,
 }
 
@@ -43,7 +43,7 @@ impl From<Option<Fingerprint>> for OnBehalfOf {
 }
 
 impl OnBehalfOf {
-    /// Whether a failure of what was done for `theirs` says nothing of what is asked for here.
+    /// Whether a failure of work for `theirs` says nothing about this request.
     fn is_not_told_by(&self, theirs: &Self, error: &Error) -> bool {
         theirs.repo != self.repo
             || (theirs.login != self.login && error.is_about_login())
@@ -51,49 +51,49 @@ impl OnBehalfOf {
     }
 }
 
-/// How an asker came to an answer.
+/// Whether a caller began the work or joined it.
 enum Role {
     Began,
     Joined(OnBehalfOf),
 }
 
-/// An answer, and the seat of whoever asked: while it is kept, the work is wanted.
+/// An answer with the caller's subscription: while it is kept, the work is wanted.
 pub(crate) struct FlightAnswer<V> {
     pub(crate) value: V,
-    /// Whether it was going on.
+    /// Whether the work was already running.
     pub(crate) joined: bool,
     pub(crate) subscription: Subscription,
 }
 
-/// One who waits for an answer.
+/// A caller waiting for an answer.
 struct Entered<V> {
     answer: watch::Receiver<Answer<V>>,
     part: Role,
     subscription: Subscription,
 }
 
-/// What is found at a key.
+/// The state of a key.
 enum Place<K: Clone + Eq + Hash, V> {
     Here(Entered<V>),
     Free(Leader<K, V>, Entered<V>),
-    /// Work that was told to end, and is not over.
+    /// Work that was told to end and is not over.
     Ending(watch::Receiver<Answer<V>>),
 }
 
-/// Work that is going on, by key.
+/// Running work, by key.
 pub(crate) struct SingleFlight<K, V> {
     running: Running<K, V>,
     limit: usize,
     share: AtomicUsize,
-    /// How many of them are kept for parties that are no strangers.
+    /// The places kept for parties with a known name or address.
     kept_for_known: usize,
-    /// Whether work that is told to end is cut off, or ends itself.
+    /// Whether work told to end is aborted, or ends itself.
     cuts: bool,
     name: &'static str,
 }
 
-/// The work's side: gives the answer, perhaps long before the work is over. While it exists, those
-/// who ask join; dropping it ends the work.
+/// The work's side: gives the answer, perhaps long before the work is over. While it exists, later
+/// callers join; dropping it ends the work.
 pub(crate) struct Leader<K: Clone + Eq + Hash, V> {
     key: K,
     running: Running<K, V>,
@@ -107,8 +107,8 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// At most `limit` pieces of work at once, and a share of them for each party; `name` is what there
-    /// are too many of.
+    /// At most `limit` pieces of work at once, and a share of them for each party; `name` stands in
+    /// the error for too many.
     #[must_use]
     pub(crate) fn new(limit: usize, name: &'static str) -> Self {
         let share = AtomicUsize::new((limit / SHARES).max(1));
@@ -116,25 +116,25 @@ where
         Self { running, limit, share, kept_for_known: 0, cuts: true, name }
     }
 
-    /// The same for work that looks at [`Leader::told_to_end`] itself.
+    /// The same, for work that watches [`Leader::told_to_end`] itself.
     #[must_use]
     pub(crate) fn ending_themselves(self) -> Self {
         Self { cuts: false, ..self }
     }
 
-    /// The same, of which a share is kept for those whose name or address is known: addresses without end
-    /// take nothing of it.
+    /// The same, with a share kept for parties with a known name or address: addresses without end
+    /// take none of it.
     #[must_use]
     pub(crate) fn keeping_a_share_for_known(self) -> Self {
         Self { kept_for_known: self.limit / SHARES, ..self }
     }
 
-    /// From now on each party has so many.
+    /// Sets how many places each party may have.
     pub(crate) fn share_out(&self, each: usize) {
         self.share.store(each, Ordering::Relaxed);
     }
 
-    /// The answer for `key`, and whether this call joined work that was going on.
+    /// The answer for `key`, and whether this call joined running work.
     pub(crate) async fn ask<W>(
         &self,
         party: &Party,
@@ -149,8 +149,8 @@ where
         Ok((value, matches!(entered.part, Role::Joined(_))))
     }
 
-    /// The same for work that is done for somebody: whoever joined somebody else's asks anew when it
-    /// failed for a reason that is only theirs.
+    /// The same for work on behalf of a login or repository: a caller that joined another one's
+    /// work asks anew when the work failed for a reason of the other one only.
     pub(crate) async fn ask_as<W>(
         &self,
         party: &Party,
@@ -165,7 +165,7 @@ where
         Ok((asked.value, asked.joined))
     }
 
-    /// The same for whoever wants the work to go on after its answer.
+    /// The same for a caller that wants the work to go on after its answer.
     pub(crate) async fn ask_to_stay<W>(
         &self,
         party: &Party,
@@ -201,7 +201,7 @@ where
         }
     }
 
-    /// Starts work that nobody waits for, unless it is going on.
+    /// Starts work without a waiting caller, unless it is running.
     pub(crate) fn begin<W>(
         &self,
         party: &Party,
@@ -218,7 +218,7 @@ where
         }
     }
 
-    /// Joins work, or starts it.
+    /// Joins running work, or starts it.
     async fn enter<W>(
         &self,
         party: &Party,
@@ -236,7 +236,7 @@ where
                     self.start(promise, work);
                     return Ok(entered);
                 }
-                // Until its promise is gone.
+                // Until the ending work drops its leader.
                 Place::Ending(mut answer) => while answer.changed().await.is_ok() {},
             }
         }
@@ -302,13 +302,13 @@ where
         lock(&self.running).count()
     }
 
-    /// The most that one party has.
+    /// The most places of one party.
     #[must_use]
     pub(crate) fn largest(&self) -> usize {
         lock(&self.running).largest()
     }
 
-    /// How many were told to end because nobody wanted them and somebody else needed their place.
+    /// How many pieces of work were told to end, without subscribers, to make room for another one.
     #[must_use]
     pub(crate) fn ended(&self) -> u64 {
         lock(&self.running).ended()
@@ -316,16 +316,16 @@ where
 }
 
 impl<K: Clone + Eq + Hash, V> Leader<K, V> {
-    /// Answers everyone who asked and who will ask while the work goes on.
+    /// Answers every caller, present and later, while the work goes on.
     pub(crate) fn keep(&self, result: Result<V, Error>) {
-        // An error is not for those who ask later: they start anew.
+        // An error is not for later callers: they start anew.
         if result.is_err() {
             self.leave();
         }
         self.answer.send_replace(Some(result));
     }
 
-    /// Resolves when somebody else needs the place and nobody wants the result.
+    /// Resolves when another piece of work needs the place and this one has no subscribers.
     pub(crate) fn told_to_end(&self) -> impl Future<Output = ()> + Send + 'static {
         let mut end = self.end.clone();
         async move {
@@ -335,12 +335,12 @@ impl<K: Clone + Eq + Hash, V> Leader<K, V> {
         }
     }
 
-    /// Who wants the result.
+    /// The subscribers of the result.
     pub(crate) fn subscribers(&self) -> Subscribers {
         self.subscribers.clone()
     }
 
-    /// After an error, the key may belong to work that was started since.
+    /// After an error, the key may belong to later work.
     fn leave(&self) {
         let ours = self.answer.subscribe();
         lock(&self.running).remove(&self.key, |run| run.answer.same_channel(&ours));

@@ -1,7 +1,8 @@
-//! The spans of traces, made when a collector is configured (`observe/traces.rs`); otherwise no span is made.
+//! The spans of traces, made when a collector is configured (`observe/traces.rs`); otherwise no
+//! span is made.
 //!
-//! Invariant: nothing stands in a span but methods, paths without their query, statuses, outcomes and
-//! addresses as they are configured: no header, no token, no body, no word of an error.
+//! Invariant: a span holds only methods, paths without their query, statuses, outcomes and
+//! addresses as configured: no header, no token, no body, no word of an error.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,15 +17,15 @@ use tracing::instrument::Instrumented;
 use tracing::{Instrument as _, Metadata, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// The target of every span, so that the log leaves them out and the traces nothing else in.
+/// The target of every span: the log leaves it out, and the traces take nothing else.
 const SPANS: &str = "wharfd::spans";
 
 static SENT: AtomicU64 = AtomicU64::new(0);
 static LOST: AtomicU64 = AtomicU64::new(0);
-/// Whether upstreams are told which trace a request belongs to.
+/// Whether requests to upstreams carry their trace.
 static PROPAGATE: AtomicBool = AtomicBool::new(false);
 
-/// Spans that were sent, and that were lost, since the start.
+/// The numbers of spans sent and lost since the start.
 pub(crate) fn counts() -> [u64; 2] {
     [&SENT, &LOST].map(|counter| counter.load(Ordering::Relaxed))
 }
@@ -37,18 +38,18 @@ pub(crate) fn lost(count: usize) {
     LOST.fetch_add(count as u64, Ordering::Relaxed);
 }
 
-/// From now on upstreams are told the trace of a request, or not.
+/// Sets whether requests to upstreams carry their trace.
 pub(crate) fn propagating(propagates: bool) {
     PROPAGATE.store(propagates, Ordering::Relaxed);
 }
 
-/// Whether something is a span of ours.
+/// Whether this is one of our spans.
 pub(crate) fn is_span(about: &Metadata<'_>) -> bool {
     about.is_span() && about.target() == SPANS
 }
 
-/// The span of a request. The trace that a client names is its parent when the peer is trusted; else
-/// the span is linked to it: a stranger does not decide what is sampled, nor join our traces.
+/// The span of a request. The client's trace is its parent when the peer is trusted; else the span
+/// is linked to it: a stranger does not decide the sampling, nor join our traces.
 pub(crate) fn request(parts: &Parts, trusted: bool) -> Span {
     let span = tracing::info_span!(
         target: SPANS,
@@ -73,7 +74,7 @@ pub(crate) fn request(parts: &Parts, trusted: bool) -> Span {
     span
 }
 
-/// What a request came to.
+/// Records the result of a request.
 pub(crate) fn end_request(span: &Span, status: u16, outcome: &str, upstream: &str) {
     if span.is_disabled() {
         return;
@@ -105,7 +106,7 @@ pub(crate) fn upstream_request(method: &http::Method, address: &str, what: &'sta
     )
 }
 
-/// What an upstream answered; nothing when it did not.
+/// Records an upstream's status; nothing without an answer.
 pub(crate) fn end_upstream_request(span: &Span, status: Option<http::StatusCode>) {
     if span.is_disabled() {
         return;
@@ -120,7 +121,7 @@ pub(crate) fn end_upstream_request(span: &Span, status: Option<http::StatusCode>
     }
 }
 
-/// Tells an upstream which trace its request belongs to, when that is configured.
+/// Sends an upstream the trace of its request, when so configured.
 pub(crate) fn propagate(span: &Span, headers: &mut HeaderMap) {
     if PROPAGATE.load(Ordering::Relaxed) && !span.is_disabled() {
         let context = span.context();
@@ -128,11 +129,11 @@ pub(crate) fn propagate(span: &Span, headers: &mut HeaderMap) {
     }
 }
 
-/// A place in a trace, for work that may outlive whoever began it: a span of such work is a child of
-/// that place without keeping its span open.
+/// A place in a trace, for work that may outlive its request: the work's span is a child of this
+/// place without keeping the request's span open.
 pub(crate) struct SpanParent(Option<Context>);
 
-/// Where we are.
+/// The current place.
 pub(crate) fn branch() -> SpanParent {
     let here = Span::current();
     SpanParent((!here.is_disabled()).then(|| here.context()))
@@ -156,7 +157,7 @@ impl SpanParent {
     }
 }
 
-/// What `runtime/single_flight.rs` has too many of at times, as the name of one.
+/// The name of one piece of work, from a single flight's name for too many of them.
 fn work_name(what: &'static str) -> &'static str {
     match what {
         "downloads" => "fill",

@@ -1,6 +1,6 @@
-//! Who still wants something: one seat for each, and since when all of them are empty.
+//! The number of callers that want a result, and the time since the last one left.
 //!
-//! Invariant: whoever has a seat is counted until it is dropped, however that comes about.
+//! Invariant: a subscription counts until it is dropped, in whatever way.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The seats at one thing. A clone is the same seats.
+/// The subscriptions of one piece of work. A clone counts the same ones.
 #[derive(Clone)]
 pub(crate) struct Subscribers(Arc<State>);
 
@@ -17,30 +17,30 @@ struct State {
     left: Mutex<Instant>,
 }
 
-/// A seat; empty again when it is dropped.
+/// One subscription; over when dropped.
 pub(crate) struct Subscription(Arc<State>);
 
 impl Subscribers {
-    /// All empty from now on.
+    /// No subscriptions at first.
     #[must_use]
     pub(crate) fn new() -> Self {
         let left = Mutex::new(Instant::now());
         Self(Arc::new(State { taken: AtomicUsize::new(0), left }))
     }
 
-    /// One more.
+    /// One more subscription.
     pub(crate) fn take(&self) -> Subscription {
         self.0.taken.fetch_add(1, Ordering::AcqRel);
         Subscription(Arc::clone(&self.0))
     }
 
-    /// Whether somebody sits here.
+    /// Whether there is a subscription.
     #[must_use]
     pub(crate) fn are_taken(&self) -> bool {
         self.0.taken.load(Ordering::Acquire) > 0
     }
 
-    /// For how long nobody sat here; `None` while somebody does.
+    /// The time without subscriptions; `None` while there is one.
     #[must_use]
     pub(crate) fn empty_for(&self) -> Option<Duration> {
         if self.are_taken() {
@@ -52,7 +52,7 @@ impl Subscribers {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        // Before it is empty: else it would seem so since the one before.
+        // Set before the count falls to zero: else the time would count from the departure before.
         *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.0.taken.fetch_sub(1, Ordering::AcqRel);
     }

@@ -1,7 +1,7 @@
-//! What was so a moment ago and is believed for a while: names that are not there, tags whose
-//! upstream did not answer, blobs that the store did not take.
+//! Facts from a moment ago, believed for a while: absent names, tags whose upstream did not answer,
+//! blobs that the store refused.
 //!
-//! Invariant: bounded. What does not fit is not remembered, which costs a question, never a wrong
+//! Invariant: bounded. A fact without room is not remembered, which costs a request, never a wrong
 //! answer.
 
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Keys with the time until which they count.
+/// Keys with their time of expiry.
 pub(crate) struct TtlSet<K> {
     limit: usize,
     state: Mutex<State<K>>,
@@ -19,12 +19,12 @@ pub(crate) struct TtlSet<K> {
 
 struct State<K> {
     until: HashMap<K, Instant>,
-    /// Raised by every `forget`: what was found out before does not count after.
+    /// Raised by every `forget`: an answer from before it does not count after.
     epoch: u64,
     swept: Instant,
 }
 
-/// Taken before a question; its answer is noted only when nothing was forgotten meanwhile.
+/// Taken before a request; the set takes its answer only without a `forget` in between.
 #[derive(Clone, Copy)]
 pub(crate) struct Epoch(u64);
 
@@ -39,7 +39,7 @@ impl<K: Eq + Hash> TtlSet<K> {
         !state.until.is_empty() && state.until.get(key).is_some_and(|until| Instant::now() < *until)
     }
 
-    /// For how long it still counts.
+    /// The time until the key expires.
     pub(crate) fn left(&self, key: &K) -> Option<Duration> {
         let until = self.state().until.get(key).copied()?;
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
@@ -49,7 +49,7 @@ impl<K: Eq + Hash> TtlSet<K> {
         Epoch(self.state().epoch)
     }
 
-    /// Notes an answer to a question that was begun at `epoch`.
+    /// Inserts a key from a request begun at `epoch`.
     pub(crate) fn note(&self, key: K, lifetime: Duration, epoch: Epoch) {
         let (mut state, now) = (self.state(), Instant::now());
         if state.epoch != epoch.0 || lifetime.is_zero() {
@@ -64,7 +64,7 @@ impl<K: Eq + Hash> TtlSet<K> {
         }
     }
 
-    /// Forgets what fits, and answers that are on their way.
+    /// Removes fitting keys, and discards answers on their way.
     pub(crate) fn forget(&self, mut fits: impl FnMut(&K) -> bool) {
         let mut state = self.state();
         state.epoch += 1;

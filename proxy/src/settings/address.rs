@@ -1,7 +1,7 @@
-//! Addresses of others, as the configuration, the command line and the environment give them.
+//! Addresses in the configuration, the command line and the environment.
 //!
-//! Invariant: an address holds no login, so it can be shown anywhere; one that does is refused, and no
-//! part of it is repeated.
+//! Invariant: an address holds no login, so every log may show it; an address with a login is
+//! refused, and no part of it is repeated.
 
 use std::fmt;
 use std::ops::Deref;
@@ -33,8 +33,8 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// Scheme, host and port: what may be repeated of an address that should be no more than that. A
-    /// path or a query may hold a secret.
+    /// Scheme, host and port: the only parts that an error may repeat. A path or a query may hold a
+    /// secret.
     pub(crate) fn origin(&self) -> &str {
         &self.0[..Position::AfterPort]
     }
@@ -51,7 +51,7 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let url = match Url::parse(text) {
             Ok(url) => url,
-            // A password may be what does not parse.
+            // The unparsable part may be a password.
             Err(_) if text.contains('@') => return Err(AddressError::Login),
             Err(error) => return Err(AddressError::Malformed(error)),
         };
@@ -98,7 +98,7 @@ pub(crate) fn has_login(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-/// What may be repeated of a text that should have been an address.
+/// The text of a bad address, as far as an error may repeat it.
 pub(crate) fn repeatable(text: &str) -> &str {
     if text.contains(['@', '?', '#']) { "(not shown, it may hold a password)" } else { text }
 }

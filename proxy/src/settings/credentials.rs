@@ -1,7 +1,7 @@
-//! How the proxy logs in to one upstream: the keys of the TOML table as types, so that what cannot
-//! be used is refused when it is read.
+//! The login of the proxy at one upstream: the keys of the TOML table as types, so that an unusable
+//! setting is refused when it is read.
 //!
-//! Invariant: nothing here holds a secret but what `CredentialSource` was resolved to, and that shows none.
+//! Invariant: only a resolved `CredentialSource` holds a secret, and its `Debug` hides it.
 
 use std::path::{Path, PathBuf};
 
@@ -16,13 +16,13 @@ pub(crate) const SCOPE: &str = "https://containerregistry.azure.net/.default";
 /// Where the secret of a login comes from; nothing is read yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CredentialSource {
-    /// No login.
+    /// No login is sent.
     Anonymous,
-    /// A user and a password that stay the same.
+    /// A constant user and password.
     Password(Login),
     /// `config.json` of Docker, with its credential helpers.
     Docker {
-        /// The file.
+        /// The file's path.
         path: PathBuf,
         /// `HOST[:PORT]` of the upstream.
         host: String,
@@ -61,7 +61,7 @@ impl DockerConfigKey {
     }
 }
 
-/// Whether a file has something to say about this host; refuses one that cannot be read.
+/// Whether a file has a login or a helper for this host; refuses an unreadable file.
 pub(crate) fn has_docker_login(path: &Path, host: &str) -> Result<bool, String> {
     let refuse = |reason: String| format!("docker_config {}: {reason}", path.display());
     let bytes = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
@@ -82,7 +82,7 @@ pub(crate) enum SecretPlace {
 }
 
 impl SecretPlace {
-    /// From two keys of which at most one may be given; `key` is what they start with.
+    /// From two keys of which at most one may be given; `key` is their common beginning.
     pub(crate) fn from_keys(
         key: &str,
         variable: Option<String>,
@@ -96,7 +96,7 @@ impl SecretPlace {
         }
     }
 
-    /// The secret, without the line break that files and scripts leave after it.
+    /// The secret, without the trailing line break of files and scripts.
     pub(crate) fn read(&self) -> Result<Secret, String> {
         let text = match self {
             Self::Variable(name) => std::env::var(name)
@@ -128,27 +128,27 @@ fn shown_variable(name: &str) -> &str {
 /// An Entra identity, with every part that its kind needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entra {
-    /// Who.
+    /// The identity.
     pub(crate) identity: EntraIdentity,
-    /// The tenant, told to the registry when it is known.
+    /// The tenant, sent to the registry when it is known.
     pub(crate) tenant: Option<String>,
-    /// What the Entra token is for.
+    /// The scope of the Entra token.
     pub(crate) scope: String,
 }
 
-/// An identity, and how it proves itself.
+/// An identity, and its kind of proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EntraIdentity {
     /// An application with a secret.
     ClientSecret {
-        /// The application, and where it logs in.
+        /// The application, and its authority.
         application: Application,
-        /// Its secret.
+        /// The client secret.
         secret: Secret,
     },
     /// A Kubernetes service account.
     Workload {
-        /// The application, and where it logs in.
+        /// The application, and its authority.
         application: Application,
         /// The token of the service account; read again from time to time.
         token_file: PathBuf,
@@ -158,18 +158,19 @@ pub(crate) enum EntraIdentity {
         /// The user-assigned one with this client id; the system's own when not given.
         client_id: Option<String>,
     },
-    /// Whoever did `az login`.
+    /// The user who ran `az login`.
     AzureCli,
 }
 
 /// An application of Entra ID.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Application {
-    /// Its tenant.
+    /// The tenant's id.
     pub(crate) tenant: String,
     /// Its client id.
     pub(crate) client_id: String,
-    /// Where tokens are given out; the public cloud, or `AZURE_AUTHORITY_HOST`, when not given.
+    /// The authority that issues tokens; the public cloud, or `AZURE_AUTHORITY_HOST`, when not
+    /// given.
     pub(crate) authority: Option<Address>,
 }
 
@@ -260,7 +261,7 @@ impl EntraTable {
 }
 
 impl EntraKeys {
-    /// Refuses keys that mean nothing for this kind.
+    /// Refuses keys without a meaning for this kind.
     fn check_kind(&self) -> Result<(), String> {
         let (name, allowed): (_, &[&str]) = match self.kind {
             Kind::ClientSecret => (
@@ -291,7 +292,7 @@ impl EntraKeys {
         }
     }
 
-    /// A key, or what Kubernetes or a shell has put into the environment instead.
+    /// A key, or the environment variable that Kubernetes or a shell sets in its place.
     fn or_variable(given: Option<&String>, key: &str, variable: &str) -> Result<String, String> {
         let found = given.cloned().or_else(|| std::env::var(variable).ok());
         found
@@ -309,8 +310,7 @@ impl EntraKeys {
 }
 
 impl EntraTable {
-    /// The identity with everything that it needs: keys, what stands in for them in the
-    /// environment, and the secret.
+    /// The complete identity: its keys, the environment variables in their place, and the secret.
     pub(crate) fn resolve(&self) -> Result<Entra, String> {
         let keys = &self.0;
         let identity = match keys.kind {

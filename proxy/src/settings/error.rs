@@ -12,15 +12,15 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// The file is not TOML of the known keys. The reason shows the line.
     #[error("{} is not a valid configuration\n{reason}", path.display())]
     Malformed {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Line, column and cause.
         reason: String,
@@ -28,26 +28,26 @@ pub enum ConfigError {
     /// No folder for the store.
     #[error("no store: give --store DIR, or `store` in the configuration")]
     NoStore,
-    /// An upstream address that cannot be used.
+    /// An unusable upstream address.
     #[error("upstream `{text}`: {reason}")]
     Upstream {
-        /// As given.
+        /// The configured text.
         text: String,
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
     /// Two upstreams for the same names.
     #[error("two upstreams have the prefix `{0}`; give each its own")]
     PrefixTwice(String),
-    /// A secret that is not there.
+    /// A missing secret.
     #[error("upstream {url}: {reason}")]
     Secret {
-        /// Of which upstream.
+        /// The upstream's address.
         url: String,
-        /// What is missing.
+        /// The missing part.
         reason: String,
     },
-    /// Write-once tags of nobody.
+    /// Write-once tags outside an upstream's section, where upstreams exist.
     #[error(
         "write_once_tags is for a registry of its own; with upstreams, write it below [[upstream]]"
     )]
@@ -55,31 +55,31 @@ pub enum ConfigError {
     /// A limit that no store can keep.
     #[error("store_limit {given} is too small; give it at least {least}")]
     StoreLimit {
-        /// As given.
+        /// The configured limit.
         given: ByteSize,
-        /// The least that works.
+        /// The smallest possible limit.
         least: ByteSize,
     },
-    /// Something about access that cannot be right.
+    /// A mistake in the access rules.
     #[error("{place}: {reason}")]
     Access {
         /// A file with a line, or a table.
         place: String,
-        /// What is wrong, and what to do.
+        /// The mistake, and its remedy.
         reason: String,
     },
-    /// Traces that cannot be sent.
+    /// An exporter that cannot send traces.
     #[error("[telemetry]: {reason}")]
     Telemetry {
-        /// What is wrong.
+        /// The reason.
         reason: String,
     },
-    /// A proxy that connections cannot go through.
+    /// An unusable outbound proxy.
     #[error("{variable}: {reason}")]
     Egress {
-        /// Of the environment.
+        /// The environment variable.
         variable: &'static str,
-        /// What is wrong, without its value.
+        /// The reason, without the variable's value.
         reason: &'static str,
     },
     /// Listening to the network without saying so.
@@ -88,13 +88,13 @@ pub enum ConfigError {
          configuration, add --insecure-open to allow it, or listen on 127.0.0.1"
     )]
     OpenToOthers(SocketAddr),
-    /// Secrets over a network that anyone can read.
+    /// Secrets over a network that others can read.
     #[error(
         "{0} can be reached by others, and passwords would cross the network in plain HTTP: give a \
          certificate (--tls-cert and --tls-key, or [tls]), or add --insecure-http to allow that"
     )]
     PlainToOthers(SocketAddr),
-    /// Metrics over a network that anyone can read.
+    /// Metrics over a network that others can read.
     #[error(
         "{0} can be reached by others, and --admin is always plain HTTP: let it listen on 127.0.0.1, \
          or add --insecure-http to allow that"
@@ -103,12 +103,12 @@ pub enum ConfigError {
     /// The certificate, its key or the authorities of clients.
     #[error("tls: {0}")]
     Tls(String),
-    /// A bound that cannot be.
+    /// An impossible limit.
     #[error("limits: {key}: {reason}")]
     Limit {
-        /// Which.
+        /// The key.
         key: &'static str,
-        /// What it may be.
+        /// The allowed range.
         reason: String,
     },
 }

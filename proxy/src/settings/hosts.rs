@@ -1,8 +1,8 @@
-//! Under which names this server may be asked for where nobody has to log in (`[access] hosts`), so that
-//! a web page cannot come in under a name of its own (DNS rebinding).
+//! Host names that requests may use where no login is needed (`[access] hosts`), so that a web page
+//! cannot reach the server under a name of its own (DNS rebinding).
 //!
-//! Invariant: a name that a stranger's page can have is none of ours unless the configuration has it: as
-//! a host, as where to listen, or, for TLS, in the certificate.
+//! Invariant: a name that an attacker's page can have is accepted only from the configuration: as a
+//! host, as the address to listen on, or, for TLS, in the certificate.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,13 +33,13 @@ impl TryFrom<String> for HostName {
     }
 }
 
-/// The names of what listens at one address.
+/// The accepted names of one listening address.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     listed: Vec<HostName>,
-    /// Whether others than this machine can come in.
+    /// Whether other machines can reach the address.
     is_public: bool,
-    /// Whether it was said that one is missing.
+    /// Whether the log already reports a missing name.
     told: AtomicBool,
 }
 
@@ -51,13 +51,14 @@ impl Hosts {
         Self { listed: all, is_public, told: AtomicBool::new(false) }
     }
 
-    /// Whether a request for this host may be answered to whoever asks. `host` is as it stands in the
-    /// request, without its port.
+    /// Whether any client's request for this host may be answered. `host` is the request's host
+    /// without its port.
     ///
-    /// A name without a dot is of a network: a search list, a container engine or a broadcast answers
-    /// for it, and never the public DNS, where pages come from. Whoever can make a page of such a
-    /// name is in the network, and where others of it are let in, needs no page. On loopback they
-    /// are not let in, and so neither is the name.
+    /// A name without a dot belongs to a local network: a search list, a container engine or a
+    /// broadcast resolves it, and never the public DNS, where attackers' pages come from. An
+    /// attacker who controls such a name is in the network already, and where other machines have
+    /// access, needs no page. A loopback address gives other machines no access, so there the name
+    /// is refused too.
     pub(crate) fn have(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         is_address(&host)
@@ -67,14 +68,14 @@ impl Hosts {
             || (self.is_public && !host.is_empty() && !host.contains('.'))
     }
 
-    /// True once: what is missing need not be said with every request.
+    /// True once: one log line about a missing name is enough.
     pub(crate) fn tell(&self) -> bool {
         !self.told.swap(true, Ordering::Relaxed)
     }
 }
 
-/// No page has an address for its name without being at that address. The one that stands for any is
-/// nobody's, and browsers do not mark requests to it.
+/// A page with an address as its host is served from that address. The unspecified address belongs
+/// to no server, and browsers do not mark requests to it.
 fn is_address(host: &str) -> bool {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let without_zone = bare.split('%').next().unwrap_or(bare);

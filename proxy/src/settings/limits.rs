@@ -1,7 +1,7 @@
-//! `[limits]`: the bounds that an operator may move. Their defaults, and all bounds that nobody moves,
-//! are in `limits.rs`.
+//! `[limits]`: the limits that an operator may change. Their defaults, and all fixed limits, are in
+//! `limits.rs`.
 //!
-//! Invariant: `Limits` that exist were checked: none is zero where that would shut everyone out.
+//! Invariant: `Limits` that exist were checked: none is zero where zero would refuse every client.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::runtime::min_rate::MinRate;
 use crate::settings::error::ConfigError;
 use crate::settings::units::ByteSize;
 
-/// The bounds of the moment.
+/// The limits in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Limits {
     /// Connections open at once.
@@ -39,9 +39,9 @@ pub(crate) struct Limits {
     pub(crate) hold: Duration,
     /// The least rate of a client, in both directions.
     pub(crate) min_rate: MinRate,
-    /// Largest manifest that is taken, in bytes.
+    /// Size of the largest accepted manifest, in bytes.
     pub(crate) manifest_bytes: u64,
-    /// Largest blob that is taken, in bytes.
+    /// Size of the largest accepted blob, in bytes.
     pub(crate) blob_bytes: u64,
     /// Largest form at the token endpoint, in bytes.
     pub(crate) form_bytes: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Limits {
     pub(crate) uploads: usize,
     /// Of these, by one caller.
     pub(crate) uploads_per_user: usize,
-    /// Blobs that are fetched for one caller at once.
+    /// Concurrent blob downloads for one caller.
     pub(crate) fills_per_user: usize,
     /// Bytes in memory on their way in or out, in all and of one caller.
     pub(crate) bytes: MemoryBounds,
@@ -61,12 +61,12 @@ pub(crate) struct Limits {
     pub(crate) transfers: Rate,
 }
 
-/// How often something may be done; as often as one likes when `per_second` is 0.
+/// How often an operation is allowed; without a limit when `per_second` is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// In the long run.
+    /// The rate in the long run.
     pub(crate) per_second: u32,
-    /// At once, after a pause.
+    /// The number at once, after a pause.
     pub(crate) burst: u32,
 }
 
@@ -157,7 +157,7 @@ pub(crate) struct LimitsFile {
 }
 
 impl LimitsFile {
-    /// With what the command line says.
+    /// Applies the command line's setting.
     pub(crate) fn holding(self, seconds: Option<u64>) -> Self {
         Self { hold_seconds: seconds.or(self.hold_seconds), ..self }
     }
@@ -278,7 +278,7 @@ impl Default for Limits {
 }
 
 impl Rate {
-    /// A burst that nobody names lasts for ten seconds.
+    /// The default burst lasts ten seconds.
     fn new(per_second: Option<u32>, burst: Option<u32>) -> Self {
         let per_second = per_second.unwrap_or(0);
         let burst = burst.unwrap_or(per_second.saturating_mul(limits::BURST_SECONDS)).max(1);
@@ -286,12 +286,12 @@ impl Rate {
     }
 }
 
-/// What one party gets when nobody says how much.
+/// The default share of one party.
 const fn share(whole: usize) -> usize {
     whole.div_ceil(limits::SHARES)
 }
 
-/// What is given takes the place of the default, when it is within the range.
+/// Replaces the default with a configured value that is within the range.
 fn set<T: Copy + PartialOrd + std::fmt::Display>(
     place: &mut T,
     key: &'static str,

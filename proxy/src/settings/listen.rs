@@ -1,6 +1,6 @@
-//! Addresses to listen on, as they are written: `IP:PORT`, or `NAME:PORT` for every address of a name.
+//! Addresses to listen on: `IP:PORT`, or `NAME:PORT` for every address of a name.
 //!
-//! A name is resolved when it is read, so that what it stands for is judged before a port is bound.
+//! A name is resolved when it is read, so that its addresses are checked before a port is bound.
 
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -18,7 +18,7 @@ pub struct Listen {
     addresses: Vec<SocketAddr>,
 }
 
-/// Why a text is no [`Listen`]: what is wrong, and what to write.
+/// The reason why a text is not a [`Listen`], and the expected form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ListenError(String);
@@ -29,13 +29,13 @@ impl Listen {
         &self.addresses
     }
 
-    /// The name that it was written with, in place of an address.
+    /// The name in the configured text, if it is not an address.
     pub(crate) fn name(&self) -> Option<String> {
         let (host, _) = self.text.rsplit_once(':')?;
         self.text.parse::<SocketAddr>().is_err().then(|| host.to_owned())
     }
 
-    /// The first that others than this machine can reach.
+    /// The first address that other machines can reach.
     pub(crate) fn elsewhere(&self) -> Option<SocketAddr> {
         self.addresses.iter().copied().find(|address| !address.ip().to_canonical().is_loopback())
     }

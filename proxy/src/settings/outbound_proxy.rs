@@ -1,8 +1,8 @@
-//! Which proxy leads outside: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in both cases, read as the
-//! programs of containers beside us read them (Go's `golang.org/x/net/http/httpproxy`).
+//! The outbound proxies: `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in both cases, with the
+//! meaning of container tools (Go's `golang.org/x/net/http/httpproxy`).
 //!
-//! Invariants: a proxy that cannot be used is refused, never passed by; its login shows in nothing but
-//! the header that it is for. This machine and its links are never asked for through a proxy.
+//! Invariants: an unusable proxy is refused, never bypassed; its login appears only in its own
+//! header. Addresses of this machine and of its links are never reached through a proxy.
 
 mod exceptions;
 
@@ -20,19 +20,19 @@ use super::address::has_login;
 use crate::settings::error::ConfigError;
 use exceptions::Exceptions;
 
-/// Variables, the first that is set and not empty counts.
+/// Variables; the first one that is set and not empty counts.
 const HTTP: [&str; 2] = ["HTTP_PROXY", "http_proxy"];
 const HTTPS: [&str; 2] = ["HTTPS_PROXY", "https_proxy"];
 const NO: [&str; 2] = ["NO_PROXY", "no_proxy"];
 const ALL: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 
-/// How connections leave this machine.
+/// The proxies for outgoing connections.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct OutboundProxies {
     http: Option<Proxy>,
     https: Option<Proxy>,
     exceptions: Exceptions,
-    /// A variable that is set and means nothing here.
+    /// A variable that is set without effect.
     unused: Option<&'static str>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct OutboundProxies {
 pub(crate) struct Proxy {
     /// Without a login.
     uri: Uri,
-    /// `Proxy-Authorization`.
+    /// The value of `Proxy-Authorization`.
     authorization: Option<HeaderValue>,
 }
 
@@ -69,7 +69,7 @@ impl OutboundProxies {
         Ok(Self { http, https, exceptions, unused })
     }
 
-    /// The proxy through which this address is asked for; `None` when it is asked for directly.
+    /// The proxy for this address; `None` for a direct connection.
     pub(crate) fn proxy_for(&self, uri: &Uri) -> Option<&Proxy> {
         let (proxy, port) = match uri.scheme_str() {
             Some("https") => (self.https.as_ref()?, 443),
@@ -85,7 +85,7 @@ impl OutboundProxies {
         (!is_direct).then_some(proxy)
     }
 
-    /// The same for an address that was parsed otherwise.
+    /// The same for an address of another type.
     pub(crate) fn leads_to(&self, url: &Url) -> bool {
         let uri: Option<Uri> = url.as_str().parse().ok();
         uri.is_some_and(|uri| self.proxy_for(&uri).is_some())
@@ -114,8 +114,8 @@ impl OutboundProxies {
     }
 }
 
-/// Whoever is asked for through a proxy by such an address is another one than was meant: this machine,
-/// or what is on its link, such as the metadata service of its cloud.
+/// Whether an address means another machine when a proxy connects to it: this machine, or one on
+/// its link, such as the cloud's metadata service.
 fn is_near(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_link_local(),
@@ -134,7 +134,7 @@ impl Proxy {
         &self.uri
     }
 
-    /// What it is shown: `Proxy-Authorization`.
+    /// The value of `Proxy-Authorization`.
     pub(crate) const fn authorization(&self) -> Option<&HeaderValue> {
         self.authorization.as_ref()
     }
@@ -154,7 +154,7 @@ impl Proxy {
             return Err(FORM);
         }
         let authorization = has_login(&url).then(|| authorization(&url)).transpose()?;
-        // What cannot have them has no host either.
+        // A URL that cannot have a login has no host either.
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| FORM)?;
         if matches!(url.host(), None | Some(Host::Domain(""))) {
             return Err(FORM);
@@ -163,7 +163,7 @@ impl Proxy {
     }
 }
 
-/// Basic (RFC 7617), of a login that is percent-encoded in its address (RFC 3986 §3.2.1).
+/// Basic (RFC 7617), from the percent-encoded login of a URL (RFC 3986 §3.2.1).
 fn authorization(url: &Url) -> Result<HeaderValue, &'static str> {
     let mut pair: Vec<u8> = percent_decode_str(url.username()).collect();
     pair.push(b':');

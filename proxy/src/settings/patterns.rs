@@ -1,7 +1,8 @@
-//! Patterns in the configuration: of tags, repositories and registry hosts. `*` stands for any characters.
+//! Patterns in the configuration: of tags, repositories and registry hosts. `*` stands for any
+//! characters.
 //!
-//! Invariant: a pattern of hosts that begins with `*` never fits an address or a name without a dot:
-//! nobody reaches the insides of a network by naming them.
+//! Invariant: a host pattern that begins with `*` never fits an address or a name without a dot: no
+//! client reaches internal hosts by naming them.
 
 use std::net::IpAddr;
 
@@ -52,7 +53,7 @@ impl TagRule {
         self.repo.as_ref().is_none_or(|pattern| fits(pattern, repo.as_str()))
     }
 
-    /// Whether this tag is meant.
+    /// Whether the rule covers this tag.
     pub(crate) fn fits(&self, repo: &RepoName, tag: &Tag) -> bool {
         self.fits_repo(repo) && fits(&self.tag, tag.as_str())
     }
@@ -76,7 +77,7 @@ impl TryFrom<String> for RepoPattern {
 }
 
 impl RepoPattern {
-    /// Whether this repository is meant.
+    /// Whether the pattern fits this repository.
     pub(crate) fn fits(&self, repo: &RepoName) -> bool {
         fits(&self.0, repo.as_str())
     }
@@ -100,35 +101,36 @@ impl TryFrom<String> for HostPattern {
 }
 
 impl HostPattern {
-    /// Whether it stands for more than one host.
+    /// Whether the pattern fits more than one host.
     pub(crate) fn is_pattern(&self) -> bool {
         self.0.contains('*')
     }
 
-    /// Whether it stands for every host that has a name of the public DNS.
+    /// Whether the pattern fits every host that has a name in the public DNS.
     pub(crate) fn is_any(&self) -> bool {
         self.0.chars().all(|c| c == '*')
     }
 
-    /// Whether it names the host, whatever its port: nobody but the configuration chose that.
+    /// Whether the pattern names the host itself, with any port: then the configuration alone chose
+    /// the host.
     pub(crate) fn names(&self, host: &str) -> bool {
         let name = self.0.split(':').next().unwrap_or(&self.0);
         !name.contains('*') && self.fits(host)
     }
 
-    /// As written.
+    /// The configured text.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this host is meant.
+    /// Whether the pattern fits this host.
     pub(crate) fn fits(&self, host: &str) -> bool {
         if !self.0.starts_with('*') {
             return fits(&self.0, host);
         }
         let name = host.split(':').next().unwrap_or(host);
         let open = name.contains('.') && name.parse::<IpAddr>().is_err() && name != "localhost";
-        // What looks like the last part of an address is one to some resolvers.
+        // Some resolvers take a name with a numeric last part for an address.
         let last_is_number = name
             .rsplit('.')
             .next()
@@ -137,7 +139,7 @@ impl HostPattern {
     }
 }
 
-/// Whether a text fits a pattern. Linear: after a `*`, the first place that fits is as good as any.
+/// Whether a text fits a pattern. Linear: after a `*`, the first match is as good as any.
 pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {

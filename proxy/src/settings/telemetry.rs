@@ -1,4 +1,4 @@
-//! Where traces go (`[telemetry]`), and the variables that OpenTelemetry names for the same.
+//! The address for traces (`[telemetry]`), and OpenTelemetry's variables for it.
 
 use std::sync::Arc;
 
@@ -64,17 +64,17 @@ impl TelemetryConfig {
         found.map(|found| checked(below(&found))).transpose()
     }
 
-    /// Which share of requests is traced.
+    /// The share of traced requests.
     pub(crate) fn sample_ratio(&self) -> f64 {
         self.sample_ratio.unwrap_or(1.0)
     }
 
-    /// Whether upstreams are told the trace.
+    /// Whether requests to upstreams carry the trace's id.
     pub(crate) const fn propagates(&self) -> bool {
         self.propagate
     }
 
-    /// Which proxy leads there.
+    /// The outbound proxies for the exporter.
     pub(crate) const fn egress(&self) -> &Arc<OutboundProxies> {
         &self.egress
     }

@@ -1,7 +1,7 @@
-//! `[tls]`: which certificate clients are shown, and whose certificates they must show.
+//! `[tls]`: the server's certificate, and the authorities of client certificates.
 //!
-//! Invariant: what is read fits together: the key is that of the first certificate, and every file has
-//! what it is for. Nothing of a key reaches an error or `Debug`.
+//! Invariant: the files fit together: the key belongs to the first certificate, and every file has
+//! content of its kind. No part of a key reaches an error or `Debug`.
 
 use std::fmt;
 use std::io::Read as _;
@@ -49,11 +49,11 @@ enum ClientAuth {
 
 /// Everything that a handshake needs, from files that were read once.
 pub(crate) struct TlsIdentity {
-    /// For handshakes.
+    /// The settings of handshakes.
     pub(crate) config: Arc<ServerConfig>,
-    /// The certificate that clients are shown.
+    /// The server's certificate.
     pub(crate) certificate: CertificateDer<'static>,
-    /// Of all the files together.
+    /// A digest of all the files together.
     pub(crate) fingerprint: Digest,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Debug for TlsFiles {
 }
 
 impl TlsConfig {
-    /// With the files of the command line, which win over those of the configuration.
+    /// Merges the files of the command line, which win over those of the configuration.
     pub(crate) fn merge(
         file: Option<Self>,
         cert: Option<PathBuf>,
@@ -104,7 +104,7 @@ impl TlsConfig {
         })
     }
 
-    /// Makes of the files what a handshake needs, or says which does not fit.
+    /// Builds the handshake's settings from the files, or names a file that does not fit.
     pub(crate) fn identity(&self, files: &TlsFiles) -> Result<TlsIdentity, ConfigError> {
         let chain = certificates(&self.cert, &files.cert)?;
         let Some(certificate) = chain.first().cloned() else {
@@ -127,7 +127,8 @@ impl TlsConfig {
         })?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         if self.client_ca.is_some() {
-            // Who comes again shows again who it is: a certificate may have ended meanwhile.
+            // A returning client sends its certificate again, because it may have expired
+            // meanwhile.
             config.send_tls13_tickets = 0;
             config.session_storage = Arc::new(NoServerSessionStorage {});
         } else {

@@ -1,4 +1,5 @@
-//! `trusted_proxies`: whose word about the addresses of clients counts, and ranges of addresses.
+//! `trusted_proxies`: the proxies that may report the addresses of clients, and ranges of
+//! addresses.
 
 use std::net::IpAddr;
 
@@ -46,7 +47,7 @@ impl TryFrom<String> for Network {
 }
 
 impl Network {
-    /// The network around an address, whatever bits that has beyond the network's length.
+    /// The network around an address; address bits beyond the network's length are ignored.
     pub(crate) fn around(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/').unwrap_or((text, ""));
         let (number, is_v4) = number(address.parse().ok()?);
@@ -62,13 +63,13 @@ impl Network {
     }
 }
 
-/// Who is believed.
+/// The trusted proxies' addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct TrustedProxies(pub(crate) Vec<Network>);
 
 impl TrustedProxies {
-    /// Whether somebody is one of them.
+    /// Whether an address is a trusted proxy's.
     pub(crate) fn has(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| network.has(address))
     }
@@ -78,7 +79,7 @@ impl TrustedProxies {
         self.0.is_empty()
     }
 
-    /// Whether a peer is believed.
+    /// Whether a peer is a trusted proxy.
     pub(crate) fn trusts(&self, peer: IpAddr) -> bool {
         self.has(peer.to_canonical())
     }

@@ -1,7 +1,7 @@
-//! Sizes and spans of time as people write and read them: `50GiB`, `30d`.
+//! Sizes and periods as people write and read them: `50GiB`, `30d`.
 //!
-//! Invariant: nothing is guessed. `50G`, which is one thing to `du` and another to a disk's box, is
-//! refused.
+//! Invariant: ambiguous units are refused. `50G`, which means one size to `du` and another on a
+//! disk's box, is one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +17,7 @@ pub struct ByteSize(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
 
-/// A text that is neither.
+/// A text that is neither a size nor a period.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {what}")]
 pub struct QuantityError {

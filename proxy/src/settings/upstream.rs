@@ -1,6 +1,7 @@
 //! One registry behind the proxy: its address, its secrets, its authorities.
 //!
-//! Invariant: what passed `check` can be used; secrets come from the environment or from files.
+//! Invariant: settings that passed `check` are usable; secrets come from the environment or from
+//! files.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -148,18 +149,18 @@ pub(crate) struct TagTtl {
     seconds: u64,
 }
 
-/// How patient the proxy is with one upstream, and how much it asks at once.
+/// The timeouts of one upstream, and its largest windows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UpstreamTimeouts {
-    /// For a connection.
+    /// To open a connection.
     pub connect: Duration,
-    /// For the beginning of an answer.
+    /// Until an answer begins.
     pub answer: Duration,
-    /// For a body.
+    /// The minimum rate of a body.
     pub min_rate: MinRate,
-    /// Requests that read, at once.
+    /// The most concurrent reading requests.
     pub reads_max: u32,
-    /// Requests that write, at once.
+    /// The most concurrent writing requests.
     pub writes_max: u32,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
@@ -216,17 +217,17 @@ impl std::str::FromStr for UpstreamConfig {
     }
 }
 
-/// Credentials of upstreams that are given on the command line.
+/// Credentials for upstreams of the command line.
 const USERNAME_VARIABLE: &str = "WHARFD_UPSTREAM_USERNAME";
 const PASSWORD_VARIABLE: &str = "WHARFD_UPSTREAM_PASSWORD";
 
-/// Where Docker Hub answers the registry API.
+/// The host of Docker Hub's registry API.
 const DOCKER_HUB_REGISTRY: &str = "registry-1.docker.io";
-/// Under which `docker login` keeps its login.
+/// The key of Docker Hub's login in Docker's configuration.
 const DOCKER_HUB_LOGIN: &str = "index.docker.io";
 
 impl UpstreamConfig {
-    /// How long this tag is served without asking.
+    /// How long a cached tag is served without asking the upstream.
     #[must_use]
     pub fn tag_ttl(&self, tag: &Tag) -> Duration {
         let of_pattern = self.tag_ttls.iter().find(|ttl| ttl.pattern.fits(tag));
@@ -234,27 +235,27 @@ impl UpstreamConfig {
         seconds.map_or(TAG_TTL, Duration::from_secs)
     }
 
-    /// Tags that are put once.
+    /// Patterns of the write-once tags.
     pub(crate) fn write_once_tags(&self) -> &[TagRule] {
         &self.write_once_tags
     }
 
-    /// Whether they are locked at the upstream.
+    /// Whether write-once tags are locked at the upstream.
     pub(crate) const fn locks_tags(&self) -> bool {
         self.lock_tags
     }
 
-    /// Hosts to which it may lead although their addresses are not public.
+    /// Hosts that it may lead to although their addresses are not public.
     pub(crate) fn redirect_hosts(&self) -> &[HostPattern] {
         &self.redirect_hosts
     }
 
-    /// Whether a caller chose its host: then it may be in a private network only when that is listed.
+    /// Whether a caller chose its host: then a private address must be listed.
     pub(crate) const fn is_of_caller(&self) -> bool {
         self.is_of_caller
     }
 
-    /// Which proxy leads there.
+    /// The outbound proxies.
     pub(crate) const fn egress(&self) -> &Arc<OutboundProxies> {
         &self.egress
     }
@@ -264,7 +265,7 @@ impl UpstreamConfig {
         self.egress = Arc::clone(egress);
     }
 
-    /// How long "not there" is believed.
+    /// How long "not found" is cached.
     #[must_use]
     pub fn negative_ttl(&self) -> Duration {
         self.negative_ttl_seconds.map_or(NEGATIVE_TTL, Duration::from_secs)
@@ -274,7 +275,7 @@ impl UpstreamConfig {
         let seconds = |given: Option<u64>, default| {
             given.map_or(default, |seconds| Duration::from_secs(seconds.max(1)))
         };
-        // Who says how slow a body may be has said how long it may be silent.
+        // A given limit for slow bodies is also the limit for silent ones.
         let silence = self.silence_timeout_seconds.or(self.stall_timeout_seconds);
         UpstreamTimeouts {
             connect: seconds(self.connect_timeout_seconds, CONNECT_TIMEOUT),
@@ -302,7 +303,8 @@ impl UpstreamConfig {
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// Where its API is. `docker.io` is what people call Docker Hub; its registry has another name.
+    /// The address of its API. People call Docker Hub `docker.io`, but its registry has another
+    /// name.
     #[must_use]
     pub(crate) fn endpoint(&self) -> Url {
         let mut url = self.url.to_url();
@@ -317,7 +319,7 @@ impl UpstreamConfig {
         names_it && self.url.scheme() == "https" && self.url.port().is_none()
     }
 
-    /// `HOST[:PORT]` under which logins for it are kept.
+    /// The `HOST[:PORT]` that its logins are kept under.
     fn login_host(&self) -> String {
         if self.is_docker_hub() {
             return DOCKER_HUB_LOGIN.to_owned();
@@ -325,7 +327,7 @@ impl UpstreamConfig {
         self.url[Position::BeforeHost..Position::AfterPort].to_owned()
     }
 
-    /// Whether it stands for any host that fits, not for one.
+    /// Whether it stands for any fitting host instead of one.
     #[must_use]
     pub fn is_template(&self) -> bool {
         self.url.host_str() == Some("*")
@@ -337,7 +339,7 @@ impl UpstreamConfig {
         self.url.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// Says in the log what it lets callers do that its writer may not have meant.
+    /// Logs rights of callers that the configuration's writer may not have meant.
     pub(crate) fn announce(&self) {
         if self.namespaces.iter().any(HostPattern::is_any) {
             tracing::warn!(
@@ -348,8 +350,8 @@ impl UpstreamConfig {
         }
     }
 
-    /// A digest of what the files hold that this names; a change of it is a change of configuration. Of
-    /// one that cannot be read it is that of nothing.
+    /// A digest of the contents of all named files; a change of it is a change of configuration. An
+    /// unreadable file counts as empty.
     #[must_use]
     pub(crate) fn fingerprint(&self) -> Digest {
         let own = [&self.password_file, &self.ca_file].into_iter().flatten();
@@ -408,7 +410,7 @@ impl UpstreamConfig {
         }
     }
 
-    /// How to log in, with every secret that stays the same fetched from where it is.
+    /// The login, with every constant secret read from its place.
     pub(crate) fn credentials(&self) -> Result<CredentialSource, ConfigError> {
         let refuse = |reason: String| ConfigError::Secret { url: self.url.to_string(), reason };
         let place = SecretPlace::from_keys(
@@ -436,7 +438,7 @@ impl UpstreamConfig {
                 if has_docker_login(&path, &host).map_err(refuse)? {
                     return Ok(CredentialSource::Docker { path, host });
                 }
-                // Of the hosts that a pattern stands for, some have a login; the others have none.
+                // Of a pattern's hosts some have a login; the others have none.
                 if self.namespaces.iter().any(HostPattern::is_pattern) {
                     return Ok(CredentialSource::Anonymous);
                 }
@@ -499,7 +501,7 @@ mod tests {
             let hub = upstream(text);
             assert_eq!(hub.endpoint().as_str(), "https://registry-1.docker.io/");
             assert_eq!(hub.login_host(), "index.docker.io");
-            // Clients and metrics call it what the configuration calls it.
+            // Clients and metrics use the configured name.
             assert!(text.starts_with(&hub.label()) && text.contains(&hub.authority()));
         }
         for text in ["https://docker.io:5000", "http://docker.io", "https://mirror.docker.io.test"]

@@ -1,4 +1,4 @@
-//! Who is held back by what, without a server.
+//! The login throttle's limits, without a server.
 
 use super::*;
 
@@ -13,7 +13,7 @@ fn login(failures: &LoginThrottle, name: &str, secret: &str, client: IpAddr) -> 
     TriedLogin { name: name.to_owned(), client, mark }
 }
 
-/// What may be tried at once, without waiting.
+/// The attempts that may begin at once, without waiting.
 fn begin(
     failures: &Arc<LoginThrottle>,
     name: &str,
@@ -105,7 +105,7 @@ async fn what_was_right_lately_is_not_held_back_by_what_others_do_wrong() {
         assert!(!is_held_back(&failures, "alice", CLIENT));
     }
     assert!(is_held_back(&failures, "alice", CLIENT));
-    // And the very login is not held back by guesses of it.
+    // Guesses do not hold back the right login itself.
     for _ in 0..100 {
         succeed(&failures, "alice");
     }

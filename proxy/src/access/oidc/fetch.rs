@@ -1,7 +1,8 @@
-//! Fetches what an issuer publishes: where its keys are (`OpenID` Connect Discovery), and the keys.
+//! Fetches an issuer's documents: the address of its keys (`OpenID` Connect Discovery), and the
+//! keys.
 //!
-//! Invariant: encrypted, except on this machine; no redirect is followed, and no more is read or waited
-//! for than the bounds.
+//! Invariant: encrypted, except on this machine; redirects are not followed, and the answer's size
+//! and the waiting time are bounded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::outbound::USER_AGENT;
 use crate::settings::address::Address;
 use crate::settings::error::ConfigError;
 
-/// The way to one issuer.
+/// The HTTP client for one issuer.
 pub(super) struct IssuerClient {
     client: outbound::Client<HttpConnector, Empty<Bytes>>,
     name: String,
@@ -59,12 +60,12 @@ impl IssuerClient {
         })
     }
 
-    /// What the issuer is called here.
+    /// The issuer's name in this configuration.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// The document with the keys.
+    /// Fetches the document with the keys.
     pub(super) async fn keys(&self) -> Result<Bytes, String> {
         let asked = async {
             match &self.keys {

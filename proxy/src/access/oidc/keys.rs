@@ -1,8 +1,8 @@
-//! The keys of one issuer: fetched when they are needed, kept while they are young, fetched anew when a
-//! token names one that is not there.
+//! The keys of one issuer: fetched when they are needed, cached while they are young, fetched again
+//! when a token names a missing one.
 //!
-//! Invariant: one fetch at a time and a pause after each, however many tokens come; a key is used only
-//! with the algorithms that are its own; keys of an issuer that is down hold for a day and no longer.
+//! Invariant: one fetch at a time and a pause after each, however many tokens come; a key is used
+//! with its own algorithms only; when the issuer is down, its keys hold for a day and no longer.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ use crate::runtime::party::Party;
 use crate::runtime::single_flight::{OnBehalfOf, SingleFlight};
 use crate::settings::error::ConfigError;
 
-/// What is known of an issuer's keys.
+/// The cached keys of an issuer.
 pub(super) struct IssuerKeys {
     shared: Arc<Shared>,
     flights: SingleFlight<(), Arc<KeySet>>,
@@ -32,7 +32,7 @@ struct Shared {
 #[derive(Default)]
 struct State {
     known: Option<Known>,
-    /// When a fetch began last.
+    /// The start of the last fetch.
     tried: Option<Instant>,
 }
 
@@ -86,13 +86,13 @@ impl IssuerKeys {
 }
 
 impl Shared {
-    /// What is known and not too old to count.
+    /// The cached keys, unless they are too old.
     fn known(&self) -> Option<Known> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.known.clone().filter(|known| known.since.elapsed() < KEYS_AGE_MAX)
     }
 
-    /// Fetches the keys, unless that was tried a moment ago; what is known then.
+    /// Fetches the keys, unless a fetch was tried a moment ago; returns the cached keys then.
     async fn renew(&self) -> Result<Arc<KeySet>, Error> {
         if self.may_try() {
             match self.fetch.keys().await.map(|bytes| KeySet::parse(&bytes)) {
@@ -130,7 +130,7 @@ impl Shared {
     }
 }
 
-/// One key as it is published. Members that are not here say nothing about signatures.
+/// One published key. The omitted members do not concern signatures.
 #[derive(Deserialize)]
 struct Published {
     kty: String,
@@ -146,7 +146,7 @@ struct Published {
 }
 
 impl KeySet {
-    /// Reads a document; keys of other kinds, or for other uses, are left out.
+    /// Parses a document; keys of other kinds, or for other uses, are left out.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Document {
@@ -158,7 +158,7 @@ impl KeySet {
         Some(Self(keys.collect()))
     }
 
-    /// Keys that fit the algorithm, and the name when the token and the key have one.
+    /// The keys that fit the algorithm, and the key id when both the token and the key have one.
     pub(super) fn fitting(&self, header: &Header) -> Vec<DecodingKey> {
         let fitting = self.0.iter().filter(|key| {
             key.algorithms.contains(&header.alg)

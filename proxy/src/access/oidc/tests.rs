@@ -1,4 +1,4 @@
-//! Tokens of others: by keys of every kind, and what makes them nobody's.
+//! OIDC tokens: keys of every kind, and the tokens that identify no caller.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -96,7 +96,7 @@ fn claims() -> Value {
     })
 }
 
-/// Whom a token names by these keys.
+/// The name in a token, verified with these keys.
 fn named(keys: &KeySet, token: &str) -> Option<String> {
     let issuer = issuer();
     let header = jsonwebtoken::decode_header(token).ok()?;
@@ -122,7 +122,7 @@ fn a_token_names_its_subject_by_keys_of_every_kind() {
         let keys = set(&[other.published("1"), key.published("2"), json!({"kty": "odd"})]);
         let token = key.sign("2", &claims());
         assert_eq!(named(&keys, &token).as_deref(), Some("github:contoso/app"), "{algorithm}");
-        // The name of a key picks it: the right signature by another key's name is none.
+        // A token's key id selects the key: a valid signature by another key does not count.
         assert_eq!(named(&keys, &key.sign("1", &claims())), None);
         assert_eq!(named(&keys, &key.sign("3", &claims())), None);
         assert_eq!(named(&set(&[other.published("2")]), &token), None);
@@ -181,7 +181,7 @@ fn only_public_keys_verify_and_only_with_their_own_algorithm() {
     let header = Header { kid: Some("1".to_owned()), ..Header::new(Algorithm::HS256) };
     let forged = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
     assert_eq!(named(&keys, &forged), None);
-    // A key that is for something else, or is a secret.
+    // An encryption key, or a secret one.
     let mut encrypting = published.clone();
     encrypting["use"] = json!("enc");
     assert_eq!(named(&set(&[encrypting]), &token), None);

@@ -1,4 +1,4 @@
-//! Logins that an upstream does not know, or says nothing of, without a server of ours.
+//! Logins that an upstream refuses or leaves unanswered, without a server of ours.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -35,7 +35,7 @@ impl Scene {
         said.map(|life| life.is_some())
     }
 
-    /// Nothing that a stranger does is said of the upstream.
+    /// Unproven logins leave the upstream's recorded state untouched.
     fn assert_untouched(&self) {
         let state = self.upstream.state();
         assert_eq!(state.breaker, BreakerState::Closed);
@@ -44,7 +44,7 @@ impl Scene {
     }
 }
 
-/// A registry that says this to whoever shows user and password.
+/// A registry with this answer to every user and password.
 async fn registry(answer: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -138,7 +138,7 @@ async fn whom_the_registry_tells_to_wait_is_not_shown_to_it_before() {
 
 #[tokio::test]
 async fn addresses_without_end_leave_a_place_to_who_comes_from_where_somebody_logged_in() {
-    // It takes what it is sent, and says nothing.
+    // The registry accepts the request, and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let scene = Arc::new(Scene::at(&format!("http://{}", listener.local_addr().unwrap())));
     let begin = |client: IpAddr, user: &str| {
@@ -153,7 +153,7 @@ async fn addresses_without_end_leave_a_place_to_who_comes_from_where_somebody_lo
     }
     let refused = scene.ask_from([10, 0, 1, 1].into(), "mallory", "x").await;
     assert!(matches!(refused, Err(Error::TooMany(_))));
-    // Somebody else logged in from there.
+    // Another user logged in from the same network.
     let login = TriedLogin {
         name: "alice".to_owned(),
         client: CLIENT,

@@ -1,4 +1,4 @@
-//! Who is let in, by whom, and for how long, without a server.
+//! Authentication by passwords, tokens and issuers, and its lifetimes, without a server.
 
 use std::sync::Arc;
 
@@ -97,7 +97,7 @@ async fn two_addresses_that_guess_without_end_keep_no_third_one_out() {
     let guesses: Vec<_> = (0..1_000)
         .map(|n: u32| {
             let users = Arc::clone(&users);
-            // Names without end, so that no counter of a name is in the way.
+            // Unlimited user names, so that no name's counter interferes.
             let (user, client) = (format!("user-{n}"), from(u8::try_from(n % 2).unwrap()));
             tokio::spawn(async move { users.authenticate(&basic(&user, "guess"), client).await })
         })
@@ -170,9 +170,9 @@ async fn a_mount_wants_a_token_for_its_source_when_one_can_be_had() {
     };
     assert_eq!(scope, "repository:a/b:pull,push repository:a/c:pull");
     users.authorize(&holder(&scope).await, &mount("a/c")).unwrap();
-    // What no token would allow is not asked for: it becomes an upload.
+    // A source no token would allow is left out of the challenge: the mount becomes an upload.
     users.authorize(&target, &mount("elsewhere/c")).unwrap();
-    // Who shows a password needs no token.
+    // A caller with a password needs no token.
     let alice = users.authenticate(&basic("alice", "alice-password"), CLIENT).await.unwrap();
     users.authorize(&alice, &mount("a/c")).unwrap();
     let nobody = users.authorize(&Caller::anonymous(), &mount("a/c"));

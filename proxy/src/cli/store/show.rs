@@ -1,5 +1,5 @@
-//! What `wharfd store` and `wharfd push` print: results on stdout, for people or programs, and one line of progress on
-//! stderr for a person who watches.
+//! The output of `wharfd store` and `wharfd push`: results on stdout, for people or programs, and
+//! one line of progress on stderr for a person who watches.
 //!
 //! Invariant: stdout has the result and nothing else.
 
@@ -139,7 +139,7 @@ fn damage(result: &Value) -> String {
     text
 }
 
-/// What each repository owes, and each refusal; nothing for other commands.
+/// The pending blobs of each repository, and each refusal; empty for other commands.
 fn owing(result: &Value) -> String {
     let list = |field: &str| result.get(field).and_then(Value::as_array).cloned();
     let word = |of: &Value, field: &str| {
@@ -173,7 +173,7 @@ fn owing(result: &Value) -> String {
     text
 }
 
-/// Draws how far the command is until it is over, when somebody watches.
+/// Draws the command's progress until it is over, when a person watches.
 pub(super) async fn progress(name: &'static str, mut told: watch::Receiver<Progress>) {
     if !std::io::stderr().is_terminal() || std::env::var_os("CI").is_some() {
         return;

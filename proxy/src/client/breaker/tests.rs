@@ -12,7 +12,7 @@ fn fail<'a>(breaker: &'a Breaker, failure: &FailedTry<'_>) -> Option<ProbeDuty<'
     admit(breaker).unwrap().failed(failure)
 }
 
-/// Leave to ask, when it is no time for the probe.
+/// Permission for a try, when the probe is not due.
 fn admit(breaker: &Breaker) -> Option<TryPermit<'_>> {
     admit_for(breaker, &PARTY)
 }
@@ -31,8 +31,8 @@ fn trial(breaker: &Breaker) -> HalfOpenProbe<'_> {
     }
 }
 
-/// What comes of asking for this repository, which does not answer while the probe does; whether that opens
-/// it.
+/// A request to this repository gets no answer while the probe does; whether that opens the
+/// breaker.
 fn hang(breaker: &Breaker, party: &Party, number: usize) -> bool {
     let (path, repo) = (format!("/{number}"), format!("acme/{number}"));
     let kind = FailureKind::Late;
@@ -41,7 +41,7 @@ fn hang(breaker: &Breaker, party: &Party, number: usize) -> bool {
     leave.and_then(|leave| leave.failed(&failure)).is_some_and(ProbeDuty::refuted)
 }
 
-/// What many failures come to, at many paths.
+/// The suspicion after many failures at many paths.
 fn suspect(breaker: &Breaker) -> ProbeDuty<'_> {
     let paths = ["/a", "/b", "/c"];
     let mut raised = paths.iter().cycle().take(10).find_map(|path| fail(breaker, &broken(path)));
@@ -136,7 +136,7 @@ async fn one_probe_at_a_time_and_an_answer_meanwhile_is_worth_more() {
     admit(&breaker).unwrap().answered();
     assert!(!suspicion.confirmed());
     assert_eq!(breaker.known(), BreakerState::Closed);
-    // Whoever was to ask went away.
+    // The request with the probe duty was cancelled.
     drop(suspect(&breaker));
     open(&breaker);
 }
@@ -184,7 +184,7 @@ async fn who_lets_repositories_hang_is_turned_away_and_nobody_else() {
         assert!(matches!(breaker.admit(hostile), Err(Error::UpstreamDown { .. })), "{hostile}");
     }
     let asks = admit_for(&breaker, &alice).expect("nothing of hers failed");
-    // While the probe is under way, too.
+    // Also while the probe is under way.
     tokio::time::advance(BREAKER_PAUSE).await;
     let Ok(BreakerAnswer::Probe(found)) = breaker.admit(&mallory) else { panic!("it is time") };
     assert!(admit_for(&breaker, &alice).is_some());
@@ -204,7 +204,7 @@ async fn who_finds_out_that_there_is_no_answer_does_not_ask_again_at_once() {
     }
     assert!(!hang(&breaker, &alice, 1_000));
     assert!(matches!(breaker.admit(&alice), Err(Error::UpstreamDown { .. })));
-    // Once the probe fails too it is so for all.
+    // Once the probe fails too, the breaker is open for all.
     tokio::time::advance(BREAKER_PAUSE).await;
     trial(&breaker).failed();
     let bob = Party::Caller("bob".into());
@@ -234,7 +234,7 @@ async fn a_gateway_before_nothing_is_found_out_again_at_once_until_something_is_
     }
     assert!(after[1] < after[0] && after[2] < after[0], "{after:?}");
     admit(&breaker).unwrap().answered();
-    // As at the begin.
+    // The breaker counts as at the start.
     for number in 0..3 {
         assert!(!unanswered(1_000 + number).await);
     }

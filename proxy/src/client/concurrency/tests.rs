@@ -1,4 +1,4 @@
-//! Windows and pauses, and who shares them.
+//! Windows, pauses and the shares of parties.
 
 use super::*;
 
@@ -17,7 +17,7 @@ async fn nobody_asks_before_the_time_that_the_upstream_named() {
     let began = Instant::now();
     drop(quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap());
     assert!(began.elapsed() >= Duration::from_secs(7));
-    // Writes are another quota.
+    // Writes have a window of their own.
     let pass = quota.enter(RequestClass::Write, Duration::ZERO, &party(1)).await.unwrap();
     pass.throttled(Some(Duration::from_secs(30)));
     let busy = quota.enter(RequestClass::Write, LONG, &party(1)).await;
@@ -58,7 +58,7 @@ async fn an_upstream_that_refuses_a_few_and_says_for_how_long_keeps_its_window()
         }
     }
     assert_eq!(window(), 16);
-    // One that refuses all does not, and neither does one that does not say for how long.
+    // An upstream that refuses all requests does not, and neither does one without `Retry-After`.
     for _ in 0..20 {
         quota.enter(RequestClass::Read, LONG, &party(1)).await.unwrap().throttled(second);
     }
@@ -91,7 +91,7 @@ async fn those_who_wait_are_let_in_as_the_window_grows() {
         })
         .collect();
     tokio::task::yield_now().await;
-    // Nobody new comes: only the end of one request can let two in.
+    // No new request arrives: only the end of one request can admit two.
     for _ in 0..2 * WINDOW_MIN {
         passes[0].answered();
     }
@@ -157,7 +157,7 @@ async fn who_comes_does_not_go_before_those_who_wait() {
         );
     tokio::task::yield_now().await;
     drop(pass);
-    // It has not run since it was told; its turn is its own all the same.
+    // The request has not run since its grant; the permit is its own all the same.
     let own = party(2);
     let mut late = std::pin::pin!(quota.enter(RequestClass::Read, LONG, &own));
     tokio::select! {
@@ -210,7 +210,7 @@ async fn two_whose_questions_hang_leave_a_third_its_part_of_the_window() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }
-    // The first had half while nobody else wanted any, the other a quarter.
+    // The first party had half while no other wanted any, the second a quarter.
     assert_eq!(quota.states()[0].running, 8 + 4);
     let began = Instant::now();
     let third: Vec<_> = passes_of(&quota, 4).await;
@@ -226,7 +226,7 @@ async fn two_whose_questions_hang_leave_a_third_its_part_of_the_window() {
     assert_eq!((state.running, state.running_of.len()), (0, 0));
 }
 
-/// So many passes of another party, one after the other.
+/// Takes this many permits of another party, one after the other.
 async fn passes_of(quota: &ConcurrencyLimit, count: usize) -> Vec<ConcurrencyPermit> {
     let mut passes = Vec::new();
     for _ in 0..count {

@@ -1,7 +1,7 @@
-//! The login that `docker login` or a credential helper keeps for an upstream.
+//! The login kept by `docker login` or a credential helper for an upstream.
 //!
-//! Invariant: the file is read and the helper is run anew for each look-up, because both hand out
-//! logins that do not live long; what they hold shows in no error.
+//! Invariant: the file is read and the helper is run again for each look-up, because their logins
+//! may be short-lived; their secrets appear in no error.
 
 use std::path::PathBuf;
 
@@ -13,14 +13,14 @@ use super::programs;
 use crate::Error;
 use crate::limits::DOCKER_CONFIG_BYTES_MAX;
 
-/// Where to look, and for which `HOST[:PORT]`.
+/// The file and the `HOST[:PORT]` to look up.
 pub(in crate::client) struct DockerLogins {
     pub(super) path: PathBuf,
     pub(super) host: String,
 }
 
 impl DockerLogins {
-    /// The login as it is at this moment.
+    /// The current login, which the helper or the file gives.
     pub(in crate::client) async fn look_up(&self) -> Result<Login, Error> {
         let refuse = |reason: String| Error::LoginFailed {
             reason: format!("{}: {reason}", self.path.display()),

@@ -1,8 +1,8 @@
-//! Entra tokens through `azure_identity`, over our own HTTP client. The only file that knows that
+//! Entra tokens through `azure_identity`, over our own HTTP client. The only file that uses this
 //! crate.
 //!
-//! Invariant: no error text of `azure_identity` is repeated once something was asked, because it may
-//! hold what Entra ID or `az` said; only what is made here leaves: a status, the numbers of Entra's
+//! Invariant: after a request was sent, no error text of `azure_identity` is repeated, because it
+//! may hold text from Entra ID or `az`; only our own words leave: a status, the numbers of Entra's
 //! error codes.
 
 use std::error::Error as StdError;
@@ -46,7 +46,7 @@ use crate::outbound::OutboundPath;
 use crate::settings::credentials::{Application, Entra, EntraIdentity};
 use crate::settings::outbound_proxy::OutboundProxies;
 
-/// An Entra identity that can log in.
+/// An Entra identity with a login.
 pub(in crate::client) struct EntraLogin {
     credential: Arc<dyn TokenCredential>,
     scope: String,
@@ -54,13 +54,13 @@ pub(in crate::client) struct EntraLogin {
 }
 
 impl EntraLogin {
-    /// Makes the credential; asks nobody.
+    /// Makes the credential; sends no request.
     pub(super) fn new(
         entra: Entra,
         tls: rustls::ClientConfig,
         egress: &Arc<OutboundProxies>,
     ) -> Result<Self, String> {
-        // The identity endpoint knows a machine by its connection: no proxy can ask there for it.
+        // The identity endpoint knows a machine by its connection: no proxy can act for it there.
         let egress = match entra.identity {
             EntraIdentity::Managed { .. } => Arc::default(),
             _ => Arc::clone(egress),
@@ -68,7 +68,7 @@ impl EntraLogin {
         let http = Arc::new(Http::new(tls, egress));
         let credential = credential(entra.identity, entra.tenant.as_ref(), http);
         let credential = credential.map_err(|error| match error.kind() {
-            // The only ones that come before anything was asked: keys, and the environment.
+            // The only errors raised before any request: keys, and the environment.
             ErrorKind::Credential | ErrorKind::Other => format!("[upstream.entra]: {error}"),
             _ => "[upstream.entra] cannot be used".to_owned(),
         })?;
@@ -80,7 +80,7 @@ impl EntraLogin {
         self.tenant.as_deref()
     }
 
-    /// An Entra token for registries; `azure_identity` keeps it while it is good.
+    /// An Entra token for registries, which `azure_identity` caches while it is valid.
     pub(in crate::client) async fn token(&self) -> Result<Secret, Error> {
         let scopes = [self.scope.as_str()];
         let asked = tokio::time::timeout(ENTRA_TIMEOUT, self.credential.get_token(&scopes, None));
@@ -138,7 +138,7 @@ fn credential(
     })
 }
 
-/// Our client, our retries, and the authority when one is given.
+/// Options with our HTTP client, our retries, and the authority when one is given.
 fn client_options(http: Arc<Http>, application: Option<&Application>) -> ClientOptions {
     let authority = application.and_then(|application| application.authority.as_ref());
     let cloud = authority.map(|authority| {
@@ -154,8 +154,7 @@ fn client_options(http: Arc<Http>, application: Option<&Application>) -> ClientO
     }
 }
 
-/// What can go wrong on our side of `azure_identity`. Travels through it as the cause of its
-/// errors.
+/// Failures on our side of `azure_identity`. They travel through it as the cause of its errors.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("{0}")]
@@ -184,13 +183,13 @@ impl Trouble {
 }
 
 impl From<Trouble> for azure_core::Error {
-    /// Of a kind that `azure_identity` does not try again: that was done.
+    /// An error kind `azure_identity` does not retry: the retries are already done.
     fn from(trouble: Trouble) -> Self {
         Self::new(ErrorKind::Other, trouble)
     }
 }
 
-/// What `azure_identity` itself found wrong: a status, or no more than that.
+/// An error of `azure_identity` itself: a status, or no detail.
 fn unknown_trouble(error: &azure_core::Error) -> String {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -262,7 +261,7 @@ impl HttpClient for Http {
     }
 }
 
-/// An answer for `azure_identity`, which never gets to see what a refusal says in words.
+/// An answer for `azure_identity`, without the text of a refusal.
 fn stands(
     status: StatusCode,
     headers: &HeaderMap,
@@ -299,7 +298,7 @@ impl Executor for Programs {
         let failed = |reason: String| io::Error::other(Trouble::Program(format!("az {reason}")));
         let mut command = tokio::process::Command::new(program);
         let ended = programs::run(command.args(arguments), b"").await.map_err(failed)?;
-        // What a shell says of a program that is not there.
+        // A shell's exit code for a missing program.
         if ended.status.code() == Some(127) {
             return Err(failed(
                 "is not on PATH; install the Azure CLI, or use another kind".into(),

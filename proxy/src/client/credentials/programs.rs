@@ -1,7 +1,7 @@
-//! Programs that hand out credentials: run with bounds on time and output.
+//! Credential programs: run with bounds on time and output.
 //!
-//! Invariant: what a program prints goes to who ran it and nowhere else, and nothing that it
-//! started outlives its time.
+//! Invariant: a program's output goes only to the caller of this module, and no process started by
+//! the program outlives its time.
 
 use std::process::{ExitStatus, Stdio};
 
@@ -17,8 +17,8 @@ pub(super) struct ExitedProgram {
     pub(super) stdout: Vec<u8>,
 }
 
-/// Runs a program to its end with this on its standard input. What it says on standard error is
-/// lost: it may hold the secret.
+/// Runs a program to its end with the given standard input. Its standard error is discarded: it may
+/// hold the secret.
 pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<ExitedProgram, String> {
     let child = command
         .stdin(Stdio::piped())
@@ -35,7 +35,7 @@ pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<ExitedPro
 async fn converse(child: &mut Child, input: &[u8]) -> Result<ExitedProgram, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
     if let Some(mut stdin) = child.stdin.take() {
-        // A program that does not read its input says so with its exit code.
+        // A program that does not read its input reports that with its exit code.
         let _ = stdin.write_all(input).await;
     }
     let mut stdout = Vec::new();
@@ -50,15 +50,16 @@ async fn converse(child: &mut Child, input: &[u8]) -> Result<ExitedProgram, Stri
     Ok(ExitedProgram { status, stdout })
 }
 
-/// A program with all that it started: a shell does not take its children along when it is killed.
+/// A program with its whole process group: a killed shell does not take its children along.
 struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // There is an id until the program was waited for; until then nobody else can have it.
+        // The id is valid until the program has been waited for; until then the system does not
+        // reuse it.
         let pid = self.0.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         if let Some(pid) = pid {
-            // What is gone already need not be killed.
+            // A missing group is already dead.
             let _ = kill_process_group(pid, Signal::KILL);
         }
     }
@@ -103,7 +104,7 @@ mod tests {
             () = written => {}
         }
         let pid: i32 = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();
-        // Dead, or dead and waiting for whoever inherits it.
+        // Dead, or a zombie waiting for its new parent.
         let gone = || {
             let status = std::fs::read_to_string(format!("/proc/{pid}/stat"));
             status.is_err() || status.is_ok_and(|text| text.contains(") Z "))

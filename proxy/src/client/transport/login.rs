@@ -1,4 +1,4 @@
-//! The login of a transport: what it shows to its upstream, and a new one after a refusal.
+//! The login of a transport: the current proof for its upstream, and a new one after a refusal.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::limits::{LOGIN_LIFETIME, REFRESH_LIFETIME, RENEW_PAUSE, TOKEN_MARGIN}
 use crate::runtime::party::Party;
 
 impl Transport {
-    /// What to show; after a refusal, what there is instead, which may be the same.
+    /// The proof to send; after a refusal the current one, which may be the same.
     pub(in crate::client) async fn proof(
         &self,
         refused: Option<&NumberedProof>,
@@ -30,7 +30,7 @@ impl Transport {
         asked.await.map(|(held, _)| held)
     }
 
-    /// What is held while it is good and not the refused one; else a new one.
+    /// The held proof, if it is good and not the refused one; else a new one.
     async fn held_after(&self, refused: u64) -> Result<NumberedProof, Error> {
         let mut slot = self.auth.credentials.held.lock().await;
         let mut number = 1;
@@ -38,7 +38,8 @@ impl Transport {
         if let Some(held) = &*slot {
             let now = Instant::now();
             let is_good = held.until.is_none_or(|until| now < until);
-            // Who is refused again right after is refused for good, and asking costs.
+            // A proof refused right after its renewal is refused for good, and a look-up is
+            // expensive.
             let just_renewed = held.renewed.is_some_and(|at| now < at + RENEW_PAUSE);
             if is_good && (held.number != refused || just_renewed) {
                 return Ok(held.clone());
@@ -56,7 +57,7 @@ impl Transport {
         Ok(held)
     }
 
-    /// A proof from its origin, and for how long it is good.
+    /// A proof from its origin, and its lifetime.
     async fn look_up(&self) -> Result<(LoginProof, Duration), Error> {
         match &self.auth.credentials.origin {
             Origin::Fixed(proof) => Ok((proof.clone(), LOGIN_LIFETIME)),

@@ -1,8 +1,8 @@
-//! Whether an upstream is there at all, asked where no path and no right to a repository matters: `GET /v2/`,
-//! with the login that this proxy has, because gateways tell strangers to log in whatever is behind them. What is
-//! suspected and what follows is in `breaker.rs`.
+//! The probe for whether an upstream is up, independent of paths and rights: `GET /v2/`, with the
+//! proxy's own login, because a gateway answers anonymous requests with a challenge whether or not
+//! its registry is up. `breaker.rs` raises the suspicion and draws the conclusion.
 //!
-//! Invariant: the probe keeps the pauses that the upstream asked for, as every request does.
+//! Invariant: the probe keeps the pauses of `Retry-After`, as every request does.
 
 use std::time::Duration;
 
@@ -19,18 +19,19 @@ use crate::runtime::party::Party;
 
 const PROBING: &str = "probing an upstream";
 
-/// How a try failed, if it says anything of the upstream.
+/// The kind of a failed try, if the failure says anything about the upstream.
 pub(super) fn failure(error: &Error) -> Option<FailureKind> {
     match error {
         Error::UpstreamFailed { .. } => Some(FailureKind::Unanswered),
         Error::UpstreamRefused { status, .. } => retry::is_down(*status),
-        // Trouble of a login says nothing of the registry, and neither does where it leads.
+        // A failed login says nothing about the registry's health, and neither does a forbidden
+        // redirect.
         _ => None,
     }
 }
 
 impl Transport {
-    /// Counts a failure; when it is one of a row, asks whether the upstream is there.
+    /// Counts a failure; after several in a row, sends the probe.
     pub(super) async fn doubt(&self, leave: TryPermit<'_>, failure: &FailedTry<'_>) {
         let Some(suspicion) = leave.failed(failure) else { return };
         let is_left_alone = match self.is_there().await {
@@ -43,8 +44,8 @@ impl Transport {
         }
     }
 
-    /// Leave to ask, or an error while the upstream is down. When it is time to see whether it is back,
-    /// that is asked first, and never by what somebody wants: it could hang for itself.
+    /// Permission for a try, or an error while the upstream is down. When a recovery check is due,
+    /// the probe runs first, never a client's request: that could hang for reasons of its own.
     pub(super) async fn leave(&self) -> Result<TryPermit<'_>, Error> {
         let down = || Error::UpstreamDown { retry_after_seconds: RETRY_AFTER_SECONDS };
         let trial = match self.breaker().admit(&self.party)? {
@@ -62,20 +63,20 @@ impl Transport {
         }
     }
 
-    /// For whoever asks beside everybody else: the same, and nothing that comes of it counts.
+    /// The same check for requests apart from the shared state: their results count for nothing.
     pub(super) async fn look_whether_back(&self) -> Result<(), Error> {
         self.leave().await.map(drop)
     }
 
-    /// Whether it is there; `None` when it may not be asked.
+    /// Whether the upstream answers; `None` when the probe may not be sent.
     async fn is_there(&self) -> Option<bool> {
         let _pass =
             self.quota().enter(RequestClass::Read, Duration::ZERO, &Party::Ourselves).await.ok()?;
         Some(self.answers_a_probe().await)
     }
 
-    /// Any answer below 500 says that it does. What comes of a caller's login says nothing of the upstream,
-    /// and none is shown.
+    /// Any status below 500 means that it does. A caller's login proves nothing about the upstream,
+    /// so the probe sends none.
     async fn answers_a_probe(&self) -> bool {
         let mut ask = UpstreamRequest::new(Method::GET, self.url("/v2/"), Scope::nothing());
         ask.effort = RetryEffort::Brief;

@@ -1,4 +1,4 @@
-//! What stands in `[access]`, and what is refused there.
+//! Accepted and refused forms of `[access]`.
 
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,9 +1,9 @@
-//! Connections that are open, by where they come from. When all seats are taken, the longest idle
-//! connection of whoever has most goes, for somebody who has fewer.
+//! Open connections, by their address. When all permits are taken, the longest idle connection of
+//! the party with the most makes room for a party with fewer.
 //!
-//! Invariant: what is counted is what lives: a seat that is dropped is free. The tables have an entry for
-//! each party that has a connection, so they are never longer than there are connections. Nobody who is
-//! being answered is made to leave.
+//! Invariant: the count is that of live connections: a dropped permit is free. The tables have an
+//! entry for each party with a connection, so they are never longer than the number of connections.
+//! No connection with a request in progress is displaced.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,11 +17,11 @@ use crate::limits::{PARTY_REFUSALS_MAX, REFUSALS_MAX};
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
-/// Whoever has a seat, as far as that matters to those who want one.
+/// The holder of a permit, as far as displacement needs it.
 pub(crate) trait Occupant: Send + Sync {
-    /// Since when nothing is asked; `None` while a request is answered.
+    /// Since when the connection has no request; `None` while a request is answered.
     fn idle_since(&self) -> Option<Instant>;
-    /// Its seat is somebody else's: it is to end.
+    /// Another connection has its permit: it is to end.
     fn leave(&self);
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Connections(Arc<Inner>);
 #[derive(Default)]
 struct Inner {
     table: Mutex<Table>,
-    /// Those that are only told that there is no room.
+    /// Connections that only receive a refusal.
     refused: Shares,
     left: Notify,
 }
@@ -40,20 +40,20 @@ struct Inner {
 #[derive(Default)]
 struct Table {
     taken: HashMap<u64, Taken>,
-    /// The number of the next seat.
+    /// The number of the next permit.
     next: u64,
     by_party: HashMap<Party, usize>,
-    /// Those that were told to leave, and are not gone yet.
+    /// Connections asked to leave that are not gone yet.
     leaving: usize,
 }
 
 struct Taken {
-    /// Nobody's in particular for somebody who speaks for many.
+    /// `None` for a peer that forwards for many clients.
     party: Option<Party>,
     occupant: Arc<dyn Occupant>,
 }
 
-/// One connection; it is over when this is dropped.
+/// The permit of one connection; the connection is over when this is dropped.
 pub(crate) struct ConnectionPermit {
     connections: Connections,
     kind: Kind,
@@ -66,8 +66,8 @@ enum Kind {
 }
 
 impl Connections {
-    /// One more, unless there are `most`, or its party has `most_each`; `None` for that is no bound. When
-    /// there are `most`, an idle one of a party that has more makes room.
+    /// One more connection, unless there are `most`, or its party has `most_each`; `None` for that
+    /// is no bound. When there are `most`, an idle connection of a party with more makes room.
     pub(crate) fn enter(
         &self,
         party: Party,
@@ -87,9 +87,9 @@ impl Connections {
         Ok(ConnectionPermit { connections: self.clone(), kind: Kind::Taken(number) })
     }
 
-    /// For telling somebody that there is no room; `None` when too many are told that already.
+    /// A permit to refuse a client; `None` when too many clients are being refused already.
     pub(crate) fn refuse(&self, party: Party) -> Option<ConnectionPermit> {
-        // The lock makes one of looking and taking.
+        // The lock makes the check and the increment one step.
         let _table = self.lock();
         if self.0.refused.total() >= REFUSALS_MAX {
             return None;
@@ -98,7 +98,7 @@ impl Connections {
         Some(ConnectionPermit { connections: self.clone(), kind: Kind::Refused { _share: share } })
     }
 
-    /// How many there are, and the most of one party.
+    /// The number of connections, and the most of one party.
     pub(crate) fn state(&self) -> (usize, usize) {
         let table = self.lock();
         (table.taken.len(), table.by_party.values().copied().max().unwrap_or(0))
@@ -151,8 +151,9 @@ impl Table {
         Some(taken)
     }
 
-    /// Has the longest idle one of whoever has most leave, for somebody who has `has`. Those who speak
-    /// for many come last. Of `most`, a quarter may be on their way out.
+    /// Asks the longest idle connection of the party with the most to leave, for a party with
+    /// `has`. Peers that forward for many clients come last. Of `most`, a quarter may be on their
+    /// way out.
     fn make_room(&mut self, has: usize, most: usize) -> bool {
         if self.leaving >= most.div_ceil(4) {
             return false;
@@ -198,7 +199,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    /// Idle since a time, or busy; and whether it was told to leave.
+    /// Idle since a time, or busy; and whether it was asked to leave.
     struct Sitting(Option<Instant>, AtomicBool);
 
     impl Occupant for Sitting {

@@ -1,6 +1,6 @@
-//! How often somebody was turned away or cut off, by the bound.
+//! Refused and cut off clients, by the bound.
 //!
-//! Invariant: the labels are the words of [`Limit`], and of nothing that a client says.
+//! Invariant: the labels are the words of [`Limit`], and never a client's text.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use wharf_oci::ParseError;
 use crate::Error;
 use crate::error::MemoryOwner;
 
-/// A bound at which clients end.
+/// A bound that refuses or cuts off clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// Connections in all.
@@ -28,9 +28,9 @@ pub(crate) enum Limit {
     Url,
     /// The size of a manifest, a blob or a form.
     BodySize,
-    /// The rate of bytes of whoever sends.
+    /// The rate of a sending client.
     SlowSender,
-    /// The rate of bytes of whoever receives.
+    /// The rate of a receiving client.
     SlowReceiver,
     /// Upload sessions in all.
     Uploads,
@@ -52,19 +52,19 @@ pub(crate) enum Limit {
     Requests,
     /// Logins that failed.
     Logins,
-    /// What is read of a client after its last answer.
+    /// Bytes read from a client after its last answer.
     Linger,
-    /// Idle connections that made room for somebody else's.
+    /// Idle connections displaced by other clients' connections.
     Displaced,
     /// The same of upload sessions.
     DisplacedUploads,
 }
 
-/// What there are too many of when no upload may begin.
+/// The subject of a refusal when no upload may begin.
 pub(crate) const UPLOADS: &str = "uploads";
 /// The same of one caller.
 pub(crate) const USER_UPLOADS: &str = "uploads of this user";
-/// What there are too many of when one caller asks for too much at once.
+/// The subject of a refusal when one caller has too many requests at once.
 pub(super) const REQUESTS: &str = "requests at once";
 
 /// Every word of [`Limit`], in the order of its variants.
@@ -94,7 +94,7 @@ const WORDS: [&str; 23] = [
     "displaced_uploads",
 ];
 
-/// The rates, where somebody may wait.
+/// The rates with a queue.
 const RATES: [Limit; 3] = [Limit::UserRate, Limit::AddressRate, Limit::Transfers];
 
 /// Counters of one process.
@@ -105,8 +105,8 @@ pub(crate) struct LimitCounts {
 }
 
 impl Limit {
-    /// Where a request ended that is answered with this error; `None` when at no bound, or when whoever
-    /// refused it has counted it.
+    /// The bound behind an error's answer; `None` when there is none, or when the refusing
+    /// component has counted it.
     #[must_use]
     pub(crate) fn of(error: &Error) -> Option<Self> {
         match error {
@@ -120,7 +120,7 @@ impl Limit {
             Error::TooManyBytes(MemoryOwner::Party) => Some(Self::UserBytesInFlight),
             Error::TooManyBytes(MemoryOwner::Connection) => Some(Self::ConnectionBytesInFlight),
             Error::TooManyLogins { .. } => Some(Self::Logins),
-            // Of a request that is held, each try finds no room, and only the last one is told so.
+            // Every try of a held request finds no room, and only the last one is counted.
             Error::TooMany(UPLOADS) => Some(Self::Uploads),
             Error::TooMany(USER_UPLOADS) => Some(Self::UserUploads),
             Error::TooMany(REQUESTS) => Some(Self::Requests),
@@ -136,14 +136,14 @@ impl Limit {
 }
 
 impl LimitCounts {
-    /// Counts one who ended there.
+    /// Counts a client refused at a bound.
     pub(crate) fn refuse(&self, limit: Limit) {
         if let Some(counter) = self.refused.get(limit as usize) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Counts one who waited for a turn there, and had it.
+    /// Counts a request that queued at a rate, and was admitted.
     pub(crate) fn waited(&self, limit: Limit) {
         let of_rate = RATES.iter().zip(&self.waited).find(|(rate, _)| **rate == limit);
         if let Some((_, counter)) = of_rate {
@@ -151,7 +151,7 @@ impl LimitCounts {
         }
     }
 
-    /// Each rate with the number of those.
+    /// Each rate with the number of its queued requests.
     pub(crate) fn waits(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.waited.iter().map(|counter| counter.load(Ordering::Relaxed));
         RATES.iter().map(|rate| rate.as_str()).zip(counts)

@@ -1,7 +1,7 @@
-//! Requests that are held before they are refused: how many, of whom, and what became of them. When and
+//! Requests held before their refusal: their number, their parties, and their outcomes. When and
 //! for how long is in `http/server/hold_policy.rs`.
 //!
-//! Invariant: whoever is held is counted once, by the first of its outcomes.
+//! Invariant: every held request is counted once, by the first of its outcomes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,10 +10,11 @@ use crate::limits::{HELD_MAX, PARTY_HELD_MAX};
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
-/// What became of a held request.
+/// The outcome of a held request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HoldOutcome {
-    /// It was answered as if nothing had been in its way, or with what another try would not mend.
+    /// It was answered as if there had been no obstacle, or with an error that another try would
+    /// not mend.
     Answered,
     /// Its time was over: 429.
     Expired,
@@ -44,7 +45,7 @@ pub(crate) struct HeldRequest<'a> {
 }
 
 impl Holds {
-    /// Room for one more of a party; `None` when there is none.
+    /// A hold for one more request of a party; `None` when there is no room.
     pub(crate) fn begin(&self, party: Party, agent: UserAgent) -> Option<HeldRequest<'_>> {
         let share = self.shares.take_within(party, PARTY_HELD_MAX, HELD_MAX);
         let Some(share) = share else {
@@ -54,7 +55,7 @@ impl Holds {
         Some(HeldRequest { holds: self, agent, outcome: HoldOutcome::Left, _share: share })
     }
 
-    /// How many are held.
+    /// The number of held requests.
     pub(crate) fn held(&self) -> usize {
         self.shares.total()
     }
@@ -78,7 +79,7 @@ impl Holds {
 }
 
 impl HeldRequest<'_> {
-    /// It is over.
+    /// Ends the hold.
     pub(crate) fn ended(mut self, outcome: HoldOutcome) {
         self.outcome = outcome;
     }

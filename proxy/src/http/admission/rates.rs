@@ -1,9 +1,9 @@
-//! How often who asks: a bucket for each that fills at the rate, and that each request takes one from.
-//! Who finds none waits in the line before the bucket, and goes in the order of coming.
+//! Rates of requests: a token bucket for each caller or address. A request that finds no token
+//! waits in the bucket's queue, first come, first served.
 //!
-//! Invariants: at most `RATES_MAX` are known; those beyond share one bucket, so that new names and
-//! addresses without end buy nothing. Who goes away leaves the line, and whoever is behind moves up: nobody
-//! waits for somebody who is gone.
+//! Invariants: at most `RATES_MAX` buckets are kept; further keys share one, so that new names and
+//! addresses without end buy nothing. A request whose client goes away leaves the queue, and those
+//! behind it move up: no request waits for a dropped one.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,27 +17,26 @@ use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::settings::limits::Rate;
 
-/// How often the full buckets are looked for, at most.
+/// The shortest time between two searches for full buckets.
 const SWEEP_PERIOD: Duration = Duration::from_secs(1);
 
 /// The shortest sleep.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// Whose bucket.
+/// The key of a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum RateKey {
-    /// A caller's, for questions.
+    /// A caller, for requests without a blob.
     User(Party),
-    /// A caller's, for blobs.
+    /// A caller, for blobs.
     Transfers(Party),
-    /// An address's.
     Address(Party),
-    /// Of all who are too many to be known.
+    /// All keys beyond the bound.
     Others,
 }
 
 impl RateKey {
-    /// Whose place it takes while it waits.
+    /// The party of a queued request.
     fn party(&self) -> Party {
         match self {
             Self::User(party) | Self::Transfers(party) | Self::Address(party) => party.clone(),
@@ -46,12 +45,12 @@ impl RateKey {
     }
 }
 
-/// Why somebody has no turn.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RateRefusal {
-    /// It would come after the last moment: so long from now.
+    /// Its token would come after the latest moment: in this time.
     TooLate(Duration),
-    /// Too many wait already.
+    /// The queue is full.
     Full,
 }
 
@@ -59,7 +58,7 @@ pub(super) enum RateRefusal {
 #[derive(Default)]
 pub(super) struct Rates {
     table: Mutex<Table>,
-    /// Requests that wait, in all lines together.
+    /// Queued requests, of all buckets together.
     waiting: Shares,
 }
 
@@ -67,16 +66,16 @@ pub(super) struct Rates {
 struct Table {
     buckets: HashMap<RateKey, Bucket>,
     swept: Option<Instant>,
-    /// The number of the next one that waits.
+    /// The number of the next queued request.
     next: u64,
 }
 
 struct Bucket {
     tokens: f64,
     at: Instant,
-    /// Who waits, by number: from the next to the last.
+    /// Queued requests, by number: from the next to the last.
     line: VecDeque<u64>,
-    /// Told when somebody left the line before their turn.
+    /// Notified when a request left the queue without its token.
     moved: Arc<Notify>,
 }
 
@@ -86,7 +85,8 @@ impl Bucket {
         Self { tokens, at: now, line, moved: Arc::default() }
     }
 
-    /// What it has at a moment, at this rate. Who waits loses nothing by being woken late.
+    /// The bucket's tokens at a moment, at this rate. A queued request loses nothing by being woken
+    /// late.
     fn fill(&self, rate: Rate, now: Instant) -> f64 {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         let most = f64::from(rate.burst).max(to_f64(self.line.len()));
@@ -97,14 +97,14 @@ impl Bucket {
         (self.tokens, self.at) = (self.fill(rate, now), now);
     }
 
-    /// How long it takes until there is one for whoever has so many before them.
+    /// How long it takes until there is a token for a request behind `before` others.
     fn wait(&self, rate: Rate, before: usize) -> Duration {
         let lacking = (to_f64(before) + 1.0 - self.tokens).max(0.0);
         Duration::from_secs_f64(lacking / f64::from(rate.per_second.max(1)))
     }
 }
 
-/// A place in a line; given up when dropped.
+/// A place in a queue; given up when dropped.
 struct Waiting<'a> {
     rates: &'a Rates,
     who: RateKey,
@@ -114,15 +114,15 @@ struct Waiting<'a> {
     _place: Share,
 }
 
-/// What one finds who comes.
+/// The result of a request's arrival at a bucket.
 enum Came<'a> {
     Goes,
     Waits(Waiting<'a>),
 }
 
 impl Rates {
-    /// Resolves when it is their turn, with how long that took; with `latest`, not after that moment: an
-    /// error at once when it is known to come later.
+    /// Resolves when the request has its token, with the time it queued; with `latest`, not after
+    /// that moment: an error at once when the token is known to come later.
     pub(super) async fn turn(
         &self,
         who: RateKey,
@@ -134,25 +134,25 @@ impl Rates {
             return Ok(Duration::ZERO);
         };
         loop {
-            // From before the look, so that no news is missed.
+            // From before the look, so that no notification is missed.
             let moved = waiting.moved.notified();
             let Some(wait) = waiting.look(Instant::now()) else { return Ok(came.elapsed()) };
-            // Not shorter than the clock of the runtime can tell.
+            // Not shorter than the resolution of the runtime's clock.
             let _ = timeout_at(Instant::now() + wait.max(SHORTEST_WAIT), moved).await;
         }
     }
 
-    /// How many buckets are known.
+    /// The number of buckets.
     pub(super) fn count(&self) -> usize {
         self.table().buckets.len()
     }
 
-    /// How many wait.
+    /// The number of queued requests.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.total()
     }
 
-    /// Takes one, or a place in the line.
+    /// Takes a token, or a place in the queue.
     fn come(
         &self,
         who: RateKey,
@@ -188,7 +188,7 @@ impl Rates {
 }
 
 impl Waiting<'_> {
-    /// Takes one when it is their turn; else how long that still takes.
+    /// Takes a token if it is the request's turn; else returns how long that still takes.
     fn look(&self, now: Instant) -> Option<Duration> {
         let mut table = self.rates.table();
         let bucket = table.buckets.get_mut(&self.who)?;
@@ -207,7 +207,7 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut table = self.rates.table();
         let Some(bucket) = table.buckets.get_mut(&self.who) else { return };
-        // Who had their turn is not in the line any more.
+        // An admitted request is not in the queue any more.
         if let Ok(before) = bucket.line.binary_search(&self.number) {
             bucket.line.remove(before);
             bucket.moved.notify_waiters();
@@ -216,7 +216,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Table {
-    /// The bucket to look into. A bucket that is full again says nothing and goes when room is needed.
+    /// The bucket for a key. A full bucket carries no state and goes when room is needed.
     fn admit(&mut self, who: RateKey, rate: Rate, now: Instant) -> RateKey {
         if self.buckets.len() < RATES_MAX || self.buckets.contains_key(&who) {
             return who;

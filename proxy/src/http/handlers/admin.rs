@@ -1,4 +1,4 @@
-//! The admin address: health, readiness, metrics. Never on the address that clients use.
+//! The admin address: health, readiness, metrics. Never on the address for clients.
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {
     }
 }
 
-/// What is read at the moment of asking.
+/// Gauges, read at the moment of the request.
 async fn gauges(app: &App) -> Gauges {
     let ready = app.readiness.missing(&app.maintenance).await.is_empty();
     let process = app.cache.blocking.run(ProcessState::read).await;
@@ -88,7 +88,7 @@ async fn gauges(app: &App) -> Gauges {
     }
 }
 
-/// What is used of the bounds on clients, and who ended at one.
+/// Usage of the bounds on clients, and refusals at each.
 fn admitted(app: &App) -> AdmissionGauges {
     let limits = &app.active.current().limits;
     AdmissionGauges {

@@ -37,7 +37,7 @@ pub(super) async fn get(
     headers: &HeaderMap,
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
-        // Whoever has it needs no download, only to hear that the repository has it.
+        // A client that has the blob needs no download, only the check that the repository has it.
         let (_, came) = app.cache.blob_info(context, repo, digest).await?;
         if let Some(unchanged) = response::not_modified(headers, digest, came.told) {
             return Ok(response::with_account(unchanged, came));
@@ -72,9 +72,9 @@ pub(super) async fn get(
     Ok(response::with_account(answer, came))
 }
 
-/// Waits a little for the first byte of the answer, so that a download that fails before it is an
-/// error with a status and not a body that breaks off. A blob of one segment is proven by then. Not
-/// for long: the client of a slow upstream is to know that there is an answer.
+/// Waits a little for the first byte of the answer, so that a failed download is an error with a
+/// status and not a body that breaks off. A blob of one segment is proven by then. Not for long:
+/// the client of a slow upstream needs the head of an answer.
 async fn arrived(blob: &InFlight, span: Option<Span>) -> Result<(), Error> {
     let start = span.map_or(0, |span| span.start());
     let first = poll_fn(|context| blob.poll_read(start, context));
@@ -86,7 +86,7 @@ async fn arrived(blob: &InFlight, span: Option<Span>) -> Result<(), Error> {
     }
 }
 
-/// A range that is malformed, or several, is ignored, which RFC 9110 §14.2 allows.
+/// A malformed range, or several ranges, are ignored, as RFC 9110 §14.2 allows.
 fn byte_range(headers: &HeaderMap) -> Option<ByteRange> {
     headers.get(header::RANGE)?.to_str().ok()?.parse().ok()
 }

@@ -1,6 +1,6 @@
-//! The body of a request that is needed whole.
+//! A request's body, collected whole.
 //!
-//! Invariant: no byte of it is in memory that was not reserved before, and none beyond the limit.
+//! Invariant: every byte of it in memory was reserved before, and none is beyond the limit.
 
 use http::{HeaderMap, header};
 
@@ -10,20 +10,21 @@ use crate::Error;
 use crate::runtime::memory_gauge::{CollectedBytes, MemoryBudget};
 use crate::runtime::min_rate::MinRate;
 
-/// How much of a body is taken, and how.
+/// The bounds for collecting a body.
 pub(super) struct Taking<'a, F> {
-    /// Whose it is.
+    /// The budget of the caller.
     pub(super) budget: &'a MemoryBudget,
     /// The most bytes.
     pub(super) limit_bytes: u64,
     /// The least rate.
     pub(super) min_rate: MinRate,
-    /// What is said of one that has so many bytes, or more.
+    /// The error for a body of this many bytes, or more.
     pub(super) too_large: F,
 }
 
-/// The body, and what it is counted as. Refused as soon as it is known to be too large, or to find no
-/// room: an announced length is reserved before anything is read. A request that is tried again has it.
+/// The body, and its reservation. Refused as soon as the body is known to be too large, or finds no
+/// room: an announced length is reserved before anything is read. A repeated try has the body from
+/// the first.
 pub(super) async fn collect(
     headers: &HeaderMap,
     body: &mut RequestBody,

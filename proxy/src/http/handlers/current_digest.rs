@@ -1,5 +1,5 @@
-//! What a name is at this moment: as the upstream says, or the store of a registry of its own; never
-//! what is remembered here.
+//! The current digest of a name: the upstream's, or that of a local registry's store; never a
+//! cached one.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::client::{TagState, Urgency};
 use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::memory_gauge::MemoryBudget;
 
-/// The digest of the manifest that a name stands for; none when there is none.
+/// The digest of a name's manifest; none when there is no manifest.
 pub(super) async fn current(
     app: &App,
     target: &Target,
@@ -34,7 +34,8 @@ pub(super) async fn current(
     digest_there(upstream_repo, reference, &app.own_budget()).await
 }
 
-/// The digest of a name at the upstream. One that does not say it sends the manifest.
+/// The digest of a name at the upstream. An upstream that omits the digest header sends the
+/// manifest.
 pub(super) async fn digest_there(
     upstream_repo: &UpstreamRepo,
     reference: &Reference,
@@ -50,7 +51,7 @@ pub(super) async fn digest_there(
     }
 }
 
-/// All digests of the manifest that it has under a name: SHA-256 first.
+/// All digests of the upstream's manifest under a name: SHA-256 first.
 pub(super) async fn names_there(
     upstream_repo: &UpstreamRepo,
     reference: &Reference,

@@ -1,9 +1,11 @@
 //! `DELETE` of manifests, tags and blobs (distribution-spec end-9, end-10): at the upstream first,
 //! then here.
 //!
-//! Invariant: what a write-once tag keeps, directly or through other manifests, is not deleted while it
-//! stands, and nothing is put under one while its content goes. What the upstream refuses to delete stays here too. After 202 it is gone on both sides,
-//! also from answers of the upstream that are still on their way (`pull/generations.rs`).
+//! Invariant: content that a write-once tag keeps, directly or through other manifests, is not
+//! deleted while the tag stands, and nothing is put under such a tag while its content is being
+//! deleted. Content that the upstream refuses to delete stays here too. After 202 the content is
+//! gone on both sides, also from answers of the upstream that are still on their way
+//! (`pull/generations.rs`).
 
 use std::sync::Arc;
 
@@ -26,8 +28,8 @@ use crate::runtime::body::Body;
 use crate::runtime::party::Party;
 use crate::runtime::store::Store;
 
-/// Deletes a tag, or a manifest with every tag that points to it. Goes on to its end when the caller
-/// goes away: the upstream may have done its part.
+/// Deletes a tag, or a manifest with every tag that points to it. Goes on to its end when the
+/// caller goes away: the upstream may have done its part.
 pub(super) async fn manifest(
     app: &Arc<App>,
     context: &RequestContext,
@@ -61,12 +63,13 @@ pub(super) async fn manifest(
     detached.run(work.in_current_span()).await
 }
 
-/// Where tags are write-once, nothing is deleted while something is put that they keep.
+/// In repositories with write-once tags, a deletion excludes puts of manifests: a put could keep
+/// the content.
 fn deleting(target: &Target, place: &RepoLocation) -> Option<LockSet> {
     WriteOnce::concerns(target, place).then(|| LockSet::to_delete(place))
 }
 
-/// The turns of a deletion, that of its repository first.
+/// The locks of a deletion, that of its repository first.
 async fn taken(
     app: &App,
     party: &Party,
@@ -113,9 +116,9 @@ async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answ
     Ok(response::answer(StatusCode::ACCEPTED, &[], Body::empty()))
 }
 
-/// Takes a blob from a repository; its bytes go with the last repository that had it. In a turn of its
-/// own, because a push that ends in the middle would be half undone; to its end like the deletion of a
-/// manifest.
+/// Takes a blob from a repository; its bytes go with the last repository that had it. Under a lock
+/// of its own, because a push that ends in the middle would be half undone; to its end, like the
+/// deletion of a manifest.
 pub(super) async fn blob(
     app: &Arc<App>,
     context: &RequestContext,
@@ -146,8 +149,8 @@ async fn remove_blob(
     let turns = (deleting(target, place), LockSet::to_unlink(target, repo, *digest));
     let _turns = taken(app, party, turns).await?;
     scene.decide_removal(digest, Kind::Blob).await?;
-    // Before the upstream is asked: nobody may deliver it after that. When it refuses, the blob is owed
-    // as before.
+    // Before the request to the upstream: the outbox may not deliver the blob after that. When the
+    // upstream refuses, the blob stays in the outbox as before.
     let held = app.outbox.hold(repo, digest).await;
     let mut known = held.is_some();
     if let Target::Upstream(upstream_repo) = *target {

@@ -32,7 +32,7 @@ struct RepoList<'a> {
     repositories: &'a [RepoName],
 }
 
-/// The tags of `repo`, which its caller calls `name`.
+/// The tags of `repo`, known to its caller as `name`.
 pub(super) async fn tags(
     app: &App,
     context: &RequestContext,
@@ -79,8 +79,7 @@ fn next_page(more: bool, last: Option<&str>, limit: usize) -> Option<Cursor> {
     Some(Cursor { limit, last: Some(last.to_owned()) })
 }
 
-/// The repositories that are known here and that the caller may pull; an upstream's others are not
-/// listed.
+/// The repositories known here that the caller may pull; an upstream's others are not listed.
 pub(super) async fn catalog(
     app: &App,
     context: &RequestContext,
@@ -100,8 +99,8 @@ pub(super) async fn catalog(
     Ok(response::json(&RepoList { repositories: &page.entries }, next))
 }
 
-/// A page of those repositories that `is_seen` takes. When very many are passed over it ends early, after
-/// one that is seen: no other may be named, not even as the place to go on.
+/// A page of the repositories accepted by `is_seen`. After very many rejected ones it ends early,
+/// at an accepted one: no other may be named, not even as the cursor.
 fn seen(
     store: &dyn Store,
     mut last: Option<String>,

@@ -1,8 +1,8 @@
-//! A manifest that was proven and whose turn it is: decided, given to the upstream under every name,
-//! kept here, locked.
+//! The push of a proven manifest under its lock: decided, sent to the upstream under every name,
+//! stored here, locked.
 //!
-//! Invariant: what the upstream took is kept here and what it did not is not, name by name; the
-//! bytes are those that came.
+//! Invariant: names that the upstream accepted are stored here and others are not, name by name;
+//! the bytes are the client's.
 
 use std::sync::Arc;
 
@@ -31,24 +31,24 @@ pub(super) struct ManifestPush {
     pub(super) put: ManifestPut,
     pub(super) manifest: Arc<Manifest>,
     pub(super) digest: Digest,
-    /// What its reference has to be at this moment; further tags have no conditions.
+    /// Conditions on the current digest of the reference; further tags have no conditions.
     pub(super) conditions: Conditions,
-    /// What all of it holds in memory.
+    /// The reservation of the whole body.
     pub(super) _body: WholeBody,
 }
 
-/// What an upstream did with a manifest.
+/// The upstream's result for each name.
 #[derive(Default)]
 struct Sent {
     keeps_referrers: bool,
-    /// The names that it has there now.
+    /// The names that the upstream accepted.
     done: Vec<Reference>,
-    /// The first name that was not taken, and why.
+    /// The first refused name, and the error.
     failed: Option<(Reference, Error)>,
 }
 
 impl ManifestPush {
-    /// Whether referrers are kept where it is now.
+    /// Pushes the manifest; whether referrers are kept at its registry.
     pub(super) async fn run(self) -> Result<bool, Error> {
         if let Target::Upstream(upstream_repo) = &self.target {
             for tag in self.put.named_tags() {
@@ -102,7 +102,7 @@ impl ManifestPush {
         }
     }
 
-    /// Whether the name is what the client says that it is.
+    /// Whether the current digest of the name meets the client's conditions.
     async fn check_conditions(&self) -> Result<(), Error> {
         if self.conditions.is_empty() {
             return Ok(());
@@ -121,8 +121,8 @@ impl ManifestPush {
         std::iter::once(self.put.reference.clone()).chain(tags)
     }
 
-    /// Gives the upstream the same bytes under every name, until one is refused. A write-once tag
-    /// that is this manifest already is not put again: locked, it would be refused.
+    /// Puts the same bytes at the upstream under every name, until one is refused. A write-once tag
+    /// of this same manifest is not put again: a locked tag would be refused.
     async fn forward(&self, upstream_repo: &UpstreamRepo, decided: &TagDecision) -> Sent {
         let mut sent = Sent::default();
         let mut told = false;
@@ -151,7 +151,8 @@ impl ManifestPush {
         sent
     }
 
-    /// Puts it under one name; once more when the upstream missed what is here, after that was delivered.
+    /// Puts the manifest under one name; once more when the upstream missed content of this store
+    /// and redelivery succeeded.
     async fn give(
         &self,
         upstream_repo: &UpstreamRepo,
@@ -181,7 +182,7 @@ impl ManifestPush {
         if *name == self.put.reference { self.conditions.clone() } else { Conditions::default() }
     }
 
-    /// What was taken is fresh here.
+    /// Stores the accepted names as fresh.
     async fn keep(&self, done: &[Reference]) -> Result<(), Error> {
         let (manifest, digest) = (Arc::clone(&self.manifest), self.digest);
         let record = TagRecord { digest, checked_ms: now_ms() };
@@ -209,7 +210,7 @@ async fn is_locked_there(upstream_repo: &UpstreamRepo, name: &Reference, error: 
     matches!(there, Ok(TagState::Is(_) | TagState::Unsaid))
 }
 
-/// Whether the upstream lists referrers, when it was not told of this one just now.
+/// Asks whether the upstream lists referrers, when no answer of this push said so.
 async fn keeps_referrers(
     upstream_repo: &UpstreamRepo,
     subject: &Digest,

@@ -1,7 +1,7 @@
-//! Puts of manifests that are under way: the same put, asked for again, waits for the one that goes on, or
-//! finds what came of it while nobody waited. Each waits for its content, then for its turn.
+//! Manifest puts under way: a repeated request for the same put waits for the running one, or finds
+//! its result after the client left. Each put waits for its content, then for its locks.
 //!
-//! Invariant: a put that is found was made, and its names are still what it made them.
+//! Invariant: a put found that way was made, and its names still point to its manifest.
 
 use std::sync::Arc;
 
@@ -22,10 +22,11 @@ use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
 use crate::runtime::ttl_set::TtlSet;
 
-/// All of them.
+/// All manifest puts of the process.
 pub(crate) struct ManifestPuts {
     running: SingleFlight<PutKey, bool>,
-    /// Puts that are done and that no client has heard of, with whether referrers are kept there.
+    /// Finished puts without a client that has heard of them, with whether referrers are kept
+    /// there.
     unheard: TtlSet<(PutKey, bool)>,
 }
 
@@ -39,7 +40,7 @@ struct PutKey {
     party: Party,
 }
 
-/// A repository and tags, as they are called here.
+/// A repository and tags, by the names used here.
 type Names = (RepoName, Vec<Tag>);
 
 impl Default for ManifestPuts {
@@ -50,13 +51,13 @@ impl Default for ManifestPuts {
 }
 
 impl ManifestPuts {
-    /// How many are under way.
+    /// How many puts are under way.
     pub(crate) fn count(&self) -> usize {
         self.running.count()
     }
 }
 
-/// Puts it, or waits for the same put that goes on; whether referrers are kept.
+/// Puts the manifest, or waits for the same put under way; whether referrers are kept.
 pub(super) async fn put(
     app: &Arc<App>,
     proven: ProvenManifest,
@@ -82,7 +83,7 @@ pub(super) async fn put(
         }
         done
     };
-    // What is put on a condition is each time another put.
+    // A put with conditions is never the same as another one.
     if has_conditions {
         return app.detached.run(work(whole).in_current_span()).await;
     }
@@ -91,7 +92,7 @@ pub(super) async fn put(
         .puts
         .running
         .ask(&party, key, move |promise| async move {
-            // Whoever comes after a put that nobody heard of finds it here: one put is under way at a time.
+            // The leader looks for an unheard put here: one put is under way at a time.
             if let Some(found) = found(&whole, &noted, &names).await.transpose() {
                 return promise.keep(found);
             }
@@ -106,7 +107,8 @@ pub(super) async fn put(
     Ok(keeps_referrers)
 }
 
-/// What came of the same put while nobody waited for it, as long as its names are still what it made them.
+/// The result of the same put after its client left, as long as its names still point to its
+/// manifest.
 async fn found(app: &App, key: &PutKey, (repo, tags): &Names) -> Result<Option<bool>, Error> {
     let unheard = &app.puts.unheard;
     let noted = [true, false].into_iter().find(|keeps| unheard.holds(&(key.clone(), *keeps)));
@@ -125,7 +127,7 @@ async fn found(app: &App, key: &PutKey, (repo, tags): &Names) -> Result<Option<b
     Ok(app.cache.blocking.run(still).await?.then_some(keeps_referrers))
 }
 
-/// Waits until what it names is there.
+/// Waits until the manifest's content is there.
 async fn ready(app: &App, proven: &ProvenManifest) -> Result<(), Error> {
     let ProvenManifest { put, target, manifest, .. } = proven;
     references::require(app, &put.repo, target, manifest).await?;
@@ -135,20 +137,21 @@ async fn ready(app: &App, proven: &ProvenManifest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts it when it is its turn; whether referrers are kept.
+/// Puts the manifest under its locks; whether referrers are kept.
 async fn in_turn(app: &Arc<App>, proven: ProvenManifest) -> Result<bool, Error> {
     let ProvenManifest { put, target, place, conditions, manifest, digest, body } = proven;
     let _keeping = keep(app, (&target, &place), &put, &manifest).await?;
     let wanted = LockSet::to_put(&place, digest, put.named_tags());
-    // What is put on a condition is not there at the same time by somebody else's hand.
+    // A conditional put takes its locks exclusively, so that no other put changes the tag after the
+    // check.
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let _turn = app.turns.take(&put.caller.party(), wanted).await?;
     let app = Arc::clone(app);
     ManifestPush { app, target, place, put, manifest, digest, conditions, _body: body }.run().await
 }
 
-/// For a write-once tag: from now on nothing of the repository is deleted until it is put. What was there
-/// before may have gone while this waited.
+/// For a write-once tag: until the put, nothing of the repository is deleted. Earlier content may
+/// have gone while this put waited.
 async fn keep(
     app: &App,
     (target, place): (&Target, &RepoLocation),

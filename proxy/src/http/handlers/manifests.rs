@@ -1,5 +1,6 @@
-//! `GET`, `HEAD` and `PUT` of manifests (distribution-spec end-3, end-7): reading them, and what a
-//! body must be. Who puts it is in `puts.rs`, how in `push.rs`; deleting is in `removals.rs`.
+//! `GET`, `HEAD` and `PUT` of manifests (distribution-spec end-3, end-7): reading them, and the
+//! checks of a body. Puts under way are in `manifest_puts.rs`, the push in `manifest_push.rs`;
+//! deletions are in `deletes.rs`.
 
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(super) async fn get(
     Ok(if head { response::head(full, size_bytes) } else { full })
 }
 
-/// Puts a manifest. Once it is somebody's turn it goes on to its end when the caller goes away: the
+/// Puts a manifest. Once the put has its locks it goes on to its end when the caller goes away: the
 /// upstream may have done its part.
 pub(super) async fn put(
     app: &Arc<App>,
@@ -61,7 +62,7 @@ pub(super) async fn put(
     put.map(|keeps_referrers| receipt.answer(keeps_referrers))
 }
 
-/// A manifest whose bytes are all here.
+/// Proves a manifest with all its bytes here.
 async fn prove_body(
     app: &Arc<App>,
     context: &RequestContext,
@@ -84,7 +85,7 @@ async fn prove_body(
         let manifest = if is_local {
             Manifest::accept(bytes, declared.as_ref())?
         } else {
-            // What is a manifest is the upstream's to say.
+            // The upstream decides about the media type of a manifest.
             Manifest::read_outline(bytes, declared.as_ref())?
         };
         let digest = prove(&manifest, &reference)?;
@@ -103,7 +104,7 @@ async fn prove_body(
     })
 }
 
-/// What a client is told of its put.
+/// The result of a put for the client.
 struct Receipt {
     digest: Digest,
     repo: RepoName,
@@ -134,7 +135,8 @@ impl Receipt {
     }
 }
 
-/// What a manifest is sent as. What is no media type is refused where nobody else is asked.
+/// The declared media type of a manifest. A malformed media type is refused for a local registry,
+/// where no upstream decides.
 fn declared(headers: &HeaderMap, target: &Target) -> Result<Option<MediaType>, Error> {
     let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     match (text.map(str::parse).transpose(), target) {
@@ -144,7 +146,7 @@ fn declared(headers: &HeaderMap, target: &Target) -> Result<Option<MediaType>, E
     }
 }
 
-/// A manifest by digest must be that content, by the digest's own algorithm.
+/// A manifest by digest must have that digest, by the digest's own algorithm.
 fn prove(manifest: &Manifest, reference: &Reference) -> Result<Digest, Error> {
     let Reference::Digest(expected) = reference else {
         return Ok(manifest.digest());

@@ -1,7 +1,7 @@
-//! Requests that name the registry they mean (`?ns=HOST`, distribution-spec "Registry Proxying"):
-//! what they call a repository is renamed on the way in, and named as they do on the way out.
+//! Requests with the name of a registry (`?ns=HOST`, distribution-spec "Registry Proxying"): the
+//! request's repository gets its internal name on the way in, and its external name on the way out.
 //!
-//! Invariant: past this file a repository has one name, and nothing that leaves with a namespace
+//! Invariant: past this file a repository has one name, and no answer to a request with a namespace
 //! shows it.
 
 use http::HeaderMap;
@@ -13,19 +13,19 @@ use crate::http::response::Answer;
 use crate::http::route::Route;
 use crate::registries::UpstreamSet;
 
-/// The namespace that was used to answer.
+/// The namespace used for the answer.
 const OCI_NAMESPACE: HeaderName = HeaderName::from_static("oci-namespace");
 
 /// A namespace with the names on both sides.
 pub(super) struct Namespace {
-    /// As the caller named it; a name can also be another one here without that.
+    /// The caller's registry; a name can also differ here without one.
     host: Option<String>,
     asked: RepoName,
     here: RepoName,
 }
 
 impl Namespace {
-    /// Renames what a call asks for; `None` when it is called the same here.
+    /// Renames the repository of a call; `None` when its name is the same here.
     pub(super) fn enter(
         upstreams: &UpstreamSet,
         route: &mut Route,
@@ -46,12 +46,12 @@ impl Namespace {
         Ok(Some(Self { host, asked, here }))
     }
 
-    /// What the caller calls the repository.
+    /// The caller's name of the repository.
     pub(super) const fn asked(&self) -> &RepoName {
         &self.asked
     }
 
-    /// Names things as the caller does.
+    /// Restores the caller's names in an answer.
     pub(super) fn leave(&self, answer: &mut Answer) {
         let headers = answer.headers_mut();
         for name in [LINK, LOCATION] {
@@ -76,7 +76,7 @@ impl Namespace {
         }
     }
 
-    /// A path, or a link that begins with one, under the name outside and with the namespace.
+    /// A path, or a link that begins with one, with the external name and the namespace.
     fn outside(&self, text: &str) -> Option<HeaderValue> {
         let (open, rest) = text.strip_prefix('<').map_or(("", text), |rest| ("<", rest));
         let rest = rest.strip_prefix(&format!("/v2/{}/", self.here))?;

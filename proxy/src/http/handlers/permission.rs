@@ -1,11 +1,11 @@
-//! What each route needs before it is looked at.
+//! The required permission of each route, checked before any work.
 //!
 //! Invariant: no route is without a line here, because the match has no wildcard.
 
 use crate::access::{Action, Permission, RegistryScope};
 use crate::http::route::{Route, UploadStart};
 
-/// What a request must be allowed to do. The base and the catalog name no repository.
+/// The permission for a route's repository. The base and the catalog name no repository.
 #[must_use]
 pub(crate) fn need(route: &Route) -> Option<Permission> {
     let (repo, action) = match route {
@@ -34,7 +34,7 @@ pub(crate) fn need(route: &Route) -> Option<Permission> {
     Some(Permission { repo: repo.clone(), action, source })
 }
 
-/// What is wanted of the registry as a whole.
+/// The scope of a request on the registry as a whole.
 #[must_use]
 pub(crate) const fn door(route: &Route) -> RegistryScope {
     match route {

@@ -1,4 +1,4 @@
-//! The put of a manifest: as it is asked for, and once its body is proven.
+//! The put of a manifest: the client's request, and its form after the proof of the body.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,20 +12,19 @@ use crate::push::change_locks::RepoLocation;
 use crate::registries::Target;
 use crate::runtime::memory_gauge::MemoryBudget;
 
-/// Which manifest is put where.
+/// A client's request to put a manifest.
 pub(super) struct ManifestPut {
     pub(super) repo: RepoName,
     pub(super) reference: Reference,
     pub(super) tags: Vec<Tag>,
-    /// Who asks, and from where.
     pub(super) caller: Caller,
     pub(super) client: IpAddr,
-    /// What they hold in memory, and may hold.
+    /// The caller's memory budget.
     pub(super) budget: MemoryBudget,
 }
 
 impl ManifestPut {
-    /// Every tag that it sets.
+    /// Every tag that the put sets.
     pub(super) fn named_tags(&self) -> impl Iterator<Item = &Tag> {
         let named = match &self.reference {
             Reference::Tag(tag) => Some(tag),
@@ -35,7 +34,7 @@ impl ManifestPut {
     }
 }
 
-/// A manifest that is what it says that it is, and where it goes.
+/// A manifest with a proven digest, and its target.
 pub(super) struct ProvenManifest {
     pub(super) put: ManifestPut,
     pub(super) target: Target,

@@ -1,7 +1,7 @@
 //! The body of a request as it arrives, at no less than a given rate (`runtime/min_rate.rs`).
 //!
-//! Invariant: only the wait for the client counts. While its bytes wait for their place here, or for an
-//! upstream, it cannot be slow.
+//! Invariant: only the wait for the client counts. While its bytes wait for a write slot here, or
+//! for an upstream, it cannot be slow.
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -42,8 +42,7 @@ mod tests {
     const RATE: MinRate =
         MinRate { window: Duration::from_secs(10), bytes_per_second: 100, silence: None };
 
-    /// What comes of a body whose parts come after pauses of so many seconds, read by somebody who
-    /// takes so long over each.
+    /// Reads a body of `parts`, each with the seconds before it, with a `pause` after each.
     async fn read(parts: &[(u64, usize)], pause: Duration) -> Result<usize, Error> {
         let (mut client, server) = tokio::io::duplex(1 << 20);
         let (told, mut outcome) = mpsc::channel(1);

@@ -1,8 +1,8 @@
-//! What a deletion would take content from: every manifest of the repository that names what is to be
-//! deleted, directly or through others, as far as the store knows.
+//! Manifests that would lose content by a deletion: every manifest of the repository that names the
+//! content, directly or through others, as far as the store knows.
 //!
-//! Invariant: asked inside the turn of the deletion, so that nothing comes to name it meanwhile under a
-//! write-once tag. Bounded: with too many of them nothing is deleted.
+//! Invariant: searched under the lock of the deletion, so that no manifest comes to name the
+//! content meanwhile under a write-once tag. Bounded: with too many of them nothing is deleted.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::Error;
 use crate::limits::{PAGE_ENTRIES_MAX, REACHING_BYTES_MAX, REACHING_MAX};
 use crate::runtime::store::Store;
 
-/// Every digest of a manifest that reaches one of these, without themselves. They are what one thing is
-/// known by.
+/// Every digest of a manifest that reaches one of these digests, without themselves. They are the
+/// digests of one thing.
 pub(super) async fn reaching(
     app: &App,
     repo: &RepoName,
@@ -30,7 +30,7 @@ pub(super) async fn reaching(
     found.ok_or(Error::TooMany("manifests that name what is to be deleted"))
 }
 
-/// What a manifest that is here is known by; `None` when none is.
+/// The digests of a manifest in the store; `None` without one.
 pub(super) async fn names_here(
     app: &App,
     repo: &RepoName,
@@ -47,19 +47,19 @@ pub(super) async fn names_here(
     Ok(app.cache.blocking.run(look).await?)
 }
 
-/// What a manifest is known by.
+/// The digests of a manifest.
 pub(super) fn names(manifest: &Manifest) -> [Digest; 2] {
     [Algorithm::Sha256, Algorithm::Sha512].map(|by| manifest.digest_by(by))
 }
 
-/// How much is looked at.
+/// The bounds of the search.
 struct Most {
     names: usize,
-    /// Of manifests that are read for their other name.
+    /// Of manifests read for their other digest.
     bytes: u64,
 }
 
-/// `None` when they are more than that.
+/// `None` past a bound.
 fn upwards(
     store: &dyn Store,
     repo: &RepoName,
@@ -85,7 +85,7 @@ fn upwards(
                 let read = stored.and_then(|stored| {
                     Manifest::read_outline(stored.bytes, Some(&stored.media_type)).ok()
                 });
-                // Tags and other manifests may have it under either.
+                // Tags and other manifests may refer to it by either digest.
                 let names = read.map_or([parent; 2], |manifest| names(&manifest));
                 open.extend(names.into_iter().filter(|name| found.insert(*name)));
                 if found.len() > most.names {

@@ -1,10 +1,10 @@
-//! What an upstream lost of a manifest although it is here: delivered again, so that the push that found
-//! it out need not be repeated. A client that asked before whether a blob is there was told by what is
-//! linked here, and has not sent it.
+//! Content that an upstream lost of a manifest although the store has it: delivered again, so that
+//! the push that found the loss need not be repeated. A client that asked before whether a blob is
+//! there was answered from the links here, and has not sent it.
 //!
-//! Invariant: only what is linked to this repository, with its bytes, goes out, inside the turn of each
-//! piece; bounded in pieces, in depth and in time. What is not here is forgotten, so that the next push
-//! brings it.
+//! Invariant: only content linked to this repository, with its bytes, goes out, under the lock of
+//! each piece; bounded in pieces, in depth and in time. Links without bytes are forgotten, so that
+//! the next push brings the content.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,25 +30,25 @@ use crate::runtime::party::Party;
 /// The redelivery of one push.
 pub(super) struct Redelivery<'a> {
     app: &'a Arc<App>,
-    /// Who pushes.
+    /// The party of the push.
     party: Party,
     repo: &'a RepoName,
     upstream_repo: &'a UpstreamRepo,
-    /// How many more pieces may be looked for.
+    /// How many more pieces the search may visit.
     left: AtomicUsize,
     until: Instant,
 }
 
-/// What of a manifest had to be delivered.
+/// The result of a manifest's redelivery.
 enum Came {
-    /// The upstream has all of it.
+    /// The upstream has all pieces.
     Nothing,
     Delivered,
-    /// Neither the upstream nor the store has these.
+    /// Neither the upstream nor the store has these pieces.
     Lacking(Vec<RequiredPart>),
 }
 
-/// Pieces that the upstream does not have, by what is here of them.
+/// Pieces missing at the upstream, by their state here.
 #[derive(Default)]
 struct Sorted {
     blobs: Vec<Digest>,
@@ -67,8 +67,8 @@ impl<'a> Redelivery<'a> {
         Self { app, party, repo, upstream_repo, left: AtomicUsize::new(REDELIVERED_MAX), until }
     }
 
-    /// Delivers what the upstream does not have of a manifest; whether there was anything, so that it is
-    /// worth another try. An error names what is not here either.
+    /// Delivers a manifest's missing pieces to the upstream; whether there were any, so that
+    /// another try makes sense. An error names the pieces missing here too.
     pub(super) async fn of(&self, manifest: &Manifest) -> Result<bool, Error> {
         match self.pieces(manifest, 0).await? {
             Came::Nothing => Ok(false),
@@ -131,7 +131,7 @@ impl<'a> Redelivery<'a> {
         Ok(self.app.cache.blocking.run(sort).await?)
     }
 
-    /// Those that are not here any more: somebody deleted them meanwhile.
+    /// Delivers blobs; returns those missing here, because another request deleted them meanwhile.
     async fn blobs(&self, digests: Vec<Digest>) -> Result<Vec<RequiredPart>, Error> {
         let (mut digests, mut sending) = (digests.into_iter(), JoinSet::new());
         let mut gone = Vec::new();
@@ -157,8 +157,7 @@ impl<'a> Redelivery<'a> {
         }
     }
 
-    /// A manifest that an index lists, after what it names itself; `false` when something of that is
-    /// nowhere.
+    /// A manifest in an index, after its own pieces; `false` when one of those is nowhere.
     async fn manifest(
         &self,
         digest: Digest,

@@ -1,9 +1,9 @@
-//! Whether what a manifest names is there, before the manifest is: blobs, and for an index its
-//! children. What is linked to the repository here costs no request; the upstream is asked for the
+//! Whether a manifest's content is there before the manifest is: blobs, and for an index its
+//! children. Content linked to the repository here costs no request; the upstream is asked for the
 //! rest.
 //!
-//! Invariant: "unknown" is said only of what the store of a registry of its own does not have, or
-//! the upstream said that it does not have. An upstream that cannot answer is an error of its own.
+//! Invariant: "unknown" is said only of content that a local registry's store does not have, or
+//! that the upstream denied having. An upstream that cannot answer is an error of its own.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::party::Party;
 use crate::runtime::store::Store;
 
-/// Something that a manifest names and that must exist.
+/// A blob or manifest named by a manifest that must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum RequiredPart {
     Blob(Digest),
@@ -32,7 +32,7 @@ pub(super) enum RequiredPart {
     Either(Digest),
 }
 
-/// Everything that a manifest names must be in the repository first; otherwise it could never be
+/// All content of a manifest must be in the repository first; otherwise the manifest could never be
 /// pulled.
 pub(super) async fn require(
     app: &App,
@@ -61,9 +61,9 @@ pub(super) async fn require(
     if missing.is_empty() { Ok(()) } else { Err(unknown(repo, &missing)) }
 }
 
-/// What to say of a manifest that the upstream refused, also after `redelivery.rs`. When it misses
-/// content, it is asked for each piece, also for those that are linked here: what it does not have
-/// is forgotten here too, so that the next push brings it.
+/// The error for a manifest refused by the upstream, also after `redelivery.rs`. When the upstream
+/// misses content, it is asked for each piece, also for those linked here: missing pieces are
+/// forgotten here too, so that the next push brings them.
 pub(super) async fn after_refusal(
     (app, party): (&App, &Party),
     repo: &RepoName,
@@ -87,7 +87,7 @@ pub(super) async fn after_refusal(
     unknown(repo, &missing)
 }
 
-/// What the upstream does not have of a manifest, also of what is linked here; at most so many.
+/// Pieces of a manifest missing at the upstream, also pieces linked here; at most `most`.
 pub(super) async fn missing_there(
     upstream_repo: &UpstreamRepo,
     manifest: &Manifest,
@@ -101,15 +101,15 @@ pub(super) fn unknown(repo: &RepoName, missing: &[RequiredPart]) -> Error {
     Error::ManifestBlobUnknown { repo: repo.clone(), missing }
 }
 
-/// Whether a refusal of a manifest can mean that the upstream misses something. Registries differ
-/// in what they call it.
+/// Whether a refusal of a manifest can mean missing content at the upstream. Registries differ in
+/// their codes for it.
 pub(super) fn is_about_content(refusal: &Error) -> bool {
     let Error::UpstreamRefused { status, code, .. } = refusal else { return false };
     match code {
         ErrorCode::ManifestBlobUnknown | ErrorCode::BlobUnknown | ErrorCode::ManifestUnknown => {
             true
         }
-        // The repository itself may have been deleted there, with all that it had.
+        // The repository itself may have been deleted there, with all its content.
         ErrorCode::NameUnknown | ErrorCode::ManifestInvalid | ErrorCode::Unknown => {
             matches!(*status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND)
         }
@@ -117,8 +117,8 @@ pub(super) fn is_about_content(refusal: &Error) -> bool {
     }
 }
 
-/// What must exist, each once, in the order of the manifest. Layers that registries need not hold
-/// are no part of it.
+/// The required content, each piece once, in the order of the manifest. Layers that registries need
+/// not hold are no part of it.
 fn pieces(manifest: &Manifest) -> Vec<RequiredPart> {
     let required = manifest.blobs().filter(|blob| !blob.may_be_elsewhere());
     let blobs = required.map(|blob| RequiredPart::Blob(blob.digest));
@@ -127,8 +127,8 @@ fn pieces(manifest: &Manifest) -> Vec<RequiredPart> {
     blobs.chain(children).filter(|piece| seen.insert(*piece)).collect()
 }
 
-/// Those that the upstream does not have, in their order; about the rest it is not asked once they are
-/// so many.
+/// The pieces missing at the upstream, in their order; after `most` of them it is not asked about
+/// the rest.
 async fn not_there(
     upstream_repo: &UpstreamRepo,
     wanted: Vec<RequiredPart>,
@@ -189,8 +189,8 @@ impl RequiredPart {
         }
     }
 
-    /// Takes it from the repository here, unless somebody has pushed it meanwhile: then it is owed, or
-    /// there after all.
+    /// Takes the piece from the repository here, unless another client has pushed it meanwhile:
+    /// then it is in the outbox, or at the upstream after all.
     pub(super) async fn forget(
         self,
         (app, party): (&App, &Party),
@@ -232,7 +232,7 @@ impl RequiredPart {
                     upstream_repo.upstream.manifest_there(&upstream_repo.repo, &reference).await?;
                 Ok(there != TagState::Absent)
             }
-            // As a blob first: some registries fail when they are asked for one as for a manifest.
+            // As a blob first: some registries fail at a manifest request for a blob.
             Self::Either(digest) => Ok(Box::pin(Self::Blob(digest).is_there(upstream_repo))
                 .await?
                 || Box::pin(Self::Manifest(digest).is_there(upstream_repo)).await?),

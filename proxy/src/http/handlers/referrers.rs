@@ -1,14 +1,14 @@
-//! What refers to a manifest (distribution-spec end-12): as the upstream says, together with what was
-//! pushed here. An upstream without that API has none through here either: clients then keep the list
-//! in a tag there, where whoever pulls by another way finds it.
+//! The referrers of a manifest (distribution-spec end-12): the upstream's list, together with those
+//! pushed here. An upstream without that API has none through here either: clients then keep the
+//! list in a tag there, where clients of the upstream itself find it.
 //!
-//! A list comes in pages: the upstream's one by one, then what is here and not in them. Its state is in
-//! the `Link` (`http/route/referrers.rs`), nothing of it is kept here.
+//! A list comes in pages: the upstream's pages one by one, then the store's entries missing in
+//! them. Its state is in the `Link` (`http/route/referrers.rs`), nothing of it is kept here.
 //!
-//! Invariant: what is here and not in the upstream's list is listed only when the upstream has it
-//! all the same, and nothing is listed twice. While the upstream cannot answer, what is here is listed
-//! as stale if it is known to have the API, and never otherwise: a client that believes in an API
-//! leaves the tag alone.
+//! Invariant: an entry of the store that is missing in the upstream's list is listed only when the
+//! upstream has its manifest all the same, and nothing is listed twice. While the upstream cannot
+//! answer, the store's entries are listed as stale if the upstream is known to have the API, and
+//! never otherwise: a client that believes in an API leaves the tag alone.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::observe::outcome::Outcome;
 use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::memory_gauge::{MemoryBudget, Reservation};
 
-/// Whose referrers are asked for, which of them, and by whom.
+/// A request for referrers: the subject, the filter, the position, and the caller.
 pub(super) struct ReferrersQuery {
     pub(super) repo: RepoName,
     pub(super) subject: Digest,
@@ -38,13 +38,13 @@ pub(super) struct ReferrersQuery {
     pub(super) budget: MemoryBudget,
 }
 
-/// A page on its way: what fits into it, and where the list goes on.
+/// A page being built: its entries, and the cursor of the next page.
 #[derive(Default)]
 struct Draft {
     list: ReferrerList,
     bytes: usize,
     next: Option<ReferrersCursor>,
-    /// What it was made of.
+    /// Reservations for its sources.
     holds: Vec<Reservation>,
 }
 
@@ -96,7 +96,7 @@ impl Draft {
         REFERRERS_PAGE_BYTES_MAX - REFERRERS_INDEX_BYTES - self.bytes
     }
 
-    /// Adds an entry when it fits.
+    /// Adds an entry if it fits.
     fn add(&mut self, entry: Referrer) -> bool {
         // With a comma.
         let bytes = entry.json().len() + 1;
@@ -109,8 +109,8 @@ impl Draft {
     }
 }
 
-/// One page of what is here, no larger than `room`. How large it is is known once it is read, so that few
-/// are read at once.
+/// One page of the store's entries, no larger than `room`. Its size is known only after reading, so
+/// few pages are read at once.
 async fn here(
     app: &App,
     asked: &ReferrersQuery,
@@ -125,12 +125,12 @@ async fn here(
     Ok((page, asked.budget.take(bytes as u64)?))
 }
 
-/// The digest of an entry that the store wrote.
+/// The digest of an entry written by the store.
 fn digest_of(entry: &Referrer) -> Option<Digest> {
     entry.digest().parse().ok()
 }
 
-/// A page of a registry of its own.
+/// A page of a local registry.
 async fn local(
     app: &App,
     asked: &ReferrersQuery,
@@ -146,7 +146,7 @@ async fn local(
     all_here(app, asked, after, |last| ReferrersCursor::Here(Some(last))).await
 }
 
-/// What is here, while the upstream is out. A list that was begun with the upstream's entries goes on
+/// The store's entries, while the upstream is out. A list begun with the upstream's entries goes on
 /// with them only.
 async fn stale(
     app: &App,
@@ -173,7 +173,7 @@ async fn stale(
 }
 
 async fn is_any_here(app: &App, asked: &ReferrersQuery) -> Result<bool, Error> {
-    // Nothing fits into no room, so it is only said whether there is more.
+    // No entry fits into no room, so the result only says whether there is more.
     Ok(here(app, asked, None, 0).await?.0.more)
 }
 
@@ -201,12 +201,12 @@ struct There<'a> {
     upstream_repo: &'a UpstreamRepo,
 }
 
-/// Which of what is here belongs into a page.
+/// The store's entries that belong into a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kept {
-    /// What the upstream does not list: the rest was in its own pages.
+    /// Entries missing in the upstream's list: the rest was in its own pages.
     Unlisted,
-    /// That and what it lists: the list was begun without its pages.
+    /// All entries: the list was begun without the upstream's pages.
     All,
 }
 
@@ -224,8 +224,8 @@ impl There<'_> {
         }
     }
 
-    /// The upstream's page from an entry on. A list that is one page of it has in the same page what is
-    /// here.
+    /// The upstream's page from an entry on. If the upstream's list is a single page, the store's
+    /// entries follow in the same page.
     async fn theirs(&self, query: &PageQuery, at: usize) -> Result<Draft, Error> {
         let ReferrersQuery { repo, subject, .. } = self.asked;
         let (upstream, there) = (&self.upstream_repo.upstream, &self.upstream_repo.repo);
@@ -256,8 +256,8 @@ impl There<'_> {
         Ok(draft)
     }
 
-    /// What is here after one, once all of the upstream's pages were shown; they are looked through again,
-    /// because nothing of them is kept.
+    /// The store's entries after one, once all of the upstream's pages were shown; these are
+    /// searched again, because none of them is kept.
     async fn rest(&self, after: Option<Digest>, kept: Kept) -> Result<Draft, Error> {
         let mut draft = Draft::default();
         let (page, hold) = here(self.app, self.asked, after, draft.room()).await?;
@@ -276,7 +276,7 @@ impl There<'_> {
         Ok(draft)
     }
 
-    /// Adds what belongs into the list of a page of what is here.
+    /// Adds the matching entries from a page of the store.
     async fn merge(
         &self,
         draft: &mut Draft,

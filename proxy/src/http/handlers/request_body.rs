@@ -1,7 +1,7 @@
-//! The body of a request: taken piece by piece, or whole. A request that is tried again needs its body
-//! again, so one that was taken whole is kept until the request is over.
+//! The body of a request: read piece by piece, or whole. A request that is tried again needs its
+//! body again, so a body read whole is kept until the request is over.
 //!
-//! Invariant: what is kept is counted for whoever sent it until it is dropped.
+//! Invariant: a kept body counts in its caller's budget until it is dropped.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -12,32 +12,31 @@ use tokio::time::Instant;
 use crate::Error;
 use crate::runtime::memory_gauge::Reservation;
 
-/// A body, and what is known of it.
+/// A body, and its state.
 pub(crate) struct RequestBody {
     incoming: Incoming,
     whole: Option<WholeBody>,
     is_begun: bool,
-    /// When all of it was here.
+    /// When the whole body had arrived.
     came: Arc<OnceLock<Instant>>,
 }
 
-/// All of a body, with what it is counted as.
+/// A whole body, with its reservation.
 #[derive(Clone)]
 pub(crate) struct WholeBody {
-    /// What came.
     pub(crate) bytes: Bytes,
     hold: Arc<Mutex<Reservation>>,
 }
 
 impl WholeBody {
-    /// It takes so many bytes in all from now on, or there is no room for them.
+    /// Grows the reservation to this many bytes in all, or fails for want of room.
     pub(super) fn grow_to(&self, bytes: u64) -> Result<(), Error> {
         self.hold.lock().unwrap_or_else(PoisonError::into_inner).grow_to(bytes)
     }
 }
 
 impl RequestBody {
-    /// Nothing of it is taken.
+    /// A body with nothing read yet.
     pub(crate) fn new(incoming: Incoming) -> Self {
         let came = Arc::<OnceLock<Instant>>::default();
         if incoming.is_end_stream() {
@@ -46,23 +45,23 @@ impl RequestBody {
         Self { incoming, whole: None, is_begun: false, came }
     }
 
-    /// When all of it was here; told later, too.
+    /// When the whole body had arrived; set later, too.
     pub(crate) fn came(&self) -> Arc<OnceLock<Instant>> {
         Arc::clone(&self.came)
     }
 
-    /// To be taken piece by piece: there is no second time.
+    /// For reading piece by piece: there is no second time.
     pub(super) fn pieces(&mut self) -> &mut Incoming {
         self.is_begun |= !self.incoming.is_end_stream();
         &mut self.incoming
     }
 
-    /// The whole body, when it is here.
+    /// The whole body, if it is here.
     pub(super) fn whole(&self) -> Option<WholeBody> {
         self.whole.clone()
     }
 
-    /// That is all of it.
+    /// Keeps the whole body.
     pub(super) fn keep(&mut self, bytes: Bytes, hold: Reservation) -> WholeBody {
         let whole = WholeBody { bytes, hold: Arc::new(Mutex::new(hold)) };
         self.whole = Some(whole.clone());
@@ -76,7 +75,7 @@ impl RequestBody {
         !self.is_begun
     }
 
-    /// What is left of it on the connection.
+    /// The body's rest on the connection.
     pub(crate) const fn rest(&mut self) -> &mut Incoming {
         &mut self.incoming
     }

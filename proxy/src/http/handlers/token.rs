@@ -1,7 +1,7 @@
-//! Where tokens are given out (Docker's token specification): `GET` with credentials in a header, or
-//! `POST` with those of RFC 6749 in a form.
+//! The token endpoint (Docker's token specification): `GET` with credentials in a header, or `POST`
+//! with those of RFC 6749 in a form.
 //!
-//! Invariant: what is given is never kept by anybody on the way.
+//! Invariant: no cache on the way keeps a token.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ pub(crate) async fn token(
     client: IpAddr,
     facts: &mut RequestFacts,
 ) -> Result<Answer, Error> {
-    // Until it is over, what was sent is in memory.
+    // The form is in memory until the answer is made.
     let (fields, _form) = match parts.method {
         Method::GET => (Fields::read(parts.uri.query().unwrap_or_default().as_bytes()), None),
         Method::POST => {
@@ -71,7 +71,7 @@ pub(crate) async fn token(
     Ok(answer)
 }
 
-/// Nothing in particular is asked for that a login would be for.
+/// The request names no scope that would need a login.
 const fn login_needed() -> Error {
     Error::LoginNeeded { scope: String::new() }
 }
@@ -83,7 +83,7 @@ struct Fields {
 }
 
 impl Fields {
-    /// Of a field that comes twice, except the scope, the first counts.
+    /// The first of repeated fields counts, except for the scope.
     fn read(bytes: &[u8]) -> Self {
         let mut fields = Self { scopes: Vec::new(), others: HashMap::new() };
         for (name, value) in form_urlencoded::parse(bytes) {

@@ -29,7 +29,7 @@ use crate::runtime::party;
 use crate::runtime::shares::Share;
 use crate::settings::limits::Limits;
 
-/// Which upload ends as what.
+/// The upload and its final digest.
 pub(super) struct UploadEnd {
     pub(super) repo: RepoName,
     pub(super) id: UploadId,
@@ -58,14 +58,14 @@ pub(super) async fn start(
         UploadStart::Mount { digest, from } => {
             match source(app, (context, repo), &digest, from).await? {
                 Some(from) => mount(app, (context, repo), (digest, from), room).await,
-                // As if the source did not have it.
+                // As if the source did not have the blob.
                 None => session(app, (context, repo), Some(digest.algorithm()), room).await,
             }
         }
     }
 }
 
-/// Room for one more upload of this caller.
+/// A permit for one more upload of this caller.
 pub(super) async fn room(app: &App, context: &RequestContext) -> Result<Share, Error> {
     let limits = &context.config.limits;
     let bounds = (limits.uploads, limits.uploads_per_user);
@@ -82,7 +82,7 @@ pub(super) async fn room(app: &App, context: &RequestContext) -> Result<Share, E
     }
 }
 
-/// The turn to make a blob this repository's: nobody deletes it there meanwhile.
+/// The lock for linking a blob to this repository: no deletion takes it there meanwhile.
 async fn linking(
     app: &App,
     context: &RequestContext,
@@ -105,8 +105,8 @@ async fn session(
     open(app, (context, repo), room, (algorithm, destination)).await
 }
 
-/// Has an upstream begin something, which goes on although the client goes away: its room is taken for as
-/// long.
+/// Begins an upload at an upstream, which goes on although the client goes away: its permit is held
+/// for as long.
 async fn keeping<T: Send + 'static>(
     room: Share,
     asking: impl Future<Output = Result<T, Error>> + Send + 'static,
@@ -129,7 +129,7 @@ async fn open(
     Ok(response::opened(repo, id))
 }
 
-/// An upload of somebody else is like one that is not there.
+/// An upload of another caller is answered like an unknown one.
 pub(super) fn require_own(
     app: &App,
     call: &Call,
@@ -144,8 +144,8 @@ pub(super) fn require_own(
     if is_own { Ok(()) } else { Err(Error::UploadUnknown) }
 }
 
-/// The source that a mount may have: the one that is named, or any that has the blob, if the caller may
-/// pull it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
+/// The permitted source of a mount: the named one, or any that has the blob, if the caller may pull
+/// it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
 async fn source(
     app: &App,
     (context, repo): (&RequestContext, &RepoName),
@@ -216,9 +216,10 @@ async fn mount(
     open(app, (context, repo), room, (Some(digest.algorithm()), destination)).await
 }
 
-/// Has the upstream take the blob from another repository of its own; when it does not, a session.
-/// Without a source it is asked only whether the repository has the blob: that somebody names a
-/// digest does not mean that they may have it. A login that may not read there can still push.
+/// Has the upstream mount the blob from another repository of its own; if the upstream refuses,
+/// opens a session. Without a source the upstream is asked only whether the repository has the
+/// blob: a caller that names a digest need not have access to it. A login that may not read there
+/// can still push.
 async fn mount_beyond(
     upstream_repo: &UpstreamRepo,
     digest: &Digest,
@@ -245,7 +246,7 @@ async fn mount_beyond(
     upstream.open_upload(repo, Some(digest.algorithm()), Urgency::Long).await.map(Some)
 }
 
-/// A refusal to spare the bytes only means that they are sent; trouble stays trouble.
+/// A refused mount only means that the bytes are sent; other errors stay errors.
 fn not_so(upstream: &str, error: Error) -> Result<(), Error> {
     match error {
         Error::UpstreamDenied { .. } => {}
@@ -256,8 +257,8 @@ fn not_so(upstream: &str, error: Error) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives a repository a blob that `from` has, or any repository when none is named; `false` when it
-/// is not here.
+/// Links a blob of `from` to a repository, or of any repository when none is named; `false` when
+/// the blob is not here.
 async fn lend(
     app: &App,
     repo: &RepoName,
@@ -268,7 +269,7 @@ async fn lend(
     let (digest, from) = (*digest, from.cloned());
     let lent = app.cache.blocking.run(move || {
         let linked = from.map_or(Ok(true), |from| store.has_blob(&from, &digest))?;
-        // Asked and linked at once: its last repository may be letting it go.
+        // Checked and linked at once: its last repository may be letting it go.
         Ok::<_, wharf_store::StoreError>(linked && store.link_if_here(&repo, &digest)?)
     });
     Ok(lent.await?)
@@ -290,7 +291,7 @@ pub(super) async fn patch(
     let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
     let before = session.offset();
     if session.is_proven() {
-        // All of it is here: it waits for its end.
+        // All bytes are here: the session waits for its end.
         let location = upload_path(repo, id);
         return Err(Error::ChunkOutOfOrder { offset: before, location });
     }
@@ -329,8 +330,8 @@ pub(super) async fn cancel(app: &App, repo: &RepoName, id: UploadId) -> Result<A
     Ok(response::answer(StatusCode::NO_CONTENT, &[], Body::empty()))
 }
 
-/// A chunk that says where it belongs must belong at the end of what is here; nothing of another
-/// one is taken.
+/// A chunk with a `Content-Range` must belong at the end of the session; nothing of another one is
+/// taken.
 fn check_chunk(
     session: &Session,
     headers: &HeaderMap,
@@ -352,7 +353,8 @@ fn check_chunk(
     Ok(Some(chunk))
 }
 
-/// The body into the session. What arrived before a break stays, and the session says how much.
+/// Writes the body into the session. Bytes received before a break stay, and the session says how
+/// many.
 async fn receive(
     app: &App,
     session: &mut Session,
@@ -370,7 +372,7 @@ async fn receive(
     loop {
         let next = tokio::select! {
             next = arriving.next() => next?,
-            // The session goes to rest with what it has.
+            // The session is suspended with its bytes.
             () = &mut closing => return Err(Error::Stopping),
         };
         let Some(bytes) = next else { return Ok(()) };

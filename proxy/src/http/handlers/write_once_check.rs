@@ -1,8 +1,9 @@
-//! Whether a change of a write-once tag may be made: what the tag is at this moment, asked of the
-//! upstream, or of the store of a registry of its own; never of what is remembered here.
+//! Whether a change of a write-once tag is permitted, by the tag's current digest: that of the
+//! upstream, or of a local registry's store; never a cached one.
 //!
-//! Invariant: asked inside the turn of the change (`push/change_locks.rs`), so that the answer still holds when
-//! the change is made. Who cannot be asked is not guessed for: the change is refused.
+//! Invariant: checked under the lock of the change (`push/change_locks.rs`), so that the answer
+//! still holds when the change is made. An upstream that cannot answer is not guessed for: the
+//! change is refused.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -26,38 +27,38 @@ use crate::push::write_once::{
 };
 use crate::registries::{Target, UpstreamRepo};
 
-/// A repository, and who asks for a change of it.
+/// A repository, and the caller of a change to it.
 pub(super) struct ChangeContext<'a> {
     pub(super) app: &'a App,
     pub(super) target: &'a Target,
     pub(super) place: &'a RepoLocation,
-    /// As it is called here.
+    /// By its name here.
     pub(super) repo: &'a RepoName,
     pub(super) client: IpAddr,
 }
 
-/// What shall be deleted by its digest.
+/// The kind of content of a delete by digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Manifest,
     Blob,
 }
 
-/// What was found out about the write-once tags of one change that may be made.
+/// The findings about the write-once tags of one permitted change.
 #[derive(Default)]
 pub(super) struct TagDecision {
-    /// All of them.
+    /// All write-once tags of the change.
     pub(super) tags: Vec<Tag>,
-    /// Those that are what they shall be.
+    /// Tags that already point to the new manifest.
     pub(super) settled: Vec<Tag>,
-    /// Changes that were allowed.
+    /// Overrides used for the change.
     spent: Vec<UsedOverride>,
 }
 
-/// A change that was allowed, of a tag that may have been unlocked for it.
+/// A used override, of a tag that may have been unlocked for it.
 struct UsedOverride {
     tag: Tag,
-    /// What it was before.
+    /// The tag's digest before the change.
     there: Digest,
     allowance: Override,
     /// Whether it was unlocked, or may have been.
@@ -95,19 +96,19 @@ impl ChangeContext<'_> {
         self.spend(decided, there.map(|there| (tag, there)).into_iter().collect(), None).await
     }
 
-    /// Whether a manifest or a blob may be deleted: not while a write-once tag points to it, or to a
-    /// manifest that names it, directly or through others.
+    /// Whether a manifest or a blob may be deleted: not while a write-once tag reaches it, directly
+    /// or through manifests.
     pub(super) async fn decide_removal(&self, digest: &Digest, kind: Kind) -> Result<(), Error> {
         if !WriteOnce::concerns(self.target, self.place) {
             return Ok(());
         }
         let mut names = HashSet::from([self.repo.clone()]);
         if let Target::Upstream(upstream_repo) = self.target {
-            // What was pushed under another name of the same repository keeps its content too.
+            // A manifest pushed under another name of the same repository keeps its content too.
             names.extend(upstream_repo.names());
         }
         let undecided = |error| self.undecided(digest.to_string(), error);
-        // Also where it is asked for as a blob: registries have manifests among their blobs.
+        // Also for a delete as a blob: registries have manifests among their blobs.
         let as_manifest = self.names_of(&names, digest, kind).await.map_err(undecided)?;
         let mut itself = as_manifest.clone();
         itself.insert(*digest);
@@ -115,7 +116,7 @@ impl ChangeContext<'_> {
         for name in &names {
             manifests.extend(reaching(self.app, name, &itself).await?);
         }
-        // What nothing names is kept by nobody.
+        // No tag keeps content outside all manifests.
         if manifests.is_empty() {
             return Ok(());
         }
@@ -130,7 +131,7 @@ impl ChangeContext<'_> {
         Err(Error::TagWriteOnce { repo: self.repo.clone(), tag, there })
     }
 
-    /// All digests of what shall be deleted, if it is a manifest.
+    /// All digests of the content, if it is a manifest.
     async fn names_of(
         &self,
         repos: &HashSet<RepoName>,
@@ -151,8 +152,8 @@ impl ChangeContext<'_> {
         else {
             return Ok(found);
         };
-        // Whether a blob is a manifest too is only known of what is here: registries answer such a question
-        // in too many ways.
+        // Whether a blob is a manifest too is only known of content here: registries answer such a
+        // question in too many ways.
         if kind == Kind::Manifest {
             let there = names_there(upstream_repo, &reference, &self.app.own_budget()).await?;
             found.extend(there.into_iter().flatten());
@@ -160,7 +161,7 @@ impl ChangeContext<'_> {
         Ok(found)
     }
 
-    /// Takes what was allowed for these tags, all or none, and unlocks them where they are locked.
+    /// Uses the overrides for these tags, all or none, and unlocks tags locked at the upstream.
     async fn spend(
         &self,
         mut decided: TagDecision,
@@ -193,16 +194,15 @@ impl ChangeContext<'_> {
             let reference = Reference::Tag(spent.tag.clone());
             let unlocked =
                 upstream_repo.upstream.set_lock(&upstream_repo.repo, &reference, false).await;
-            // Who may not unlock a tag has left it locked, and may not lock it either.
+            // A login that may not unlock a tag has left it locked, and may not lock it either.
             spent.is_unlocked = !unlocked.as_ref().is_err_and(Error::is_refusal);
             unlocked?;
         }
         Ok(())
     }
 
-    /// The change was made of those that are `done` only. The other tags are locked again as they are,
-    /// and what was allowed for them is given back; what became of the one that is `unsure` nobody
-    /// knows, so the upstream is asked.
+    /// Undoes the decision for all tags not in `done`: locks them again as they are, and gives
+    /// their overrides back. The state of the `unsure` tag is unknown, so the upstream is asked.
     pub(super) async fn undo(
         &self,
         decided: TagDecision,
@@ -214,7 +214,7 @@ impl ChangeContext<'_> {
             if done.contains(&reference) {
                 continue;
             }
-            // Before it is asked for: from then on it stays what it is.
+            // Locked before the request for its digest: from then on it stays the same.
             if spent.is_unlocked {
                 self.lock_again(&reference).await;
             }
@@ -241,7 +241,7 @@ impl ChangeContext<'_> {
     async fn lock_again(&self, reference: &Reference) {
         let Some(upstream_repo) = self.locking() else { return };
         match upstream_repo.upstream.set_lock(&upstream_repo.repo, reference, true).await {
-            // One that was deleted has nothing to lock.
+            // A deleted tag has nothing to lock.
             Ok(()) | Err(Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. }) => {}
             Err(error) => {
                 tracing::error!(repo = %self.repo, %reference, %error,
@@ -250,7 +250,7 @@ impl ChangeContext<'_> {
         }
     }
 
-    /// Locks the tags of a push at the upstream, and the manifest that they point to.
+    /// Locks the tags of a push at the upstream, and their manifest.
     pub(super) async fn lock(&self, tags: &[Tag], digest: &Digest) -> Result<(), Error> {
         let Some(upstream_repo) = self.locking().filter(|_| !tags.is_empty()) else {
             return Ok(());
@@ -277,7 +277,7 @@ impl ChangeContext<'_> {
         }
     }
 
-    /// Where a tag points at this moment.
+    /// The current digest of a tag.
     async fn current(&self, tag: &Tag) -> Result<Option<Digest>, Error> {
         let there = current(self.app, self.target, self.repo, &Reference::Tag(tag.clone())).await;
         match self.target {
@@ -300,7 +300,7 @@ impl ChangeContext<'_> {
         Error::TagUndecided { repo: self.repo.clone(), reference, retry_after_seconds }
     }
 
-    /// A write-once tag of a registry of its own that points to one of these manifests, and to which.
+    /// A local registry's write-once tag of one of these manifests, with its digest.
     async fn tag_of_here(
         &self,
         manifests: HashSet<Digest>,
@@ -335,8 +335,8 @@ impl ChangeContext<'_> {
         }
     }
 
-    /// A write-once tag of the upstream that points to one of these manifests, and to which: every tag
-    /// is asked for, because no API of registries says it.
+    /// An upstream's write-once tag of one of these manifests, with its digest: every tag is
+    /// requested, because no API of registries says it.
     async fn tag_of_there(
         &self,
         upstream_repo: &UpstreamRepo,

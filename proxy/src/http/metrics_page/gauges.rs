@@ -1,4 +1,4 @@
-//! What is read at the moment of asking: queues and bounds, content on its way, the store.
+//! Gauges, read at the moment of the request: queues and bounds, content on its way, the store.
 
 use std::collections::BTreeMap;
 
@@ -13,45 +13,43 @@ use crate::observe::metrics::page::{Kind, Page};
 use crate::push::outbox::OutboxState;
 use crate::runtime::blocking::{JobsState, WriteSlotsState};
 
-/// What is read at the moment of asking.
+/// All gauges of one reading.
 pub(crate) struct Gauges {
     /// The process.
     pub(crate) process: ProcessState,
-    /// Whether this may be sent requests, as `/readyz` says.
+    /// Whether a balancer may send requests here, as `/readyz` says.
     pub(crate) ready: bool,
-    /// Downloads that are going on.
+    /// Downloads in progress.
     pub(crate) fills: usize,
-    /// How many ended for others because nobody waited for them.
+    /// Downloads without a waiting client that ended in favour of others.
     pub(crate) fills_ended: u64,
-    /// Upload sessions that are open.
+    /// Open upload sessions.
     pub(crate) uploads: usize,
-    /// Upload sessions that rest in the store.
+    /// Upload sessions suspended in the store.
     pub(crate) uploads_resting: usize,
-    /// What is owed to upstreams.
+    /// Staged blobs and their delivery upstream.
     pub(crate) outbox: OutboxState,
-    /// Who writes content, and who waits for that.
+    /// Writers with a write slot, and those waiting for one.
     pub(crate) places: WriteSlotsState,
     /// Work off the async threads.
     pub(crate) jobs: JobsState,
-    /// Bounds that turn requests away, besides.
+    /// Further bounds that refuse requests.
     pub(crate) bounds: Vec<BoundUsage>,
     /// The scrub in the background.
     pub(crate) scrub: ScrubState,
-    /// The store, when it could be asked.
+    /// The store, if its reading succeeded.
     pub(crate) usage: Option<Usage>,
     /// Each upstream under its label.
     pub(crate) upstreams: Vec<(std::sync::Arc<str>, UpstreamState)>,
-    /// Who was let in, and who was not.
+    /// Usage of the bounds on clients, and refusals.
     pub(crate) admitted: AdmissionGauges,
 }
 
-/// How much of a bound is used.
+/// The usage of one bound.
 pub(crate) struct BoundUsage {
-    /// What is bounded; the word that [`crate::Error::TooMany`] has for it.
+    /// The subject of the bound; the word in [`crate::Error::TooMany`].
     pub(crate) name: &'static str,
-    /// How many there are.
     pub(crate) used: u64,
-    /// How many there may be.
     pub(crate) max: u64,
 }
 
@@ -97,7 +95,7 @@ pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'stat
     of_bounds(page, gauges, reached);
 }
 
-/// How much of each bound is used, and how often one was in the way.
+/// The usage of each bound, and its refusals.
 fn of_bounds(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, u64>) {
     let of_ours = [
         BoundUsage::new("writers", gauges.places.taken, WRITERS_MAX),
@@ -125,7 +123,7 @@ fn of_bounds(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, 
     page.single("wharfd_blocking_jobs_waiting", Kind::Gauge, "Jobs that wait for room.", waiting);
 }
 
-/// What there is to say of content that arrives.
+/// Rows about arriving content.
 fn of_places(places: WriteSlotsState) -> [Single; 3] {
     let WriteSlotsState { taken, waiting, handed_on } = places;
     [
@@ -140,7 +138,7 @@ fn of_places(places: WriteSlotsState) -> [Single; 3] {
     ]
 }
 
-/// What there is to say of staged blobs.
+/// Rows about staged blobs.
 fn of_deliveries(state: &OutboxState) -> [Single; 6] {
     [
         ("wharfd_pending_blobs", Kind::Gauge, "Blobs that wait for their upstream.", state.blobs),
@@ -167,7 +165,7 @@ fn of_deliveries(state: &OutboxState) -> [Single; 6] {
     ]
 }
 
-/// What there is to say of the scrub in the background.
+/// Rows about the scrub in the background.
 fn of_scrub(state: &ScrubState) -> [Single; 7] {
     [
         (
@@ -195,7 +193,7 @@ fn of_scrub(state: &ScrubState) -> [Single; 7] {
     ]
 }
 
-/// What there is to say of the store.
+/// Rows about the store.
 fn of_store(usage: &Usage) -> impl Iterator<Item = Single> {
     let limit = usage.limit_bytes.map(|limit| {
         ("wharfd_store_limit_bytes", Kind::Gauge, "Most that the store may take on disk.", limit)

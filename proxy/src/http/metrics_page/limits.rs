@@ -1,23 +1,23 @@
-//! What there is to say of bounds and of TLS towards clients.
+//! Rows about bounds and about TLS towards clients.
 
 use crate::http::admission::LimitUsage;
 use crate::http::tls::TlsState;
 use crate::observe::metrics::page::{Kind, Page};
 
-/// Who was let in, and who was not.
+/// Usage of the bounds on clients, and refusals.
 #[derive(Debug, Default)]
 pub(crate) struct AdmissionGauges {
-    /// What is used of each bound.
+    /// The usage of each bound.
     pub uses: Vec<LimitUsage>,
-    /// Who ended at each.
+    /// Refusals at each bound.
     pub refusals: Vec<(&'static str, u64)>,
-    /// Requests that are held.
+    /// Held requests.
     pub held: u64,
-    /// What became of those that were: kind of client, outcome, how often.
+    /// Outcomes of held requests: kind of client, outcome, how often.
     pub holds: Vec<(&'static str, &'static str, u64)>,
-    /// Who waited for a turn at each rate.
+    /// Requests that queued at each rate.
     pub waits: Vec<(&'static str, u64)>,
-    /// Who waits for one.
+    /// Requests queued at a rate.
     pub waiting: u64,
     /// Without it, plain HTTP is spoken.
     pub tls: Option<TlsState>,

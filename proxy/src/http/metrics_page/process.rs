@@ -1,10 +1,10 @@
-//! The process as the kernel counts it, and what was built.
+//! The process by the kernel's counters, and the build's version.
 
 use std::fs;
 
 use crate::observe::metrics::page::{Kind, Page};
 
-/// What `/proc` says of this process at one moment.
+/// The content of `/proc` for this process at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ProcessState {
     resident_bytes: u64,
@@ -21,7 +21,7 @@ pub(crate) struct ProcessState {
 const TICKS_PER_SECOND: f64 = 100.0;
 
 impl ProcessState {
-    /// Reads it; what cannot be read is zero. Blocks, briefly.
+    /// Reads the files; an unreadable one is zero. Blocks, briefly.
     pub(crate) fn read() -> Self {
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let of_status = |name: &str| number_after(&status, name);
@@ -68,7 +68,7 @@ const fn as_float(number: u64) -> f64 {
     number as f64
 }
 
-/// Under the names that every client library of Prometheus uses.
+/// Under the names common to all client libraries of Prometheus.
 pub(super) fn render(page: &mut Page, state: &ProcessState) {
     let version = env!("CARGO_PKG_VERSION");
     page.family("wharfd_build_info", Kind::Gauge, "Which version this is; always 1.")

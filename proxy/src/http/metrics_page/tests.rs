@@ -76,7 +76,7 @@ fn usage() -> Usage {
     }
 }
 
-/// A page on which everything happened.
+/// A page with every event counted.
 fn full_page() -> String {
     let metrics = Metrics::default();
     metrics.outcome(Outcome::Join);

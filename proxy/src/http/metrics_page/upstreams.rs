@@ -1,5 +1,5 @@
-//! What there is to say of each upstream. Its label is its address as it is configured; all hosts
-//! that one pattern stands for are one label, and so are entries with the same address.
+//! Rows about each upstream. Its label is its configured address; all hosts of one pattern share
+//! one label, and so do entries with the same address.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::observe::metrics::page::{Kind, Page};
 use crate::observe::outcome::Outcome;
 use crate::observe::outcome::OutcomeCounts;
 
-/// The label of what lives here.
+/// The label of local registries.
 const LOCAL: &str = "local";
 
 type States = BTreeMap<Arc<str>, UpstreamState>;
@@ -123,7 +123,7 @@ fn quota(page: &mut Page, states: &States) {
     });
 }
 
-/// What there is to say of uploads to them.
+/// Rows about uploads to upstreams.
 fn pushes(page: &mut Page, states: &States) {
     let help = "Pushed blobs by how the upstream got them.";
     page.family("wharfd_upstream_pushed_total", Kind::Counter, help);

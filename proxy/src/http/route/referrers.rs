@@ -1,8 +1,8 @@
-//! Where in a list of referrers to go on: words of ours in the query of a `Link`, which clients bring
-//! back as they are.
+//! The position in a list of referrers, as query parameters of a `Link`; clients return them
+//! unchanged.
 //!
-//! Invariant: what an upstream said stands for a page of that list. It is used as the query of its path
-//! and of no other, whoever wrote it.
+//! Invariant: the upstream's own query identifies a page of that list. It is used as the query of
+//! that list's path only, no matter who wrote it.
 
 use wharf_oci::{Digest, PageQuery};
 
@@ -17,14 +17,15 @@ pub enum ReferrersCursor {
     Start,
     /// In the upstream's list: its page of this query, from this entry on.
     There {
-        /// The page.
+        /// The query of the page, as the upstream wrote it.
         query: PageQuery,
-        /// The entry.
+        /// The index of the entry in that page.
         at: usize,
     },
-    /// What is here, and where there is an upstream not in its list: after this one.
+    /// In the store's list, after this entry; with an upstream, only entries missing in the
+    /// upstream's list.
     Here(Option<Digest>),
-    /// What is here, in a list that was begun while the upstream was out: after this one.
+    /// In the store's list, after this entry; the list was begun while the upstream was out.
     Stale(Digest),
 }
 
@@ -44,7 +45,7 @@ impl ReferrersCursor {
         }
     }
 
-    /// The parameters that ask for this part; none for the beginning.
+    /// The parameters of this position; none for the beginning.
     pub(super) fn render(&self) -> Option<String> {
         match self {
             Self::Start => None,

@@ -1,4 +1,4 @@
-//! Properties of the URL grammar, and what must not parse.
+//! Properties of the URL grammar, and malformed requests.
 
 use super::*;
 use proptest::prelude::*;
@@ -135,14 +135,14 @@ fn a_name_that_no_manifest_can_have_is_read_as_one_that_none_has() {
             let expected = Route::NoManifest { repo: repo.clone(), delete };
             assert_eq!(route(method).unwrap(), expected, "{path}");
         }
-        // What shall come to be under such a name is told what is wrong with it.
+        // A PUT under an impossible name is answered with the reason.
         assert!(matches!(route(Method::PUT), Err(Error::Parse(_))), "{path}");
     }
     let impossible = parse(&Method::GET, "/v2/A/b/manifests/v1", None);
     assert!(matches!(impossible, Err(Error::NameImpossible(_))));
 }
 
-/// What the fuzz target `route` starts from, on the stable compiler.
+/// Replays the corpus of the fuzz target `route` on the stable compiler.
 #[test]
 fn the_fuzz_corpus_parses_to_routes_that_render_to_themselves() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/route");
@@ -171,7 +171,7 @@ fn the_fuzz_corpus_of_upload_headers_is_read_as_it_says() {
     for file in files {
         read_upload_words(&std::fs::read_to_string(file.unwrap().path()).unwrap());
     }
-    // Words of a client without a format.
+    // A client's input without a format.
     read_upload_words("mount=sha256%3A&from=..%2F..\n--");
 }
 

@@ -1,8 +1,8 @@
-//! One connection from its first byte to its last: handshake, HTTP, the end that is asked for and the
-//! end that is forced.
+//! One connection from its first byte to its last: handshake, HTTP, the graceful end and the forced
+//! end.
 //!
-//! Invariant: a connection ends when its client does, when told to stop and its requests are answered,
-//! or when the watch says that it has gone on too long.
+//! Invariant: a connection ends when its client ends it, when the server asked it to leave and its
+//! requests are answered, or when [`ConnectionTimeouts`] reports a passed limit.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -33,17 +33,17 @@ use crate::settings::limits::Limits;
 
 type Builder = auto::Builder<TokioExecutor>;
 
-/// Which version of HTTP was agreed on.
+/// The agreed version of HTTP.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Agreed {
     Http1,
     Http2,
-    /// Nothing was said: the first bytes will tell.
+    /// No ALPN: the first bytes will tell.
     Open,
 }
 
 impl Connection {
-    /// Serves a client until it leaves, or has to.
+    /// Serves a client until it leaves, or must leave.
     pub(super) async fn serve(
         mut self,
         stream: TcpStream,
@@ -56,7 +56,7 @@ impl Connection {
         let mut stop = self.stop.clone();
         let begun = tokio::select! {
             begun = self.begin(observed, &limits) => begun,
-            // Nothing was asked yet.
+            // No request has come yet.
             _ = stop.wait_for(|stop| *stop) => None,
             () = watch.told_to_leave() => None,
         };
@@ -68,7 +68,7 @@ impl Connection {
         }
     }
 
-    /// Tells a client that there is no room, whatever it asks, and closes.
+    /// Answers any request with the refusal for want of room, and closes.
     pub(super) async fn refuse(
         mut self,
         stream: TcpStream,
@@ -97,7 +97,7 @@ impl Connection {
         let _ = tokio::time::timeout(REFUSAL_TIMEOUT, told).await;
     }
 
-    /// TLS, where it is spoken.
+    /// The TLS handshake, if the listener speaks TLS.
     async fn begin(
         &mut self,
         stream: StreamActivity,
@@ -128,7 +128,7 @@ impl Connection {
     }
 }
 
-/// HTTP to its end; the bound, when hyper saw the client past one.
+/// HTTP to its end; returns the limit if hyper saw the client pass one.
 async fn drive(
     connection: Connection,
     stream: ClientStream,
@@ -156,14 +156,14 @@ async fn drive(
                 }
             }
         }
-        // No request is wanted after those that are here.
+        // The connection takes no further request.
         goodbye = true;
         http.as_mut().graceful_shutdown();
         watch.said_goodbye();
     }
 }
 
-/// Says why a connection broke off; the bound, when hyper saw the client past one.
+/// Logs why a connection broke off; returns the limit if hyper saw the client pass one.
 fn ended_early(peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) -> Option<Limit> {
     tracing::debug!(%peer, error = chain(error), "a connection ended early");
     let head = error.downcast_ref::<hyper::Error>();
@@ -172,11 +172,12 @@ fn ended_early(peer: SocketAddr, error: &(dyn Error + Send + Sync + 'static)) ->
 
 fn builder(limits: &Limits, agreed: Agreed) -> Builder {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The watch looks at the time: hyper's own clock does not tell a head that is late from none.
+    // The connection's timeouts measure the time: hyper's own clock does not tell a late head from
+    // none.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder.http1().max_buf_size(limits.header_bytes);
     if limits.headers != crate::limits::HEADERS_MAX {
-        // Costs memory for each request, which the number that hyper has anyway does not.
+        // Costs memory for each request, unlike hyper's own default number.
         builder.http1().max_headers(limits.headers);
     }
     builder

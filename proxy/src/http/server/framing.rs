@@ -1,8 +1,9 @@
-//! What an answer has of content, and says of its length, by method and status (RFC 9110 §6.4.1, §8.6,
-//! §9.3.2, §15.3.5, §15.4.5). Everything that leaves goes through here, so no handler has to know.
+//! The content of an answer and its length header, by method and status (RFC 9110 §6.4.1, §8.6,
+//! §9.3.2, §15.3.5, §15.4.5). Every answer passes through here, so handlers need not know the
+//! rules.
 //!
-//! Invariant: an answer to HEAD, a 204 and a 304 have no content, in either version of HTTP. HTTP/1.1
-//! clients cannot see it; HTTP/2 peers that keep to RFC 9113 §8.1.1 reset the stream.
+//! Invariant: an answer to HEAD, a 204 and a 304 have no content, in either version of HTTP.
+//! HTTP/1.1 clients cannot see it; HTTP/2 peers that keep to RFC 9113 §8.1.1 reset the stream.
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
@@ -11,15 +12,15 @@ use hyper::body::Body as _;
 use crate::http::response::Answer;
 use crate::runtime::body::Body;
 
-/// Takes away what may not be sent, and says lengths that hyper does not: of nothing over HTTP/2, and of
-/// what GET would send.
+/// Removes forbidden content, and adds lengths that hyper omits: of empty content over HTTP/2, and
+/// of the content for GET.
 pub(super) fn fit(method: &Method, answer: &mut Answer) {
     if matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         *answer.body_mut() = Body::empty();
         return;
     }
     let (is_head, length) = (method == Method::HEAD, answer.body().size_hint().exact());
-    // The empty body of an answer to HEAD says nothing of the one that GET would get.
+    // The empty body of an answer to HEAD does not give the length for GET.
     let length = length.filter(|bytes| is_head == (*bytes > 0));
     if let Some(bytes) = length {
         answer.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(bytes));
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
     use crate::http::response::answer;
 
-    /// The bytes of the body and the length that is said.
+    /// The bytes of the body and its `Content-Length`.
     fn fitted(method: &Method, status: u16, body: &'static str) -> (u64, Option<String>) {
         let mut answer = answer(status.try_into().unwrap(), &[], Body::full(body));
         fit(method, &mut answer);

@@ -1,8 +1,8 @@
-//! What the head of a request must be before anybody looks at what it asks. The rest of the grammar is
-//! hyper's to hold: it answers 400 and closes.
+//! Checks of a request's head before its route is parsed. hyper enforces the rest of the grammar:
+//! it answers 400 and closes.
 //!
-//! Invariant: a head that two readers could understand differently is refused, and its connection
-//! closed, so that nothing behind it is read as a request.
+//! Invariant: an ambiguous head is refused and its connection closed, so that nothing behind it is
+//! read as a request.
 
 use http::request::Parts;
 use http::uri::Authority;
@@ -11,7 +11,7 @@ use http::{Version, header};
 use crate::Error;
 use crate::settings::limits::Limits;
 
-/// Refuses a head that is too large, or that does not say plainly whom it is for.
+/// Refuses a head that is too large, or that does not name one host plainly.
 pub(super) fn check(parts: &Parts, limits: &Limits) -> Result<(), Error> {
     let url_bytes = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if url_bytes > limits.url_bytes {
@@ -23,7 +23,7 @@ pub(super) fn check(parts: &Parts, limits: &Limits) -> Result<(), Error> {
     host(parts).map_err(Error::HeadMalformed)
 }
 
-/// RFC 9112 §3.2: exactly one Host, and the one that the target names when it names one.
+/// RFC 9112 §3.2: exactly one Host, equal to the target's host when the target names one.
 fn host(parts: &Parts) -> Result<(), &'static str> {
     let mut lines = parts.headers.get_all(header::HOST).iter();
     let (first, second) = (lines.next(), lines.next());
@@ -32,7 +32,7 @@ fn host(parts: &Parts) -> Result<(), &'static str> {
     }
     let named = parts.uri.authority();
     let Some(host) = first else {
-        // HTTP/1.0 knows none, and HTTP/2 says it in the target.
+        // HTTP/1.0 has none, and HTTP/2 has it in the target.
         let needed = match parts.version {
             Version::HTTP_2 => named.is_none(),
             version => version == Version::HTTP_11,
@@ -51,9 +51,9 @@ fn host(parts: &Parts) -> Result<(), &'static str> {
     }
 }
 
-/// Whether an answer must be the last of its connection. Of a request whose length came in chunks it is
-/// not known here whether it said another length too (hyper takes such a header away); then whoever
-/// forwarded it may have seen its end elsewhere (RFC 9112 §6.3).
+/// Whether an answer must be the last of its connection. For a chunked request it is unknown here
+/// whether the head had another length too (hyper removes such a header); a proxy in front may then
+/// have seen its end elsewhere (RFC 9112 §6.3).
 pub(super) fn is_last(parts: &Parts) -> bool {
     parts.version < Version::HTTP_2 && parts.headers.contains_key(header::TRANSFER_ENCODING)
 }

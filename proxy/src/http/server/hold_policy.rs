@@ -1,8 +1,10 @@
-//! For how long a request is held before it is refused, and what its client is told then: the one place
-//! where patience is decided. Which client has how much is in `http/user_agent.rs`, its source in docs/explanation/clients.md.
+//! For how long a request is held before its refusal, and the final answer: the one place that
+//! decides about it. Each client's waiting time is in `http/user_agent.rs`, its source in
+//! docs/explanation/clients.md.
 //!
-//! Invariants: no client is told 429 before its request was held for as long as it waits, or too many are
-//! held; what took bytes of a body is not tried again, and is told neither 429 nor 503.
+//! Invariants: no client is answered 429 before its request was held for the client's waiting time,
+//! or too many requests are held; a request with consumed body bytes is not tried again, and is
+//! answered neither 429 nor 503.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -24,20 +26,20 @@ use crate::limits::{
 };
 use crate::settings::limits::Limits;
 
-/// What a request does.
+/// The kind of a request, by the harm of a second try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Deed {
-    /// Reads, opens an upload, puts a manifest: the same request once more does no harm.
+    /// Reads, opens an upload, puts a manifest: a second try does no harm.
     Repeatable,
     /// Reads a blob.
     BlobRead,
-    /// Deletes, or puts on a condition: once more only when nothing was done.
+    /// Deletes, or puts on a condition: a second try only when nothing was done.
     Single,
     /// Brings bytes of a blob, or ends an upload.
     Upload,
 }
 
-/// When the body of a request was all here; clients wait from then on.
+/// When the whole body of a request had arrived; clients wait from then on.
 pub(super) type BodyCame = Arc<OnceLock<Instant>>;
 
 impl Deed {
@@ -57,7 +59,7 @@ impl Deed {
     }
 }
 
-/// Whether a put is made on a condition, which does not hold any more once it was made.
+/// Whether a put has a condition, which fails once the put was made.
 fn has_condition(parts: &Parts) -> bool {
     [IF_MATCH, IF_NONE_MATCH].iter().any(|name| parts.headers.contains_key(name))
 }
@@ -66,24 +68,24 @@ fn has_condition(parts: &Parts) -> bool {
 pub(super) struct HoldPolicy {
     agent: UserAgent,
     deed: Deed,
-    /// Nothing is held when it is zero.
+    /// Zero holds nothing.
     time: Duration,
     at: Instant,
     came: BodyCame,
     pause: Duration,
 }
 
-/// What follows from an error.
+/// The consequence of a failed try.
 pub(super) enum NextTry {
-    /// Another try would not mend it.
+    /// Another try would not mend the error.
     Stands,
-    /// There is no time for another one.
+    /// There is no time for another try.
     Expired,
-    /// The next try, or the end of its time.
+    /// The next try, or the end of the request's time.
     Again(Instant),
 }
 
-/// What a client is told at the end.
+/// The final refusal for a client.
 #[derive(Clone, Copy)]
 pub(super) struct HoldRefusal {
     agent: UserAgent,
@@ -101,14 +103,14 @@ impl HoldPolicy {
         Self { agent, deed, time, at: Instant::now() + time, came, pause: HOLD_PAUSE }
     }
 
-    /// Whether its time is over. It begins when all of the body is here.
+    /// Whether the request's time is over. The time begins when the whole body is here.
     fn is_over(&mut self) -> bool {
         let now = Instant::now();
         self.at = self.came.get().map_or(now, |came| *came) + self.time;
         now >= self.at
     }
 
-    /// Until when it may wait for its turn.
+    /// Until when the request may queue.
     pub(super) const fn latest(&self) -> Instant {
         self.at
     }
@@ -117,13 +119,13 @@ impl HoldPolicy {
         self.agent
     }
 
-    /// What its client is told at the end.
+    /// The client's final refusal.
     pub(super) fn told(&self) -> HoldRefusal {
         HoldRefusal { agent: self.agent, deed: self.deed, is_held: !self.time.is_zero() }
     }
 
-    /// One try, for as long as there is time. What brings bytes has all the time that it needs: its client
-    /// is held back by its connection. When the server stops, what was `held` is not tried much longer.
+    /// One try, for as long as there is time. An upload has all the time it needs: its connection
+    /// holds the client back. When the server stops, a `held` request is not tried much longer.
     pub(super) async fn bound<T>(
         &mut self,
         attempt: impl Future<Output = Result<T, Error>>,
@@ -150,7 +152,8 @@ impl HoldPolicy {
         }
     }
 
-    /// What follows from an error of a try; whether its body is still whole.
+    /// The consequence of a try's error; `can_come_again` says whether the request's body is still
+    /// whole.
     pub(super) fn after(&mut self, error: &Error, can_come_again: bool) -> NextTry {
         let is_safe = match self.deed {
             Deed::Repeatable | Deed::BlobRead | Deed::Upload => true,
@@ -170,9 +173,10 @@ impl HoldPolicy {
 }
 
 impl HoldRefusal {
-    /// Makes an answer fit its client. After a hold every error that passes is 429 with a short wait, because
-    /// it is held again; for blobs docker is better off with 503, after which it asks for half a minute. Who
-    /// brings bytes would begin again after either, so there it is 502, which most ask again after.
+    /// Fits an answer to its client. After a hold every error that can pass is 429 with a short
+    /// wait, because the next request is held again; for blobs docker is better off with 503, after
+    /// which it retries for half a minute. An upload would begin again after either, so its answer
+    /// is 502, which most clients retry.
     pub(super) fn fit(self, error: &Error, was_held: bool, answer: &mut Answer) {
         if !error.passes() && !matches!(error, Error::Stopping) {
             return;

@@ -1,6 +1,6 @@
-//! A body over HTTP/2, where a client says for each stream how much it takes: given piece by piece.
+//! A body over HTTP/2, where the client grants a window for each stream: passed on piece by piece.
 //!
-//! Invariant: time runs only between a piece that was given and the wish for the next.
+//! Invariant: time runs only between a piece passed on and the connection's next poll.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -14,25 +14,25 @@ use crate::runtime::body::{Body, BodyError};
 use crate::runtime::memory_gauge::{MemoryBudget, StreamReservation};
 use crate::runtime::min_rate::{MinRate, RateDebt};
 
-/// A body whose bytes in memory are counted.
+/// A body with counted bytes in memory.
 pub(super) struct Counted {
     pub(super) body: Body,
-    /// None of one that counts itself.
+    /// None for a body that counts itself.
     pieces: Option<StreamReservation>,
 }
 
-/// A body that is given piece by piece.
+/// A body passed on piece by piece.
 pub(super) struct Http2Body {
     body: Option<Counted>,
-    /// What was taken from the body and not given yet.
+    /// Bytes taken from the body and not passed on yet.
     rest: Bytes,
     debt: RateDebt,
-    /// When the last piece was given, until the next is wanted.
+    /// When the last piece was passed on, until the next poll.
     since: Option<Instant>,
 }
 
 impl Counted {
-    /// Counted from now on, not only once it is asked for.
+    /// Counted from its creation on, not only from the first poll.
     pub(super) fn new(body: Body, budget: &MemoryBudget) -> Self {
         let pieces = body.ready_bytes().map(|ready| {
             let mut pieces = budget.pieces();
@@ -61,19 +61,19 @@ impl Http2Body {
         Self { body: Some(counted), rest: Bytes::new(), debt: RateDebt::new(min_rate), since: None }
     }
 
-    /// When it will have been given for too long without being taken.
+    /// When the stream will have been stuck for too long.
     pub(super) fn due(&self) -> Option<Instant> {
         self.body.as_ref()?;
         Some(self.since? + self.debt.left()?)
     }
 
-    /// Lets go of what it has. Whoever wants more after all is told that it broke off.
+    /// Drops the body's memory. A later poll returns an error.
     pub(super) fn give_up(&mut self) {
         self.body = None;
         self.rest = Bytes::new();
     }
 
-    /// Whether it let go.
+    /// Whether the body was given up.
     pub(super) const fn is_given_up(&self) -> bool {
         self.body.is_none()
     }
@@ -83,7 +83,7 @@ impl Http2Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(since) = self.since.take() {
-            // The look of the watch ends it; here it is only counted.
+            // The check of the timeouts ends the stream; here the debt is only counted.
             let _ = self.debt.waited(since.elapsed());
         }
         let Some(counted) = &mut self.body else {
@@ -106,7 +106,7 @@ impl Http2Body {
         self.rest.is_empty() && body.is_some_and(|counted| counted.body.is_end_stream())
     }
 
-    /// Not exact once it was given up: what is still announced will not come.
+    /// Not exact once the body was given up: the announced rest will not come.
     pub(super) fn size_hint(&self) -> SizeHint {
         let Some(counted) = &self.body else { return SizeHint::default() };
         let rest = self.rest.len() as u64;

@@ -1,6 +1,7 @@
-//! The last stage of a connection whose client is still sending: its answer is out and our side is shut,
-//! and what comes is read and thrown away until the client has seen that. A close with bytes unread would
-//! be a reset (RFC 9112 §9.6), which takes the answer away from who has not read it yet.
+//! The last stage of a connection with a client that is still sending: the answer is out and our
+//! side is shut, and arriving bytes are read and thrown away until the client has seen the answer.
+//! A close with bytes unread would be a reset (RFC 9112 §9.6), which takes the answer away from a
+//! client that has not read it yet.
 //!
 //! Invariant: it ends, by time and by bytes; nothing is kept.
 
@@ -13,29 +14,29 @@ use tokio::time::{Instant, Sleep};
 
 use crate::limits::{LINGER_BYTES_MAX, LINGER_QUIET_TIME, LINGER_TIME};
 
-/// Read at once.
+/// Bytes of one read.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// What is read after the end.
+/// The reading after the end.
 pub(super) struct Linger {
-    /// Whether there is more to come than what is here.
+    /// Whether the client will send more than the bytes already here.
     expects_more: bool,
     left_bytes: u64,
     until: Pin<Box<Sleep>>,
     quiet: Pin<Box<Sleep>>,
 }
 
-/// How that ended.
+/// The result of the reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LingerEnd {
     /// The client closed, or has nothing more to send.
     Quietly,
-    /// It went on sending.
+    /// The client went on sending up to the bound.
     AtTheBound,
 }
 
 impl Linger {
-    /// From now on. Who is not expected to send more is only read from as long as something is here.
+    /// Begins at once. Without an expectation of more, it reads only as long as bytes are here.
     pub(super) fn new(expects_more: bool) -> Self {
         let now = Instant::now();
         let sleep = |time| Box::pin(tokio::time::sleep_until(now + time));
@@ -43,7 +44,7 @@ impl Linger {
         Self { expects_more, left_bytes: LINGER_BYTES_MAX, until, quiet }
     }
 
-    /// Reads until it is over.
+    /// Reads until the client closes or a bound is reached.
     pub(super) fn poll_end(
         &mut self,
         mut stream: Pin<&mut impl AsyncRead>,
@@ -69,7 +70,7 @@ impl Linger {
                     ready!(self.quiet.as_mut().poll(context));
                     return Poll::Ready(LingerEnd::Quietly);
                 }
-                // Closed, reset, or nothing here of who is not expected to send.
+                // Closed, reset, or nothing here from a client not expected to send.
                 Poll::Ready(_) | Poll::Pending => return Poll::Ready(LingerEnd::Quietly),
             }
         }
@@ -84,7 +85,7 @@ mod tests {
     use tokio::io::AsyncWriteExt as _;
     use tokio::time::sleep;
 
-    /// How it ends beside a client, and after how many seconds.
+    /// The result with this client, and after how many seconds.
     async fn ended(
         expects_more: bool,
         client: impl AsyncFnOnce(tokio::io::DuplexStream),
@@ -121,7 +122,7 @@ mod tests {
             client.write_all(b"the rest of a head").await.unwrap();
             sleep(Duration::from_secs(2)).await;
         });
-        // What is here when it begins makes it wait for the rest.
+        // Bytes here at the begin make it wait for the rest.
         let (end, seconds) = late.await;
         assert!(end == LingerEnd::Quietly && seconds <= 2, "{seconds}");
     }

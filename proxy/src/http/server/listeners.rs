@@ -9,16 +9,16 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::settings::listen::Listen;
 
-/// Sockets that are bound, at least one.
+/// Bound sockets, at least one.
 pub(crate) struct Listeners {
     sockets: Vec<TcpListener>,
-    /// Who is asked first, so that none is kept waiting by the others.
+    /// The socket polled first, so that none is kept waiting by the others.
     turn: usize,
 }
 
 impl Listeners {
-    /// Binds every address. Of a name, those that this machine does not have are left out, as `::1` is
-    /// where there is no IPv6. Errors name the address.
+    /// Binds every address. Addresses of a name that are missing on this machine are left out, as
+    /// `::1` is without IPv6. Errors name the address.
     pub(crate) async fn bind(listen: &Listen) -> Result<Self, (SocketAddr, io::Error)> {
         let (mut sockets, mut missing) = (Vec::new(), None);
         let mut port = None;
@@ -41,7 +41,7 @@ impl Listeners {
         }
     }
 
-    /// Where they listen, with the ports that were found.
+    /// The bound addresses, with the actual ports.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect()
     }

@@ -1,14 +1,14 @@
-//! Which requests a web page of somebody else made. A browser reaches what its user reaches, loopback
-//! too, and takes requests of any page there; where nobody has to log in, the place that a request
-//! comes from would be the only proof, and a page has it.
+//! Refuses requests made by foreign web pages. A browser reaches its user's network, loopback too,
+//! and makes requests for any page; on a registry without a login, the client's address would be
+//! the only proof, and a page has it.
 //!
-//! What a browser says of itself cannot be changed by a page: `Origin` is there with everything but a plain
-//! GET or HEAD, `Sec-Fetch-Site` with everything to an encrypted or a loopback address, and `Host` is
-//! the name that the page itself has, however that name resolves. Other programs say none of the first
-//! two.
+//! A page cannot change the browser's own headers: `Origin` is there with everything but a plain
+//! GET or HEAD, `Sec-Fetch-Site` with everything to an encrypted or a loopback address, and `Host`
+//! is the page's own name, however that name resolves. Other programs send none of the first two.
 //!
-//! Where a login is needed a page has none to show, but a browser adds a password that its user typed
-//! once: so it changes nothing there either. A Bearer token is never added, so who shows one has it.
+//! Where a login is needed a page has none to send, but a browser adds a password that its user
+//! typed once: so a foreign page changes nothing there either. A Bearer token is never added, so
+//! its sender has it.
 
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 use http::request::Parts;
@@ -22,19 +22,19 @@ use crate::settings::hosts::Hosts;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Where a request comes in.
+/// The origin of requests to this listener.
 pub(super) struct OriginPolicy<'a> {
-    /// Whether nobody has to log in.
+    /// Whether the registry needs no login.
     pub(super) is_public: bool,
-    /// Whether clients come encrypted, as far as is known.
+    /// Whether clients come encrypted, as far as known.
     pub(super) is_encrypted: bool,
     /// Names of this server.
     pub(super) hosts: &'a Hosts,
-    /// What clients are shown here.
+    /// The certificate of this server.
     pub(super) tls: Option<&'a Tls>,
 }
 
-/// Refuses what a page of another site could have sent, as far as it could gain by that.
+/// Refuses a request that a foreign page could have made, if the page could gain by it.
 pub(super) fn check(parts: &Parts, door: &OriginPolicy<'_>) -> Result<(), Error> {
     let host = host(parts);
     if door.is_public {
@@ -54,13 +54,13 @@ pub(super) fn check(parts: &Parts, door: &OriginPolicy<'_>) -> Result<(), Error>
     Ok(())
 }
 
-/// Whom a request is for; its head was found to name one host at most.
+/// The request's host; an earlier check found one at most.
 fn host(parts: &Parts) -> Option<Authority> {
     let named = parts.uri.authority().cloned();
     named.or_else(|| parts.headers.get(HOST)?.to_str().ok()?.parse().ok())
 }
 
-/// A page that was led here by a name of its own is refused by that name.
+/// Refuses an unknown host name: a page with a rebound name of its own is caught by that name.
 fn listed(host: &str, door: &OriginPolicy<'_>) -> Result<(), Error> {
     let is_of_certificate = || door.tls.is_some_and(|tls| tls.is_for(host));
     if door.hosts.have(host) || is_of_certificate() {
@@ -77,13 +77,13 @@ fn listed(host: &str, door: &OriginPolicy<'_>) -> Result<(), Error> {
     Err(Error::HostUnlisted(shown))
 }
 
-/// Whether a browser says that it was not the user, nor a page of ours.
+/// Whether a browser reports a request from neither the user nor a page of ours.
 fn is_elsewhere(target: &HeaderValue) -> bool {
     !matches!(target.as_bytes(), b"same-origin" | b"none")
 }
 
-/// Whether an `Origin` is where the request goes: the same name and port. That somebody in front
-/// speaks TLS need not be known here: a page that came encrypted is of whoever has the certificate.
+/// Whether an `Origin` equals the request's target: the same name and port. TLS at a proxy in front
+/// need not be known here: an encrypted page comes from the owner of the certificate.
 fn is_own(origin: &HeaderValue, host: Option<&Authority>, is_encrypted: bool) -> bool {
     let Some((scheme, origin)) = origin.to_str().ok().and_then(|text| text.split_once("://"))
     else {
@@ -99,7 +99,7 @@ fn is_own(origin: &HeaderValue, host: Option<&Authority>, is_encrypted: bool) ->
     origin.host().eq_ignore_ascii_case(host.host()) && port(&origin) == port(host)
 }
 
-/// Whether something is shown that no browser adds.
+/// Whether the request has credentials that no browser adds.
 fn shows_token(headers: &HeaderMap) -> bool {
     let scheme = headers.get(AUTHORIZATION).and_then(|value| value.as_bytes().get(..7));
     scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
@@ -189,7 +189,7 @@ mod tests {
             assert!(matches!(error, Error::HostUnlisted(_)), "{said}");
             assert!(said.contains("hosts") && said.contains("[access]"), "{said}");
         }
-        // A page that has the name that it was led here by looks like one of ours by all but that.
+        // A page with a rebound name looks like one of ours in everything but that name.
         let rebound = [
             ("host", "evil.test:5000"),
             ("origin", "http://evil.test:5000"),

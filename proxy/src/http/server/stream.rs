@@ -1,6 +1,6 @@
-//! The bytes of a connection: TCP, and TLS over it. What the client gives and takes is told to the
-//! watch, below TLS, where it is seen. Closing has two stages: our side is shut, then the client's is
-//! waited for (`linger.rs`).
+//! The bytes of a connection: TCP, and TLS over it. The stream reports the client's reads and
+//! writes to the connection's timeouts, below TLS. Closing has two stages: our side is shut, then
+//! the client's side is waited for (`linger.rs`).
 //!
 //! Invariant: nothing is copied or held here.
 
@@ -20,15 +20,15 @@ use super::linger::{Linger, LingerEnd};
 use super::timeouts::ConnectionTimeouts;
 use crate::limits::{LOOPBACK_SEND_BYTES, UNSENT_BYTES_MAX};
 
-/// A TCP connection that is watched.
+/// A TCP connection with its timeouts.
 pub(super) struct StreamActivity {
     stream: TcpStream,
     watch: Arc<ConnectionTimeouts>,
-    /// Once our side is shut.
+    /// Set once our side is shut.
     linger: Option<Linger>,
 }
 
-/// What HTTP is spoken over.
+/// The stream under HTTP.
 pub(super) enum ClientStream {
     Plain(StreamActivity),
     Encrypted(Box<TlsStream<StreamActivity>>),

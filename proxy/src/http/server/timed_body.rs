@@ -1,9 +1,9 @@
-//! The body of an answer on its way to a client: what it holds piece by piece is counted (what is whole
-//! or passes by counts itself, `runtime/body.rs`, `pull/bypass.rs`), and over HTTP/2, where a client says for each body how much it takes, it is
-//! seen when nobody takes it.
+//! The body of an answer on its way to a client. Its pieces in memory are counted here (whole and
+//! relayed bodies count themselves, `runtime/body.rs`, `pull/bypass.rs`). Over HTTP/2, where a
+//! client grants a window for each body, a stuck body is noticed here.
 //!
-//! Invariant: time runs only between a piece that was given and the wish for the next; what is waited
-//! for here or at an upstream makes no client slow.
+//! Invariant: time runs only between a piece passed on and the connection's next poll; waits here
+//! or at an upstream make no client slow.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use super::timeouts::{ConnectionTimeouts, RequestGuard};
 use crate::runtime::body::{Body, BodyError};
 use crate::runtime::memory_gauge::MemoryBudget;
 
-/// A body, and the request that it answers.
+/// A body, and the guard of its request.
 pub(super) struct TimedBody {
     kind: Kind,
     _open: RequestGuard,
@@ -25,7 +25,7 @@ pub(super) struct TimedBody {
 
 #[expect(clippy::large_enum_variant, reason = "a box would cost most answers an allocation")]
 enum Kind {
-    /// Over HTTP/1.1, where the connection is watched.
+    /// Over HTTP/1.1, where the connection has the timeouts.
     Whole(Counted),
     /// Over HTTP/2.
     Stream(Arc<Mutex<Http2Body>>),

@@ -1,8 +1,8 @@
-//! What one connection is doing, and when that has gone on for too long: the head of a request that
-//! does not end, no request at all, a client that does not take what it asked for.
+//! The timeouts of one connection, by its state: a request's head that does not end, no request at
+//! all, a client that does not read its answer.
 //!
-//! Invariant: only what the client lets us wait for counts. While a request is worked on here, or waits
-//! for an upstream, no time of the connection runs.
+//! Invariant: only waits for the client count. While a request is worked on here, or waits for an
+//! upstream, no time of the connection runs.
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -19,39 +19,39 @@ use crate::limits::GOODBYE_TIMEOUT;
 use crate::runtime::min_rate::{MinRate, RateDebt};
 use crate::settings::limits::Limits;
 
-/// One connection.
+/// The state and the clocks of one connection.
 pub(super) struct ConnectionTimeouts {
     state: Mutex<State>,
-    /// It was told to leave.
+    /// Tells the connection to leave.
     told: Notify,
     headers_time: Duration,
     min_rate: MinRate,
     counts: Arc<LimitCounts>,
-    /// Bytes of whole bodies that its requests hold.
+    /// Bytes of whole bodies held by its requests.
     bytes: Arc<AtomicU64>,
 }
 
 struct State {
-    /// Requests that are being answered.
+    /// Requests in progress.
     open: usize,
-    /// The protocol of the last one that came, if one did.
+    /// The protocol of the last request, if one came.
     asked_by: Option<Version>,
-    /// Since when there is none.
+    /// When the connection became idle.
     idle_since: Instant,
-    /// How long that may be.
+    /// How long the connection may be idle.
     idle_time: Duration,
     /// When the first byte after that came.
     first_byte: Option<Instant>,
-    /// Since when the client does not take what it is sent.
+    /// Since when the client does not read its answer.
     stuck_since: Option<Instant>,
     sending: RateDebt,
-    /// Bodies whose client says stream by stream how much it takes.
+    /// Bodies with an HTTP/2 window of their own.
     streams: Vec<Weak<Mutex<Http2Body>>>,
-    /// Since when there are only such that were given up.
+    /// Since when all remaining bodies are given up ones.
     given_up_since: Option<Instant>,
-    /// Whether the client may still be sending what nobody reads.
+    /// Whether the client may still be sending an unread body.
     expects_more: bool,
-    /// Whether it is to make room for somebody else.
+    /// Whether the connection is to make room for another one.
     is_displaced: bool,
 }
 
@@ -59,14 +59,14 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TimedOut(pub(super) Limit);
 
-/// What a look finds.
+/// The result of a check.
 enum Check {
     TimedOut(TimedOut),
-    /// Nothing before this.
+    /// No limit passes before this time.
     Until(Instant),
 }
 
-/// A request that is being answered, until its answer is sent or given up.
+/// A request in progress, until its answer is sent or given up.
 pub(super) struct RequestGuard(Arc<ConnectionTimeouts>);
 
 impl Drop for RequestGuard {
@@ -79,7 +79,7 @@ impl Drop for RequestGuard {
 }
 
 impl ConnectionTimeouts {
-    /// A connection that begins now.
+    /// A new connection.
     pub(super) fn new(limits: &Limits, counts: Arc<LimitCounts>) -> Arc<Self> {
         let state = State {
             open: 0,
@@ -104,12 +104,12 @@ impl ConnectionTimeouts {
         })
     }
 
-    /// What its requests hold together.
+    /// Bytes held by its requests together.
     pub(super) const fn bytes(&self) -> &Arc<AtomicU64> {
         &self.bytes
     }
 
-    /// The handshake is over: from now on a request is waited for.
+    /// The handshake is over: the wait for a request begins.
     pub(super) fn begin(&self) {
         let mut state = self.lock();
         state.idle_since = Instant::now();
@@ -126,29 +126,29 @@ impl ConnectionTimeouts {
         RequestGuard(Arc::clone(self))
     }
 
-    /// The client was told that no further request is wanted: it has little time to take note.
+    /// The server asked the client for no further request: the client has little time to close.
     pub(super) fn said_goodbye(&self) {
         let mut state = self.lock();
         state.idle_time = GOODBYE_TIMEOUT;
         state.idle_since = Instant::now();
     }
 
-    /// The last answer goes to somebody who may still be sending.
+    /// The last answer goes to a client that may still be sending.
     pub(super) fn expect_more(&self) {
         self.lock().expects_more = true;
     }
 
-    /// What is to be read after our side was shut.
+    /// The reading after our side was shut.
     pub(super) fn linger(&self) -> Linger {
         Linger::new(self.lock().expects_more)
     }
 
-    /// Somebody went on sending for too long.
+    /// The client went on sending for too long.
     pub(super) fn lingered(&self) {
         self.counts.refuse(Limit::Linger);
     }
 
-    /// Bytes came.
+    /// Bytes came from the client.
     pub(super) fn read(&self) {
         let mut state = self.lock();
         if state.open == 0 && state.first_byte.is_none() {
@@ -156,31 +156,31 @@ impl ConnectionTimeouts {
         }
     }
 
-    /// Bytes went; all that there was room for.
+    /// Bytes went to the client; all that there was room for.
     pub(super) fn wrote(&self, bytes: usize) {
         let mut state = self.lock();
         if let Some(since) = state.stuck_since.take() {
-            // Whether that was too long is for the look to say.
+            // The check decides whether that was too long.
             let _ = state.sending.waited(since.elapsed());
             state.idle_since = Instant::now();
         }
         state.sending.moved(bytes);
     }
 
-    /// There is no room for more.
+    /// There is no room for more bytes.
     pub(super) fn stuck(&self) {
         let mut state = self.lock();
         state.stuck_since.get_or_insert_with(Instant::now);
     }
 
-    /// A body that is given stream by stream.
+    /// Follows a body with an HTTP/2 window of its own.
     pub(super) fn follow(&self, given: &Arc<Mutex<Http2Body>>) {
         let mut state = self.lock();
         state.streams.retain(|stream| stream.strong_count() > 0);
         state.streams.push(Arc::downgrade(given));
     }
 
-    /// How slow a client may be.
+    /// The least rate of a client.
     pub(super) const fn min_rate(&self) -> MinRate {
         self.min_rate
     }
@@ -198,15 +198,15 @@ impl ConnectionTimeouts {
         }
     }
 
-    /// Resolves when somebody else has the seat, for a connection that is not asked anything yet.
+    /// Resolves when another connection displaces this one before its first request.
     pub(super) async fn told_to_leave(&self) {
         while !self.lock().is_displaced {
             self.told.notified().await;
         }
     }
 
-    /// What goes on too long now, or when something might. What begins after this look cannot be over
-    /// before the shortest of all times has passed.
+    /// The passed limit, or when a limit might pass. A wait that begins after this check cannot be
+    /// over before the shortest of all times has passed.
     fn look(&self, now: Instant) -> Check {
         let mut state = self.lock();
         if std::mem::take(&mut state.is_displaced) {
@@ -228,7 +228,7 @@ impl ConnectionTimeouts {
             next = next.min(end);
         }
         let next = next.min(state.look_at_streams(now, &self.counts).unwrap_or(next));
-        // Somebody who takes nothing of anything may still ask for something else.
+        // A client that reads none of its bodies may still make another request.
         match state.given_up_since.map(|since| since + self.min_rate.window) {
             Some(end) if end <= now => Check::TimedOut(TimedOut(Limit::SlowReceiver)),
             end => Check::Until(end.map_or(next, |end| next.min(end))),
@@ -253,7 +253,7 @@ impl Occupant for ConnectionTimeouts {
 }
 
 impl State {
-    /// Since when a head is waited for that must come.
+    /// Since when the connection waits for a head that must come.
     fn waiting_since(&self) -> Option<Instant> {
         match self.open {
             0 if self.asked_by.is_none() => Some(self.idle_since),
@@ -263,12 +263,12 @@ impl State {
         }
     }
 
-    /// Since when nothing is asked, and all that was sent is taken.
+    /// Since when there is no request, and the client has read all answers.
     fn quiet_since(&self) -> Option<Instant> {
         (self.open == 0 && self.stuck_since.is_none()).then_some(self.idle_since)
     }
 
-    /// Takes back the bodies that nobody takes; when the next of them might be one.
+    /// Takes back the bodies of stuck streams; returns when the next of them might be stuck.
     fn look_at_streams(&mut self, now: Instant, counts: &LimitCounts) -> Option<Instant> {
         let (mut given_up, mut next) = (0, None);
         self.streams.retain(|stream| stream.strong_count() > 0);
@@ -308,7 +308,7 @@ mod tests {
         ConnectionTimeouts::new(&limits, Arc::default())
     }
 
-    /// After how many seconds it is over, and why.
+    /// After how many seconds the connection is over, and by which limit.
     async fn over(watch: &ConnectionTimeouts) -> (u64, Limit) {
         let began = Instant::now();
         let TimedOut(limit) = watch.over().await;
@@ -355,7 +355,7 @@ mod tests {
         };
         let (ended, ()) = tokio::join!(over(&watch), told);
         assert_eq!(ended, (0, Limit::Displaced));
-        // It was told once; how it leaves has its own clock.
+        // The connection was told to leave once; its leaving has its own clock.
         watch.said_goodbye();
         assert_eq!(over(&watch).await, (5, Limit::IdleTime));
     }

@@ -1,10 +1,10 @@
-//! The part of a request's body that nobody wanted, when its answer is known. A little is read away so
-//! that the connection can go on; of more, the client is answered at once, and its connection ends in
-//! stages (HTTP/1.1, `linger.rs`) or its stream does (HTTP/2): a reset, even one without an error
-//! (RFC 9113 §8.1), makes some clients forget the answer that they have.
+//! The unread rest of a request's body when its answer is known. A little is read and thrown away
+//! so that the connection can go on. With more, the client is answered at once, and its connection
+//! ends in stages (HTTP/1.1, `linger.rs`) or its stream ends (HTTP/2): a reset, even one without an
+//! error (RFC 9113 §8.1), makes some clients forget the answer that they have.
 //!
-//! Invariant: no answer waits for a client that sends more than a little, or that has not begun to send;
-//! what is read after it ends by time and by bytes, and nothing of it is kept.
+//! Invariant: no answer waits for a client that sends more than a little, or that has not begun to
+//! send; the reading after the answer ends by time and by bytes, and keeps nothing.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -19,18 +19,19 @@ use crate::limits::{
     LINGER_BYTES_MAX, LINGER_QUIET_TIME, LINGER_TIME, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT,
 };
 
-/// What is left of a body.
+/// The rest of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UnreadBody {
-    /// Nothing: the next request can come.
+    /// All was read: the next request can come.
     Nothing,
     /// The client may still be sending.
     Unread,
 }
 
 impl UnreadBody {
-    /// Reads a little. Whoever waits for "100 Continue" has sent nothing yet; reading would ask for it.
-    /// Over HTTP/2 there is nothing to wait for: other requests are streams of their own.
+    /// Reads a little. A client that waits for "100 Continue" has sent nothing yet; reading would
+    /// ask for the body. Over HTTP/2 there is nothing to wait for: other requests are streams of
+    /// their own.
     pub(super) async fn of(parts: &Parts, body: &mut Incoming, refusal: Option<&Error>) -> Self {
         if body.is_end_stream() {
             return Self::Nothing;
@@ -46,7 +47,7 @@ impl UnreadBody {
     }
 }
 
-/// Reads what is left, up to a bound in bytes and time.
+/// Reads the rest, up to a bound in bytes and time.
 async fn read_away(body: &mut Incoming) -> UnreadBody {
     let whole = async {
         let mut bytes = 0;
@@ -62,8 +63,8 @@ async fn read_away(body: &mut Incoming) -> UnreadBody {
     timeout(REFUSED_BODY_TIMEOUT, whole).await.unwrap_or(UnreadBody::Unread)
 }
 
-/// Reads on after the answer, as the last stage of a connection does, and throws it away: the client
-/// comes to the end of what it sends, or breaks off by itself.
+/// Reads on after the answer, like the last stage of a connection, and throws the bytes away: the
+/// client comes to the end of its body, or breaks off by itself.
 pub(super) async fn linger<B>(mut body: B) -> LingerEnd
 where
     B: Body<Data = Bytes> + Unpin,
@@ -92,7 +93,7 @@ mod tests {
     use http_body::Frame;
     use tokio::time::{Instant, Sleep, sleep};
 
-    /// Pieces of so many bytes, each after a pause.
+    /// Pieces of `bytes` bytes, each after a pause.
     struct Paced {
         left: usize,
         piece: Bytes,
@@ -119,7 +120,7 @@ mod tests {
         }
     }
 
-    /// How it ends, and after how many seconds.
+    /// The result, and after how many seconds.
     async fn ended(left: usize, bytes: usize, pause: Duration) -> (LingerEnd, u64) {
         let (began, piece) = (Instant::now(), Bytes::from(vec![7; bytes]));
         let body = Paced { left, piece, pause, sleep: Box::pin(sleep(pause)) };

@@ -1,8 +1,8 @@
-//! What is read of a certificate beyond what the handshake proves: until when it is valid, and whose
-//! it is. A small reader of DER (X.690), because nothing that proves certificates tells these two.
+//! Two facts of a certificate beyond the handshake's proof: its end of validity, and its subject. A
+//! small reader of DER (X.690), because no verifier of certificates tells these two.
 //!
-//! Invariant: any bytes are read without a panic and without a decision: what is said here goes into
-//! logs and metrics, never into whether somebody is let in.
+//! Invariant: any bytes are read without a panic and without a decision: the result goes into logs
+//! and metrics, never into the decision about access.
 
 use std::fmt::Write as _;
 
@@ -17,14 +17,14 @@ const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
-/// `[0]`, which holds the version.
+/// `[0]`, the tag of the version.
 const VERSION: u8 = 0xa0;
 
-/// The parts of a name that are told, by the last two bytes of 2.5.4.x.
+/// The logged parts of a name, by the last two bytes of 2.5.4.x.
 const PARTS: [(&[u8], &str); 3] =
     [(&[0x55, 0x04, 3], "CN"), (&[0x55, 0x04, 11], "OU"), (&[0x55, 0x04, 10], "O")];
 
-/// What stands one after the other.
+/// A sequence of values.
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -33,7 +33,7 @@ impl<'a> Reader<'a> {
         let (&[tag, first], mut rest) = self.0.split_first_chunk::<2>()?;
         let mut length = usize::from(first & 0x7f);
         if first & 0x80 != 0 {
-            // A length of more than four bytes is of no certificate.
+            // No certificate has a length of more than four bytes.
             let (digits, after) = rest.split_at_checked(length.min(5))?;
             if digits.is_empty() || digits.len() > 4 {
                 return None;
@@ -89,8 +89,8 @@ pub(super) fn valid_until(der: &[u8]) -> Option<u64> {
     u64::try_from(seconds).ok()
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar: years begin with March, so that the day that comes
-/// and goes is the last.
+/// Days from 1970-01-01 in the Gregorian calendar: years begin with March, so that the leap day is
+/// the last.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let month = (month + 9) % 12;
@@ -101,7 +101,8 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
         - 719_469
 }
 
-/// Whose a certificate is, as one line that is safe to log; `None` when it does not say.
+/// The subject of a certificate, as one line that is safe to log; `None` when the certificate has
+/// none.
 pub(super) fn subject(der: &[u8]) -> Option<String> {
     let mut signed = after_issuer(der)?;
     signed.expect(SEQUENCE)?;
@@ -121,7 +122,7 @@ pub(super) fn subject(der: &[u8]) -> Option<String> {
     (!text.is_empty()).then(|| text.chars().take(SUBJECT_CHARS_MAX).collect())
 }
 
-/// Without what could break a line, or pass for another part.
+/// The text without characters that could break a line, or pass for another part.
 fn safe(text: &str) -> String {
     let odd = |c: char| c.is_control() || c == ',' || c == '=' || c == '"';
     text.chars().map(|c| if odd(c) { '_' } else { c }).collect()

@@ -1,7 +1,7 @@
 //! From an event with a field `audit` to a line of JSON in the audit log. Without such a file the
 //! event is a line of the ordinary log, as every other.
 //!
-//! Invariant: one event is one line, whatever its fields hold.
+//! Invariant: one event is one line, for any content of its fields.
 
 use std::fmt;
 

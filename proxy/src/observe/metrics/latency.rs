@@ -1,13 +1,13 @@
 //! How long requests take: fixed buckets of atomics, by class of route and class of status.
 //!
-//! Invariant: an observation is a few additions to atomics, whatever is asked.
+//! Invariant: an observation is a few additions to atomics, for every request.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::page::{Kind, Page};
 
-/// What a request is about, as metrics and the log have it.
+/// The class of a request's route, for metrics and the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RouteClass {
     /// A blob, or its headers.
@@ -18,18 +18,16 @@ pub(crate) enum RouteClass {
     Upload,
     /// The tags of a repository.
     Tags,
-    /// What refers to a manifest.
+    /// The referrers of a manifest.
     Referrers,
-    /// Everything else, also what is no route.
+    /// All other requests, also those without a route.
     Other,
 }
 
 impl RouteClass {
-    /// All of them.
     pub(super) const ALL: [Self; 6] =
         [Self::Blob, Self::Manifest, Self::Upload, Self::Tags, Self::Referrers, Self::Other];
 
-    /// The word.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Blob => "blob",
@@ -68,7 +66,7 @@ pub(super) const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
 #[derive(Default)]
 struct Histogram {
-    /// Not summed up: each counts what fell into it and into none before.
+    /// Not summed up: each counts durations in it and in none before.
     buckets: [AtomicU64; BUCKETS.len()],
     /// Past the last bound.
     over: AtomicU64,
@@ -118,7 +116,7 @@ impl Latency {
         }
     }
 
-    /// Successes of every class, so that rates have a begin, and what else there was.
+    /// Successes of every class, so that rates have a start, and other statuses that occurred.
     pub(super) fn render(&self, page: &mut Page, name: &'static str, help: &str) {
         page.family(name, Kind::Histogram, help);
         for (route, row) in RouteClass::ALL.iter().zip(&self.cells) {

@@ -1,11 +1,11 @@
 //! The text format of Prometheus: families with their help and kind, rows with escaped labels.
 //!
-//! Invariant: a family is begun once, and everything between two begins belongs to the first; what
-//! a label says cannot end its line.
+//! Invariant: a family is begun once, and everything between two begins belongs to the first; a
+//! label's value cannot end its line.
 
 use std::fmt::Write as _;
 
-/// What kind of a family it is.
+/// The kind of a family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Counter,
@@ -77,7 +77,6 @@ impl Page {
         self.family(name, kind, help).row(&[], value);
     }
 
-    /// The page.
     pub(crate) fn finish(self) -> String {
         self.text
     }

@@ -1,7 +1,8 @@
-//! The way to the collector: OTLP, protobuf over HTTP, through a hyper client as upstreams have one.
+//! The transport to the collector: OTLP, protobuf over HTTP, through a hyper client as upstreams
+//! have one.
 //!
-//! Invariant: a collector that is down costs a try in `COLLECTOR_PAUSE` and one line in the log when
-//! that begins and when it ends; requests never wait for it.
+//! Invariant: a collector that is down costs a try in `COLLECTOR_PAUSE`, and one line in the log at
+//! the beginning and at the end of the outage; requests never wait for it.
 
 use std::sync::Arc;
 
@@ -50,7 +51,7 @@ impl Collector {
             .with_http_client(client)
             .with_endpoint(endpoint.as_str())
             .with_timeout(COLLECTOR_TIMEOUT)
-            // A pause of theirs would block a thread of ours.
+            // The exporter's own pause would block a thread of ours.
             .with_retry_policy(RetryPolicy::disabled())
             .build();
         let mut exporter = exporter.map_err(|error| refused(error.to_string()))?;
@@ -59,7 +60,7 @@ impl Collector {
         Ok(Self { exporter, address, spans, paused_until: None })
     }
 
-    /// Sends what comes until `stop` becomes true, and then what is left, once.
+    /// Sends spans until `stop` becomes true, and then the remaining ones, once.
     pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         tracing::info!(collector = self.address, "traces are sent");
         let mut batch = Vec::new();
@@ -120,7 +121,7 @@ impl Collector {
     }
 }
 
-/// HTTP for the exporter: bounded in time and in what is read.
+/// HTTP for the exporter: bounded in time and in bytes read.
 #[derive(Debug)]
 struct Http(outbound::Client<HttpConnector, Full<Bytes>>);
 

@@ -1,4 +1,4 @@
-//! Spans on their way to the collector: a bounded queue that nobody waits at.
+//! Spans on their way to the collector: a bounded queue without waiting senders.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! The work of one download: begun or gone on with, pumped into the store, proven, published; laid
-//! down when it has to make room.
+//! The work of one download: begun or resumed, fed into the store, verified, published; laid down
+//! when it has to make room.
 //!
-//! Invariant: what an earlier download left is gone on with only by an answer that is exactly the rest
-//! of a blob of the same size, from the same upstream; it is proven with the whole.
+//! Invariant: a part of an earlier download is resumed only with an answer that is exactly the rest
+//! of a blob of the same size, from the same upstream; the verification covers the whole.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::runtime::spans;
 use crate::runtime::store::Store;
 use crate::runtime::ttl_set::TtlSet;
 
-/// Everything that the download needs once nobody waits for it.
+/// The state of the download, independent of its requests.
 #[derive(Clone)]
 pub(super) struct Fill {
     pub(super) blocking: BlockingPool,
@@ -74,7 +74,7 @@ impl Fill {
             let (upstream, repo) =
                 (self.upstream_repo.upstream.address(), &self.upstream_repo.repo);
             let digest = &self.digest;
-            // That a caller may not any more is no trouble of the upstream's, nor of ours.
+            // A caller's lost permission is no failure of the upstream, nor of this proxy.
             let is_callers = matches!(error, Error::UpstreamDenied { .. })
                 && self.upstream_repo.upstream.caller_fingerprint().is_some();
             if is_callers {
@@ -83,7 +83,7 @@ impl Fill {
                 tracing::warn!(upstream, %repo, %digest, %error, "a download was given up");
             }
         }
-        // Only here does the digest leave the list of downloads: by then it is in the store.
+        // Only here does the digest leave the list of downloads: by then the blob is in the store.
         drop(promise);
     }
 
@@ -117,8 +117,8 @@ impl Fill {
         Ok((download, writer))
     }
 
-    /// With what an earlier download left, and the rest from the upstream; with all of it when the
-    /// upstream sends no parts, or has another blob now.
+    /// Continues with the part of an earlier download and the rest from the upstream; with the
+    /// whole blob when the upstream sends no parts, or has another blob at this moment.
     async fn go_on(&self, part: ResumedPart) -> Result<(Download, BlobWriter), Error> {
         let ResumedPart { writer, size_bytes } = part;
         let rest = ByteRange::From { first: writer.size_bytes() }.resolve(size_bytes);
@@ -137,14 +137,14 @@ impl Fill {
             Ok(_) | Err(_) => self.begin().await,
         };
         if begun.is_err() {
-            // It may be only this caller who does not get it.
+            // The upstream may refuse only this caller.
             let key = self.part_key();
             self.blocking.run(move || writer.lay_down(key, size_bytes)).await?;
         }
         begun
     }
 
-    /// Hands on everything that comes. What comes slowly is shown as it comes.
+    /// Feeds every frame to the store. A slow download is shown to its readers as it comes.
     async fn pump(&self, download: &mut Download, pump: &mut BlobFeed) -> Result<(), Error> {
         let sized = download.size_bytes().is_some();
         let limit_bytes = if sized { BLOB_BYTES_MAX } else { UNSIZED_BLOB_BYTES_MAX };
@@ -185,7 +185,8 @@ impl Fill {
         Ok(kept.instrument(spans::step("publish")).await?)
     }
 
-    /// Nobody wants it, and somebody else needs the place: what is here waits for the next one.
+    /// No client wants the download, and another one needs its slot: the stored part waits for the
+    /// next request.
     async fn lay_down(&self, pump: BlobFeed, size_bytes: Option<u64>) {
         let at = pump.taken_bytes();
         tracing::info!(digest = %self.digest, at, "a download that nobody waits for makes room");

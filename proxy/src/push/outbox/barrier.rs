@@ -1,8 +1,8 @@
-//! Where a manifest waits until everything that it names is at the upstream.
+//! The barrier where a manifest waits until the upstream has all of its content.
 //!
-//! Invariant: nobody waits without end: for as long as something gets ahead, and never longer than
-//! the bounds say. What was not delivered by then is still delivered behind. No party has more than its
-//! share of those who wait.
+//! Invariant: no wait is endless: it lasts while deliveries make progress, and never longer than
+//! its bounds. Blobs not delivered by then are still delivered behind. No party has more than its
+//! share of the waiting manifests.
 
 use tokio::time::{Instant, sleep_until};
 use wharf_oci::{Manifest, RepoName};
@@ -19,8 +19,8 @@ use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 impl Outbox {
-    /// Waits until the upstream has every blob of the manifest that this repository owes. The refusal
-    /// of one is the answer; a client that comes again gets another try.
+    /// Waits until the upstream has every blob of the manifest that is pending for this repository.
+    /// The refusal of one blob is the answer; a client that comes again gets another try.
     pub(crate) async fn settle(
         &self,
         (repo, party): (&RepoName, &Party),
@@ -73,7 +73,7 @@ impl Outbox {
     }
 }
 
-/// A place among those who wait.
+/// A share among the waiting manifests.
 fn wait(waiting: &Shares, party: &Party) -> Result<Share, Error> {
     let share = waiting.take_within(party.clone(), PARTY_BARRIER_WAITERS_MAX, BARRIER_WAITERS_MAX);
     share.ok_or(Error::TooMany("manifests that wait for their blobs"))

@@ -1,8 +1,7 @@
-//! A delivery that is held still while somebody decides about its blob: nobody sends it, and it is owed
-//! all the same.
+//! Holds on deliveries: while a request decides about a blob, no worker sends it, and it stays
+//! pending.
 //!
-//! Invariant: what is held is not being sent; what is still owed when the last one lets go of it goes
-//! on being delivered.
+//! Invariant: a held blob is not being sent; a blob still pending after its last hold is delivered.
 
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use super::Outbox;
 use super::table::Key;
 use crate::Error;
 
-/// A blob that is owed and that nobody sends; let go when dropped.
+/// A pending blob held from the workers; released when dropped.
 pub(crate) struct HeldBlob {
     outbox: Outbox,
     key: Key,
@@ -20,21 +19,21 @@ pub(crate) struct HeldBlob {
 }
 
 impl Outbox {
-    /// Keeps everybody from sending a blob that is owed, and waits until nobody does; `None` when it is
-    /// not owed.
+    /// Keeps all workers from sending a pending blob, and waits until none does; `None` when it is
+    /// not pending.
     pub(crate) async fn hold(&self, repo: &RepoName, digest: &Digest) -> Option<HeldBlob> {
         let key: Key = (repo.clone(), *digest);
         let upstream = self.table().hold(&key)?;
         let held = HeldBlob { outbox: self.clone(), key, upstream };
         let mut changed = self.shared.changed.subscribe();
         self.shared.changed.send_modify(|count| *count += 1);
-        // The sender is ours, so this ends when nobody sends.
+        // The sender is ours, so this ends when no worker sends.
         let _ = changed.wait_for(|_| !self.table().is_sending(&held.key)).await;
         Some(held)
     }
 
-    /// Takes a blob that is owed from its repository, with what is owed; `false` when nothing was. When
-    /// it returns, nobody sends it any more.
+    /// Unlinks a pending blob from its repository and removes its entry; `false` when there was
+    /// none. When it returns, no worker sends the blob any more.
     pub(crate) async fn forget(&self, repo: &RepoName, digest: &Digest) -> Result<bool, Error> {
         match self.hold(repo, digest).await {
             Some(held) => held.forget().await,
@@ -44,7 +43,8 @@ impl Outbox {
 }
 
 impl HeldBlob {
-    /// Takes the blob from its repository, with what is owed; `false` when it has arrived meanwhile.
+    /// Unlinks the blob from its repository and removes its entry; `false` when the blob has
+    /// arrived meanwhile.
     pub(crate) async fn forget(self) -> Result<bool, Error> {
         let outbox = &self.outbox;
         if !outbox.table().owes(&self.key) {

@@ -1,9 +1,9 @@
-//! How much may be owed, in number and in bytes, and how much of that by one party: a quarter of what an
-//! earlier process left free, or more while half of all stays free. So two parties never have more than three
-//! quarters, and a third finds room, whatever was there before.
+//! The bounds of the outbox, in number and in bytes, and each party's share: a quarter of the room
+//! left by an earlier process, or more while half of all stays free. So two parties never have more
+//! than three quarters, and a third finds room, whatever was there before.
 //!
-//! Invariant: what is owed or about to be is counted for one party; what an earlier process left is
-//! counted for nobody in particular, who has no share.
+//! Invariant: a pending or reserved blob counts for one party; blobs of an earlier process count
+//! for [`Party::Ourselves`], which has no share.
 
 use std::collections::HashMap;
 
@@ -11,24 +11,24 @@ use crate::Error;
 use crate::limits::SHARES;
 use crate::runtime::party::Party;
 
-/// So many blobs, and their bytes.
+/// A number of blobs, and their bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Amount {
     pub(super) blobs: usize,
     pub(super) bytes: u64,
 }
 
-/// What is taken of all that may be owed.
+/// The room taken.
 pub(super) struct OutboxPool {
     most: Amount,
     all: Amount,
     parties: HashMap<Party, Amount>,
 }
 
-/// Why no more can be owed.
+/// Why a blob finds no room.
 #[derive(Debug)]
 pub(super) struct OutboxFull {
-    /// Whether it is only one party that has enough.
+    /// Whether only this party's share is full.
     pub(super) is_share: bool,
     pub(super) error: Error,
 }
@@ -58,7 +58,7 @@ impl OutboxPool {
         Self { most, all: Amount::default(), parties: HashMap::new() }
     }
 
-    /// An error when a blob of so many bytes is one too many for this party.
+    /// An error when a blob of this size is one too many for this party.
     pub(super) fn room(&self, party: &Party, bytes: u64) -> Result<(), OutboxFull> {
         let more = Amount { blobs: 1, bytes };
         let (all, theirs) = (self.all.and(more), self.of(party).and(more));
@@ -75,7 +75,7 @@ impl OutboxPool {
         Err(full(theirs.blobs > share.blobs, share.bytes, true))
     }
 
-    /// One more, whether or not there is room.
+    /// Adds one blob, whether or not there is room.
     pub(super) fn take(&mut self, party: &Party, bytes: u64) {
         let one = Amount { blobs: 1, bytes };
         self.all = self.all.and(one);
@@ -83,7 +83,7 @@ impl OutboxPool {
         *theirs = theirs.and(one);
     }
 
-    /// One less.
+    /// Removes one blob.
     pub(super) fn give_back(&mut self, party: &Party, bytes: u64) {
         let one = Amount { blobs: 1, bytes };
         self.all = self.all.without(one);
@@ -95,12 +95,12 @@ impl OutboxPool {
         }
     }
 
-    /// What one party has.
+    /// The room taken by one party.
     pub(super) fn of(&self, party: &Party) -> Amount {
         self.parties.get(party).copied().unwrap_or_default()
     }
 
-    /// The most blobs that one party has.
+    /// The most blobs of one party.
     pub(super) fn largest(&self) -> usize {
         let known = self.parties.iter().filter(|(party, _)| **party != Party::Ourselves);
         known.map(|(_, theirs)| theirs.blobs).max().unwrap_or(0)
@@ -129,7 +129,7 @@ mod tests {
         OutboxPool::new(Amount { blobs: 100, bytes: 1_000 })
     }
 
-    /// Takes all that this party gets, in blobs of so many bytes.
+    /// Takes all the room of a party, in blobs of this size.
     fn flood(pool: &mut OutboxPool, party: &Party, bytes: u64) -> OutboxFull {
         loop {
             match pool.room(party, bytes) {
@@ -172,7 +172,7 @@ mod tests {
         assert!(matches!(large.error, Error::PendingFull { limit_bytes: 250, .. }));
         let many = flood(&mut pool, &party(2), 0);
         assert!(many.is_share && matches!(many.error, Error::TooMany(_)));
-        // Nobody in particular has no share.
+        // This program itself has no share.
         let nobodys = flood(&mut pool, &Party::Ourselves, 100);
         assert!(!nobodys.is_share, "{nobodys:?}");
         assert!(matches!(nobodys.error, Error::PendingFull { limit_bytes: 1_000, .. }));

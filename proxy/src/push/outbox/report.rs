@@ -1,7 +1,7 @@
-//! What an operator is told of what is owed, and what is given up on request. The same words beside
-//! a running server and on a store that nobody has open.
+//! Reports of pending deliveries for operators, and giving them up on request. The same report from
+//! a running server and from a store that no server has open.
 //!
-//! Invariant: what is given up is logged, one line for each blob.
+//! Invariant: each blob given up is logged, in its own line.
 
 use std::collections::BTreeMap;
 
@@ -14,39 +14,39 @@ use crate::Error;
 use crate::limits::REFUSALS_SHOWN_MAX;
 use crate::runtime::clock::now_ms;
 
-/// Everything that is owed.
+/// All pending deliveries.
 #[derive(Debug, Serialize)]
 pub(crate) struct PushStatus {
     blobs: u64,
     bytes: u64,
-    /// Of these, how many are being sent at this moment.
+    /// The number that are being sent at this moment.
     sending: u64,
-    /// Of these, how many their upstreams refused.
+    /// The number that their upstreams refused.
     refused: u64,
     oldest_seconds: u64,
     repositories: Vec<OfRepository>,
     refusals: Vec<Refusal>,
 }
 
-/// What one repository owes.
+/// The pending blobs of one repository.
 #[derive(Debug, Serialize)]
 struct OfRepository {
     repository: RepoName,
     upstream: String,
-    /// Its name there.
+    /// The repository's name there.
     there: RepoName,
     blobs: u64,
     bytes: u64,
     sending: u64,
     refused: u64,
     oldest_seconds: u64,
-    /// What went wrong last.
+    /// The last failure.
     last_error: Option<String>,
     #[serde(skip)]
     last_error_ms: u64,
 }
 
-/// A blob that the upstream does not want.
+/// A blob refused by its upstream.
 #[derive(Debug, Serialize)]
 struct Refusal {
     repository: RepoName,
@@ -58,18 +58,18 @@ struct Refusal {
     tries: u32,
 }
 
-/// What is to be given up.
+/// The blobs to give up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DropSelection<'a> {
-    /// Only of this repository.
+    /// Only blobs of this repository.
     pub(crate) repository: Option<&'a RepoName>,
     /// Only this blob.
     pub(crate) digest: Option<&'a Digest>,
-    /// Also what was not refused.
+    /// Also blobs that were not refused.
     pub(crate) waiting: bool,
 }
 
-/// What was given up.
+/// The blobs given up.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DroppedDeliveries {
     blobs: u64,
@@ -77,12 +77,12 @@ pub(crate) struct DroppedDeliveries {
 }
 
 impl Outbox {
-    /// What is owed at this moment.
+    /// The deliveries that are pending at this moment.
     pub(crate) fn status(&self) -> PushStatus {
         status(self.table().all(), now_ms())
     }
 
-    /// Gives up what fits, and stops sending it.
+    /// Gives up the selected blobs, and stops sending them.
     pub(crate) async fn give_up(
         &self,
         unwanted: DropSelection<'_>,
@@ -98,13 +98,13 @@ impl Outbox {
     }
 }
 
-/// What is owed, by a store that nobody serves from. Blocks.
+/// The pending deliveries in a store without a server. Blocks.
 pub(crate) fn status_of(store: &impl DeliveryStore) -> Result<PushStatus, StoreError> {
     let all = store.deliveries()?.into_iter().map(|delivery| (delivery, false));
     Ok(status(all.collect(), now_ms()))
 }
 
-/// Gives up what fits, in a store that nobody serves from. Blocks.
+/// Gives up the selected blobs in a store without a server. Blocks.
 pub(crate) fn give_up_in(
     store: &impl DeliveryStore,
     unwanted: DropSelection<'_>,
@@ -119,7 +119,7 @@ pub(crate) fn give_up_in(
 }
 
 impl PushStatus {
-    /// Whether somebody should look.
+    /// Whether an operator should look.
     pub(crate) const fn has_refusals(&self) -> bool {
         self.refused > 0
     }
@@ -142,7 +142,7 @@ impl DroppedDeliveries {
     }
 }
 
-/// The line of a blob that is not owed any more although its upstream does not have it.
+/// Logs a blob that is pending no more although its upstream does not have it.
 pub(super) fn note_given_up(delivery: &Delivery, why: &'static str) {
     let (repo, digest, upstream) =
         (&delivery.errand.repo, &delivery.digest, &delivery.errand.to.upstream);

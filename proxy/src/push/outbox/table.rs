@@ -1,8 +1,9 @@
-//! What is owed, and whose turn it is. Pure state: no IO, no waiting. A lane is what goes to one
-//! upstream; what waits in it is in `runtime/round_robin.rs`, how much may be owed in `pool.rs`.
+//! The table of pending deliveries, and their order. Pure state: no IO, no waiting. A lane has the
+//! deliveries to one upstream; its queue is in `runtime/round_robin.rs`, the outbox's bounds are in
+//! `pool.rs`.
 //!
-//! Invariant: a key is sent by at most one worker at a time; a key that waits is in the queue of its
-//! lane, and a lane that has both work and leave to work has a worker or a timer.
+//! Invariant: a key is sent by at most one worker at a time; a waiting key is in the queue of its
+//! lane, and a lane with both work and permission to work has a worker or a timer.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -29,24 +30,24 @@ pub(super) type Key = (RepoName, Digest);
 
 pub(super) struct OutboxTable {
     owed: HashMap<Key, Owed>,
-    /// What is being sent, and for whom.
+    /// Keys being sent, with their party.
     sending: HashMap<Key, Party>,
-    /// What nobody may send, and how many want that.
+    /// Keys held from the workers, with the number of holds.
     held: HashMap<Key, usize>,
     lanes: HashMap<String, Lane>,
-    /// What is owed, and what is about to be.
+    /// Room taken by pending and reserved blobs.
     pool: OutboxPool,
 }
 
 struct Owed {
     delivery: Delivery,
-    /// Who pushed it; nobody in particular when that was in an earlier process.
+    /// The party that pushed the blob; this program when an earlier process took it.
     party: Party,
-    /// Set when the upstream does not want it.
+    /// Set when the upstream refused the blob.
     refused: Option<Error>,
-    /// Whether a client heard of the refusal: the next one that asks gets another try.
+    /// Whether a client heard of the refusal: the next request gets another try.
     told: bool,
-    /// From when on it makes room for others, once it is refused; in milliseconds since 1970.
+    /// When a refused entry begins to make room for others, in milliseconds since 1970.
     due_ms: u64,
 }
 
@@ -54,21 +55,21 @@ struct Owed {
 struct Lane {
     queue: RoundRobin<Key>,
     working: usize,
-    /// How much of each party is being sent.
+    /// The number of blobs being sent, by party.
     sending: HashMap<Party, usize>,
-    /// Rounds in a row that failed.
+    /// Consecutive rounds that failed.
     failures: u32,
-    /// Nobody sends before.
+    /// No worker sends before.
     until: Option<Instant>,
-    /// For when a timer is set.
+    /// The time of the timer that is set.
     timer: Option<Instant>,
-    /// Since when nothing succeeds, and why.
+    /// Since when all deliveries fail, and why.
     failing: Option<(Instant, Error)>,
-    /// Raised by everything that gets ahead.
+    /// Raised by all progress.
     progress: u64,
 }
 
-/// What a worker, or nobody, is to do next for a lane.
+/// The next step for a lane.
 pub(super) enum NextDelivery {
     /// Start this many workers.
     Work(usize),
@@ -77,18 +78,18 @@ pub(super) enum NextDelivery {
     Nothing,
 }
 
-/// How the blobs of a manifest stand.
+/// The state of a manifest's blobs.
 pub(super) enum DeliveryStanding {
     /// All are at the upstream.
     Settled,
-    /// The upstream does not want this one.
+    /// The upstream refused this one.
     Refused(Digest, Error),
-    /// Some are not there yet.
+    /// Some are still pending.
     Owed {
         count: usize,
-        /// Changes when anything gets ahead at their upstream.
+        /// Changes with all progress at their upstream.
         progress: u64,
-        /// Since when nothing does, and why.
+        /// Since when deliveries there fail, and why.
         failing: Option<(Instant, Error)>,
     },
 }
@@ -104,7 +105,7 @@ impl OutboxTable {
         }
     }
 
-    /// What an earlier process left. A refusal gets another try once somebody asks.
+    /// Restores an entry of an earlier process. A refused one gets another try at the next request.
     pub(super) fn restore(&mut self, delivery: Delivery) {
         let refused = delivery.trouble.as_ref().and_then(|trouble| {
             let refused = trouble.refused.as_ref()?;
@@ -120,7 +121,8 @@ impl OutboxTable {
         }
     }
 
-    /// An error when no more can be owed for this party, also when everything gives way that has to.
+    /// An error when this party has no room for another pending blob, even after all outdated ones
+    /// give way.
     pub(super) fn room(&self, party: &Party, bytes: u64, now_ms: u64) -> Result<(), Error> {
         match self.pool.room(party, bytes) {
             Err(full) if self.outdated(party, &full, now_ms).is_none() => Err(full.error),
@@ -128,7 +130,7 @@ impl OutboxTable {
         }
     }
 
-    /// Room for a blob that is about to be owed; when there is none, what has to give way first.
+    /// Reserves room for a blob; without room, returns the entry that has to give way first.
     pub(super) fn reserve(
         &mut self,
         party: &Party,
@@ -146,8 +148,8 @@ impl OutboxTable {
         self.pool.give_back(party, bytes);
     }
 
-    /// What was refused and has had its time: of this party when it has its share, else of whoever has
-    /// most, and there the first.
+    /// The outdated refused entry to remove first: of this party when its share is full, else of
+    /// the party with the most, and there the oldest.
     fn outdated(&self, party: &Party, full: &OutboxFull, now_ms: u64) -> Option<&Delivery> {
         let due = self.owed.values().filter(|owed| owed.refused.is_some() && owed.due_ms <= now_ms);
         let fits = due.filter(|owed| !full.is_share || owed.party == *party);
@@ -166,7 +168,7 @@ impl OutboxTable {
         }
     }
 
-    /// Takes what is owed away, whatever became of it; whether there was any.
+    /// Removes an entry, whatever its result; returns whether there was one.
     pub(super) fn forget(&mut self, key: &Key) -> bool {
         let Some(owed) = self.owed.remove(key) else {
             return false;
@@ -178,13 +180,13 @@ impl OutboxTable {
         true
     }
 
-    /// The most blobs that are owed for one party.
+    /// The most pending blobs of one party.
     pub(super) fn largest(&self) -> usize {
         self.pool.largest()
     }
 
-    /// Nobody takes it from now on, until as many have let go of it; the upstream that it is owed to,
-    /// if it is.
+    /// Holds a key from all workers, until every hold is released; returns the upstream of its
+    /// entry, if there is one.
     pub(super) fn hold(&mut self, key: &Key) -> Option<String> {
         let upstream = self.owed.get(key)?.delivery.errand.to.upstream.clone();
         *self.held.entry(key.clone()).or_default() += 1;
@@ -204,18 +206,18 @@ impl OutboxTable {
         self.sending.contains_key(key)
     }
 
-    /// Whether anything is owed for it.
+    /// Whether the key has an entry.
     pub(super) fn owes(&self, key: &Key) -> bool {
         self.owed.contains_key(key)
     }
 
-    /// Whether it is this errand that is owed, not one that came after it.
+    /// Whether the entry is this errand, not a later one.
     pub(super) fn is_owed(&self, delivery: &Delivery) -> bool {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         self.owed.get(&key).is_some_and(|owed| owed.delivery.errand.id == delivery.errand.id)
     }
 
-    /// Whether whoever sends it shall go on.
+    /// Whether the worker that sends it shall continue.
     pub(super) fn is_wanted(&self, delivery: &Delivery) -> bool {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         self.is_owed(delivery) && !self.held.contains_key(&key)
@@ -225,7 +227,7 @@ impl OutboxTable {
         self.lanes.keys().cloned().collect()
     }
 
-    /// Everything that is owed, and whether it is being sent.
+    /// All entries, and whether each is being sent.
     pub(super) fn all(&self) -> Vec<(Delivery, bool)> {
         let each = self.owed.iter();
         each.map(|(key, owed)| (owed.delivery.clone(), self.sending.contains_key(key))).collect()
@@ -242,7 +244,7 @@ impl OutboxTable {
         }
     }
 
-    /// What there is to be done for a lane; the workers that are to start count already.
+    /// The next step for a lane; workers to be started count already.
     pub(super) fn next(&mut self, upstream: &str, now: Instant) -> NextDelivery {
         let Some(lane) = self.lanes.get_mut(upstream) else {
             return NextDelivery::Nothing;
@@ -251,7 +253,7 @@ impl OutboxTable {
             let is_set = lane.queue.is_empty() || lane.timer.replace(until) == Some(until);
             return if is_set { NextDelivery::Nothing } else { NextDelivery::Later(until) };
         }
-        // What is being sent and was pushed again waits for its sender, not for another worker.
+        // A key pushed again during its transfer waits for its worker, not for another one.
         let is_free =
             |key: &&Key| !self.sending.contains_key(*key) && !self.held.contains_key(*key);
         let sending: usize = lane.sending.values().sum();
@@ -260,7 +262,7 @@ impl OutboxTable {
         let more = ready.take(room).count();
         let parties = lane.queue.each().filter(|(party, _)| !lane.sending.contains_key(*party));
         let parties = parties.filter(|(_, queue)| queue.iter().any(|key| is_free(&key))).count();
-        // They come first; those for whom there is no room besides have a worker more.
+        // Parties without a worker come first; those without room besides get a worker more.
         let spare = (DELIVERY_WORKERS_MAX + DELIVERY_WORKERS_SPARE).saturating_sub(sending + more);
         let wanted = more + parties.saturating_sub(more).min(spare);
         let more = (sending + wanted).saturating_sub(lane.working);
@@ -268,14 +270,14 @@ impl OutboxTable {
         if more > 0 { NextDelivery::Work(more) } else { NextDelivery::Nothing }
     }
 
-    /// The next delivery for a worker, in rounds between parties, those first of whom nothing is being
-    /// sent; with `None` the worker ends.
+    /// The next delivery for a worker, in rounds between parties, first those without a running
+    /// transfer; with `None` the worker ends.
     pub(super) fn take(&mut self, upstream: &str, now: Instant) -> Option<Delivery> {
         let lane = self.lanes.get_mut(upstream)?;
         let taken = if lane.until.is_none_or(|until| until <= now) {
             let stand = |key: &Key| match self.owed.get(key) {
                 Some(owed) if owed.refused.is_none() => {
-                    // Pushed again while it is sent, or held: its turn comes after.
+                    // Pushed again during its transfer, or held: its turn comes after.
                     let is_busy = self.sending.contains_key(key) || self.held.contains_key(key);
                     if is_busy { Eligibility::Busy } else { Eligibility::Free }
                 }
@@ -302,7 +304,7 @@ impl OutboxTable {
         delivery
     }
 
-    /// No lane pauses for a reason of ours any more; all lanes.
+    /// Ends our own pauses of all lanes; returns all lanes.
     pub(super) fn resume_all(&mut self) -> Vec<String> {
         for lane in self.lanes.values_mut() {
             (lane.until, lane.failures) = (None, 0);
@@ -310,7 +312,7 @@ impl OutboxTable {
         self.lanes()
     }
 
-    /// Bytes were sent.
+    /// Notes progress of sent bytes.
     pub(super) fn moved(&mut self, upstream: &str) {
         if let Some(lane) = self.lanes.get_mut(upstream) {
             lane.progress += 1;
@@ -318,7 +320,7 @@ impl OutboxTable {
         }
     }
 
-    /// Nobody sends it any more; it waits for another worker.
+    /// Puts a delivery back in the queue; it waits for another worker.
     pub(super) fn put_back(&mut self, delivery: &Delivery) {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         let Some(lane) = self.lanes.get_mut(&delivery.errand.to.upstream) else { return };
@@ -335,7 +337,7 @@ impl OutboxTable {
         }
     }
 
-    /// It is at the upstream.
+    /// Removes the entry of a delivered blob.
     pub(super) fn settle(&mut self, delivery: &Delivery) {
         let key = (delivery.errand.repo.clone(), delivery.digest);
         self.moved(&delivery.errand.to.upstream);
@@ -345,7 +347,7 @@ impl OutboxTable {
         self.put_back(delivery);
     }
 
-    /// It failed as `trouble` says; the lane pauses, unless the upstream refused this one blob.
+    /// Records a failed delivery; the lane pauses, unless the upstream refused only this blob.
     pub(super) fn failed(&mut self, delivery: &Delivery, error: &Error, now: Instant) {
         let upstream = &delivery.errand.to.upstream;
         let refused = delivery.trouble.as_ref().and_then(|trouble| trouble.refused.as_ref());
@@ -369,8 +371,9 @@ impl OutboxTable {
         self.put_back(delivery);
     }
 
-    /// A client waits for these: what was refused and told gets another try, and nobody pauses for a
-    /// reason of ours. What the upstream asked for holds all the same; the way there keeps to it.
+    /// Hurries the blobs of a waiting client: a refused blob that the client has heard of gets
+    /// another try, and our own pauses end. The upstream's pauses stay; the transport keeps to
+    /// them.
     pub(super) fn urge(&mut self, repo: &RepoName, digests: &[Digest]) -> Vec<String> {
         let mut urged = Vec::new();
         for digest in digests {
@@ -393,8 +396,8 @@ impl OutboxTable {
         urged
     }
 
-    /// A client waits for these while their lane fails: it goes on by this time at the latest. The lanes
-    /// that go on earlier now.
+    /// Hurries the failing lanes of a waiting client's blobs: each continues by this time at the
+    /// latest. Returns the lanes with an earlier time.
     pub(super) fn hasten(
         &mut self,
         repo: &RepoName,
@@ -463,12 +466,12 @@ impl Lane {
     }
 }
 
-/// So long after a time, in milliseconds since 1970.
+/// A time, in milliseconds since 1970, plus a wait.
 fn after(time_ms: u64, wait: Duration) -> u64 {
     time_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// A refusal as the client that pushes the manifest hears it.
+/// The error of a refusal for the client that pushes the manifest.
 fn refusal_for_client(delivery: &Delivery, refused: &Refusal, reason: &str) -> Error {
     let digest = delivery.digest;
     let code = refused.code.parse().unwrap_or(ErrorCode::Unknown);

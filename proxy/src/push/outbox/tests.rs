@@ -1,4 +1,4 @@
-//! The table of what is owed: lanes, pauses, refusals, bounds.
+//! The table of pending deliveries: lanes, pauses, refusals, bounds.
 
 use super::table::{DeliveryStanding, NextDelivery, OutboxTable};
 use super::*;
@@ -48,7 +48,7 @@ fn a_lane_has_a_few_workers_and_each_key_one_of_them() {
     assert_eq!(workers(&mut table, now), DELIVERY_WORKERS_MAX);
     assert_eq!(workers(&mut table, now), 0);
     let first = table.take(UPSTREAM, now).unwrap();
-    // Pushed again while it is sent: nobody else takes it.
+    // Pushed again during its transfer: no other worker takes it.
     let again = Delivery { errand: errand(&repo(), 99), ..first.clone() };
     table.add(again.clone(), alice());
     for _ in 1..10 {
@@ -57,7 +57,7 @@ fn a_lane_has_a_few_workers_and_each_key_one_of_them() {
         table.settle(&other);
     }
     assert!(table.take(UPSTREAM, now).is_none());
-    // No worker is started in vain for what only its sender can take.
+    // The table starts no worker in vain for a key that only its own worker can take.
     assert_eq!(workers(&mut table, now), 0);
     table.settle(&first);
     assert_eq!(table.take(UPSTREAM, now), Some(again));
@@ -151,7 +151,7 @@ fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
         assert_eq!((digest, error.shown().status.as_u16()), (owed.digest, 400));
         assert!(error.message().contains(&owed.digest.to_string()), "{error}");
     }
-    // As an earlier process left it: whoever asks gets a try.
+    // As an earlier process left it: the next request gets a try.
     let mut table = OutboxTable::new(1000);
     table.restore(troubled(&owed, Some(refused)));
     assert!(table.take(UPSTREAM, now).is_none());
@@ -204,7 +204,7 @@ fn bytes_and_numbers_have_a_bound_and_what_goes_makes_room() {
     assert!(matches!(table.room(&nobody, 0, 0), Err(Error::TooMany(_))));
 }
 
-/// Has a blob be refused at this time.
+/// Records a refusal of a blob at this time.
 fn refuse(table: &mut OutboxTable, owed: &Delivery, at_ms: u64) {
     let refused = Refusal { status: 400, code: "SIZE_INVALID".to_owned() };
     let mut owed = troubled(owed, Some(refused));
@@ -225,7 +225,7 @@ fn a_refused_blob_makes_room_a_quarter_of_an_hour_after_it_was_told_or_an_hour_a
         refuse(&mut table, owed, minutes(1));
     }
     table.standing(&repo(), &[told.digest], minutes(2));
-    // Her share is hers as long as that: nothing of others gives way, and they have room.
+    // Her share stays hers for so long: no entry of others gives way, and they have room.
     let full = |table: &mut OutboxTable, now_ms| table.reserve(&alice(), 25, now_ms).is_err();
     assert!(full(&mut table, minutes(2)) && full(&mut table, minutes(17) - 1));
     assert!(table.room(&alice(), 1, minutes(17) - 1).is_err());
@@ -237,10 +237,10 @@ fn a_refused_blob_makes_room_a_quarter_of_an_hour_after_it_was_told_or_an_hour_a
     assert!(full(&mut table, minutes(61) - 1));
     let next = table.reserve(&alice(), 25, minutes(61)).unwrap().unwrap();
     assert_eq!(next.digest, untold.digest);
-    // Bob has his own share, and what is not refused never gives way.
+    // Bob has his own share, and a blob without a refusal never gives way.
     table.add(delivery(3, 25), bob.clone());
     assert!(table.reserve(&bob, 25, minutes(61)).is_err());
-    // When all is full, what was refused gives way to whoever comes.
+    // When all is full, refused blobs give way to any party.
     table.add(delivery(4, 25), Party::Ourselves);
     let third = Party::Caller("carol".into());
     let gives_way = table.reserve(&third, 25, minutes(61)).unwrap().unwrap();

@@ -1,8 +1,8 @@
-//! Who delivers: a few workers for each upstream, while there is something to deliver. An upstream
-//! that fails is left alone for longer and longer, and never given up.
+//! The workers of the outbox: a few for each upstream, while it has deliveries. A failing upstream
+//! is left alone for longer and longer, and never given up.
 //!
-//! Invariant: what a worker took is settled, refused or back in its queue when the worker is done
-//! with it, also when the server stops.
+//! Invariant: a worker's delivery is delivered, refused or back in its queue when the worker is
+//! done with it, also when the server stops.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +20,7 @@ use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::clock::now_ms;
 
 impl Outbox {
-    /// Starts what is to be started for an upstream.
+    /// Starts workers or the timer of an upstream.
     pub(super) fn wake(&self, upstream: &str) {
         if *self.shared.stopping.borrow() {
             return;
@@ -81,7 +81,7 @@ impl Outbox {
         self.wake(upstream);
     }
 
-    /// `None` when it was given up because nobody wants it any more.
+    /// `None` when the delivery was given up as unwanted.
     async fn deliver(
         &self,
         delivery: &Delivery,
@@ -121,8 +121,8 @@ impl Outbox {
         Ok((upstream_repo, stored_upload))
     }
 
-    /// Brings a blob that a repository has to an upstream that lost it, whether or not it is owed, and
-    /// waits for that until `until`.
+    /// Sends a stored blob to an upstream that lost it, pending or not, and waits for the delivery
+    /// until `until`.
     pub(crate) async fn redeliver(
         &self,
         repo: &RepoName,
@@ -148,7 +148,7 @@ impl Outbox {
             .ok_or_else(late)?
     }
 
-    /// An error when the blob that is owed is damaged: then it has to be pushed again.
+    /// An error when the pending blob is damaged: then it has to be pushed again.
     async fn whole(&self, delivery: &Delivery) -> Result<(), Error> {
         let (store, digest) = (Arc::clone(&self.store), delivery.digest);
         let here = self.blocking.run(move || store.stat(&digest)).await?;
@@ -156,7 +156,7 @@ impl Outbox {
         here.map(|_| ()).ok_or_else(lost)
     }
 
-    /// Where it goes by the configuration of today; never to another place than it was pushed for.
+    /// The upstream by the present configuration; never another place than the push was for.
     fn upstream_repo(&self, delivery: &Delivery) -> Result<UpstreamRepo, Error> {
         let (repo, to) = (&delivery.errand.repo, &delivery.errand.to);
         match self.config.current().upstreams.target(repo) {
@@ -183,7 +183,7 @@ impl Outbox {
                 tracing::debug!(%repo, %digest, "a blob was delivered");
                 self.table().settle(delivery);
             }
-            // It is asked for again, and found to be there.
+            // The blob is asked for again, and found to be there.
             Err(error) => self.failed(delivery.clone(), error.into()).await,
         }
     }
@@ -218,7 +218,7 @@ fn reason(error: &Error) -> String {
     text.chars().take(TROUBLE_CHARS_MAX).collect()
 }
 
-/// What trying again does not help against.
+/// The refusal in an error that another try does not mend.
 fn refusal(error: &Error) -> Option<Refusal> {
     let refused = |status: u16, code: wharf_oci::ErrorCode| {
         Some(Refusal { status, code: code.as_str().to_owned() })
@@ -230,7 +230,7 @@ fn refusal(error: &Error) -> Option<Refusal> {
             _ => None,
         },
         Error::UpstreamDenied { .. } => refused(403, wharf_oci::ErrorCode::Denied),
-        // It is not here any more, or damaged: it has to be pushed again.
+        // The blob is here no more, or damaged: it has to be pushed again.
         Error::BlobUnknown { .. } => refused(404, wharf_oci::ErrorCode::ManifestBlobUnknown),
         _ => None,
     }

@@ -1,9 +1,9 @@
-//! Uploads of the same bytes to one upstream at the same time: the first one sends, the others wait for
-//! it. Which bytes are the same is not known before their end, so they are taken to be when their first
-//! segments are, and are looked at now and then.
+//! Uploads of the same bytes to one upstream at the same time: the first one sends, the others wait
+//! for it. Equality is not known before the end, so two uploads count as equal while their first
+//! segments are, with samples in between.
 //!
-//! Invariant: nobody counts on another upload for more than its time. An upload ends without sending
-//! only after the upstream took the same digest from the one that it waited for.
+//! Invariant: no upload counts on another one for more than its time. An upload ends without
+//! sending only after the upstream took the same digest from its leader.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ use super::{Sender, Stop, TransferContent};
 use crate::client::Arrival;
 use crate::limits::{JOINT_BEHIND_BYTES, JOINT_WAIT};
 
-/// Who sends what at this moment. As many entries as there are uploads, at most.
+/// The leading uploads of this moment. At most as many entries as uploads.
 #[derive(Default)]
 pub(super) struct Coalescing {
     leaders: Mutex<HashMap<Key, Arc<LeadingUpload>>>,
@@ -25,23 +25,23 @@ pub(super) struct Coalescing {
 /// An upstream's identity, and the SHA-256 of the first segment.
 type Key = (usize, Digest);
 
-/// An upload that others wait for.
+/// An upload that others follow.
 pub(super) struct LeadingUpload {
     content: TransferContent,
     repo: RepoName,
     stage: watch::Receiver<Stage>,
 }
 
-/// How far it is.
+/// The progress of a leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// So many bytes are at the upstream.
+    /// The upstream has this many bytes.
     Sending(u64),
-    /// The upstream has it.
+    /// The upstream has the blob.
     There(Digest),
 }
 
-/// The right to send for others; given up when dropped.
+/// The right to lead; given up when dropped.
 pub(super) struct LeadGuard {
     coalescing: Arc<Coalescing>,
     key: Key,
@@ -49,29 +49,29 @@ pub(super) struct LeadGuard {
     stage: watch::Sender<Stage>,
 }
 
-/// Who sends.
+/// The leader, or this upload's right to lead.
 enum Claim {
     Lead(LeadGuard),
     Follow(Arc<LeadingUpload>),
 }
 
-/// What came of waiting for another one.
+/// The result of following a leader.
 enum Followed {
-    /// The upstream has the bytes, in the repository of the other one.
+    /// The upstream has the bytes, in the leader's repository.
     There,
-    /// It is not the same, or not soon enough.
+    /// The leader's content differs, or comes too late.
     Alone,
-    /// It was given up.
+    /// The leader was given up.
     Gone,
 }
 
 impl LeadGuard {
-    /// The upstream has so many bytes.
+    /// The upstream has this many bytes.
     pub(super) fn sent(&self, bytes: u64) {
         self.stage.send_replace(Stage::Sending(bytes));
     }
 
-    /// The upstream has all.
+    /// The upstream has the blob.
     pub(super) fn there(&self, digest: Digest) {
         self.stage.send_replace(Stage::There(digest));
     }
@@ -105,7 +105,7 @@ impl Coalescing {
 }
 
 impl Sender {
-    /// Waits for another upload of the same bytes, if there is one; `None` when this one has to send.
+    /// Follows another upload of the same bytes, if there is one; `None` when this one has to send.
     pub(super) async fn join(&mut self) -> Result<Option<Arrival>, Stop> {
         if self.content.visible_bytes() == 0 {
             return Ok(None);
@@ -148,7 +148,7 @@ impl Sender {
     async fn follow(&mut self, leader: &LeadingUpload) -> Result<Followed, Stop> {
         let mut stage = leader.stage.clone();
         let mut at = 1;
-        // As long as this one arrives itself, it is compared with the other.
+        // While this upload itself arrives, it is compared with the leader.
         while self.content.size_bytes().is_none() {
             let offset = at * SEGMENT_BYTES as u64;
             tokio::select! {
@@ -186,7 +186,7 @@ impl Sender {
         }
     }
 
-    /// Whether both have the same segment here, as far as the other one has it.
+    /// Whether both have the same segment here, as far as the leader has it.
     async fn agrees(&self, leader: &LeadingUpload, offset: u64) -> Result<bool, Stop> {
         if leader.content.visible_bytes() <= offset {
             return Ok(leader.content.size_bytes().is_none());
@@ -202,13 +202,13 @@ impl Sender {
 /// Two samples are no further apart.
 const SAMPLE_SEGMENTS: u64 = 64;
 
-/// Whether the other client is so much slower that waiting for it would take long.
+/// Whether the leader's client is so much slower that waiting would take long.
 fn is_behind(leader: &LeadingUpload, there_bytes: u64) -> bool {
     let behind = there_bytes.saturating_sub(leader.content.visible_bytes());
     behind > JOINT_BEHIND_BYTES.max(there_bytes / 8)
 }
 
-/// Waits for the next stage; whether there will be none.
+/// Waits for the next stage; returns whether there will be none.
 async fn gone(stage: &mut watch::Receiver<Stage>) -> bool {
     stage.changed().await.is_err() && !matches!(*stage.borrow(), Stage::There(_))
 }

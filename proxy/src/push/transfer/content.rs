@@ -1,5 +1,5 @@
-//! What is sent: a blob that still arrives, or one that is in the store. Both can be read again from
-//! any offset, as often as it takes.
+//! The content of a transfer: a blob in flight, or one in the store. Both can be read again from
+//! any offset, as often as needed.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -16,14 +16,14 @@ use crate::runtime::body::{Body, Completion};
 /// The bytes of one upload.
 #[derive(Clone)]
 pub(crate) enum TransferContent {
-    /// Those that have come, and those that will.
+    /// Bytes present and to come.
     InFlight(InFlight),
-    /// All of them.
+    /// All bytes.
     Stored(BlobReader),
 }
 
 impl TransferContent {
-    /// How many can be read at this moment.
+    /// The number of readable bytes at this moment.
     pub(super) fn visible_bytes(&self) -> u64 {
         match self {
             Self::InFlight(blob) => blob.visible_bytes(),
@@ -31,7 +31,7 @@ impl TransferContent {
         }
     }
 
-    /// How many there are, once that is known.
+    /// The size, once it is known.
     pub(super) fn size_bytes(&self) -> Option<u64> {
         match self {
             Self::InFlight(blob) => blob.size_bytes(),
@@ -39,7 +39,7 @@ impl TransferContent {
         }
     }
 
-    /// Waits until so many bytes can be read, or all; how many can.
+    /// Waits until this many bytes are readable, or all; returns their number.
     pub(super) async fn arrived(&self, bytes: u64) -> Result<u64, Stop> {
         if let (Self::InFlight(blob), Some(last)) = (self, bytes.checked_sub(1))
             && let Tail::Abandoned(reason) = poll_fn(|context| blob.poll_read(last, context)).await
@@ -49,7 +49,7 @@ impl TransferContent {
         Ok(self.visible_bytes())
     }
 
-    /// A part that can be read.
+    /// A readable part.
     pub(super) fn body(&self, blocking: BlockingPool, span: Span) -> Body {
         match self {
             Self::InFlight(blob) => {
@@ -61,7 +61,7 @@ impl TransferContent {
         }
     }
 
-    /// The bytes from `at` to the end of its segment; of what can be read.
+    /// The readable bytes from `at` to the end of its segment.
     pub(super) async fn segment(&self, blocking: &BlockingPool, at: u64) -> Result<Bytes, Error> {
         let reader = match self {
             Self::InFlight(blob) => {

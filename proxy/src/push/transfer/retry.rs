@@ -1,7 +1,7 @@
-//! What an upload does after a failure: wait and go on, with smaller chunks, from its start, or give up.
-//! Pure but for the clock; the waiting is done by the caller.
+//! The retry policy of a transfer: after a failure it waits and continues, with smaller chunks,
+//! from its start, or gives up. Pure but for the clock; the caller does the waiting.
 //!
-//! Invariant: an upload that makes no progress ends, with the upstream's last words.
+//! Invariant: a transfer that makes no progress ends, with the upstream's last error.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::limits::{
     RETRY_PAUSE_MAX, SENDING_REFUSALS_MAX, SENDING_RESTARTS_MAX,
 };
 
-/// How much is left of it, for one upload.
+/// The remaining retries of one transfer.
 pub(super) struct TransferRetry {
-    /// How long the upstream may be out before it took anything.
+    /// How long the upstream may be out before it took any bytes.
     at_first: Duration,
-    /// The same once something was taken.
+    /// The same after it took some.
     longest: Duration,
-    /// When the upstream last took something new.
+    /// When the upstream last took new bytes.
     progress: Instant,
-    /// The furthest that it came in this session.
+    /// The furthest offset in this session.
     furthest_bytes: u64,
     /// Tries without an answer since then.
     failures: u32,
@@ -33,21 +33,22 @@ pub(super) struct TransferRetry {
     last: Option<Error>,
 }
 
-/// What comes next.
+/// The next step.
 pub(super) struct RetryStep {
-    /// After this time.
+    /// The wait before it.
     pub(super) wait: Duration,
-    /// In a new session.
+    /// Whether it opens a new session.
     pub(super) anew: bool,
 }
 
 impl TransferRetry {
-    /// So much of it, without progress.
+    /// Retries for this long, without progress.
     pub(super) fn new(longest: Duration) -> Self {
         Self::with(longest, longest)
     }
 
-    /// For what comes again later: no more than a few tries to begin with, and some to go on.
+    /// Retries of a delivery, which comes again later: no more than a few tries to begin with, and
+    /// some to continue.
     pub(super) fn of_delivery() -> Self {
         Self::with(Duration::ZERO, DELIVERY_PATIENCE)
     }
@@ -66,22 +67,22 @@ impl TransferRetry {
         }
     }
 
-    /// No chunk of this upload shall be larger.
+    /// The bound of this transfer's chunks.
     pub(super) const fn most_bytes(&self) -> u64 {
         self.most_bytes
     }
 
-    /// There is something to send from now on.
+    /// The first bytes are ready to send.
     pub(super) fn begins(&mut self) {
         self.progress = Instant::now();
     }
 
-    /// Nothing was asked of the upstream meanwhile, because the client took its time.
+    /// Leaves out a wait for the client: it asked nothing of the upstream.
     pub(super) fn waited(&mut self, time: Duration) {
         self.progress += time;
     }
 
-    /// The upstream has so many bytes. Only more than it ever had is progress.
+    /// The upstream has this many bytes. Only an offset past the furthest one is progress.
     pub(super) fn took(&mut self, bytes: u64) {
         if bytes > self.furthest_bytes {
             self.furthest_bytes = bytes;
@@ -89,7 +90,7 @@ impl TransferRetry {
         }
     }
 
-    /// Everything is sent anew.
+    /// All bytes are sent anew.
     pub(super) fn restarts(&mut self) -> Result<(), Error> {
         self.restarts += 1;
         self.furthest_bytes = 0;
@@ -101,7 +102,7 @@ impl TransferRetry {
         Err(self.last.take().unwrap_or(lost))
     }
 
-    /// What to do after this; the error itself when nothing is.
+    /// The next step after an error; the error itself when there is none.
     pub(super) fn after(&mut self, error: Error) -> Result<RetryStep, Error> {
         let mut anew = false;
         let wait = match &error {
@@ -146,12 +147,12 @@ impl TransferRetry {
         Ok(RetryStep { wait, anew })
     }
 
-    /// How long it may go on without progress. A turn among many uploads may take as long as all of
-    /// that, and one answer that does not come longer: it is asked for twice.
+    /// The longest time without progress. A request's wait among many uploads may take as long as
+    /// all of it, and a missing answer longer: it is asked for twice.
     fn longest(&self, error: &Error) -> Duration {
         let longest = if self.furthest_bytes > 0 { self.longest } else { self.at_first };
         match error {
-            // It is not out: another try may mend this, and how many there are is counted.
+            // The upstream is not out: another try may mend this, and their number is bounded.
             Error::UpstreamRefused { status, .. } if is_mendable(*status) => self.longest,
             Error::UpstreamBusy { .. } | Error::TooMany(_) => longest * 2,
             Error::UpstreamFailed { .. } if self.failures == 1 && !longest.is_zero() => {
@@ -170,7 +171,8 @@ impl TransferRetry {
     }
 }
 
-/// Whether an upstream that refuses so may take the same in other chunks, or in another session.
+/// Whether an upstream with this refusal may take the same bytes in other chunks, or in another
+/// session.
 fn is_mendable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 404 | 409 | 413 | 416)
 }
@@ -204,10 +206,10 @@ mod tests {
         }
         assert!(began.elapsed() > SENDING_PATIENCE * 9 / 10);
         assert!(began.elapsed() <= SENDING_PATIENCE && tries < 40);
-        // What is taken starts the time anew.
+        // Progress starts the time anew.
         patience.took(6);
         assert!(patience.after(failed()).is_ok());
-        // An answer that takes longer than that is asked for once more.
+        // A slower answer is asked for once more.
         patience.took(7);
         tokio::time::advance(SENDING_PATIENCE * 3).await;
         assert!(patience.after(failed()).is_ok());

@@ -1,8 +1,8 @@
-//! What spares sending: the upstream has the blob, another of its repositories has it, or somebody else
-//! sends the same (`joint.rs`). Trouble on such a way only means to send.
+//! Ways to skip a transfer: the upstream has the blob, another of its repositories has it, or
+//! another upload sends the same (`coalesce.rs`). A failure on such a way only means to send.
 //!
-//! Invariant: only what was proven here is mounted; that somebody names a digest is no proof. Nor is
-//! anything mounted that upstreams do not mount reliably (`Upstream::mounts`).
+//! Invariant: only content verified here is mounted; a named digest is no proof. Nor does a mount
+//! use an algorithm that upstreams do not mount reliably (`Upstream::mounts`).
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::limits::MOUNTS_MAX;
 use crate::registries::UpstreamRepo;
 
 impl Sender {
-    /// A way to have it there without sending it. Trouble on such a way only means to send.
+    /// Tries to have the blob there without sending it. A failure on such a way only means to send.
     pub(super) async fn spare(&mut self) -> Result<Option<Arrival>, Stop> {
         match self.begun().await? {
             Known::Nothing => {}
             Known::Expected(digest) => {
                 let known = self.known_bytes(&digest).await?;
                 if known.is_some() || !self.lenders(&digest).await.is_empty() {
-                    // That it is what the client said is known at its end only.
+                    // Whether the content matches the client's digest is known only at its end.
                     let proven = self.proven().await?;
                     if proven == digest && known == self.content.size_bytes() {
                         return Ok(Some(Arrival::Known));
@@ -43,34 +43,34 @@ impl Sender {
         self.join().await
     }
 
-    /// The size of the blob at the upstream, when it has it already. A client that has just been told
-    /// that it does not has asked for us.
+    /// The size of the blob at the upstream, when it has it already. A client that has just been
+    /// told "absent" has asked for us.
     async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
         let UpstreamRepo { upstream, repo, .. } = &self.upstream_repo;
         if upstream.recently_missed(repo, digest) {
             return Ok(None);
         }
         match upstream.blob_size(repo, digest).await {
-            // Nobody waits at the door: it is asked again later.
+            // No client waits: the delivery asks again later.
             Err(error) if self.urgency() == Urgency::Patient => Err(error.into()),
             size => Ok(size.ok().flatten()),
         }
     }
 
-    /// A client that waits would have to send everything again; what is delivered behind comes again.
+    /// A waiting client would have to send all bytes again; a delivery behind comes again.
     pub(super) const fn urgency(&self) -> Urgency {
         if self.moved.is_some() { Urgency::Patient } else { Urgency::Long }
     }
 
-    /// Whether the upstream has exactly what is here.
+    /// Whether the upstream has exactly the blob here.
     pub(super) async fn is_there(&self, digest: &Digest) -> bool {
         let there = self.upstream_repo.upstream.blob_size(&self.upstream_repo.repo, digest).await;
         matches!(there, Ok(Some(there)) if Some(there) == self.content.size_bytes())
     }
 
-    /// Other repositories of the same upstream that have the blob, as far as is known here.
+    /// Other repositories of the same upstream known here to have the blob.
     async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
-        // A caller with a login of their own is not made to ask for what they did not name.
+        // A caller's own login asks only for repositories that the caller named.
         if self.upstream_repo.upstream.caller_fingerprint().is_some() || !Upstream::mounts(digest) {
             return Vec::new();
         }
@@ -84,8 +84,8 @@ impl Sender {
         there.filter(|repo| *repo != self.upstream_repo.repo).take(MOUNTS_MAX).collect()
     }
 
-    /// Mounts the blob from a repository that has it. Only what was proven here: whoever has the bytes
-    /// may have them there, whoever names a digest may not.
+    /// Mounts the blob from a repository that has it. Only content verified here: a client with the
+    /// bytes may have them there, one that only names a digest may not.
     async fn borrow(&mut self, digest: &Digest) -> bool {
         let named = self.source.take();
         for lender in named.into_iter().chain(self.lenders(digest).await) {

@@ -1,7 +1,7 @@
-//! Ends of uploads that are under way, and those of which their client may not have heard: the same end,
-//! asked for again, waits for the first, or finds what came of it.
+//! Running ends of uploads, and finished ones whose answer may not have reached the client: a
+//! repeated request for the same end waits for the first, or finds its result.
 //!
-//! Invariant: an end that failed is not remembered; one that succeeded counts for its own upload,
+//! Invariant: a failed end is not remembered; a successful one counts for its own upload,
 //! repository and digest, and for nothing else.
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::limits::{UNHEARD_MAX, UNHEARD_TIME};
 
 type Outcome = Option<Result<(), Error>>;
 
-/// All of them.
+/// All commits.
 #[derive(Default, Clone)]
 pub(super) struct Commits(Arc<Mutex<HashMap<UploadId, Commit>>>);
 
@@ -25,11 +25,11 @@ struct Commit {
     owner: Option<String>,
     digest: Digest,
     outcome: watch::Receiver<Outcome>,
-    /// Until when it is remembered; none while it is under way.
+    /// The expiry of a finished commit; none while it is running.
     until: Option<Instant>,
 }
 
-/// An end that is under way; dropped without a word, it failed.
+/// A running commit; dropped without a result, it failed.
 pub(super) struct Committing {
     commits: Commits,
     id: UploadId,
@@ -38,8 +38,8 @@ pub(super) struct Committing {
 }
 
 impl Commits {
-    /// An upload ends as this digest; `of` is its repository and who alone may go on with it. What is not
-    /// known, or finds no room, is not found again.
+    /// Begins the commit of an upload as this digest; `of` is its repository and owner. A commit
+    /// without a name or room is not found again.
     pub(super) fn begin(
         &self,
         id: UploadId,
@@ -59,7 +59,7 @@ impl Commits {
         Committing { commits: self.clone(), id, told, is_done: false }
     }
 
-    /// What came of the same end, once it is known; `None` when there was none.
+    /// The result of the same commit, once it is known; `None` when there was none.
     pub(super) async fn outcome(
         &self,
         repo: &RepoName,
@@ -74,7 +74,7 @@ impl Commits {
         outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone())
     }
 
-    /// Who alone may ask for it again, if anybody.
+    /// The only caller allowed to ask for the commit again, if it has an owner.
     #[expect(clippy::option_option, reason = "an end that is known may be anybody's")]
     pub(super) fn owner(&self, repo: &RepoName, id: UploadId) -> Option<Option<String>> {
         let commits = self.lock();
@@ -94,7 +94,7 @@ impl Commit {
 }
 
 impl Committing {
-    /// It is over.
+    /// Records the result.
     pub(super) fn ended(mut self, result: &Result<(), Error>) {
         self.is_done = result.is_ok();
         if let (true, Some(commit)) = (self.is_done, self.commits.lock().get_mut(&self.id)) {

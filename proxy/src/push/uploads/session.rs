@@ -1,8 +1,8 @@
-//! What one session has: bytes on their way in, or bytes that were proven while their upstream did not take
-//! them.
+//! The content of one session: bytes on their way in, or verified bytes while their upstream did
+//! not take them.
 //!
-//! Invariant: bytes that were proven stay until their client or its time ends them: its client need not
-//! send them again, and most cannot.
+//! Invariant: verified bytes stay until their client or their time ends them: the client need not
+//! send them again, and most clients cannot.
 
 use bytes::Bytes;
 use wharf_oci::Digest;
@@ -19,11 +19,11 @@ use crate::runtime::shares::Share;
 pub(crate) struct Session {
     pub(super) held: SessionBytes,
     pub(super) side: Option<UpstreamSide>,
-    /// Counted for whoever opened it or went on with it, until it is over.
+    /// The share of the session's latest party, until the session is over.
     pub(super) room: Option<Share>,
 }
 
-/// Its bytes.
+/// The session's bytes.
 pub(super) enum SessionBytes {
     /// On their way in.
     Arriving(BlobFeed),
@@ -36,22 +36,22 @@ impl Session {
         Self { held: SessionBytes::Arriving(pump), side, room: Some(room) }
     }
 
-    /// Says what it will be, which may spare sending it. Only of use before the first byte.
+    /// Announces the digest, which may skip the transfer. Only of use before the first byte.
     pub(crate) fn expect(&mut self, digest: Digest) {
         if let (0, Some(side)) = (self.offset(), &mut self.side) {
             side.expect(digest);
         }
     }
 
-    /// From now on it waits for its turn among the writers of this caller.
+    /// From here on the session takes write slots for this caller.
     pub(crate) fn write_for(&mut self, caller: &Caller) {
         if let SessionBytes::Arriving(pump) = &mut self.held {
             pump.write_for(caller.party());
         }
     }
 
-    /// Takes bytes; fails as soon as the upstream has refused them. Of what was proven there is nothing to
-    /// take: a client that ends it again may send its last bytes again.
+    /// Takes bytes; fails as soon as the upstream has refused them. Verified content takes none: a
+    /// client ending it again may send its last bytes again.
     pub(crate) async fn append(&mut self, bytes: Bytes) -> Result<(), Error> {
         let SessionBytes::Arriving(pump) = &mut self.held else { return Ok(()) };
         pump.append(bytes).await?;
@@ -64,7 +64,7 @@ impl Session {
         Ok(())
     }
 
-    /// How many bytes it has.
+    /// The number of its bytes.
     #[must_use]
     pub(crate) fn offset(&self) -> u64 {
         match &self.held {
@@ -73,13 +73,13 @@ impl Session {
         }
     }
 
-    /// Whether it was ended before, and takes no more bytes.
+    /// Whether the session was ended before, and takes no more bytes.
     #[must_use]
     pub(crate) const fn is_proven(&self) -> bool {
         matches!(self.held, SessionBytes::Proven(..))
     }
 
-    /// Lets its bytes rest in the store, and ends what is under way to the upstream.
+    /// Suspends the session's bytes in the store, and ends the transfer to the upstream.
     pub(super) async fn suspend(self) -> Result<(), Error> {
         let rested = match self.held {
             SessionBytes::Arriving(pump) => pump.suspend().await,

@@ -1,8 +1,8 @@
-//! How many sessions there may be, and who makes room when there are so many: the longest idle session
-//! of whoever has most, for somebody who has fewer.
+//! The bounds of sessions, and displacement at a bound: the longest idle session of the party with
+//! the most makes room for a party with fewer.
 //!
-//! Invariant: every session is counted for one party until it is over, with a name or without, open or
-//! at rest. One that a request writes to, or that is being ended, is never given up for somebody else.
+//! Invariant: every session counts for one party until it is over, with a name or without, open or
+//! suspended. A session in a request's hands, or about to end, is never displaced.
 
 use std::time::Duration;
 
@@ -18,22 +18,23 @@ use crate::runtime::shares::{Share, Shares};
 /// Why there is no room for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NoSessionPermit {
-    /// All is taken by those who have no more than this one, or is being written.
+    /// All are taken by parties with no more than this one, or are being written.
     Whole,
-    /// This one has all that it gets.
+    /// This party's share is full.
     Share,
 }
 
-/// A session that makes room.
+/// A session to displace.
 struct Idle {
     id: UploadId,
-    /// How much its party has, and for how long it is idle: the largest goes.
+    /// The number of its party's sessions, and its idle time: the largest goes.
     rank: (usize, Duration),
 }
 
 impl Uploads {
-    /// Room for one more session of this party, when all may have `most` and each `most_each`; asked for
-    /// before an upstream is asked for anything. Whether another session had to go for it.
+    /// Room for one more session of this party, within `most` in all and `most_each` for each
+    /// party; asked for before the first request to an upstream. Returns whether another session
+    /// was displaced.
     pub(crate) async fn room(
         &self,
         party: Party,
@@ -42,13 +43,13 @@ impl Uploads {
         let (room, idle) = self.sessions.enter(party, (most, most_each))?;
         let Some(idle) = idle else { return Ok((room, false)) };
         let uploads = self.clone();
-        // To its end when the caller goes away: what was taken out of the table is nobody's.
+        // To its end when the caller goes away: a session out of the table has no other owner.
         let given_up = async move { uploads.give_up(idle).await };
         self.detached.run(given_up).await;
         Ok((room, true))
     }
 
-    /// How many sessions are counted, and the most of one party.
+    /// The number of sessions, and the most of one party.
     pub(crate) fn taken(&self) -> (usize, usize) {
         let shares = &self.sessions.shares;
         (shares.total(), shares.largest())
@@ -56,7 +57,7 @@ impl Uploads {
 }
 
 impl Sessions {
-    /// What is counted from now on, and what is to be given up for it.
+    /// Counts a session from here on; returns the sessions to give up for it.
     fn enter(
         &self,
         party: Party,
@@ -79,8 +80,8 @@ impl Sessions {
 }
 
 impl Table {
-    /// Takes the longest idle session of whoever has most out, for somebody who has `has`. Those of
-    /// nobody known go first.
+    /// Takes out the longest idle session of the party with the most, for a party with `has`.
+    /// Sessions of unknown parties go first.
     fn make_room(&mut self, has: usize, shares: &Shares) -> Option<ExpiredSessions> {
         let (now, now_ms) = (Instant::now(), now_ms());
         let open = self.open.iter().filter_map(|(id, slot)| {

@@ -1,8 +1,8 @@
-//! Uploads that rest in the store: found again after a restart, resumed at first need, suspended
-//! when the server stops, forgotten when nobody comes back for them.
+//! Suspended uploads in the store: found again after a restart, resumed at first need, suspended
+//! when the server stops, forgotten when no client comes back for them.
 //!
-//! Invariant: a session is open, at rest, or gone, never two of these; one that rests goes on only
-//! in its own repository, and at exactly the offset that is durable.
+//! Invariant: a session is open, suspended, or gone, never two of these; a suspended one resumes
+//! only in its own repository, and at exactly the durable offset.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::runtime::store::Store;
 
-/// What is known of a session at rest. The list is in memory, because only this process has the
-/// store: nobody else can add to it.
+/// The record of a suspended session. The list is in memory, because only this process has the
+/// store: no other process can add to it.
 pub(super) struct SuspendedSession {
     pub(super) repo: RepoName,
-    /// Who alone may go on with it, if anybody.
+    /// The only caller allowed to resume the session, if it has an owner.
     pub(super) owner: Option<String>,
-    /// How many bytes are durable.
+    /// The number of durable bytes.
     pub(super) offset: u64,
-    /// Since when, in milliseconds since 1970.
+    /// The time of suspension, in milliseconds since 1970.
     saved_ms: u64,
-    /// Counted for its owner; who opened one that nobody owns is not known any more.
+    /// The owner's share; the party of a session without an owner is not known any more.
     room: Share,
 }
 
-/// Every session at rest in the store. Blocks.
+/// Loads every suspended session of the store. Blocks.
 pub(super) fn load(
     store: &dyn Store,
     shares: &Shares,
@@ -52,32 +52,32 @@ pub(super) fn load(
     Ok(suspended.collect())
 }
 
-/// Sessions that are given up, out of the table.
+/// Sessions to give up, out of the table.
 #[derive(Default)]
 pub(super) struct ExpiredSessions {
     open: Vec<Slot>,
     suspended: Vec<UploadId>,
 }
 
-/// For how long a session with so many bytes may be idle.
+/// The longest idle time of a session with this offset.
 const fn idle_max(offset: u64) -> Duration {
     if offset == 0 { UPLOAD_EMPTY_IDLE_MAX } else { UPLOAD_IDLE_MAX }
 }
 
 impl SuspendedSession {
-    /// Who it is counted for.
+    /// The party of its share.
     pub(super) const fn owned_by(&self) -> &Party {
         self.room.owner()
     }
 
-    /// For how long it rests.
+    /// The time since its suspension.
     pub(super) const fn idle(&self, now_ms: u64) -> Duration {
         Duration::from_millis(now_ms.saturating_sub(self.saved_ms))
     }
 }
 
 impl Table {
-    /// Takes one session out that is given up; it is not counted any more.
+    /// Takes one session out to give it up; it counts no more.
     pub(super) fn take_old(&mut self, id: UploadId) -> ExpiredSessions {
         let mut old = ExpiredSessions::default();
         if let Some(mut slot) = self.open.remove(&id) {
@@ -88,7 +88,7 @@ impl Table {
         old
     }
 
-    /// The same of all that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
+    /// Takes out all sessions idle for too long: open ones by `now`, suspended ones by `now_ms`.
     fn take_expired(&mut self, now: Instant, now_ms: u64) -> ExpiredSessions {
         let open = self.open.extract_if(|_, slot| {
             slot.session.is_some() && now.duration_since(slot.touched) >= idle_max(slot.offset)
@@ -101,10 +101,11 @@ impl Table {
 }
 
 impl Uploads {
-    /// Moves a session at rest to the open ones, where it belongs to this caller until it is resumed.
+    /// Moves a suspended session to the open ones, where it belongs to this caller until it is
+    /// resumed.
     pub(super) fn rouse(&self, repo: &RepoName, id: UploadId) -> Option<SuspendedSession> {
         let mut table = self.sessions.lock();
-        // A server that stops resumes nothing: the session rests already.
+        // A stopping server resumes no session: this one is suspended already.
         if *self.sessions.closing.borrow() {
             return None;
         }
@@ -119,9 +120,9 @@ impl Uploads {
         Some(suspended)
     }
 
-    /// Goes on with a session, with a new one at the upstream, which is sent everything again from
-    /// here; an upstream that is out at this moment is no matter of the client's. Runs to its end when the caller goes away: a writer that nobody takes would be
-    /// dropped, and forgotten.
+    /// Resumes a session, with a new one at the upstream, which gets all bytes again from here; an
+    /// outage of the upstream is hidden from the client. Runs to its end when the caller goes away:
+    /// an abandoned writer would be dropped, and forgotten.
     pub(super) async fn resume(
         &self,
         id: UploadId,
@@ -159,7 +160,7 @@ impl Uploads {
         };
         let offset = writer.size_bytes();
         tracing::info!(%repo, %id, offset, "an upload goes on after a restart");
-        // Whoever goes on with it has it, also past their share: it is there already.
+        // The resuming caller gets the session, also past its share: the session exists already.
         let room = self.sessions.shares.join(party);
         let session = self.session(writer, upstream, room);
         Ok(SessionGuard { id, sessions: Arc::clone(&self.sessions), session: Some(session) })
@@ -172,7 +173,7 @@ impl Uploads {
         self.sessions.returned.notify_one();
     }
 
-    /// Forgets a session at rest; `false` when there is none in this repository.
+    /// Forgets a suspended session; `false` when there is none in this repository.
     pub(super) async fn forget_resting(
         &self,
         repo: &RepoName,
@@ -190,13 +191,13 @@ impl Uploads {
         Ok(true)
     }
 
-    /// Gives up sessions that nobody touched for long: open ones by `now`, those at rest by `now_ms`.
+    /// Gives up sessions idle for too long: open ones by `now`, suspended ones by `now_ms`.
     pub(crate) async fn expire(&self, now: Instant, now_ms: u64) {
         let old = self.sessions.lock().take_expired(now, now_ms);
         self.give_up(old).await;
     }
 
-    /// Forgets sessions that were taken out of the table; theirs at the upstream go with them.
+    /// Forgets sessions taken out of the table, with their sessions at the upstream.
     pub(super) async fn give_up(&self, old: ExpiredSessions) {
         if old.open.is_empty() && old.suspended.is_empty() {
             return;
@@ -214,14 +215,14 @@ impl Uploads {
         self.blocking.run(forget).await;
     }
 
-    /// Resolves when sessions go to rest: a request that writes to one has to let go of it.
+    /// Resolves when sessions are being suspended: a writing request has to let go of its session.
     pub(crate) async fn closing(&self) {
         let mut closing = self.sessions.closing.subscribe();
         // The sender lives as long as `self`.
         let _ = closing.wait_for(|closing| *closing).await;
     }
 
-    /// Lets every session rest, with all that it took. The last thing that is done with uploads.
+    /// Suspends every session, with all of its bytes. The last operation on uploads.
     pub(crate) async fn suspend(&self) {
         self.sessions.closing.send_replace(true);
         let deadline = Instant::now() + SUSPEND_DEADLINE;
@@ -250,7 +251,7 @@ impl Uploads {
         }
     }
 
-    /// Every session that no request has, and how many are left.
+    /// Every session in no request's hands, and how many are left.
     fn take_idle(&self) -> (Vec<(UploadId, Session)>, usize) {
         let mut table = self.sessions.lock();
         let idle = table.open.extract_if(|_, slot| slot.session.is_some());

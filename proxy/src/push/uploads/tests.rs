@@ -37,7 +37,7 @@ fn party(last: u8) -> Party {
     Party::behind([127, 0, 0, last].into())
 }
 
-/// Opens a session for a party, as far as it may; whether another one had to go.
+/// Opens a session for a party, within its bounds; returns whether another one was displaced.
 async fn open(
     uploads: &Uploads,
     (party, owner): (Party, Option<&str>),
@@ -146,7 +146,7 @@ async fn a_stop_waits_for_the_request_that_has_a_session() {
     request.await.unwrap();
     let saved = store.saved_uploads().unwrap();
     assert_eq!((saved.len(), saved[0].offset), (1, 3));
-    // A server that stops resumes nothing.
+    // A stopping server resumes no session.
     assert!(uploads.lock_session(&context(1), &repo, id).await.is_err());
 }
 
@@ -220,7 +220,7 @@ async fn two_who_open_all_they_can_leave_room_for_a_third() {
     }
     assert_eq!((uploads.count().0, uploads.taken()), (32, (32, 16)));
     assert!(open(&uploads, (party(4), None), (64, 16)).await.is_ok());
-    // Content that comes in one request counts like any other.
+    // Content of a single request counts like any other.
     let (whole, _) = uploads.room(party(4), (64, 16)).await.unwrap();
     let whole = uploads.anonymous(whole, Algorithm::Sha256, None).await.unwrap();
     assert_eq!(uploads.taken().0, 34);
@@ -249,7 +249,7 @@ async fn past_all_the_longest_idle_of_whoever_has_most_goes_for_who_has_fewer() 
     drop(in_use);
     assert!(open(&uploads, (party(5), None), bounds).await.unwrap().1);
     assert!(matches!(uploads.offset(&repo, ids[2]), Err(Error::UploadUnknown)));
-    // All have one: whoever has none gets the longest idle.
+    // All have one: a party without sessions gets the longest idle one.
     assert!(open(&uploads, (party(6), None), bounds).await.unwrap().1);
     assert_eq!(open(&uploads, (party(6), None), bounds).await.err(), Some(NoSessionPermit::Whole));
     assert_eq!(uploads.taken(), (4, 1));
@@ -263,7 +263,7 @@ async fn who_rests_counts_for_its_owner_and_goes_first_when_nobody_knows_whose_i
         open(&first, (alice.clone(), owner), (9, 9)).await.unwrap();
     }
     first.suspend().await;
-    // So that those rest for longer than what is opened below.
+    // So that those are suspended for longer than the sessions opened below.
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let uploads = over(&store);
     assert_eq!((uploads.count(), uploads.taken()), ((0, 3), (3, 2)));
@@ -272,12 +272,12 @@ async fn who_rests_counts_for_its_owner_and_goes_first_when_nobody_knows_whose_i
         Some(NoSessionPermit::Share)
     );
     let nobodys = store.saved_uploads().unwrap().into_iter().find(|saved| saved.owner.is_none());
-    // Even for whoever has most.
+    // Even for the party with the most.
     assert!(open(&uploads, (alice.clone(), None), (3, 3)).await.unwrap().1);
     assert!(matches!(uploads.offset(&repo, nobodys.unwrap().id), Err(Error::UploadUnknown)));
     assert!(open(&uploads, (party(2), None), (3, 3)).await.unwrap().1);
     assert_eq!((uploads.count(), uploads.taken()), ((2, 1), (3, 2)));
-    // Going on with one takes it over.
+    // Resuming a session takes it over.
     let id = store.saved_uploads().unwrap().iter().find(|s| s.owner.is_some()).unwrap().id;
     drop(uploads.lock_session(&context(2), &repo, id).await.unwrap());
     assert_eq!(uploads.taken(), (3, 2));

@@ -1,4 +1,4 @@
-//! The upstream's side of one session: what is being sent, and how to begin again after it failed.
+//! The upstream's side of one session: its transfer, and how to begin again after a failure.
 //!
 //! Invariant: `finish` succeeds only after the upstream has the blob.
 
@@ -17,7 +17,7 @@ pub(super) struct UpstreamSide {
     transfers: Arc<Transfers>,
     upstream_repo: UpstreamRepo,
     blob: InFlight,
-    /// Absent after a failure, until there is more to send.
+    /// Absent after a failure, until there are more bytes to send.
     sending: Option<Transfer>,
 }
 
@@ -34,12 +34,12 @@ impl UpstreamSide {
         Self { transfers: Arc::clone(transfers), upstream_repo, blob, sending }
     }
 
-    /// Where it goes.
+    /// The destination.
     pub(super) const fn upstream_repo(&self) -> &UpstreamRepo {
         &self.upstream_repo
     }
 
-    /// Sending, from the start when it had failed: the bytes are here.
+    /// The transfer, begun anew from the start after a failure: the bytes are here.
     fn sending(&mut self) -> Transfer {
         let again = || {
             let content = TransferContent::InFlight(self.blob.clone());
@@ -48,16 +48,16 @@ impl UpstreamSide {
         self.sending.take().unwrap_or_else(again)
     }
 
-    /// The client says what it will be.
+    /// Sets the digest announced by the client.
     pub(super) fn expect(&mut self, digest: Digest) {
         let sending = self.sending();
         sending.expect(digest);
         self.sending = Some(sending);
     }
 
-    /// The upstream's refusal, as soon as there is one: what follows would be sent in vain. While it is
-    /// out, bytes are taken all the same: its client could hardly send them again, and they are sent from
-    /// the start when it is back.
+    /// The upstream's refusal, as soon as there is one: later bytes would be sent in vain. During
+    /// an outage, bytes are taken all the same: the client could hardly send them again, and they
+    /// are sent from the start when the upstream is back.
     pub(super) async fn check(&mut self) -> Result<(), Error> {
         let sending = self.sending();
         if !sending.is_over() {

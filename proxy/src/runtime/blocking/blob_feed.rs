@@ -1,9 +1,9 @@
 //! Content from async code into a writer of the store: collected in batches, stored on blocking
 //! threads, one batch behind the other.
 //!
-//! Invariant: bytes that a [`BlobFeed`] counts as taken are appended in their order, and a caller that
-//! goes away in the middle of a call loses none of them. Without a place it holds less than
-//! [`UNPLACED_BYTES_MAX`] and one frame, and its writer no run. What it holds is counted as held.
+//! Invariant: bytes counted as taken by a [`BlobFeed`] are appended in their order, and a caller
+//! that goes away in the middle of a call loses none of them. Without a write slot the feed holds
+//! less than [`UNPLACED_BYTES_MAX`] and one frame, and its writer no run. Its bytes are reserved.
 
 use std::sync::{Arc, Weak};
 
@@ -31,20 +31,20 @@ pub(crate) struct BlobFeed {
     for_whom: WriteOwner,
 }
 
-/// What the owner of the pump and the watch over its place work on, one at a time.
+/// The state that the feed's owner and the watch over its write slot share, one at a time.
 struct Work {
     blocking: BlockingPool,
-    /// What the writer has is seen there.
+    /// The writer's bytes are visible there.
     blob: InFlight,
     stage: Stage,
-    /// How many bytes were given to the writer; those of the batch follow them.
+    /// Bytes given to the writer; those of the batch follow them.
     given_bytes: u64,
     batch: Vec<Bytes>,
     batch_bytes: usize,
-    /// What that is counted as, and for whom.
+    /// The reservation of the batch, with its party.
     held: Option<(Party, StreamReservation)>,
     place: Option<WriteSlot>,
-    /// When bytes came last.
+    /// The time of the last bytes.
     touched: Instant,
 }
 
@@ -55,7 +55,7 @@ enum Stage {
 }
 
 impl BlobFeed {
-    /// A pump into this writer; in the end for this program, as long as nobody says for whom.
+    /// A feed for this writer, charged to this program until [`Self::write_for`].
     #[must_use]
     pub(crate) fn new(blocking: BlockingPool, writer: BlobWriter) -> Self {
         let taken_bytes = writer.size_bytes();
@@ -75,26 +75,27 @@ impl BlobFeed {
         Self { work: Arc::new(Mutex::new(work)), taken_bytes, blob, for_whom }
     }
 
-    /// From now on it waits for its turn among theirs.
+    /// From here on the feed takes write slots for this owner.
     pub(crate) fn write_for(&mut self, for_whom: impl Into<WriteOwner>) {
         self.for_whom = for_whom.into();
     }
 
-    /// How many bytes the writer has or will have: those that it began with, and all that were taken.
+    /// The bytes that the writer has or will have: those at its beginning, and all taken since.
     #[must_use]
     pub(crate) const fn taken_bytes(&self) -> u64 {
         self.taken_bytes
     }
 
-    /// How many bytes readers may have at this moment.
+    /// The bytes visible to readers at this moment.
     pub(crate) fn visible_bytes(&self) -> u64 {
         self.blob.visible_bytes()
     }
 
-    /// Takes bytes. Waits when a whole batch is behind, and for a place when others have them all.
+    /// Takes bytes. Waits while a whole batch is behind, and for a write slot when all are taken.
     pub(crate) async fn append(&mut self, mut bytes: Bytes) -> Result<(), Error> {
         let mut work = self.work.lock().await;
-        // A turn ends at the border of a segment: what is past it needs no memory of the store.
+        // A slot is handed on at the border of a segment: bytes past it need no memory of the
+        // store.
         let past = usize::try_from((self.taken_bytes + bytes.len() as u64) % SEGMENT_BYTES as u64);
         let past = past.unwrap_or(0);
         if work.is_turn_over(&self.for_whom) && past <= bytes.len() {
@@ -114,13 +115,13 @@ impl BlobFeed {
         work.flush_when_due(&self.for_whom).await
     }
 
-    /// Lets readers have what was taken and fills no segment yet, as far as that is possible.
+    /// Makes taken bytes in an incomplete segment visible to readers, as far as possible.
     pub(crate) async fn show(&self) {
         self.work.lock().await.show();
     }
 
-    /// Proves that everything taken is `digest`; the writer is used up. While others wait for a place,
-    /// what is proven waits on disk.
+    /// Verifies that the content is `digest`; the writer is used up. While others wait for a write
+    /// slot, the verified blob waits on disk.
     pub(crate) async fn verify(self, digest: Digest) -> Result<Result<ReadyBlob, Mismatch>, Error> {
         let places = {
             let mut work = self.work.lock().await;
@@ -141,17 +142,17 @@ impl BlobFeed {
         .await
     }
 
-    /// Lets the upload rest with everything that was taken.
+    /// Suspends the upload with every byte taken.
     pub(crate) async fn suspend(self) -> Result<(), Error> {
         self.end(BlobWriter::suspend).await
     }
 
-    /// Keeps what was taken, up to the end of its last segment, for whoever goes on with it.
+    /// Keeps the taken bytes, up to the end of the last segment, for a download that resumes them.
     pub(crate) async fn lay_down(self, key: PartKey, size_bytes: u64) -> Result<(), Error> {
         self.end(move |writer| writer.lay_down(key, size_bytes)).await
     }
 
-    /// Appends what was taken, then does the last thing that is done with the writer.
+    /// Appends the taken bytes, then runs the last operation on the writer.
     async fn end<T: Send + 'static>(
         self,
         last: impl FnOnce(BlobWriter) -> Result<T, StoreError> + Send + 'static,
@@ -186,7 +187,7 @@ impl Work {
         }
     }
 
-    /// Counts what is in the batch, for whoever brought it last.
+    /// Counts the batch for the party of its latest bytes.
     fn count(&mut self, party: &Party) {
         if self.held.as_ref().is_none_or(|(of, _)| of != party) {
             let budget = self.blocking.held.budget(party.clone(), MemoryBounds::NONE);
@@ -201,7 +202,8 @@ impl Work {
         }
     }
 
-    /// Whether others wait and this one has had its turn; what nobody wants has none.
+    /// Whether others wait and this feed has used its slot long enough; an unwanted feed
+    /// gives way at once.
     fn is_turn_over(&self, for_whom: &WriteOwner) -> bool {
         let turn_bytes = if for_whom.is_wanted() { TURN_BYTES } else { 0 };
         let places = &self.blocking.places;
@@ -227,7 +229,7 @@ impl Work {
         Ok(())
     }
 
-    /// How much of the batch is past the end of the last whole segment.
+    /// The bytes of the batch past the end of the last whole segment.
     fn past_border(&self) -> usize {
         let past = (self.given_bytes + self.batch_bytes as u64) % SEGMENT_BYTES as u64;
         usize::try_from(past).unwrap_or(0).min(self.batch_bytes)
@@ -262,9 +264,9 @@ impl Work {
         first
     }
 
-    /// Everything to disk, then the place to the next one.
+    /// Writes everything to disk, then hands on the write slot.
     async fn hand_on(&mut self) -> Result<(), Error> {
-        // What does not fill a segment is out of reach from here on; what comes before it must be there.
+        // From here on an incomplete segment cannot be shown; the segments before it must be there.
         self.settled().await?;
         self.show();
         self.start(self.batch_bytes, BlobWriter::flush_run).await?;
@@ -275,14 +277,15 @@ impl Work {
         Ok(())
     }
 
-    /// Starts on so much of the batch and what is to be done after it; waits for what went before.
+    /// Starts a job over this much of the batch and an operation after it; waits for the job
+    /// before.
     async fn start(
         &mut self,
         count: usize,
         then: impl FnOnce(&mut BlobWriter) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), Error> {
         self.settled().await?;
-        // Nothing is awaited past this line: a caller that goes away leaves the pump whole.
+        // Nothing is awaited past this line: a caller that goes away leaves the feed whole.
         let owner = self.place.as_ref().map_or_else(party::at_work, |place| place.party().clone());
         let room = self.blocking.jobs.take(&owner).await;
         match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
@@ -314,7 +317,7 @@ impl Work {
         }
     }
 
-    /// The writer, for good.
+    /// Takes the writer for good.
     async fn writer(&mut self) -> Result<BlobWriter, Error> {
         self.settled().await?;
         match std::mem::replace(&mut self.stage, Stage::Failed(Error::UploadUnknown)) {
@@ -324,8 +327,8 @@ impl Work {
     }
 }
 
-/// Takes the place from a pump that stands still while others wait, or goes on slowly for long. Ends with
-/// the place.
+/// Takes the write slot from a feed that stands still while others wait, or is slow for long. Ends
+/// with the slot.
 async fn watch(places: Arc<WriteSlots>, work: Weak<Mutex<Work>>) {
     loop {
         places.wanted().await;
@@ -339,7 +342,7 @@ async fn watch(places: Arc<WriteSlots>, work: Weak<Mutex<Work>>) {
             continue;
         }
         if let Err(error) = work.hand_on().await {
-            // The owner is told when it comes back; nothing is in memory for it any more.
+            // The owner gets the error with its next call; no bytes are in memory for it any more.
             tracing::debug!(%error, "a writer that stood still has failed");
             work.place = None;
         }

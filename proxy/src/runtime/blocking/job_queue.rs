@@ -1,7 +1,7 @@
-//! Places for jobs: whoever asks for many gets one, then everybody else, then the next one.
+//! Permits for jobs: a party with many requests gets one, then each other party, then the next one.
 //!
-//! Invariants: no party has more than its share of the places, unless half of all are free; a place is free
-//! only while nobody waits who may have it.
+//! Invariants: no party has more than its share of the permits, unless half of all are free; a
+//! permit is free only while no waiting job may have it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::runtime::party::Party;
 use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
-/// All places of one kind, and who waits for one.
+/// All permits of one kind, and the queue for them.
 pub(super) struct JobQueue {
     places: usize,
     each: usize,
@@ -20,27 +20,27 @@ pub(super) struct JobQueue {
 
 struct State {
     free: usize,
-    /// By party; whoever has none has no entry.
+    /// Permits by party; a party without one has no entry.
     taken: HashMap<Party, usize>,
     waiting: RoundRobin<u64>,
     grants: HashMap<u64, oneshot::Sender<JobPermit>>,
     tickets: u64,
 }
 
-/// A place; free again when it is dropped.
+/// A permit; returned when dropped.
 pub(crate) struct JobPermit {
     line: Option<Arc<JobQueue>>,
     party: Party,
 }
 
-/// One that waits, as long as it does.
+/// A job in the queue, for as long as it waits.
 struct Waiting<'a> {
     line: &'a JobQueue,
     ticket: u64,
 }
 
 impl JobQueue {
-    /// So many places, and so many of them for each party.
+    /// The number of permits in all, and for each party.
     pub(super) fn new(places: usize, each: usize) -> Self {
         let state = State {
             free: places,
@@ -52,7 +52,7 @@ impl JobQueue {
         Self { places, each, state: Mutex::new(state) }
     }
 
-    /// A place; waits for its turn. Safe to give up in the middle.
+    /// A permit, in turn. Safe to give up in the middle.
     pub(super) async fn take(self: &Arc<Self>, party: &Party) -> JobPermit {
         let (grant, granted) = oneshot::channel();
         let waiting = {
@@ -71,19 +71,19 @@ impl JobQueue {
         room.expect("whoever waits is in the line")
     }
 
-    /// A place without waiting.
+    /// A permit without waiting.
     pub(super) fn try_take(self: &Arc<Self>, party: &Party) -> Option<JobPermit> {
         let mut state = self.state();
         let may = self.may(state.free, &state.taken, party);
         may.then(|| self.give(&mut state, party))
     }
 
-    /// How many places are taken.
+    /// The number of permits taken.
     pub(super) fn taken(&self) -> usize {
         self.places - self.state().free
     }
 
-    /// How many wait for one.
+    /// The number of waiting jobs.
     pub(super) fn waiting(&self) -> usize {
         self.state().waiting.len()
     }
@@ -115,7 +115,7 @@ impl State {
         }
     }
 
-    /// Who gets the next place.
+    /// The next job to get a permit.
     fn next(&mut self, line: &JobQueue) -> Option<(Party, oneshot::Sender<JobPermit>)> {
         let Self { free, taken, waiting, grants, .. } = self;
         let (party, ticket) =
@@ -132,7 +132,8 @@ impl Drop for JobPermit {
         while let Some((party, grant)) = state.next(&line) {
             let room = line.give(&mut state, &party);
             if let Err(mut refused) = grant.send(room) {
-                // It gave up: the next one, then, and without a second drop of the same place.
+                // The job gave up: the next one, then, and without a second drop of the same
+                // permit.
                 refused.line = None;
                 state.give_back(&refused.party);
             }
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!((line.taken(), line.waiting()), (6, 2));
         drop(other);
         drop(held);
-        // Given, and not taken.
+        // Granted, and not taken.
         drop(more);
         let state = line.state();
         let left = (state.free, state.taken.len(), state.grants.len(), state.waiting.len());

@@ -1,4 +1,4 @@
-//! More writers than places: who waits, who goes on, and what is left in memory.
+//! More writers than write slots: their order, and their bytes in memory.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::limits::{TURN_BYTES, UNPLACED_BYTES_MAX};
 use crate::runtime::party::Party;
 use crate::runtime::subscribers::Subscribers;
 
-/// Longer than any of this takes when nobody waits for somebody who waits.
+/// Longer than any test takes without a deadlock.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Harbour {
@@ -62,7 +62,7 @@ async fn writers_that_stand_still_keep_nobody_out_and_go_on_later() {
             feed(&mut pump, content.slice(..half)).await;
             pumps.push(pump);
         }
-        // All nine stopped in the middle, and only those with a place have segments in memory.
+        // All nine stopped in the middle, and only those with a slot have segments in memory.
         assert!(harbour.blocking.places().taken <= 2);
         assert!(harbour.blocking.places().handed_on >= 7);
         assert!(harbour.store.in_flight_bytes() <= 2 * half as u64);
@@ -125,17 +125,17 @@ async fn a_place_is_free_when_its_writer_goes_away_or_a_wait_is_given_up() {
     assert_eq!(harbour.blocking.places(), WriteSlotsState { taken: 1, waiting: 0, handed_on: 0 });
     drop(first);
     assert_eq!(harbour.blocking.places().taken, 0);
-    // What the second one counted before it gave up is what it has.
+    // The second feed has exactly the bytes counted before it gave up.
     let taken = usize::try_from(second.taken_bytes()).unwrap();
     feed(&mut second, content.slice(taken..)).await;
     finish(second, &content).await;
 }
 
-/// Somebody who waits for a place.
+/// A writer waiting for a slot.
 struct Waits(tokio::task::JoinHandle<WriteSlot>);
 
 impl Waits {
-    /// In line when this returns.
+    /// In the queue when this returns.
     async fn begin(places: &Arc<WriteSlots>, for_whom: WriteOwner) -> Self {
         let (before, asked) = (places.state().waiting, Arc::clone(places));
         let task = tokio::spawn(async move { asked.take(&for_whom).await });
@@ -169,14 +169,14 @@ async fn a_third_party_gets_the_next_place_however_many_the_others_wait_for() {
     drop(held.remove(0));
     let alice = alice.place().await;
     assert_eq!(places.state().waiting, 20);
-    // Then those who have fewest, in the order in which they asked.
+    // Then the parties with the fewest slots, in the order of their requests.
     drop(held.remove(0));
     let mut others = others.into_iter();
     let (mallory, oscar) = (others.next().unwrap(), others.next().unwrap());
     let _mallory = mallory.place().await;
     drop(alice);
     let _oscar = oscar.place().await;
-    // Whoever gave up is passed over, and no place is lost.
+    // A writer that gave up is passed over, and no slot is lost.
     for other in others {
         other.0.abort();
     }
@@ -194,14 +194,14 @@ async fn what_nobody_wants_gets_a_place_after_everybody_else() {
     let held = places.take(&unwanted).await;
     assert!(!places.are_wanted_before(&unwanted));
     let last = Waits::begin(&places, unwanted.clone()).await;
-    // Whoever is wanted goes on while only such wait.
+    // A wanted writer goes on while only unwanted ones wait.
     assert!(places.are_wanted_before(&unwanted) && !places.are_wanted_before(&named("bob")));
     let first = Waits::begin(&places, named("mallory")).await;
     assert!(places.are_wanted_before(&named("bob")));
     drop(held);
     let first = first.place().await;
     let second = Waits::begin(&places, named("mallory")).await;
-    // Somebody wants it after all, and has had no place meanwhile.
+    // The writer is wanted after all, and has had no slot meanwhile.
     let _seat = subscribers.take();
     drop(first);
     let last = last.place().await;
@@ -209,7 +209,7 @@ async fn what_nobody_wants_gets_a_place_after_everybody_else() {
     second.place().await;
 }
 
-/// So much is there in the end, and no more; what comes before it may be with a job.
+/// Exactly so many bytes become visible in the end; earlier ones may be with a job.
 async fn is_shown(pump: &BlobFeed, blob: &wharf_store::InFlight, bytes: usize) {
     let all = async {
         while blob.visible_bytes() < bytes as u64 {
@@ -235,7 +235,7 @@ async fn what_is_shown_is_there_whenever_its_segment_is_stored() {
         feed(&mut shown, content.slice(at..at + bytes)).await;
         at += bytes;
         if index == 2 {
-            // Its place is taken from it in the middle of a segment.
+            // The feed loses its slot in the middle of a segment.
             feed(&mut pump, content.slice(..UNPLACED_BYTES_MAX)).await;
         }
         is_shown(&shown, &blob, at).await;

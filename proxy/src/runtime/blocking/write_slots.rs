@@ -1,12 +1,11 @@
-//! Who may have content in memory that is not on disk yet: so many writers at once. A place that is
-//! free goes to the party that has fewest, each in turn, and within one to whoever asked first: two
-//! that write without end make a third wait for one turn. A client that waits is held back by its
-//! connection.
+//! Write slots bound how many writers have content in memory before it is on disk. A free slot goes
+//! to the party with the fewest, each party in turn, and within a party to the first request: two
+//! endless writers make a third wait for one turn. The connection holds back a waiting client.
 //!
-//! Invariants: whoever has a place while others wait loses it (`pump.rs` sees to that) when it stops, goes
-//! on slowly for long, or its party has more places than that of one who waits; so a client that stands
-//! still or trickles keeps nobody out. What nobody wants gets a place only when nobody else waits. A
-//! place is free only while nobody waits.
+//! Invariants: a writer with a slot while others wait loses it (`blob_feed.rs` sees to it) when it
+//! stops, is slow for long, or its party has more slots than a waiting one; so a client that stands
+//! still or trickles keeps no other one out. An unwanted download gets a slot only when no other
+//! writer waits. A slot is free only while no writer waits.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +19,7 @@ use crate::limits::PLACE_TIME_MAX;
 use crate::runtime::party::Party;
 use crate::runtime::subscribers::Subscribers;
 
-/// All places, and who waits for one.
+/// All slots, and the queue for them.
 pub(super) struct WriteSlots {
     lines: Mutex<Lines>,
     count: usize,
@@ -29,16 +28,16 @@ pub(super) struct WriteSlots {
     tickets: AtomicUsize,
 }
 
-/// For whom content is written.
+/// The party of a writer, and its subscribers.
 #[derive(Clone)]
 pub(crate) struct WriteOwner {
     party: Party,
-    /// Who wants it; none where it is written because somebody sends it.
+    /// The subscribers of a download; none for a client's upload.
     subscribers: Option<Subscribers>,
 }
 
 impl WriteOwner {
-    /// A download that these wait for, and this party began.
+    /// A download with these subscribers, begun by this party.
     pub(crate) const fn those_at(subscribers: Subscribers, party: Party) -> Self {
         Self { party, subscribers: Some(subscribers) }
     }
@@ -61,9 +60,9 @@ impl From<Party> for WriteOwner {
 #[derive(Default)]
 struct Lines {
     free: usize,
-    /// Of parties that have a place, or wait for one.
+    /// Parties that have a slot, or wait for one.
     by_party: HashMap<Party, Line>,
-    /// Places that were given, ever.
+    /// Slots granted since the start.
     given: u64,
 }
 
@@ -71,7 +70,7 @@ struct Lines {
 struct Line {
     waiting: VecDeque<Waiter>,
     places: usize,
-    /// When this party was given a place last, in places that were given.
+    /// When this party last got a slot, in slots granted.
     last: u64,
 }
 
@@ -81,31 +80,31 @@ struct Waiter {
     grant: oneshot::Sender<Permit>,
 }
 
-/// The right to a place; goes to the next one when it is dropped.
+/// The right to a slot; goes to the next writer when dropped.
 struct Permit {
     places: Option<Arc<WriteSlots>>,
     party: Party,
 }
 
-/// Places at one moment.
+/// The slots of a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WriteSlotsState {
-    /// Writers that have one.
+    /// Writers with a slot.
     pub taken: usize,
-    /// Writers that wait for one.
+    /// Writers waiting for one.
     pub waiting: usize,
-    /// How often one was handed on before its blob was whole.
+    /// Slots handed on before their blob was whole.
     pub handed_on: u64,
 }
 
-/// A place; free again when it is dropped.
+/// A slot; returned when dropped.
 pub(super) struct WriteSlot {
     permit: Permit,
-    /// Bytes that were taken since it was given.
+    /// Bytes taken since the slot was granted.
     pub(super) bytes: u64,
-    /// When that was.
+    /// When the slot was granted.
     pub(super) since: Instant,
-    /// The task that looks whether its writer stands still; ends with it.
+    /// The task that watches for a writer standing still; ends with the slot.
     pub(super) watch: Option<AbortHandle>,
 }
 
@@ -117,7 +116,7 @@ impl Drop for WriteSlot {
     }
 }
 
-/// One that waits, as long as it does.
+/// A writer in the queue, for as long as it waits.
 struct Waiting<'a> {
     places: &'a WriteSlots,
     party: Party,
@@ -139,7 +138,7 @@ impl WriteSlots {
         Self { lines, count, waiting, handed_on, tickets }
     }
 
-    /// A place; waits for its turn. Safe to give up in the middle.
+    /// A slot, in turn. Safe to give up in the middle.
     pub(super) async fn take(self: &Arc<Self>, for_whom: &WriteOwner) -> WriteSlot {
         let party = for_whom.party.clone();
         let (grant, granted) = oneshot::channel();
@@ -159,29 +158,30 @@ impl WriteSlots {
         WriteSlot::of(permit.expect("whoever waits is in a line"))
     }
 
-    /// Whether somebody waits.
+    /// Whether a writer waits.
     pub(super) fn are_wanted(&self) -> bool {
         *self.waiting.borrow() > 0
     }
 
-    /// Whether somebody waits who is to have a place before these go on.
+    /// Whether a writer waits that precedes this one.
     pub(super) fn are_wanted_before(&self, for_whom: &WriteOwner) -> bool {
         self.are_wanted() && (!for_whom.is_wanted() || self.lines().is_anybody_wanted())
     }
 
-    /// Whether somebody waits whose party has fewer places than this one would have without one of its own.
+    /// Whether a writer waits whose party has fewer slots than this party would have after giving
+    /// one up.
     pub(super) fn are_owed_by(&self, party: &Party) -> bool {
         self.are_wanted() && self.lines().are_owed_by(party)
     }
 
-    /// Resolves when somebody waits.
+    /// Resolves when a writer waits.
     pub(super) async fn wanted(&self) {
         let mut waiting = self.waiting.subscribe();
         // The sender lives as long as `self`.
         let _ = waiting.wait_for(|count| *count > 0).await;
     }
 
-    /// Counts a place that goes to the next one.
+    /// Counts a slot handed on to the next writer.
     pub(super) fn hand_on(&self, place: WriteSlot) {
         self.handed_on.fetch_add(1, Ordering::Relaxed);
         drop(place);
@@ -205,12 +205,12 @@ impl WriteSlot {
         Self { permit, bytes: 0, since: Instant::now(), watch: None }
     }
 
-    /// Whose it is.
+    /// The party of the slot.
     pub(super) const fn party(&self) -> &Party {
         &self.permit.party
     }
 
-    /// Whether it was had for as long as one may while others wait.
+    /// Whether the slot was held for as long as allowed while others wait.
     pub(super) fn had_its_time(&self) -> bool {
         self.since.elapsed() >= PLACE_TIME_MAX
     }
@@ -267,7 +267,7 @@ impl Lines {
         })
     }
 
-    /// Who gets the next place.
+    /// The next writer to get a slot.
     fn next(&mut self) -> Option<Waiter> {
         let turns = self.by_party.iter().filter_map(|(party, line)| {
             let wanted = line.waiting.iter().position(|waiter| waiter.for_whom.is_wanted());
@@ -290,7 +290,7 @@ impl Drop for Permit {
             lines.give(&party);
             let permit = Permit { places: Some(Arc::clone(&places)), party };
             let Err(mut refused) = grant.send(permit) else { return };
-            // It gave up: the next one, then, and without a second drop of the same place.
+            // The writer gave up: the next one, then, and without a second drop of the same slot.
             refused.places = None;
             lines.give_back(&refused.party);
         }

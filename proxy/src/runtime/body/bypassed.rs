@@ -1,6 +1,6 @@
-//! The body of what passes by without being kept.
+//! The body of a bypass: bytes past the store.
 //!
-//! Invariant: an end is said; a relay that goes away without a word is an error.
+//! Invariant: a bypass announces its end; a channel closed without it is an error.
 
 use std::task::{Context, Poll, ready};
 
@@ -9,20 +9,20 @@ use tokio::sync::mpsc;
 
 use super::BodyError;
 
-/// What a relay hands on.
+/// A message of a bypass.
 pub(crate) enum RelayFrame {
     /// The next bytes.
     Bytes(Bytes),
-    /// That was all.
+    /// The end of the body.
     End,
-    /// No more will come, for this reason.
+    /// No more bytes will come, for this reason.
     Broken(String),
 }
 
-/// Follows a relay.
+/// Follows a bypass.
 pub(crate) struct RelayedBody {
     pieces: mpsc::Receiver<RelayFrame>,
-    /// When it was announced.
+    /// The length, when it was announced.
     pub(super) left_bytes: Option<u64>,
 }
 

@@ -1,6 +1,6 @@
-//! The body of a blob that is still arriving, or of a part of it.
+//! The body of a blob in download, or of a part of it.
 //!
-//! Invariant: what ends early is an error, never an end.
+//! Invariant: an early end is an error, never an end.
 
 use std::task::{Context, Poll, ready};
 
@@ -20,18 +20,18 @@ pub(crate) struct InFlightBody {
     end: Option<u64>,
     reading: Option<Job<Result<Bytes, StoreError>>>,
     ending: Completion,
-    /// The last bytes of a part, until the whole is proven.
+    /// The last bytes of a part, until the whole blob is verified.
     held: Option<Bytes>,
-    /// As long as it is read, the download is wanted.
+    /// While the body is read, the download is wanted.
     _seat: Option<Subscription>,
 }
 
 /// When a part of a blob in flight is complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Completion {
-    /// When the whole is proven: until then its last bytes are held back.
+    /// Once the whole blob is verified: until then the part's last bytes are held back.
     Proven,
-    /// When its bytes are there.
+    /// Once its own bytes are there.
     Arrived,
 }
 
@@ -42,12 +42,12 @@ impl InFlightBody {
         Self { blocking, blob, at, end, reading: None, ending, held: None, _seat: None }
     }
 
-    /// The same with its last bytes held back, or not.
+    /// The same body with this completion.
     pub(super) fn ending(self, ending: Completion) -> Self {
         Self { ending, ..self }
     }
 
-    /// The same for somebody who wants it.
+    /// The same body with a subscription to its download.
     pub(super) fn seated(self, subscription: Subscription) -> Self {
         Self { _seat: Some(subscription), ..self }
     }
@@ -70,7 +70,7 @@ impl InFlightBody {
         }
     }
 
-    /// What is still to come, when it is known.
+    /// The bytes still to come, when their number is known.
     pub(super) fn left_bytes(&self) -> Option<u64> {
         let held = self.held.as_ref().map_or(0, |bytes| bytes.len() as u64);
         self.end.map(|end| end.saturating_sub(self.at) + held)

@@ -1,7 +1,7 @@
-//! The body of a request to an upstream: one that can be made again, because the request may have to
-//! be sent again, and that says how far it is.
+//! The body of a request to an upstream: it can be made again, because the request may have to be
+//! sent again, and it tells its progress.
 //!
-//! Invariant: every body that is made has exactly the announced number of bytes, or breaks off.
+//! Invariant: every body has exactly the announced number of bytes, or breaks off.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,14 +14,14 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::{Body, BodyError};
 
-/// What a request says, as often as it takes.
+/// A request's content, for as many tries as it takes.
 #[derive(Clone)]
 pub(crate) enum Payload {
-    /// Bytes that are at hand.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// Bytes that are read while they are sent, so that no request holds a chunk in memory.
+    /// Bytes read while they are sent, so that no request holds a chunk in memory.
     Made {
-        /// How many.
+        /// The number of bytes.
         size_bytes: u64,
         /// Makes the body from its first byte.
         make: Arc<dyn Fn() -> Body + Send + Sync>,
@@ -34,24 +34,24 @@ pub(crate) struct Outgoing {
     sent: SentBytes,
 }
 
-/// How far a body is.
+/// The progress of a body.
 #[derive(Clone, Default)]
 pub(crate) struct SentBytes(Arc<AtomicU64>);
 
 impl SentBytes {
-    /// Bytes that were handed to the connection.
+    /// Bytes handed to the connection so far.
     pub(crate) fn bytes(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Payload {
-    /// No bytes.
+    /// A payload without bytes.
     pub(crate) const fn empty() -> Self {
         Self::Bytes(Bytes::new())
     }
 
-    /// How many bytes it has.
+    /// The number of bytes.
     pub(crate) const fn size_bytes(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
@@ -59,7 +59,7 @@ impl Payload {
         }
     }
 
-    /// A body, and the means to see how far it is.
+    /// A body, and a handle on its progress.
     pub(crate) fn outgoing(&self) -> (Outgoing, SentBytes) {
         let body = match self {
             Self::Bytes(bytes) if bytes.is_empty() => Body::empty(),

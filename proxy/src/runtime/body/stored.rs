@@ -1,4 +1,4 @@
-//! The body of a blob that is in the store.
+//! The body of a blob in the store.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
@@ -12,8 +12,8 @@ use crate::limits::BATCH_BYTES;
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::memory_gauge::ReadReservation;
 
-/// Gives what is in memory at once, and reads the rest in batches: the next one while the client
-/// takes the one before, as long as there is room for that.
+/// Sends bytes in memory at once, and reads the rest in batches: the next one while the client
+/// takes the one before, as long as a permit for it is free.
 pub(crate) struct StoredBody {
     blocking: BlockingPool,
     ready: VecDeque<Bytes>,
@@ -29,14 +29,14 @@ enum Work {
     Over,
 }
 
-/// How much is read at once: it counts until it is there.
+/// The size of one read, reserved until the read is over.
 pub(crate) struct Batch {
     bytes: usize,
     _reading: ReadReservation,
 }
 
 impl Batch {
-    /// As many segments as are handed over at once, or one while memory is short.
+    /// A full batch, or one segment while memory is short.
     pub(crate) fn begin(blocking: &BlockingPool) -> Self {
         let bytes = if blocking.is_short() { SEGMENT_BYTES } else { BATCH_BYTES };
         Self { bytes, _reading: blocking.reading(bytes) }
@@ -64,7 +64,7 @@ pub(crate) fn read_batch(
 }
 
 impl StoredBody {
-    /// Bytes that were read already, then what the reader has left.
+    /// A body of bytes already read, then of the reader's rest.
     pub(super) fn new(blocking: BlockingPool, first: VecDeque<Bytes>, rest: BlobReader) -> Self {
         let first_bytes: u64 = first.iter().map(|bytes| bytes.len() as u64).sum();
         let left_bytes = first_bytes + rest.left_bytes();
@@ -122,7 +122,7 @@ impl StoredBody {
         Box::pin(async move { blocking.run(move || read_batch(reader, &batch)).await })
     }
 
-    /// Begins on the next batch before it is asked for.
+    /// Begins the next batch before the client asks for it.
     fn ahead(&self, reader: BlobReader) -> Work {
         let wanted = reader.left_bytes() > 0 && !self.blocking.is_short();
         let room = wanted.then(|| self.blocking.room_ahead());

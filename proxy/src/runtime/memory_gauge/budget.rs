@@ -1,6 +1,7 @@
-//! Who holds what a request takes: reserving it, and giving it back.
+//! The memory budget of a request: reserving bytes for its party and connection, and giving them
+//! back.
 //!
-//! Invariant: what a hold says that it holds is what the counters have of it.
+//! Invariant: a reservation's own number agrees with the counters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,29 +12,29 @@ use crate::error::MemoryOwner;
 use crate::limits::CONNECTION_BYTES_PART;
 use crate::runtime::party::Party;
 
-/// Who holds what a request takes, and how much that may be. Found once for each request.
+/// The party and connection charged for a request, and their bounds. Found once for each request.
 #[derive(Clone)]
 pub(crate) struct MemoryBudget {
     part: Arc<Part>,
     bounds: MemoryBounds,
-    /// Of the connection that the request came on.
+    /// The counter of the request's connection.
     connection: Arc<AtomicU64>,
 }
 
-/// What a whole body holds.
+/// The reservation of a whole body.
 pub(crate) struct Reservation {
     budget: MemoryBudget,
-    /// In all.
+    /// Bytes counted in all.
     pool: u64,
-    /// Of its party and its connection.
+    /// Bytes counted for its party and its connection.
     own: u64,
 }
 
-/// What a body holds that goes on piece by piece.
+/// The reservation of a streamed body.
 pub(crate) struct StreamReservation {
     budget: MemoryBudget,
     own: u64,
-    /// Of that, what no store counts.
+    /// The part of it that no store counts.
     passing: u64,
 }
 
@@ -42,38 +43,38 @@ impl MemoryBudget {
         Self { part, bounds, connection: Arc::default() }
     }
 
-    /// Whose it is.
+    /// The party of the budget.
     #[must_use]
     pub(crate) fn party(&self) -> &Party {
         &self.part.party
     }
 
-    /// The same for a request of this connection.
+    /// The same budget for a request of this connection.
     #[must_use]
     pub(crate) fn on(self, connection: &Arc<AtomicU64>) -> Self {
         Self { connection: Arc::clone(connection), ..self }
     }
 
-    /// The same on the connection of another one.
+    /// The same budget on the connection of another one.
     #[must_use]
     pub(crate) fn beside(self, other: &Self) -> Self {
         self.on(&other.connection)
     }
 
-    /// So many bytes of a whole body, before they are there.
+    /// Reserves bytes of a whole body, before they are read.
     pub(crate) fn take(&self, bytes: u64) -> Result<Reservation, Error> {
         let mut hold = self.nothing();
         hold.grow_to(bytes)?;
         Ok(hold)
     }
 
-    /// Nothing yet.
+    /// An empty reservation.
     #[must_use]
     pub(crate) fn nothing(&self) -> Reservation {
         Reservation { budget: self.clone(), pool: 0, own: 0 }
     }
 
-    /// So many bytes that are there anyway.
+    /// A reservation for bytes that exist anyway: never refused.
     #[must_use]
     pub(crate) fn note(&self, bytes: u64) -> Reservation {
         let mut hold = self.nothing();
@@ -81,29 +82,29 @@ impl MemoryBudget {
         hold
     }
 
-    /// So many bytes that many may share: in all only, or for this party only.
+    /// Reserves bytes that many requests may share: in all only.
     pub(crate) fn take_shared(&self, bytes: u64) -> Result<Reservation, Error> {
         let mut hold = self.nothing();
         hold.reserve(bytes, 0)?;
         Ok(hold)
     }
 
-    /// See above.
+    /// Reserves shared bytes for this party only.
     pub(crate) fn take_own(&self, bytes: u64) -> Result<Reservation, Error> {
-        // However many of its requests wait for them, they are not the connection's alone.
+        // However many of the party's requests wait for the bytes, they are not one connection's.
         let mut hold = self.clone().on(&Arc::default()).nothing();
         hold.reserve(0, bytes)?;
         Ok(hold)
     }
 
-    /// A body that goes on piece by piece, of which nothing is held yet.
+    /// An empty reservation of a streamed body.
     #[must_use]
     pub(crate) fn pieces(&self) -> StreamReservation {
         StreamReservation { budget: self.clone(), own: 0, passing: 0 }
     }
 
-    /// Whether such a body may begin: not when everything is taken, and past the party's share only
-    /// while no more than half is.
+    /// Whether a streamed body may begin: not when all memory is taken, and past the party's share
+    /// only while at most half is.
     pub(crate) fn may_begin(&self) -> Result<(), Error> {
         let (all, part) = (self.part.held.bytes(), &self.part);
         if all >= self.bounds.most {
@@ -116,7 +117,7 @@ impl MemoryBudget {
         Ok(())
     }
 
-    /// How much is taken of one of its bounds.
+    /// The bytes taken of one of the bounds.
     pub(crate) fn taken(&self, of: MemoryOwner) -> u64 {
         match of {
             MemoryOwner::All => self.part.held.bytes(),
@@ -125,7 +126,7 @@ impl MemoryBudget {
         }
     }
 
-    /// A number that is the same for all purses of a party, while it has one.
+    /// A number equal for all budgets of a party, while the party has one.
     #[must_use]
     pub(crate) fn identity(&self) -> usize {
         Arc::as_ptr(&self.part).addr()
@@ -133,13 +134,14 @@ impl MemoryBudget {
 }
 
 impl Reservation {
-    /// So many bytes from now on, or the refusal; then it holds what it held.
+    /// Grows the reservation to this many bytes, or refuses and leaves it as it was.
     pub(crate) fn grow_to(&mut self, bytes: u64) -> Result<(), Error> {
         let (pool, own) = (bytes.saturating_sub(self.pool), bytes.saturating_sub(self.own));
         self.reserve(pool, own)
     }
 
-    /// So many more. Whoever holds nothing else may take one body, however large it is.
+    /// Reserves more. A party or connection with no other reservation may take one body, however
+    /// large it is.
     fn reserve(&mut self, pool: u64, own: u64) -> Result<(), Error> {
         let MemoryBudget { part, bounds, connection } = &self.budget;
         let of_connection = bounds.share / CONNECTION_BYTES_PART;
@@ -178,7 +180,7 @@ impl Drop for Reservation {
 }
 
 impl StreamReservation {
-    /// So much from now on; `passing` when it is nothing of a store's.
+    /// Sets the bytes in memory; `passing` when no store counts them.
     pub(crate) fn set(&mut self, bytes: u64, passing: bool) {
         let part = &self.budget.part;
         change(&part.pieces, self.own, bytes);
@@ -197,7 +199,7 @@ impl Drop for StreamReservation {
     }
 }
 
-/// Adds, unless that is more than there is room for beside what is `mine`.
+/// Adds within `most`, or when the counter has nothing beside `mine`.
 fn add(counter: &AtomicU64, more: u64, mine: u64, most: u64) -> bool {
     more == 0
         || counter
@@ -208,7 +210,7 @@ fn add(counter: &AtomicU64, more: u64, mine: u64, most: u64) -> bool {
             .is_ok()
 }
 
-/// The difference, also downwards: the sum of all wraps back to what it is.
+/// Adds the difference, also downwards: the sum of all wraps back to the right value.
 fn change(counter: &AtomicU64, before: u64, after: u64) {
     counter.fetch_add(after.wrapping_sub(before), Ordering::Relaxed);
 }

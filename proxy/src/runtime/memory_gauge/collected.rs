@@ -1,6 +1,6 @@
-//! A body that is put together from its pieces.
+//! A body collected from its pieces.
 //!
-//! Invariant: no byte of it is in memory that its hold did not reserve before.
+//! Invariant: each byte of it in memory was reserved before.
 
 use bytes::Bytes;
 
@@ -8,11 +8,11 @@ use super::Reservation;
 use crate::Error;
 use crate::limits::COLLECT_STEP_BYTES;
 
-/// What came so far.
+/// The bytes so far.
 pub(crate) struct CollectedBytes(Vec<u8>);
 
 impl CollectedBytes {
-    /// With room for so many bytes, which are reserved.
+    /// With room for this many reserved bytes.
     pub(crate) fn with_room(bytes: u64) -> Self {
         Self(Vec::with_capacity(usize::try_from(bytes).unwrap_or(0)))
     }
@@ -21,7 +21,7 @@ impl CollectedBytes {
         self.0.len()
     }
 
-    /// The next piece; what it needs more is reserved first. `most` is what the body may have.
+    /// Adds the next piece; the reservation grows first where needed. `most` is the body's bound.
     pub(crate) fn push(
         &mut self,
         piece: &Bytes,
@@ -30,7 +30,7 @@ impl CollectedBytes {
     ) -> Result<(), Error> {
         let size = self.len() + piece.len();
         if size > self.0.capacity() {
-            // Twice as much each time, so that it is seldom copied.
+            // Doubled each time, so that it is seldom copied.
             let room = size.max(self.0.capacity().saturating_mul(2));
             let room = room.next_multiple_of(COLLECT_STEP_BYTES).min(most.max(size));
             hold.grow_to(room as u64)?;

@@ -1,4 +1,4 @@
-//! The account of bytes: who may take what, and that all of it comes back.
+//! The memory budget: which reservations are granted, and how all of them come back.
 
 use super::*;
 use crate::Error;
@@ -33,7 +33,7 @@ fn no_party_has_more_than_its_share_and_all_have_no_more_than_there_is() {
     let parties: Vec<_> = (0..4).map(|last| budget(&pool, last)).collect();
     let first = take(&parties[0], 40).unwrap();
     assert_eq!(refused(take(&parties[0], 1)), MemoryOwner::Party);
-    // Another purse of the same party.
+    // Another budget of the same party.
     assert_eq!(refused(take(&budget(&pool, 0), 1)), MemoryOwner::Party);
     let _second = take(&parties[1], 40).unwrap();
     let third = take(&parties[2], 20).unwrap();

@@ -1,7 +1,8 @@
-//! Which work is going on, for whom, and what of it ends when somebody else needs the place.
+//! The running work of a single flight: its parties, and which work ends when another one needs the
+//! place.
 //!
-//! Invariant: work that was told to end takes no place any more, but keeps its key until it is over:
-//! whoever begins it anew finds all that it left behind.
+//! Invariant: work told to end takes no place any more, but keeps its key until it is over: a
+//! caller that begins it anew finds all of the state left behind.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -17,29 +18,29 @@ use crate::runtime::subscribers::Subscribers;
 /// All work of one kind.
 pub(super) struct Runs<K, V> {
     by_key: HashMap<K, Run<V>>,
-    /// How much of it takes a place, by party; whoever has none has no entry.
+    /// Places taken, by party; a party without one has no entry.
     places: HashMap<Party, usize>,
     ended: u64,
 }
 
-/// Work that is going on.
+/// Running work.
 pub(super) struct Run<V> {
     pub(super) answer: watch::Receiver<Answer<V>>,
     pub(super) on_behalf_of: OnBehalfOf,
-    /// Who began it.
+    /// The party that began it.
     pub(super) party: Party,
-    /// Who wants its result.
+    /// The callers that want its result.
     pub(super) subscribers: Subscribers,
     /// Tells it to end.
     pub(super) end: watch::Sender<bool>,
 }
 
-/// How many places there are, and how many of them for one party.
+/// The number of places, and each party's share.
 #[derive(Clone, Copy)]
 pub(super) struct FlightBounds {
     pub(super) all: usize,
     pub(super) each: usize,
-    /// How many are kept for parties that are no strangers.
+    /// Places kept for parties with a known name or address.
     pub(super) kept_for_known: usize,
 }
 
@@ -48,7 +49,7 @@ impl<V> Run<V> {
         *self.end.borrow()
     }
 
-    /// For how long nobody wanted it, when that is long enough to end it.
+    /// The time without subscribers, when it is long enough to end the work.
     fn unwanted_for(&self) -> Option<Duration> {
         let unwanted = self.subscribers.empty_for().filter(|time| *time >= UNWANTED_GRACE);
         unwanted.filter(|_| !self.is_ending())
@@ -64,29 +65,30 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
         self.by_key.get(key)
     }
 
-    /// How much work takes a place.
+    /// How many pieces of work take a place.
     pub(super) fn count(&self) -> usize {
         self.places.values().sum()
     }
 
-    /// The most that one party has.
+    /// The most places of one party.
     pub(super) fn largest(&self) -> usize {
         self.places.values().copied().max().unwrap_or(0)
     }
 
-    /// How much was told to end.
+    /// How many pieces of work were told to end.
     pub(super) const fn ended(&self) -> u64 {
         self.ended
     }
 
-    /// Makes room for one more of this party's, if need be by ending what nobody wants: their own when
-    /// they have their share, else of whoever has most. `false` when there is none.
+    /// Makes room for one more of this party's, if need be by ending work without subscribers: the
+    /// party's own when it has its share, else of the party with the most. `false` when there is no
+    /// room.
     pub(super) fn make_room(&mut self, party: &Party, bounds: FlightBounds) -> bool {
         let (has, count) = (self.of(party), self.count());
-        // What this program does on its own is bounded where it does it.
+        // This program's own work is bounded at its source.
         let is_ours = *party == Party::Ourselves;
-        // Beside others nobody has more than is still free, so that a newcomer finds a place, however many
-        // came before it. A larger share that an operator set counts as it is.
+        // Beside others, no party has more places than are still free, so that a newcomer finds a
+        // place, however many came before it. A larger share set by an operator counts as it is.
         let is_shared_out = bounds.each <= (bounds.all / SHARES).max(1);
         let is_beside = is_shared_out && has > 0 && count > has;
         let is_crowded = is_beside && has >= bounds.all.saturating_sub(count);
@@ -108,7 +110,7 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
         self.by_key.insert(key, run);
     }
 
-    /// Forgets work when `is_it` is true of it.
+    /// Removes work when `is_it` is true of it.
     pub(super) fn remove(&mut self, key: &K, is_it: impl FnOnce(&Run<V>) -> bool) {
         if !self.by_key.get(key).is_some_and(is_it) {
             return;
@@ -133,7 +135,7 @@ impl<K: Clone + Eq + Hash, V> Runs<K, V> {
         }
     }
 
-    /// Ends the one of these that nobody has wanted for longest, of the party that has most.
+    /// Ends the work longest without subscribers among these, of the party with the most.
     fn end_one(&mut self, may_end: impl Fn(&Run<V>) -> bool) -> bool {
         let unwanted = self.by_key.iter().filter(|(_, run)| may_end(run));
         let unwanted = unwanted.filter_map(|(key, run)| {

@@ -1,4 +1,4 @@
-//! Who joins, who begins, and who is told to end.
+//! Callers that join or begin, and work that is told to end.
 
 use super::*;
 use crate::limits::UNWANTED_GRACE;
@@ -106,7 +106,7 @@ fn party(name: &str) -> Party {
     Party::Caller(name.into())
 }
 
-/// Work that answers at once and goes on until it is told to end, then until `over`.
+/// Work that answers at once and goes on until told to end, then until `over`.
 async fn lasting(promise: Leader<u8, u8>, value: u8, mut over: watch::Receiver<bool>) {
     promise.keep(Ok(value));
     promise.told_to_end().await;
@@ -140,7 +140,7 @@ async fn no_two_parties_take_all_places_and_a_third_always_gets_in() {
             kept.push(sky.ask(name, key).await.unwrap());
         }
         assert!(matches!(sky.ask(name, from + 2).await, Err(Error::TooMany("things"))));
-        // What others began costs nothing.
+        // Joining another party's work costs nothing.
         assert!(sky.ask(name, 10).await.unwrap().joined);
     }
     assert!(!sky.ask("alice", 30).await.unwrap().joined);
@@ -164,9 +164,10 @@ async fn work_that_nobody_wants_goes_on_until_its_place_is_needed() {
     assert_eq!((sky.flights.count(), sky.flights.ended()), (2, 0));
     let third = sky.ask("mallory", 3).await.unwrap();
     assert_eq!((sky.flights.count(), sky.flights.ended()), (2, 1));
-    // The first was left last, and goes on.
+    // The first one lost its subscriber last, and goes on.
     assert!(sky.ask("mallory", 1).await.unwrap().joined);
-    // Whoever wants the second again waits until what it left is there, and begins it anew.
+    // A caller that wants the second one again waits until its leftovers are there, and begins it
+    // anew.
     let mut again = std::pin::pin!(sky.ask("alice", 2));
     assert!(come_to(again.as_mut()).await.is_none());
     sky.over.send_replace(true);
@@ -174,7 +175,7 @@ async fn work_that_nobody_wants_goes_on_until_its_place_is_needed() {
     drop(third);
 }
 
-/// What a future has come to after everybody else had their turn.
+/// Polls a future after all other tasks have run.
 async fn come_to<T>(mut future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
     for _ in 0..10 {
         tokio::task::yield_now().await;
@@ -200,7 +201,7 @@ async fn when_all_places_are_taken_the_one_who_has_most_loses_what_nobody_wants(
     tokio::time::advance(UNWANTED_GRACE).await;
     let _bob = sky.ask("bob", 5).await.unwrap();
     let _carol = sky.ask("carol", 6).await.unwrap();
-    // Two of mallory's made room, and alice's is still there.
+    // Two pieces of mallory's work made room, and alice's is still there.
     assert!(sky.ask("alice", 1).await.unwrap().joined);
     assert!(sky.ask("mallory", 4).await.unwrap().joined);
 }
@@ -228,7 +229,7 @@ async fn however_many_came_before_there_is_a_place_for_one_more() {
     let flights: Arc<SingleFlight<u32, u8>> = Arc::new(SingleFlight::new(256, "things"));
     let mut keys = 0..;
     let mut hanging = Vec::new();
-    // Each takes all it gets: a quarter, then half of what is left.
+    // Each takes all it gets: a quarter, then half of the rest.
     for name in ["a", "b", "c", "d", "e", "f"] {
         for key in keys.by_ref().take(70) {
             let flights = Arc::clone(&flights);

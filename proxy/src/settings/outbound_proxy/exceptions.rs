@@ -1,6 +1,6 @@
-//! `NO_PROXY`: who is asked for directly although there is a proxy.
+//! `NO_PROXY`: hosts that are reached directly although there is a proxy.
 //!
-//! Names are compared as they are asked for; they are not resolved for it.
+//! Names are compared as text, without resolving them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -24,9 +24,9 @@ struct Entry {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Whom {
-    /// `*`
+    /// `*`: every host.
     Everybody,
-    /// `10.0.0.0/8`, `::1`: addresses that are asked for as such.
+    /// `10.0.0.0/8`, `::1`: targets given as addresses.
     Network(Network),
     /// `.example.com`, `*.example.com`: all names below.
     Below(String),
@@ -52,7 +52,7 @@ impl Exceptions {
         self.entries.is_empty()
     }
 
-    /// Which entries could not be read, from 1. What stands there may be an address with a login.
+    /// The numbers of unreadable entries, from 1. Their text may be an address with a login.
     pub(crate) fn ignored(&self) -> &[usize] {
         &self.ignored
     }

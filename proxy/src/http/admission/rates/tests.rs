@@ -1,4 +1,4 @@
-//! Who goes at once, who waits, and in which order.
+//! Requests admitted at once, queued requests, and their order.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn user(name: &str) -> RateKey {
     RateKey::User(Party::Caller(name.into()))
 }
 
-/// Whether it is their turn at once.
+/// Whether the request has its token at once.
 fn goes(rates: &Rates, who: RateKey, now: Instant) -> bool {
     matches!(rates.come(who, RATE, now, Some(now)), Ok(Came::Goes))
 }
@@ -44,7 +44,7 @@ fn names_without_end_take_no_memory_and_buy_nothing() {
     assert!(rates.count() < 10, "those that are full again made room");
 }
 
-/// Comes in this order, one behind the other, and says when it is their turn.
+/// Queues requests in this order, one behind the other, and reports each token.
 async fn come(
     rates: &Arc<Rates>,
     count: u32,
@@ -73,7 +73,7 @@ async fn who_is_past_the_rate_waits_and_goes_in_the_order_of_coming() {
     let took = began.elapsed();
     assert!(took >= 3 * SECOND && took < 4 * SECOND, "{took:?}");
     assert_eq!(rates.waiting(), 0);
-    // Nothing was saved up meanwhile.
+    // No token was saved up meanwhile.
     assert!(!goes(&rates, user("a"), Instant::now()));
 }
 
@@ -83,7 +83,7 @@ async fn whoever_is_behind_somebody_who_went_away_moves_up() {
     let mut tasks = come(&rates, 23, &done).await;
     assert_eq!(rates.waiting(), 20);
     let began = Instant::now();
-    // All but the last of those that wait, in no order.
+    // All but the last queued requests, in no order.
     for gone in (3..22).rev().step_by(2).chain((4..22).step_by(2)) {
         tasks[gone].abort();
     }
