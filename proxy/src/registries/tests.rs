@@ -174,12 +174,12 @@ fn what_a_target_is_asked_later_is_answered_by_its_configuration() {
     let Ok(Target::Upstream(there)) = first.target(&"a/x".parse().unwrap()) else {
         panic!("served")
     };
-    assert_eq!(there.beside(&"b/y".parse().unwrap()), "y".parse().ok());
+    assert_eq!(there.beside(&"a/y".parse().unwrap()), "y".parse().ok());
     assert_eq!(there.beside(&"c/y".parse().unwrap()), None);
     assert_eq!(there.names(), ["a/x".parse().unwrap(), "b/x".parse().unwrap()]);
     // Another configuration is of no matter to it.
     drop(first);
-    assert_eq!(there.beside(&"b/y".parse().unwrap()), "y".parse().ok());
+    assert_eq!(there.beside(&"a/y".parse().unwrap()), "y".parse().ok());
 }
 
 #[test]
