@@ -24,7 +24,6 @@ mod permission_cache;
 mod recent_logins;
 mod rules;
 mod signatures;
-mod timestamp;
 mod token_service;
 mod unproven_logins;
 mod users;
@@ -79,8 +78,8 @@ pub fn read_login_words(input: &str) {
     let asked = Grants::asked(std::iter::once(scope));
     assert_eq!(Grants::of_entries(&asked.entries()), asked, "{scope}");
     let _ = (Passwords::parse(files), ApiTokens::parse(files));
-    for time in files.lines().filter_map(timestamp::parse) {
-        assert_eq!(timestamp::parse(&timestamp::write(time)), Some(time));
+    for time in files.lines().filter_map(api_tokens::read_time) {
+        assert_eq!(api_tokens::read_time(&time.to_string()), Some(time));
     }
 }
 

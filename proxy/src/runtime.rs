@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod detached;
 pub(crate) mod memory_gauge;
 pub(crate) mod min_rate;
+pub(crate) mod mutex;
 pub(crate) mod party;
 pub(crate) mod round_robin;
 pub(crate) mod shares;

@@ -11,6 +11,7 @@ pub(crate) mod outbound_proxy;
 pub(crate) mod patterns;
 pub(crate) mod telemetry;
 pub(crate) mod tls;
+pub(crate) mod tls_client;
 pub(crate) mod trusted_proxies;
 pub(crate) mod units;
 pub(crate) mod upstream;

@@ -9,10 +9,11 @@ use std::fmt::{self, Write as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
+use wharf_oci::{Day, Timestamp};
 
 use super::line_file::{LineError, lines};
 use super::passwords::check_name;
-use super::timestamp;
+use crate::runtime::clock;
 
 /// Prefix of every API token, so that a scanner can find a leaked one.
 const MARK: &str = "wharf_";
@@ -26,8 +27,8 @@ pub(crate) struct ApiTokens(HashMap<[u8; 32], ApiToken>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ApiToken {
     pub(super) name: String,
-    /// The expiry, in seconds since 1970.
-    pub(super) expires: Option<u64>,
+    /// Until when it is good.
+    pub(super) expires: Option<Timestamp>,
 }
 
 impl fmt::Debug for ApiTokens {
@@ -51,13 +52,13 @@ impl ApiTokens {
     }
 
     /// The entry of a token that has not expired.
-    pub(super) fn find(&self, secret: &str, now: u64) -> Option<&ApiToken> {
+    pub(super) fn find(&self, secret: &str, now: Timestamp) -> Option<&ApiToken> {
         let token = self.0.get(&hash(secret))?;
         Some(token).filter(|token| token.expires.is_none_or(|expires| now < expires))
     }
 
     /// Whether a valid token has this name.
-    pub(super) fn knows(&self, name: &str, now: u64) -> bool {
+    pub(super) fn knows(&self, name: &str, now: Timestamp) -> bool {
         let is_good = |token: &&ApiToken| token.expires.is_none_or(|expires| now < expires);
         self.0.values().filter(is_good).any(|token| token.name == name)
     }
@@ -82,13 +83,21 @@ fn read_line(line: &str) -> Result<([u8; 32], ApiToken), &'static str> {
     check_name(name)?;
     let hash = hash.strip_prefix(HASH_MARK).and_then(unhex).ok_or(form)?;
     let expires = words.next().map(|word| {
-        let date = word.strip_prefix("expires=").and_then(timestamp::parse);
+        let date = word.strip_prefix("expires=").and_then(read_time);
         date.ok_or("write expires=2027-01-31, or with a time: expires=2027-01-31T12:00:00Z")
     });
     if words.next().is_some() {
         return Err(form);
     }
     Ok((hash, ApiToken { name: name.to_owned(), expires: expires.transpose()? }))
+}
+
+/// Parses `2026-12-31`, meaning the start of the day, or `2026-12-31T23:59:59Z`.
+pub(super) fn read_time(text: &str) -> Option<Timestamp> {
+    match text.parse::<Day>() {
+        Ok(day) => day.start(),
+        Err(_) => text.to_ascii_uppercase().parse().ok(),
+    }
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
@@ -120,10 +129,7 @@ pub fn new_token(name: &str, lifetime_seconds: Option<u64>) -> Result<(String, S
     let secret = format!("{MARK}{}", URL_SAFE_NO_PAD.encode(random));
     let mut line = format!("{name} {HASH_MARK}{}", hex(&hash(&secret)));
     if let Some(seconds) = lifetime_seconds {
-        line = format!(
-            "{line} expires={}",
-            timestamp::write(timestamp::now().saturating_add(seconds))
-        );
+        line = format!("{line} expires={}", clock::now().saturating_add(seconds));
     }
     Ok((secret, line))
 }
@@ -143,10 +149,10 @@ mod tests {
         let (other, forever) = new_token("ci", None).unwrap();
         assert!(is_token(&secret) && secret != other && !line.contains(&secret));
         let tokens = ApiTokens::parse(&format!("# tokens\n{line}\n{forever}\n")).unwrap();
-        let now = timestamp::now();
+        let now = clock::now();
         assert_eq!(tokens.find(&secret, now).unwrap().name, "ci");
-        assert_eq!(tokens.find(&secret, now + 61), None);
-        assert!(tokens.find(&other, now + 1_000_000_000).is_some());
+        assert_eq!(tokens.find(&secret, now.saturating_add(61)), None);
+        assert!(tokens.find(&other, now.saturating_add(1_000_000_000)).is_some());
         assert_eq!(tokens.find(&secret[..secret.len() - 1], now), None);
         assert!(tokens.knows("ci", now) && !tokens.knows("other", now));
         assert!(!format!("{tokens:?}").contains("sha"));
@@ -162,5 +168,31 @@ mod tests {
         assert!(wrong(&format!("{line} expires=2027-01-01 more")).starts_with("1: write NAME"));
         assert!(wrong(&format!("{line}\n{line}")).starts_with("2: this token"));
         assert!(new_token("a b", None).is_err());
+    }
+
+    #[test]
+    fn an_end_is_a_day_or_a_second_of_utc() {
+        let seconds = |text: &str| read_time(text).map(Timestamp::unix_seconds);
+        assert_eq!(seconds("1970-01-01"), Some(0));
+        assert_eq!(seconds("2026-11-26T03:08:13Z"), Some(1_795_662_493));
+        assert_eq!(seconds("2026-11-26t03:08:13z"), Some(1_795_662_493));
+        assert_eq!(seconds("2000-02-29"), Some(951_782_400));
+        for wrong in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2026-02-29",
+            "2026-1-1",
+            "2026-01-00",
+            "1969-12-31",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00:00+01:00",
+            "+026-01-01",
+        ] {
+            assert_eq!(read_time(wrong), None, "{wrong}");
+        }
+        let (_, line) = new_token("ci", Some(u64::MAX)).unwrap();
+        assert!(line.ends_with("expires=9999-12-31T23:59:59Z") && ApiTokens::parse(&line).is_ok());
     }
 }

@@ -7,10 +7,11 @@
 //! party).
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 
 /// All permits of one kind, and the requests waiting for one.
@@ -79,7 +80,7 @@ impl CheckQueue {
 
     /// Takes a permit, or enters the queue for one.
     fn take_or_wait(&self, party: &Party) -> Option<Waiting> {
-        let mut state = self.state();
+        let mut state = self.0.lock();
         let (free, each) = (state.free, state.each);
         let lot = state.lots.entry(party.clone()).or_default();
         if free > 0 && lot.places < each {
@@ -98,10 +99,6 @@ impl CheckQueue {
             state.order(party.is_stranger()).push_back(party.clone());
         }
         Some(Waiting { all: self.clone(), party: party.clone(), number, given, taken: false })
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,7 +166,7 @@ impl State {
 
 impl Drop for CheckPermit {
     fn drop(&mut self) {
-        self.all.state().leave(&self.party);
+        self.all.0.lock().leave(&self.party);
     }
 }
 
@@ -178,7 +175,7 @@ impl Drop for Waiting {
         if self.taken {
             return;
         }
-        let mut state = self.all.state();
+        let mut state = self.all.0.lock();
         if !state.give_up(&self.party, self.number) {
             state.leave(&self.party);
         }
@@ -285,7 +282,7 @@ mod tests {
         // Granted, and not taken.
         drop(first);
         drop(poll(&mut third).unwrap());
-        let state = all.state();
+        let state = all.0.lock();
         let waiting = state.strangers.len() + state.known.len();
         assert_eq!((state.free, state.lots.len(), waiting), (1, 0, 0));
     }

@@ -4,7 +4,6 @@
 //! credentials; holds proven logins only, never a refusal.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +11,7 @@ use tokio::time::Instant;
 use super::cache_key::CacheKey;
 use super::caller::Caller;
 use crate::limits::{VERIFIED_MAX, VERIFIED_TIME};
+use crate::runtime::mutex::Mutex;
 
 /// Callers by their credentials.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(super) struct LoginCache {
 impl LoginCache {
     /// The cached caller.
     pub(super) fn get(&self, mark: &CacheKey) -> Option<Caller> {
-        let callers = self.callers();
+        let callers = self.callers.lock();
         let (caller, until) = callers.get(mark)?;
         (Instant::now() < *until).then(|| caller.clone())
     }
@@ -31,7 +31,7 @@ impl LoginCache {
     pub(super) fn put(&self, mark: CacheKey, caller: &Caller, at_most: Option<Duration>) {
         let lifetime = at_most.map_or(VERIFIED_TIME, |at_most| at_most.min(VERIFIED_TIME));
         let now = Instant::now();
-        let mut callers = self.callers();
+        let mut callers = self.callers.lock();
         if callers.len() >= VERIFIED_MAX {
             callers.retain(|_, (_, until)| now < *until);
         }
@@ -41,10 +41,6 @@ impl LoginCache {
             any.and_then(|any| callers.remove(&any));
         }
         callers.insert(mark, (caller.clone(), now + lifetime));
-    }
-
-    fn callers(&self) -> MutexGuard<'_, HashMap<CacheKey, (Caller, Instant)>> {
-        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,6 +73,6 @@ mod tests {
             verified.put(mark, &Caller::anonymous(), None);
             assert!(verified.get(&mark).is_some());
         }
-        assert_eq!(verified.callers().len(), VERIFIED_MAX);
+        assert_eq!(verified.callers.lock().len(), VERIFIED_MAX);
     }
 }

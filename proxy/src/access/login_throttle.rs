@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -23,6 +23,7 @@ use crate::limits::{
     AUDIT_REPEAT_TIME, LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS,
     LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
 };
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::ttl_set::TtlSet;
 
@@ -149,7 +150,7 @@ impl LoginThrottle {
     /// Whether the login may be tried at this moment. A throttled login takes no permit for its
     /// refusal.
     pub(super) fn allow(&self, login: &TriedLogin) -> Result<(), Error> {
-        self.counters().levels(&self.bound(login).held_by, self.now()).map(|_| ())
+        self.counters.lock().levels(&self.bound(login).held_by, self.now()).map(|_| ())
     }
 
     /// Begins an attempt, unless too many failed. Waits while the running attempts could use up all
@@ -169,7 +170,7 @@ impl LoginThrottle {
     /// `None` when the login must wait for the results of others.
     fn try_begin(self: &Arc<Self>, login: &TriedLogin) -> Result<Option<Attempt>, Error> {
         let bounds = self.bound(login);
-        let has_room = self.counters().take(&bounds.held_by, self.now())?;
+        let has_room = self.counters.lock().take(&bounds.held_by, self.now())?;
         let begun = || {
             let (failures, network) = (Arc::clone(self), Party::behind(login.client));
             Attempt { failures, mark: login.mark, network, bounds, is_over: false }
@@ -205,10 +206,6 @@ impl LoginThrottle {
 
     fn now(&self) -> u64 {
         millis(self.begin.elapsed())
-    }
-
-    fn counters(&self) -> MutexGuard<'_, Counters> {
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -290,7 +287,7 @@ impl Attempt {
             return;
         }
         let now = self.failures.now();
-        let mut counters = self.failures.counters();
+        let mut counters = self.failures.counters.lock();
         counters.release(&self.bounds.held_by);
         for counter in charged {
             counters.charge(counter, now);

@@ -7,9 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use url::{Host, Url};
@@ -20,6 +17,7 @@ use super::rules::AccessRules;
 use crate::settings::address::{self, Address, AddressError};
 use crate::settings::error::ConfigError;
 use crate::settings::outbound_proxy::OutboundProxies;
+use crate::settings::tls_client::client_config;
 
 /// The kind of access control.
 #[derive(Debug, Clone, Default)]
@@ -148,24 +146,7 @@ impl IssuerConfig {
 
     /// The system's authorities and those of `ca_file`.
     pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, ConfigError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &self.ca_file {
-            let unreadable = |error: &dyn fmt::Display| {
-                self.refuse(format!("ca_file {}: {error}", path.display()))
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-        }
-        let provider = rustls::crypto::ring::default_provider();
-        rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-            .map_err(|error| self.refuse(error.to_string()))
+        client_config(self.ca_file.as_deref()).map_err(|reason| self.refuse(reason))
     }
 }
 

@@ -5,13 +5,13 @@
 //! refusals take no room from granted permissions.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::client::{Fingerprint, ProbedRight, RequestedRight};
 use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
+use crate::runtime::mutex::Mutex;
 
 /// The key of an upstream question for a caller.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -40,7 +40,7 @@ impl PermissionCache {
     pub(super) fn known(&self, question: &PermissionKey) -> Option<ProbedRight> {
         let now = Instant::now();
         let of = |answers: &Mutex<Answers>| {
-            let answers = lock(answers);
+            let answers = answers.lock();
             let (permit, until) = answers.known.get(question)?;
             (now < *until).then_some(*permit)
         };
@@ -61,8 +61,8 @@ impl PermissionCache {
                 (&self.refused, &self.granted, REFUSAL_TIME)
             }
         };
-        lock(others).known.remove(&question);
-        lock(answers).note(question, permit, began + life.min(longest));
+        others.lock().known.remove(&question);
+        answers.lock().note(question, permit, began + life.min(longest));
     }
 }
 
@@ -78,11 +78,6 @@ impl Answers {
             self.known.insert(question, (permit, until));
         }
     }
-}
-
-/// No change panics half-way, so a poisoned lock holds a consistent cache.
-fn lock(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
-    answers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -153,7 +148,7 @@ mod tests {
         for number in 0..PERMITS_MAX + 5 {
             permits.note(asked(number), ProbedRight::Stranger, Instant::now(), PERMIT_TIME);
         }
-        assert_eq!(lock(&permits.refused).known.len(), PERMITS_MAX);
+        assert_eq!(permits.refused.lock().known.len(), PERMITS_MAX);
         permits.note(asked(0), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
         assert_eq!(permits.known(&asked(0)), Some(ProbedRight::Granted));
     }

@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::runtime::mutex::Mutex;
 
 /// Keys with their expiry.
 pub(super) struct RecentLogins<K> {
@@ -25,12 +26,12 @@ impl<K: Clone + Eq + Hash> RecentLogins<K> {
 
     /// Whether the key was recorded recently.
     pub(super) fn holds(&self, key: &K) -> bool {
-        self.until().get(key).is_some_and(|until| Instant::now() < *until)
+        self.until.lock().get(key).is_some_and(|until| Instant::now() < *until)
     }
 
     /// Records a key, which expires after the fixed time.
     pub(super) fn note(&self, key: K) {
-        let (mut all, now) = (self.until(), Instant::now());
+        let (mut all, now) = (self.until.lock(), Instant::now());
         if all.len() >= self.most && !all.contains_key(&key) {
             let first = all.iter().min_by_key(|(_, until)| **until).map(|(key, _)| key.clone());
             first.and_then(|first| all.remove(&first));
@@ -40,11 +41,7 @@ impl<K: Clone + Eq + Hash> RecentLogins<K> {
 
     /// Removes a key.
     pub(super) fn forget(&self, key: &K) {
-        self.until().remove(key);
-    }
-
-    fn until(&self) -> MutexGuard<'_, HashMap<K, Instant>> {
-        self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        self.until.lock().remove(key);
     }
 }
 

@@ -8,13 +8,14 @@
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use wharf_oci::Timestamp;
 
 use super::api_tokens::hex;
 use super::caller::{Caller, CallerKind};
 use super::grants::{Entry, Grants};
 use super::signatures;
-use super::timestamp;
 use crate::limits::{CLOCK_LEEWAY, REFRESH_TOKEN_LIFETIME};
+use crate::runtime::clock;
 
 /// Our name in tokens: their issuer and their audience.
 pub(crate) const SERVICE: &str = "wharfd";
@@ -36,7 +37,7 @@ pub(crate) struct TokenResponse {
     pub(crate) access_token: String,
     pub(crate) scope: String,
     pub(crate) expires_in: u64,
-    pub(crate) issued_at: String,
+    pub(crate) issued_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_token: Option<String>,
 }
@@ -113,8 +114,9 @@ impl TokenService {
         grants: &Grants,
         line: Option<&str>,
     ) -> std::io::Result<TokenResponse> {
-        let common = common(caller.somebody().unwrap_or_default(), SERVICE, self.lifetime_seconds)?;
-        let issued_at = timestamp::write(common.iat);
+        let issued_at = clock::now();
+        let name = caller.somebody().unwrap_or_default();
+        let common = common(name, SERVICE, issued_at, self.lifetime_seconds)?;
         let by = match caller.kind() {
             CallerKind::Password => AuthMethod::Password,
             CallerKind::Token => AuthMethod::Token,
@@ -137,7 +139,7 @@ impl TokenService {
     }
 
     fn give_refresh(&self, name: &str, line: &str) -> std::io::Result<String> {
-        let common = common(name, REFRESH, REFRESH_TOKEN_LIFETIME.as_secs())?;
+        let common = common(name, REFRESH, clock::now(), REFRESH_TOKEN_LIFETIME.as_secs())?;
         self.sign(&RefreshClaims { common, line: digest(line) })
     }
 
@@ -174,10 +176,15 @@ impl TokenService {
     }
 }
 
-fn common(subject: &str, audience: &str, lifetime_seconds: u64) -> std::io::Result<Common> {
+fn common(
+    subject: &str,
+    audience: &str,
+    now: Timestamp,
+    lifetime_seconds: u64,
+) -> std::io::Result<Common> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-    let now = timestamp::now();
+    let now = now.unix_seconds();
     Ok(Common {
         iss: SERVICE.to_owned(),
         sub: subject.to_owned(),
@@ -213,7 +220,7 @@ mod tests {
     }
 
     fn claims() -> serde_json::Value {
-        let now = timestamp::now();
+        let now = clock::now().unix_seconds();
         serde_json::json!({
             "iss": SERVICE, "sub": "alice", "aud": SERVICE, "exp": now + 60, "nbf": now, "iat": now,
             "jti": "1", "by": "password",
@@ -244,7 +251,7 @@ mod tests {
         let issuing = TokenService::new(KEY, 300);
         assert!(issuing.read(&signed(KEY, &claims())).is_some());
         assert!(issuing.read(&signed(b"wrong", &claims())).is_none());
-        let now = timestamp::now();
+        let now = clock::now().unix_seconds();
         let far = CLOCK_LEEWAY.as_secs() + 2;
         let changes = [
             ("exp", serde_json::json!(now - far)),

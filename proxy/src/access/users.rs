@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wharf_oci::{RepoName, Secret};
+use wharf_oci::{RepoName, Secret, Timestamp};
 
+use super::TokenRequest;
 use super::api_tokens;
 use super::api_tokens::ApiTokens;
 use super::cache_key::CacheKey;
@@ -24,11 +25,11 @@ use super::passwords::Passwords;
 use super::permission::{Action, Permission, RegistryScope};
 use super::rules::AccessRules;
 use super::token_service::{AuthMethod, TokenResponse, TokenService};
-use super::{TokenRequest, timestamp};
 use crate::Error;
 use crate::access::options::UsersConfig;
 use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
 use crate::runtime::blocking::BlockingPool;
+use crate::runtime::clock;
 use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
 
@@ -93,7 +94,8 @@ struct Proven {
 impl Proven {
     /// `until` is in seconds since 1970.
     fn new(caller: Caller, until: Option<u64>) -> Self {
-        let left = |until: u64| Duration::from_secs(until.saturating_sub(timestamp::now()));
+        let left =
+            |until: u64| Duration::from_secs(until.saturating_sub(clock::now().unix_seconds()));
         Self { caller, at_most: until.map(left) }
     }
 }
@@ -175,9 +177,9 @@ impl Users {
     async fn by_token(&self, user: &str, secret: &str) -> Option<Proven> {
         if api_tokens::is_token(secret) {
             let token =
-                self.tokens.find(secret, timestamp::now()).filter(|token| token.name == user)?;
+                self.tokens.find(secret, clock::now()).filter(|token| token.name == user)?;
             let caller = Caller::proven(&token.name, CallerKind::Token);
-            return Some(Proven::new(caller, token.expires));
+            return Some(Proven::new(caller, token.expires.map(Timestamp::unix_seconds)));
         }
         if !oidc::is_token(secret) {
             return None;
@@ -235,9 +237,9 @@ impl Users {
 
     async fn read(&self, token: &str) -> Option<Proven> {
         if api_tokens::is_token(token) {
-            let found = self.tokens.find(token, timestamp::now())?;
+            let found = self.tokens.find(token, clock::now())?;
             let caller = Caller::proven(&found.name, CallerKind::Token);
-            return Some(Proven::new(caller, found.expires));
+            return Some(Proven::new(caller, found.expires.map(Timestamp::unix_seconds)));
         }
         if let Some(claims) = self.issuing.read(token) {
             let still = claims.name().is_none_or(|name| self.knows(name, claims.by));
@@ -252,7 +254,7 @@ impl Users {
         match by {
             AuthMethod::Nothing => false,
             AuthMethod::Password => self.passwords.knows(name),
-            AuthMethod::Token => self.tokens.knows(name, timestamp::now()),
+            AuthMethod::Token => self.tokens.knows(name, clock::now()),
             AuthMethod::Issuer => self.issuers.iter().any(|issuer| issuer.knows(name)),
         }
     }

@@ -5,7 +5,7 @@
 //! token request, and that form goes only to a trusted address.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ use crate::Error;
 use crate::limits::{
     CALLER_TOKENS_MAX, TOKEN_BYTES_MAX, TOKEN_LIFETIME, TOKEN_MARGIN, TOKEN_PARTS, TOKENS_MAX,
 };
+use crate::runtime::mutex::Mutex;
 
 /// The operation at the token endpoint, as errors name it.
 pub(super) const ASKING: &str = "asking for a token";
@@ -96,7 +97,9 @@ impl Auth {
 
     /// The header to send without a challenge: the last good one.
     pub(super) fn header(&self, scope: &Scope) -> Option<HeaderValue> {
-        if let Some(NumberedProof { proof: LoginProof::Basic(header), .. }) = &self.known().basic {
+        if let Some(NumberedProof { proof: LoginProof::Basic(header), .. }) =
+            &self.known.lock().basic
+        {
             return Some(header.clone());
         }
         self.token(scope)
@@ -104,7 +107,7 @@ impl Auth {
 
     /// The access token of a scope, while it is valid.
     pub(super) fn token(&self, scope: &Scope) -> Option<HeaderValue> {
-        let known = self.known();
+        let known = self.known.lock();
         let token = known.tokens.get(scope)?;
         (Instant::now() < token.until).then(|| token.header.clone())
     }
@@ -112,7 +115,7 @@ impl Auth {
     /// The challenge that renews the token of a scope, when the token is in the last part of its
     /// life. Returned once per token.
     pub(super) fn due(&self, scope: &Scope) -> Option<Challenge> {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         let token = known.tokens.get_mut(scope)?;
         let now = Instant::now();
         let is_due = now < token.until && token.due.is_some_and(|due| due <= now);
@@ -124,7 +127,7 @@ impl Auth {
 
     /// Forgets a token refused by the upstream.
     pub(super) fn forget(&self, scope: &Scope, refused: Option<&HeaderValue>) {
-        let mut known = self.known();
+        let mut known = self.known.lock();
         if known.tokens.get(scope).is_some_and(|token| Some(&token.header) == refused) {
             known.tokens.remove(scope);
         }
@@ -132,24 +135,24 @@ impl Auth {
 
     /// Forgets the token of a scope, whether refused or not.
     pub(super) fn forget_all(&self, scope: &Scope) {
-        self.known().tokens.remove(scope);
+        self.known.lock().tokens.remove(scope);
     }
 
     /// The rest of the lifetime of a scope's token; zero without a token.
     pub(super) fn remaining(&self, scope: &Scope) -> Duration {
-        let known = self.known();
+        let known = self.known.lock();
         let until = known.tokens.get(scope).map(|token| token.until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// The proof for Basic at this upstream.
     pub(super) fn basic(&self) -> Option<NumberedProof> {
-        self.known().basic.clone()
+        self.known.lock().basic.clone()
     }
 
     /// Records that this upstream demands Basic.
     pub(super) fn use_basic(&self, held: NumberedProof) {
-        self.known().basic = Some(held);
+        self.known.lock().basic = Some(held);
     }
 
     /// The address and form of a token request.
@@ -218,7 +221,7 @@ impl Auth {
         let header = header.ok_or_else(|| no_token(ASKING))?;
         let life = answer.expires_in.map(Duration::from_secs);
         let life = life.or_else(|| lifetime(token.expose())).unwrap_or(TOKEN_LIFETIME);
-        let mut known = self.known();
+        let mut known = self.known.lock();
         known.challenge = Some(challenge.clone());
         known.basic = None;
         if known.tokens.len() >= self.tokens_max {
@@ -234,10 +237,6 @@ impl Auth {
         let token = Token::new(header.clone(), Instant::now(), life);
         known.tokens.insert(scope.clone(), token);
         Ok(header)
-    }
-
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,6 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +20,7 @@ use crate::limits::{
     BREAKER_FAILURES, BREAKER_PARTIES_MAX, BREAKER_PAUSE, BREAKER_PAUSE_MAX, BREAKER_REPOSITORIES,
     BREAKER_ROW_TIME, FAILING_PATH_TIME, FAILING_PATHS_MAX, PROBE_PAUSE,
 };
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::ttl_set::TtlSet;
 
@@ -154,7 +154,7 @@ impl Default for State {
 impl Breaker {
     /// Permission for a try by this party, or the time until the next one.
     pub(super) fn admit(&self, party: &Party) -> Result<BreakerAnswer<'_>, Error> {
-        let (mut state, now) = (self.state(), Instant::now());
+        let (mut state, now) = (self.state.lock(), Instant::now());
         match &mut *state {
             State::Closed(_) => Ok(BreakerAnswer::Try(TryPermit { breaker: self })),
             State::Open { owner: Whom::Unanswered, unanswered, .. }
@@ -178,15 +178,11 @@ impl Breaker {
     }
 
     pub(super) fn known(&self) -> BreakerState {
-        match *self.state() {
+        match *self.state.lock() {
             State::Closed(_) => BreakerState::Closed,
             State::Open { .. } => BreakerState::Open,
             State::HalfOpen(..) => BreakerState::HalfOpen,
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,7 +224,7 @@ impl Row {
 impl<'a> TryPermit<'a> {
     /// Closes the breaker: the upstream answered, with any status.
     pub(super) fn answered(self) {
-        *self.breaker.state() = State::default();
+        *self.breaker.state.lock() = State::default();
     }
 
     /// Counts a failed try: no answer, or an error status. A path that fails while others work is
@@ -238,7 +234,7 @@ impl<'a> TryPermit<'a> {
         let path = breaker.hashes.hash_one(failure.path);
         let repo = failure.repo.map(|repo| (breaker.hashes.hash_one(repo), failure.party));
         let is_own = breaker.failing.holds(&path);
-        let is_due = match &mut *breaker.state() {
+        let is_due = match &mut *breaker.state.lock() {
             State::Closed(row) => !is_own && row.count(failure.kind, repo),
             // The outage is known already; the failure adds its own party.
             State::Open { unanswered, .. } | State::HalfOpen(_, unanswered) => {
@@ -257,7 +253,7 @@ impl HalfOpenProbe<'_> {
     /// answered.
     pub(super) fn answered(mut self) {
         self.pause = None;
-        let mut state = self.breaker.state();
+        let mut state = self.breaker.state.lock();
         if let State::HalfOpen(_, unanswered) = &mut *state {
             let (unanswered, now) = (std::mem::take(unanswered), Some(Instant::now()));
             *state = State::Closed(Row { unanswered, there_since: now, ..Row::default() });
@@ -266,7 +262,7 @@ impl HalfOpenProbe<'_> {
 
     /// The probe failed: a longer pause, unless another request was answered meanwhile.
     pub(super) fn failed(mut self) {
-        let mut state = self.breaker.state();
+        let mut state = self.breaker.state.lock();
         if let (Some(pause), State::HalfOpen(..)) = (self.pause.take(), &*state) {
             state.open(Whom::All, (pause * 2).min(BREAKER_PAUSE_MAX));
         }
@@ -279,7 +275,7 @@ impl ProbeDuty<'_> {
     pub(super) fn refuted(self) -> bool {
         let breaker = self.breaker;
         breaker.failing.note(self.path, FAILING_PATH_TIME, breaker.failing.epoch());
-        let mut state = breaker.state();
+        let mut state = breaker.state.lock();
         let State::Closed(row) = &mut *state else { return false };
         let is_down = row.unanswered.repos.len() >= BREAKER_REPOSITORIES;
         if is_down {
@@ -293,7 +289,7 @@ impl ProbeDuty<'_> {
 
     /// The probe failed and confirms the suspicion; whether the breaker opens anew.
     pub(super) fn confirmed(self) -> bool {
-        let mut state = self.breaker.state();
+        let mut state = self.breaker.state.lock();
         let is_new = matches!(&*state, State::Closed(row) if row.is_probed);
         if is_new {
             state.open(Whom::All, BREAKER_PAUSE);
@@ -315,7 +311,7 @@ impl State {
 
 impl Drop for ProbeDuty<'_> {
     fn drop(&mut self) {
-        if let State::Closed(row) = &mut *self.breaker.state() {
+        if let State::Closed(row) = &mut *self.breaker.state.lock() {
             row.is_probed = false;
         }
     }
@@ -324,7 +320,7 @@ impl Drop for ProbeDuty<'_> {
 impl Drop for HalfOpenProbe<'_> {
     fn drop(&mut self) {
         if let Some(pause) = self.pause {
-            let mut state = self.breaker.state();
+            let mut state = self.breaker.state.lock();
             if let State::HalfOpen(owner, unanswered) = &mut *state {
                 let (owner, unanswered) = (*owner, std::mem::take(unanswered));
                 *state = State::Open { until: Instant::now(), pause, owner, unanswered };

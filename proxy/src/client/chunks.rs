@@ -5,7 +5,6 @@
 //! `CHUNK_BYTES_MAX`; a refused size is not tried again for a while, and only one upload at a time
 //! tries a larger one.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 use crate::limits::{
     CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CHUNK_REFUSED_TIME, CHUNK_TIME_MAX,
 };
+use crate::runtime::mutex::Mutex;
 
 /// The chunk sizes of one upstream.
 pub(super) struct ChunkSizes {
@@ -47,24 +47,24 @@ impl Default for ChunkSizes {
 impl ChunkSizes {
     /// The largest chunk without a probe for a larger size.
     pub(super) fn size_bytes(&self) -> u64 {
-        self.state().size_bytes
+        self.state.lock().size_bytes
     }
 
     /// Records the minimum announced by the upstream.
     pub(super) fn announced(&self, floor_bytes: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.floor_bytes = floor_bytes.min(CHUNK_BYTES_MAX);
         state.size_bytes = state.size_bytes.max(state.floor_bytes);
     }
 
     pub(super) fn floor_bytes(&self) -> u64 {
-        self.state().floor_bytes
+        self.state.lock().floor_bytes
     }
 
     /// The next chunk of the bytes ready to be sent, no more than `most`. A larger size is probed
     /// only when enough bytes are ready: a slow client would gain nothing from it.
     pub(super) fn next(&self, there_bytes: u64, most: u64) -> Chunk<'_> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let most = most.max(state.floor_bytes);
         let larger = state.size_bytes * 2;
         let allowed = match state.refused {
@@ -79,23 +79,19 @@ impl ChunkSizes {
         let bytes = if probe { larger } else { state.size_bytes.min(there_bytes).min(most) };
         Chunk { chunks: self, bytes, probe }
     }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Chunk<'_> {
     /// The upstream accepted the chunk, in this time.
     pub(super) fn taken(self, time: Duration) {
         if self.probe && time <= CHUNK_TIME_MAX {
-            self.chunks.state().size_bytes = self.bytes;
+            self.chunks.state.lock().size_bytes = self.bytes;
         }
     }
 
     /// The upstream refused the chunk as too large.
     pub(super) fn too_large(self) {
-        let mut state = self.chunks.state();
+        let mut state = self.chunks.state.lock();
         state.refused = Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
         if state.size_bytes >= self.bytes {
             state.size_bytes = (self.bytes / 2).max(CHUNK_BYTES_MIN).max(state.floor_bytes);
@@ -106,7 +102,8 @@ impl Chunk<'_> {
     /// hang up.
     pub(super) fn lost(self) {
         if self.probe {
-            self.chunks.state().refused = Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
+            self.chunks.state.lock().refused =
+                Some((self.bytes, Instant::now() + CHUNK_REFUSED_TIME));
         }
     }
 }
@@ -114,7 +111,7 @@ impl Chunk<'_> {
 impl Drop for Chunk<'_> {
     fn drop(&mut self) {
         if self.probe {
-            self.chunks.state().probing = false;
+            self.chunks.state.lock().probing = false;
         }
     }
 }

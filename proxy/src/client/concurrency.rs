@@ -9,7 +9,7 @@
 //! and a quarter once half is taken: hanging requests leave room for others.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method};
@@ -21,6 +21,7 @@ use crate::limits::{
     BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, SHARED_WINDOW_MIN,
     SHARES, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
 };
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
@@ -287,7 +288,7 @@ impl Window {
         party: &'a Party,
         latest: Instant,
     ) -> Result<Option<Waiting<'a>>, Error> {
-        let (mut state, now) = (self.state(), Instant::now());
+        let (mut state, now) = (self.state.lock(), Instant::now());
         let pause = state.pause(now, latest)?;
         state.serve(now);
         let may_run =
@@ -312,7 +313,7 @@ impl Window {
     }
 
     fn known(&self) -> WindowState {
-        let (state, now) = (self.state(), Instant::now());
+        let (state, now) = (self.state.lock(), Instant::now());
         let pause = state.paused_until.map(|until| until.saturating_duration_since(now));
         WindowState {
             window: whole_u32(state.window),
@@ -322,10 +323,6 @@ impl Window {
             pause_seconds: whole(pause.unwrap_or_default().as_secs_f64().ceil()),
             left: state.left,
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -338,7 +335,7 @@ enum Look {
 
 impl Waiting<'_> {
     fn look(&mut self, latest: Instant) -> Result<Look, Error> {
-        let (mut state, now) = (self.lane.state(), Instant::now());
+        let (mut state, now) = (self.lane.state.lock(), Instant::now());
         state.serve(now);
         if !state.told.contains_key(&self.number) {
             self.is_gone = true;
@@ -353,7 +350,7 @@ impl Drop for Waiting<'_> {
         if self.is_gone {
             return;
         }
-        let mut state = self.lane.state();
+        let mut state = self.lane.state.lock();
         if state.told.remove(&self.number).is_some() {
             state.line.remove(&self.number);
         } else {
@@ -367,13 +364,13 @@ impl ConcurrencyPermit {
     /// Records the rest of the quota from an answer; an answer without it changes nothing.
     pub(super) fn left(&self, headers: &HeaderMap) {
         if let Some(left) = left(headers) {
-            self.lane.state().left = Some(left);
+            self.lane.state.lock().left = Some(left);
         }
     }
 
     /// Records an answer: the window grows by one for each window of answers.
     pub(super) fn answered(&self) {
-        let mut state = self.lane.state();
+        let mut state = self.lane.state.lock();
         state.refuses_most(false);
         let window = state.window + 1.0 / state.window;
         state.window = window.min(f64::from(self.lane.max));
@@ -381,14 +378,14 @@ impl ConcurrencyPermit {
 
     /// Counts a 429 to one of many logins, without a pause for the others.
     pub(super) fn noted(&self) {
-        self.lane.state().throttled += 1;
+        self.lane.state.lock().throttled += 1;
     }
 
     /// Records a 429: all requests wait for the time of its `Retry-After`, then the window halves,
     /// unless the upstream accepts most requests and names a time: then the pause is enough.
     /// Requests that ran together cut the window once; whether this one did.
     pub(super) fn throttled(&self, retry_after: Option<Duration>) -> bool {
-        let (mut state, now) = (self.lane.state(), Instant::now());
+        let (mut state, now) = (self.lane.state.lock(), Instant::now());
         state.throttled += 1;
         let refuses_most = state.refuses_most(true);
         let cut = (refuses_most || retry_after.is_none())
@@ -410,7 +407,7 @@ impl ConcurrencyPermit {
 impl Drop for ConcurrencyPermit {
     fn drop(&mut self) {
         // Grants all the room: after growth the window has more than this request's place.
-        let mut state = self.lane.state();
+        let mut state = self.lane.state.lock();
         state.end(&self.party);
         state.serve(Instant::now());
     }

@@ -7,7 +7,7 @@
 mod login;
 pub(super) mod probe;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -39,6 +39,7 @@ use crate::limits::{
     REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
 };
 use crate::runtime::body::{Payload, SentBytes};
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
 use crate::runtime::spans;
@@ -185,13 +186,13 @@ impl Transport {
     }
 
     pub(super) fn known_challenge(&self) -> Option<Challenge> {
-        let known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.health.challenge.lock();
         let (challenge, until) = known.as_ref()?;
         (Instant::now() < *until).then(|| challenge.clone())
     }
 
     pub(super) fn learn_challenge(&self, challenge: &Challenge) {
-        let mut known = self.health.challenge.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.health.challenge.lock();
         *known = Some((challenge.clone(), Instant::now() + CHALLENGE_TIME));
     }
 

@@ -14,9 +14,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, PoisonError};
 
 use crate::limits::{AUDIT_CLOSE_TIMEOUT, AUDIT_LINES_MAX};
+use crate::runtime::mutex::Mutex;
 
 pub(crate) use lines::{AuditLines, ExceptAudit};
 
@@ -48,7 +48,7 @@ pub(super) fn has_file() -> bool {
 
 /// Opens the file, or opens it anew; `None` lets lines go into the ordinary log. Blocks.
 pub(crate) fn open(path: Option<&Path>) -> io::Result<()> {
-    let mut queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut queue = QUEUE.lock();
     let Some(path) = path else {
         TO_FILE.store(false, Ordering::Relaxed);
         if let Some(queue) = &*queue {
@@ -78,7 +78,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 /// Hands a line over; never waits.
 pub(super) fn write(line: String) {
-    let queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let queue = QUEUE.lock();
     let sent = queue.as_ref().map(|queue| queue.try_send(Message::Line(line)));
     match sent {
         Some(Ok(())) => {}
@@ -90,7 +90,7 @@ pub(super) fn write(line: String) {
 
 /// Waits until everything so far is written, but not for long. Blocks.
 pub(crate) fn close() {
-    let queue = QUEUE.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let queue = QUEUE.lock().clone();
     if let Some(queue) = queue {
         let (flushed, is_flushed) = sync_channel(1);
         if queue.try_send(Message::Flushed(flushed)).is_ok() {

@@ -9,7 +9,6 @@ pub(crate) mod page;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
@@ -17,6 +16,7 @@ use http::StatusCode;
 use crate::error::Fault;
 use crate::observe::audit_log;
 use crate::observe::outcome::{Outcome, OutcomeCounts};
+use crate::runtime::mutex::Mutex;
 use crate::runtime::spans;
 
 pub(crate) use latency::RouteClass;
@@ -106,7 +106,7 @@ impl Metrics {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(bound) = bound {
-            let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reached = self.reached.lock();
             *reached.entry(bound).or_default() += 1;
         }
     }
@@ -153,7 +153,7 @@ impl Metrics {
 
     /// How often each bound was reached, by its name.
     pub(crate) fn reached(&self) -> BTreeMap<&'static str, u64> {
-        self.reached.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reached.lock().clone()
     }
 
     /// Writes the process's own counters to a page.

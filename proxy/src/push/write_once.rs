@@ -88,7 +88,7 @@ impl WriteOnce {
         self.allowed().entry((place.clone(), tag.clone())).or_insert(allowance);
     }
 
-    /// No code panics half-way through a change.
+    /// No change panics half-way, so a poisoned lock holds a consistent cache.
     fn allowed(&self) -> MutexGuard<'_, HashMap<(RepoLocation, Tag), Override>> {
         self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }

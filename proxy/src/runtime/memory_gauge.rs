@@ -12,11 +12,12 @@ mod collected;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
 
 use crate::limits::BYTES_IN_FLIGHT_SHORT;
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 
 pub(crate) use budget::{MemoryBudget, Reservation, StreamReservation};
@@ -112,7 +113,7 @@ impl MemoryGauge {
     /// The budget of a party within these bounds.
     #[must_use]
     pub(crate) fn budget(self: &Arc<Self>, party: Party, bounds: MemoryBounds) -> MemoryBudget {
-        let mut parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parties = self.parties.lock();
         let known = parties.get(&party).and_then(Weak::upgrade);
         let part = known.unwrap_or_else(|| {
             let (held, key) = (Arc::clone(self), party.clone());
@@ -128,7 +129,7 @@ impl MemoryGauge {
     /// The most whole bytes of one party.
     #[must_use]
     pub(crate) fn largest(&self) -> u64 {
-        let parties = self.parties.lock().unwrap_or_else(PoisonError::into_inner);
+        let parties = self.parties.lock();
         let parts: Vec<_> = parties.values().filter_map(Weak::upgrade).collect();
         drop(parties);
         parts.iter().map(|part| part.whole.load(Ordering::Relaxed)).max().unwrap_or(0)
@@ -147,7 +148,7 @@ impl Drop for ReadReservation {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        let mut parties = self.held.parties.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut parties = self.held.parties.lock();
         // Another budget of the same party may have begun since.
         if parties.get(&self.party).is_some_and(|part| part.strong_count() == 0) {
             parties.remove(&self.party);

@@ -3,8 +3,9 @@
 //! Invariant: each count has a live [`Share`]; a party without shares has no entry.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 
 /// All shares of one resource.
@@ -37,7 +38,7 @@ impl Shares {
         most: usize,
         most_of_all: usize,
     ) -> Option<Share> {
-        let mut table = self.lock();
+        let mut table = self.0.lock();
         let has = table.counts.get(&owner).copied().unwrap_or(0);
         if has >= most || table.total >= most_of_all {
             return None;
@@ -49,29 +50,25 @@ impl Shares {
 
     /// One more share without a bound: the caller has checked, or the resource exists already.
     pub(crate) fn join(&self, owner: Party) -> Share {
-        self.lock().add(&owner);
+        self.0.lock().add(&owner);
         Share { shares: self.clone(), owner }
     }
 
     /// The shares of one party.
     pub(crate) fn of(&self, owner: &Party) -> usize {
-        self.lock().counts.get(owner).copied().unwrap_or(0)
+        self.0.lock().counts.get(owner).copied().unwrap_or(0)
     }
 
     /// The shares of all parties.
     pub(crate) fn total(&self) -> usize {
-        self.lock().total
+        self.0.lock().total
     }
 
     /// The most shares of one party, besides this program.
     pub(crate) fn largest(&self) -> usize {
-        let table = self.lock();
+        let table = self.0.lock();
         let others = table.counts.iter().filter(|(owner, _)| **owner != Party::Ourselves);
         others.map(|(_, count)| *count).max().unwrap_or(0)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,7 +92,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        let mut table = self.shares.lock();
+        let mut table = self.shares.0.lock();
         table.total -= 1;
         if let Some(count) = table.counts.get_mut(&self.owner) {
             *count -= 1;
@@ -122,7 +119,7 @@ mod tests {
         assert_eq!((ours[0].owner(), shares.largest()), (&Party::Ourselves, 1));
         drop(ours);
         drop(first);
-        assert!(!shares.0.lock().unwrap().counts.contains_key(&alice));
+        assert!(!shares.0.lock().counts.contains_key(&alice));
         assert!(shares.take(alice, 1).is_some());
     }
 }

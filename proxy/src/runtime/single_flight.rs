@@ -9,8 +9,8 @@
 mod runs;
 
 use std::hash::Hash;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use wharf_oci::RepoName;
@@ -18,6 +18,7 @@ use wharf_oci::RepoName;
 use crate::Error;
 use crate::client::Fingerprint;
 use crate::limits::{JOINS_MAX, SHARES};
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party;
 use crate::runtime::party::Party;
 use crate::runtime::spans;
@@ -248,7 +249,7 @@ where
         on_behalf_of: &OnBehalfOf,
         key: &K,
     ) -> Result<Place<K, V>, Error> {
-        let mut running = lock(&self.running);
+        let mut running = self.running.lock();
         if let Some(run) = running.get(key) {
             let answer = run.answer.clone();
             if run.is_ending() {
@@ -299,19 +300,19 @@ where
     /// How many pieces of work take a place.
     #[must_use]
     pub(crate) fn count(&self) -> usize {
-        lock(&self.running).count()
+        self.running.lock().count()
     }
 
     /// The most places of one party.
     #[must_use]
     pub(crate) fn largest(&self) -> usize {
-        lock(&self.running).largest()
+        self.running.lock().largest()
     }
 
     /// How many pieces of work were told to end, without subscribers, to make room for another one.
     #[must_use]
     pub(crate) fn ended(&self) -> u64 {
-        lock(&self.running).ended()
+        self.running.lock().ended()
     }
 }
 
@@ -343,7 +344,7 @@ impl<K: Clone + Eq + Hash, V> Leader<K, V> {
     /// After an error, the key may belong to later work.
     fn leave(&self) {
         let ours = self.answer.subscribe();
-        lock(&self.running).remove(&self.key, |run| run.answer.same_channel(&ours));
+        self.running.lock().remove(&self.key, |run| run.answer.same_channel(&ours));
     }
 }
 
@@ -362,10 +363,6 @@ async fn wait<V: Clone>(mut answer: watch::Receiver<Answer<V>>) -> Result<V, Err
             reason: "it ended without an answer".to_owned(),
         })
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

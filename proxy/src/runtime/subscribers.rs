@@ -2,11 +2,13 @@
 //!
 //! Invariant: a subscription counts until it is dropped, in whatever way.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::runtime::mutex::Mutex;
 
 /// The subscriptions of one piece of work. A clone counts the same ones.
 #[derive(Clone)]
@@ -46,14 +48,14 @@ impl Subscribers {
         if self.are_taken() {
             return None;
         }
-        Some(self.0.left.lock().unwrap_or_else(PoisonError::into_inner).elapsed())
+        Some(self.0.left.lock().elapsed())
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
         // Set before the count falls to zero: else the time would count from the departure before.
-        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.0.left.lock() = Instant::now();
         self.0.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }

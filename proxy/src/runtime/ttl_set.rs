@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::runtime::mutex::Mutex;
 
 /// Keys with their time of expiry.
 pub(crate) struct TtlSet<K> {
@@ -35,23 +36,23 @@ impl<K: Eq + Hash> TtlSet<K> {
     }
 
     pub(crate) fn holds(&self, key: &K) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         !state.until.is_empty() && state.until.get(key).is_some_and(|until| Instant::now() < *until)
     }
 
     /// The time until the key expires.
     pub(crate) fn left(&self, key: &K) -> Option<Duration> {
-        let until = self.state().until.get(key).copied()?;
+        let until = self.state.lock().until.get(key).copied()?;
         Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
-        Epoch(self.state().epoch)
+        Epoch(self.state.lock().epoch)
     }
 
     /// Inserts a key from a request begun at `epoch`.
     pub(crate) fn note(&self, key: K, lifetime: Duration, epoch: Epoch) {
-        let (mut state, now) = (self.state(), Instant::now());
+        let (mut state, now) = (self.state.lock(), Instant::now());
         if state.epoch != epoch.0 || lifetime.is_zero() {
             return;
         }
@@ -66,13 +67,9 @@ impl<K: Eq + Hash> TtlSet<K> {
 
     /// Removes fitting keys, and discards answers on their way.
     pub(crate) fn forget(&self, mut fits: impl FnMut(&K) -> bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.epoch += 1;
         state.until.retain(|key, _| !fits(key));
-    }
-
-    fn state(&self) -> MutexGuard<'_, State<K>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,9 +7,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 use url::{Position, Url};
 use wharf_oci::{Algorithm, Digest, Digester, Login, RepoName, Tag};
@@ -20,6 +17,7 @@ use super::credentials::{
 };
 use super::outbound_proxy::OutboundProxies;
 use super::patterns::{HostPattern, TagPattern, TagRule};
+use super::tls_client::client_config;
 use crate::limits::{
     ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, SILENCE_TIMEOUT,
     STALL_TIMEOUT, TAG_TTL, UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
@@ -456,28 +454,8 @@ impl UpstreamConfig {
 
     /// The system's authorities and those of `ca_file`.
     pub(crate) fn tls(&self) -> Result<rustls::ClientConfig, ConfigError> {
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &self.ca_file {
-            let unreadable = |error: &dyn std::fmt::Display| ConfigError::Upstream {
-                text: self.url.to_string(),
-                reason: format!("ca_file {}: {error}", path.display()),
-            };
-            let certificates =
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?;
-            for certificate in certificates {
-                let certificate = certificate.map_err(|error| unreadable(&error))?;
-                roots.add(certificate).map_err(|error| unreadable(&error))?;
-            }
-        }
-        let provider = rustls::crypto::ring::default_provider();
-        rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()
-            .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-            .map_err(|error| ConfigError::Upstream {
-                text: self.url.to_string(),
-                reason: error.to_string(),
-            })
+        client_config(self.ca_file.as_deref())
+            .map_err(|reason| ConfigError::Upstream { text: self.url.to_string(), reason })
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Day(Date);
 pub struct DayError(String);
 
 impl Timestamp {
+    /// 9999-12-31T23:59:59Z.
+    pub const MAX: Self = Self(SECONDS_MAX);
+
     /// The moment this many seconds after 1970-01-01T00:00:00Z (`SOURCE_DATE_EPOCH`).
     pub fn from_unix_seconds(seconds: u64) -> Result<Self, TimestampError> {
         if seconds > SECONDS_MAX {
@@ -54,6 +57,12 @@ impl Timestamp {
     #[must_use]
     pub fn rfc3339_seconds(text: &str) -> Option<i64> {
         text.parse().ok().map(jiff::Timestamp::as_second)
+    }
+
+    /// The moment this many seconds later, or [`Self::MAX`].
+    #[must_use]
+    pub fn saturating_add(self, seconds: u64) -> Self {
+        Self(self.0.saturating_add(seconds).min(SECONDS_MAX))
     }
 
     /// Seconds since 1970-01-01T00:00:00Z.
@@ -79,6 +88,13 @@ impl Day {
     #[must_use]
     pub fn days_since(self, other: Self) -> i64 {
         self.0.duration_since(other.0).as_hours() / 24
+    }
+
+    /// Its first moment; `None` before 1970.
+    #[must_use]
+    pub fn start(self) -> Option<Timestamp> {
+        let seconds = self.0.duration_since(EPOCH.date()).as_secs();
+        Timestamp::from_unix_seconds(u64::try_from(seconds).ok()?).ok()
     }
 }
 
@@ -204,5 +220,15 @@ mod tests {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }
         assert!(Timestamp::from_unix_seconds(SECONDS_MAX + 1).is_err());
+    }
+
+    #[test]
+    fn a_day_starts_at_midnight_from_1970_on() {
+        let start = |text: &str| text.parse::<Day>().unwrap().start();
+        assert_eq!(start("1970-01-01"), Some(Timestamp::default()));
+        assert_eq!(start("2000-02-29").map(Timestamp::unix_seconds), Some(951_782_400));
+        assert_eq!(start("9999-12-31").unwrap().saturating_add(86_399), Timestamp::MAX);
+        assert_eq!(start("1969-12-31"), None);
+        assert_eq!(Timestamp::MAX.saturating_add(1), Timestamp::MAX);
     }
 }

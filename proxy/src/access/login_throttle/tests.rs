@@ -145,7 +145,7 @@ async fn right_logins_at_once_wait_for_each_other_and_are_not_refused() {
     for one in all {
         one.await.unwrap().unwrap();
     }
-    assert!(failures.counters().under_way.is_empty());
+    assert!(failures.counters.lock().under_way.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 //! Invariant: one fetch at a time and a pause after each, however many tokens come; a key is used
 //! with its own algorithms only; when the issuer is down, its keys hold for a day and no longer.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use super::fetch::IssuerClient;
 use crate::Error;
 use crate::access::options::IssuerConfig;
 use crate::limits::{ISSUER_KEYS_MAX, KEYS_AGE_MAX, KEYS_FETCH_PAUSE, KEYS_YOUNG};
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::single_flight::{OnBehalfOf, SingleFlight};
 use crate::settings::error::ConfigError;
@@ -88,7 +89,7 @@ impl IssuerKeys {
 impl Shared {
     /// The cached keys, unless they are too old.
     fn known(&self) -> Option<Known> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.lock();
         state.known.clone().filter(|known| known.since.elapsed() < KEYS_AGE_MAX)
     }
 
@@ -115,7 +116,7 @@ impl Shared {
     }
 
     fn may_try(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let paused = state.tried.is_some_and(|tried| tried.elapsed() < KEYS_FETCH_PAUSE);
         if !paused {
             state.tried = Some(Instant::now());
@@ -126,7 +127,7 @@ impl Shared {
     fn keep(&self, keys: KeySet) {
         tracing::info!(issuer = self.fetch.name(), keys = keys.0.len(), "fetched its keys");
         let known = Known { keys: Arc::new(keys), since: Instant::now() };
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).known = Some(known);
+        self.state.lock().known = Some(known);
     }
 }
 

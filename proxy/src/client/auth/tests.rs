@@ -66,7 +66,7 @@ async fn who_uses_a_token_in_its_last_part_is_told_once_where_to_renew_it() {
     let answer = Bytes::from_static(b"{\"access_token\":\"t1\",\"expires_in\":3600}");
     auth.learn(&scope(), &challenge, &answer).unwrap();
     assert_eq!(auth.due(&scope()), None);
-    auth.known().tokens.get_mut(&scope()).unwrap().due = Some(Instant::now());
+    auth.known.lock().tokens.get_mut(&scope()).unwrap().due = Some(Instant::now());
     assert_eq!(auth.due(&scope()), Some(challenge));
     assert_eq!(auth.due(&scope()), None);
     assert!(auth.header(&scope()).is_some());

@@ -101,7 +101,7 @@ async fn those_who_wait_are_let_in_as_the_window_grows() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    let running = quota.reads.state().running;
+    let running = quota.reads.state.lock().running;
     assert_eq!(running, grown);
     waiters.iter().for_each(tokio::task::JoinHandle::abort);
 }
@@ -115,7 +115,7 @@ async fn two_who_ask_all_they_can_leave_room_in_the_line_for_a_third_and_go_in_r
         let (quota, order) = (Arc::clone(&quota), Arc::clone(&order));
         tokio::spawn(async move {
             let pass = quota.enter(RequestClass::Read, LONG, &party(last)).await;
-            order.lock().unwrap().push(last);
+            order.lock().push(last);
             tokio::time::sleep(Duration::from_millis(100)).await;
             pass.map(drop)
         })
@@ -125,17 +125,17 @@ async fn two_who_ask_all_they_can_leave_room_in_the_line_for_a_third_and_go_in_r
         .collect();
     for _ in 0..100_000 {
         tokio::task::yield_now().await;
-        if order.lock().unwrap().len() == 20 {
+        if order.lock().len() == 20 {
             break;
         }
     }
-    assert_eq!(std::mem::take(&mut *order.lock().unwrap()).len(), 20, "the rest is refused");
+    assert_eq!(std::mem::take(&mut *order.lock()).len(), 20, "the rest is refused");
     assert_eq!(quota.states()[0].waiting, 2 * PARTY_UPSTREAM_WAITING_MAX);
     let third = ask(4);
     tokio::task::yield_now().await;
     drop(first);
     third.await.unwrap().unwrap();
-    let place = order.lock().unwrap().iter().position(|last| *last == 4).unwrap();
+    let place = order.lock().iter().position(|last| *last == 4).unwrap();
     assert!(place <= 2, "it waited for {place} of others");
     hostile.iter().for_each(tokio::task::JoinHandle::abort);
     for task in hostile {
@@ -143,7 +143,7 @@ async fn two_who_ask_all_they_can_leave_room_in_the_line_for_a_third_and_go_in_r
     }
     let state = quota.states()[0];
     assert_eq!((state.waiting, state.running), (0, 0), "who goes away leaves nothing");
-    assert!(quota.reads.state().told.is_empty());
+    assert!(quota.reads.state.lock().told.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +222,7 @@ async fn two_whose_questions_hang_leave_a_third_its_part_of_the_window() {
     for task in hanging {
         let _ = task.await;
     }
-    let state = quota.reads.state();
+    let state = quota.reads.state.lock();
     assert_eq!((state.running, state.running_of.len()), (0, 0));
 }
 

@@ -182,7 +182,13 @@ impl HoldRefusal {
             return;
         }
         let status = match self.deed {
-            Deed::Upload if self.is_held => StatusCode::BAD_GATEWAY,
+            Deed::Upload if self.is_held => match answer.status() {
+                StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                    StatusCode::BAD_GATEWAY
+                }
+                // A full outbox is 507, which says what it is.
+                status => status,
+            },
             Deed::BlobRead if self.agent == UserAgent::Docker => StatusCode::SERVICE_UNAVAILABLE,
             _ if was_held => StatusCode::TOO_MANY_REQUESTS,
             _ => answer.status(),
@@ -305,6 +311,10 @@ mod tests {
             assert_eq!(answer.status().as_u16(), expected, "{method} {path} {agent}");
             assert_eq!(answer.headers()[RETRY_AFTER], "1");
         }
+        let full = Error::PendingFull { limit_bytes: 3, whose: "of all" };
+        let mut answer = crate::http::response::error(&full);
+        deadline("PATCH", UPLOAD, "docker/20").told().fit(&full, true, &mut answer);
+        assert_eq!(answer.status().as_u16(), 507);
         let mut refused = crate::http::response::error(&Error::Denied);
         deadline("GET", BLOB, "docker/20").told().fit(&Error::Denied, true, &mut refused);
         assert_eq!(refused.status(), 403);

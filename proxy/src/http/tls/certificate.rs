@@ -1,122 +1,51 @@
-//! Two facts of a certificate beyond the handshake's proof: its end of validity, and its subject. A
-//! small reader of DER (X.690), because no verifier of certificates tells these two.
+//! What is read of a certificate beyond what the handshake proves: until when it is valid, and whose
+//! it is. Read with x509-parser, because nothing that proves certificates tells these two.
 //!
-//! Invariant: any bytes are read without a panic and without a decision: the result goes into logs
-//! and metrics, never into the decision about access.
+//! Invariant: any bytes are read without a panic and without a decision: what is said here goes into
+//! logs and metrics, never into whether somebody is let in.
 
 use std::fmt::Write as _;
 
+use x509_parser::asn1_rs::{Oid, Tag};
+use x509_parser::certificate::{X509Certificate, X509CertificateParser};
+use x509_parser::nom::Parser as _;
+use x509_parser::oid_registry::{
+    OID_X509_COMMON_NAME, OID_X509_ORGANIZATION_NAME, OID_X509_ORGANIZATIONAL_UNIT,
+};
+
 use crate::limits::SUBJECT_CHARS_MAX;
 
-const INTEGER: u8 = 0x02;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const UTF8_STRING: u8 = 0x0c;
-const PRINTABLE_STRING: u8 = 0x13;
-const IA5_STRING: u8 = 0x16;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
-/// `[0]`, the tag of the version.
-const VERSION: u8 = 0xa0;
+/// The parts of a name that are told.
+static PARTS: [(Oid<'_>, &str); 3] = [
+    (OID_X509_COMMON_NAME, "CN"),
+    (OID_X509_ORGANIZATIONAL_UNIT, "OU"),
+    (OID_X509_ORGANIZATION_NAME, "O"),
+];
 
-/// The logged parts of a name, by the last two bytes of 2.5.4.x.
-const PARTS: [(&[u8], &str); 3] =
-    [(&[0x55, 0x04, 3], "CN"), (&[0x55, 0x04, 11], "OU"), (&[0x55, 0x04, 10], "O")];
-
-/// A sequence of values.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// The next value with its tag.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], mut rest) = self.0.split_first_chunk::<2>()?;
-        let mut length = usize::from(first & 0x7f);
-        if first & 0x80 != 0 {
-            // No certificate has a length of more than four bytes.
-            let (digits, after) = rest.split_at_checked(length.min(5))?;
-            if digits.is_empty() || digits.len() > 4 {
-                return None;
-            }
-            length = digits.iter().fold(0, |length, digit| length << 8 | usize::from(*digit));
-            rest = after;
-        }
-        let (value, after) = rest.split_at_checked(length)?;
-        self.0 = after;
-        Some((tag, value))
-    }
-
-    /// The next value, which must have this tag.
-    fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(found, _)| *found == tag).map(|(_, value)| value)
-    }
-}
-
-/// The signed part, read up to and with its issuer (RFC 5280 §4.1).
-fn after_issuer(der: &[u8]) -> Option<Reader<'_>> {
-    let mut certificate = Reader(Reader(der).expect(SEQUENCE)?);
-    let mut signed = Reader(certificate.expect(SEQUENCE)?);
-    let (tag, _) = signed.next()?;
-    if tag == VERSION {
-        signed.expect(INTEGER)?;
-    }
-    signed.expect(SEQUENCE)?;
-    signed.expect(SEQUENCE)?;
-    Some(signed)
+/// The certificate at the begin of these bytes.
+fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
+    let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+    parser.parse(der).ok().map(|(_, certificate)| certificate)
 }
 
 /// Until when a certificate is valid, in seconds since 1970.
 pub(super) fn valid_until(der: &[u8]) -> Option<u64> {
-    let mut validity = Reader(after_issuer(der)?.expect(SEQUENCE)?);
-    validity.next()?;
-    let (tag, text) = validity.next()?;
-    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
-    let (year, rest) = match tag {
-        UTC_TIME => {
-            let (year, rest) = text.split_at_checked(2)?;
-            let year: i64 = year.parse().ok()?;
-            (if year < 50 { 2000 + year } else { 1900 + year }, rest)
-        }
-        GENERALIZED_TIME => {
-            let (year, rest) = text.split_at_checked(4)?;
-            (year.parse().ok()?, rest)
-        }
-        _ => return None,
-    };
-    let number = |at: usize| rest.get(at..at + 2)?.parse::<i64>().ok();
-    let days = days_since_1970(year, number(0)?, number(2)?);
-    let seconds = (days * 24 + number(4)?) * 3_600 + number(6)? * 60 + number(8)?;
-    u64::try_from(seconds).ok()
-}
-
-/// Days from 1970-01-01 in the Gregorian calendar: years begin with March, so that the leap day is
-/// the last.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let month = (month + 9) % 12;
-    365 * year + year.div_euclid(4) - year.div_euclid(100)
-        + year.div_euclid(400)
-        + (month * 153 + 2) / 5
-        + day
-        - 719_469
+    u64::try_from(parse(der)?.validity().not_after.timestamp()).ok()
 }
 
 /// The subject of a certificate, as one line that is safe to log; `None` when the certificate has
 /// none.
 pub(super) fn subject(der: &[u8]) -> Option<String> {
-    let mut signed = after_issuer(der)?;
-    signed.expect(SEQUENCE)?;
-    let mut name = Reader(signed.expect(SEQUENCE)?);
+    let certificate = parse(der)?;
     let mut text = String::new();
-    while let Some(set) = name.expect(SET) {
-        let mut entry = Reader(Reader(set).expect(SEQUENCE)?);
-        let kind = entry.expect(OBJECT_IDENTIFIER)?;
-        let (tag, value) = entry.next()?;
-        let part = PARTS.iter().find(|(known, _)| *known == kind);
-        let readable = [UTF8_STRING, PRINTABLE_STRING, IA5_STRING].contains(&tag);
+    for entry in certificate.subject().iter_rdn().filter_map(|set| set.iter().next()) {
+        let part = PARTS.iter().find(|(known, _)| known == entry.attr_type());
+        let readable = [Tag::Utf8String, Tag::PrintableString, Tag::Ia5String];
+        let readable = readable.contains(&entry.attr_value().tag());
         if let Some((_, part)) = part.filter(|_| readable) {
             let comma = if text.is_empty() { "" } else { "," };
-            let _ = write!(text, "{comma}{part}={}", safe(&String::from_utf8_lossy(value)));
+            let _ =
+                write!(text, "{comma}{part}={}", safe(&String::from_utf8_lossy(entry.as_slice())));
         }
     }
     (!text.is_empty()).then(|| text.chars().take(SUBJECT_CHARS_MAX).collect())
@@ -133,6 +62,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const INTEGER: u8 = 0x02;
+    const BIT_STRING: u8 = 0x03;
+    const OBJECT_IDENTIFIER: u8 = 0x06;
+    const UTF8_STRING: u8 = 0x0c;
+    const UTC_TIME: u8 = 0x17;
+    const GENERALIZED_TIME: u8 = 0x18;
+    const SEQUENCE: u8 = 0x30;
+    const SET: u8 = 0x31;
+    /// `[0]`, the tag of the version.
+    const VERSION: u8 = 0xa0;
+    const ED25519: [u8; 3] = [0x2b, 0x65, 0x70];
+
     fn tlv(tag: u8, value: &[u8]) -> Vec<u8> {
         let length = u16::try_from(value.len()).unwrap().to_be_bytes();
         [&[tag, 0x82], &length[..], value].concat()
@@ -146,15 +87,18 @@ mod tests {
             tlv(SET, &tlv(SEQUENCE, &[kind, tlv(UTF8_STRING, text.as_bytes())].concat()))
         };
         let subject = [name(6, "DE"), name(10, "Contoso"), name(3, common_name)].concat();
+        let algorithm = tlv(SEQUENCE, &tlv(OBJECT_IDENTIFIER, &ED25519));
+        let bits = tlv(BIT_STRING, &[0; 33]);
         let signed = [
             version,
             tlv(INTEGER, &[1]),
-            tlv(SEQUENCE, &[]),
+            algorithm.clone(),
             tlv(SEQUENCE, &[]),
             tlv(SEQUENCE, &validity),
             tlv(SEQUENCE, &subject),
+            tlv(SEQUENCE, &[algorithm.clone(), bits.clone()].concat()),
         ];
-        tlv(SEQUENCE, &tlv(SEQUENCE, &signed.concat()))
+        tlv(SEQUENCE, &[tlv(SEQUENCE, &signed.concat()), algorithm, bits].concat())
     }
 
     #[test]
@@ -189,7 +133,7 @@ mod tests {
 
         #[test]
         fn a_broken_certificate_is_read_without_panic(
-            at in 0_usize..200, byte in any::<u8>(), cut in 0_usize..200,
+            at in 0_usize..300, byte in any::<u8>(), cut in 0_usize..300,
         ) {
             let mut der = certificate((UTC_TIME, "240229235959Z"), "x");
             if let Some(there) = der.get_mut(at) {

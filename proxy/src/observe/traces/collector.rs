@@ -28,6 +28,7 @@ use crate::outbound;
 use crate::outbound::OutboundPath;
 use crate::settings::error::ConfigError;
 use crate::settings::outbound_proxy::OutboundProxies;
+use crate::settings::tls_client::client_config;
 
 /// Sends spans until it is told to stop.
 pub struct Collector {
@@ -45,7 +46,7 @@ impl Collector {
         spans: mpsc::Receiver<SpanData>,
     ) -> Result<Self, ConfigError> {
         let refused = |reason: String| ConfigError::Telemetry { reason };
-        let client = Http::new(Arc::clone(egress)).map_err(|error| refused(error.to_string()))?;
+        let client = Http::new(Arc::clone(egress)).map_err(refused)?;
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -126,14 +127,8 @@ impl Collector {
 struct Http(outbound::Client<HttpConnector, Full<Bytes>>);
 
 impl Http {
-    fn new(egress: Arc<OutboundProxies>) -> Result<Self, rustls::Error> {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        let provider = rustls::crypto::ring::default_provider();
-        let tls = rustls::ClientConfig::builder_with_provider(provider.into())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    fn new(egress: Arc<OutboundProxies>) -> Result<Self, String> {
+        let tls = client_config(None)?;
         let connect_timeout = COLLECTOR_TIMEOUT;
         let dial = outbound::dial(connect_timeout);
         let way = OutboundPath { egress, dial, tls, connect_timeout, http2: false };

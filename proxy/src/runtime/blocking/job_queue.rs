@@ -4,10 +4,11 @@
 //! permit is free only while no waiting job may have it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
@@ -56,7 +57,7 @@ impl JobQueue {
     pub(super) async fn take(self: &Arc<Self>, party: &Party) -> JobPermit {
         let (grant, granted) = oneshot::channel();
         let waiting = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             if self.may(state.free, &state.taken, party) {
                 return self.give(&mut state, party);
             }
@@ -73,19 +74,19 @@ impl JobQueue {
 
     /// A permit without waiting.
     pub(super) fn try_take(self: &Arc<Self>, party: &Party) -> Option<JobPermit> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let may = self.may(state.free, &state.taken, party);
         may.then(|| self.give(&mut state, party))
     }
 
     /// The number of permits taken.
     pub(super) fn taken(&self) -> usize {
-        self.places - self.state().free
+        self.places - self.state.lock().free
     }
 
     /// The number of waiting jobs.
     pub(super) fn waiting(&self) -> usize {
-        self.state().waiting.len()
+        self.state.lock().waiting.len()
     }
 
     fn may(&self, free: usize, taken: &HashMap<Party, usize>, party: &Party) -> bool {
@@ -97,10 +98,6 @@ impl JobQueue {
         state.free -= 1;
         *state.taken.entry(party.clone()).or_default() += 1;
         JobPermit { line: Some(Arc::clone(self)), party: party.clone() }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,7 +124,7 @@ impl State {
 impl Drop for JobPermit {
     fn drop(&mut self) {
         let Some(line) = self.line.take() else { return };
-        let mut state = line.state();
+        let mut state = line.state.lock();
         state.give_back(&self.party);
         while let Some((party, grant)) = state.next(&line) {
             let room = line.give(&mut state, &party);
@@ -143,7 +140,7 @@ impl Drop for JobPermit {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut state = self.line.state();
+        let mut state = self.line.state.lock();
         state.waiting.remove(&self.ticket);
         state.grants.remove(&self.ticket);
     }
@@ -210,7 +207,7 @@ mod tests {
         drop(held);
         // Granted, and not taken.
         drop(more);
-        let state = line.state();
+        let state = line.state.lock();
         let left = (state.free, state.taken.len(), state.grants.len(), state.waiting.len());
         assert_eq!(left, (8, 0, 0, 0));
     }

@@ -8,14 +8,15 @@
 //! writer waits. A slot is free only while no writer waits.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::limits::PLACE_TIME_MAX;
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::subscribers::Subscribers;
 
@@ -125,7 +126,7 @@ struct Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.places.lines().leave(&self.party, self.ticket);
+        self.places.lines.lock().leave(&self.party, self.ticket);
         self.places.waiting.send_modify(|count| *count -= 1);
     }
 }
@@ -143,7 +144,7 @@ impl WriteSlots {
         let party = for_whom.party.clone();
         let (grant, granted) = oneshot::channel();
         let waiting = {
-            let mut lines = self.lines();
+            let mut lines = self.lines.lock();
             if lines.take_free(&party) {
                 return WriteSlot::of(Permit { places: Some(Arc::clone(self)), party });
             }
@@ -165,13 +166,13 @@ impl WriteSlots {
 
     /// Whether a writer waits that precedes this one.
     pub(super) fn are_wanted_before(&self, for_whom: &WriteOwner) -> bool {
-        self.are_wanted() && (!for_whom.is_wanted() || self.lines().is_anybody_wanted())
+        self.are_wanted() && (!for_whom.is_wanted() || self.lines.lock().is_anybody_wanted())
     }
 
     /// Whether a writer waits whose party has fewer slots than this party would have after giving
     /// one up.
     pub(super) fn are_owed_by(&self, party: &Party) -> bool {
-        self.are_wanted() && self.lines().are_owed_by(party)
+        self.are_wanted() && self.lines.lock().are_owed_by(party)
     }
 
     /// Resolves when a writer waits.
@@ -189,14 +190,10 @@ impl WriteSlots {
 
     pub(super) fn state(&self) -> WriteSlotsState {
         WriteSlotsState {
-            taken: self.count - self.lines().free,
+            taken: self.count - self.lines.lock().free,
             waiting: *self.waiting.borrow(),
             handed_on: self.handed_on.load(Ordering::Relaxed),
         }
-    }
-
-    fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -284,7 +281,7 @@ impl Lines {
 impl Drop for Permit {
     fn drop(&mut self) {
         let Some(places) = self.places.take() else { return };
-        let mut lines = places.lines();
+        let mut lines = places.lines.lock();
         lines.give_back(&self.party);
         while let Some(Waiter { for_whom: WriteOwner { party, .. }, grant, .. }) = lines.next() {
             lines.give(&party);

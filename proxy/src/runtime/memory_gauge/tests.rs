@@ -142,9 +142,9 @@ fn a_party_that_holds_nothing_is_forgotten() {
     assert_eq!(one.identity(), again.identity());
     let hold = take(&one, 1).unwrap();
     drop((one, again));
-    assert_eq!(pool.parties.lock().unwrap().len(), 1);
+    assert_eq!(pool.parties.lock().len(), 1);
     drop(hold);
-    assert!(pool.parties.lock().unwrap().is_empty());
+    assert!(pool.parties.lock().is_empty());
 }
 
 #[test]
