@@ -37,6 +37,7 @@ use wharf_oci::RepoName;
 
 use crate::Error;
 use crate::access::options::AccessConfig;
+use crate::bound::BoundUsage;
 use crate::registries::UpstreamSet;
 use crate::settings::error::ConfigError;
 use login_throttle::LoginThrottle;
@@ -158,9 +159,9 @@ impl Access {
         }
     }
 
-    /// The checks and upstream questions in progress: name, count and limit.
+    /// What is checked or asked at this moment.
     #[must_use]
-    pub(crate) fn state(&self) -> Vec<(&'static str, usize, usize)> {
+    pub(crate) fn state(&self) -> Vec<BoundUsage> {
         match &self.kind {
             Kind::Open => Vec::new(),
             Kind::Users(users) => vec![users.state()],

@@ -12,6 +12,8 @@ use http::StatusCode;
 use wharf_oci::{Digest, ErrorCode, Mismatch, ParseError, RepoName, Tag};
 use wharf_store::StoreError;
 
+use crate::bound::Bound;
+
 pub use judged::Fault;
 pub use shown::ErrorResponse;
 
@@ -340,10 +342,13 @@ pub enum Error {
     },
     /// A bound of `limits.rs` is reached.
     #[error("too many {0} at once")]
-    TooMany(&'static str),
+    TooMany(Bound),
     /// There is no memory for one more body.
     #[error("{0}")]
     TooManyBytes(MemoryOwner),
+    /// The system gives no random numbers, for the reason that it says.
+    #[error("the system gives no random numbers: {0}")]
+    NoRandomness(String),
     /// The store failed.
     #[error("the store failed: {0}")]
     Store(StoreFault),

@@ -16,9 +16,10 @@
 //! - `outbound`: connections to other machines, through proxies.
 //! - `settings`: the sections of the configuration, one file each.
 //! - `runtime`: threads, memory, queues, shares, bodies.
-//! - `caller_login`, `error`, `limits`: leaves.
+//! - `bound`, `caller_login`, `error`, `limits`: leaves.
 
 mod access;
+mod bound;
 mod caller_login;
 mod client;
 mod config;

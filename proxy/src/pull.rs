@@ -20,6 +20,7 @@ use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
 use wharf_store::{BlobInfo, InFlight, StoreError};
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::client::{Accept, BlobState, Fingerprint, Urgency};
 use crate::context::RequestContext;
 use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
@@ -139,10 +140,10 @@ impl Cache {
         Self {
             blocking,
             store,
-            fills: SingleFlight::new(FILLS_MAX, "downloads").ending_themselves(),
+            fills: SingleFlight::new(FILLS_MAX, Bound::Downloads).ending_themselves(),
             bypass_limit: bypass::BypassLimit::default(),
-            manifests: SingleFlight::new(QUESTIONS_MAX, "manifest requests"),
-            tags: SingleFlight::new(QUESTIONS_MAX, "tag requests"),
+            manifests: SingleFlight::new(QUESTIONS_MAX, Bound::ManifestRequests),
+            tags: SingleFlight::new(QUESTIONS_MAX, Bound::TagRequests),
             generations: Arc::default(),
             memory: Arc::default(),
             shared: Arc::default(),

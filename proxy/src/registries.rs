@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use wharf_oci::{Digest, RepoName};
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::client::{Accept, CallerLogin, Upstream};
 use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
 use crate::runtime::party::Party;
@@ -374,7 +375,7 @@ impl Template {
             // A client that names many hosts does not exclude others: an idle upstream is evicted.
             let unused = hosts.iter().find(|(_, upstream)| Arc::strong_count(upstream) == 1);
             let unused = unused.map(|(host, _)| host.clone());
-            hosts.remove(&unused.ok_or(Error::TooMany("registries"))?);
+            hosts.remove(&unused.ok_or(Error::TooMany(Bound::Registries))?);
         }
         let refused = || Error::NamespaceUnserved(host.to_owned());
         let config = self.config.for_host(host).ok_or_else(refused)?;

@@ -21,6 +21,7 @@ use super::permission_cache::{PermissionCache, PermissionKey};
 use super::unproven_logins::UnprovenLogins;
 use super::{Action, Caller, Permission, RegistryScope};
 use crate::Error;
+use crate::bound::{Bound, BoundUsage};
 use crate::client::{Fingerprints, ProbedRight, RequestedRight, ScopeAction as Right, Upstream};
 use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
 use crate::registries::{Target, UpstreamSet};
@@ -30,9 +31,6 @@ use crate::runtime::single_flight::SingleFlight;
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
 /// Number of hash characters that tell apart two names written the same.
 const NAME_MARK_CHARS: usize = 12;
-/// The label of this limit.
-const QUESTIONS: &str = "questions of access";
-
 /// Asks upstreams for the permissions of callers.
 pub(super) struct Passthrough {
     upstreams: Arc<UpstreamSet>,
@@ -61,7 +59,7 @@ impl Passthrough {
             fingerprints: fingerprints.unwrap_or_else(Fingerprints::new),
             strangers,
             permits: Arc::default(),
-            asking: SingleFlight::new(QUESTIONS_MAX, QUESTIONS),
+            asking: SingleFlight::new(QUESTIONS_MAX, Bound::AccessQuestions),
         }
     }
 
@@ -70,9 +68,10 @@ impl Passthrough {
         self.strangers.failures()
     }
 
-    /// The upstream questions in progress, and their limit.
-    pub(super) fn state(&self) -> [(&'static str, usize, usize); 2] {
-        [(QUESTIONS, self.asking.count(), QUESTIONS_MAX), self.strangers.state()]
+    /// What is asked at this moment.
+    pub(super) fn state(&self) -> [BoundUsage; 2] {
+        let asking = BoundUsage::new(Bound::AccessQuestions, self.asking.count(), QUESTIONS_MAX);
+        [asking, self.strangers.state()]
     }
 
     /// Reads the credentials. The first permission check then verifies them.

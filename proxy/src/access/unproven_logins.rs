@@ -17,6 +17,7 @@ use super::check_queue::CheckQueue;
 use super::login_throttle::{LoginThrottle, TriedLogin};
 use super::recent_logins::RecentLogins;
 use crate::Error;
+use crate::bound::{Bound, BoundUsage};
 use crate::client::Upstream;
 use crate::limits::{
     LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME, NEGATIVES_MAX, PERMITS_MAX, QUOTA_WAIT_MAX, REFUSAL_TIME,
@@ -24,9 +25,6 @@ use crate::limits::{
 };
 use crate::runtime::single_flight::SingleFlight;
 use crate::runtime::ttl_set::TtlSet;
-
-/// The label of this limit.
-const STRANGERS: &str = "logins that are not proven";
 
 /// The unproven logins of one registry.
 pub(super) struct UnprovenLogins {
@@ -58,7 +56,8 @@ impl UnprovenLogins {
             registry: registry.to_owned(),
             failures,
             known: RecentLogins::new(LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME),
-            asking: SingleFlight::new(STRANGERS_WAITING_MAX, STRANGERS).keeping_a_share_for_known(),
+            asking: SingleFlight::new(STRANGERS_WAITING_MAX, Bound::UnprovenLogins)
+                .keeping_a_share_for_known(),
             places: CheckQueue::new(STRANGERS_MAX, STRANGERS_EACH_MAX),
             told: TtlSet::new(NEGATIVES_MAX),
             refused: TtlSet::new(PERMITS_MAX),
@@ -101,9 +100,9 @@ impl UnprovenLogins {
         if self.know(mark) { Some(true) } else { self.refused.holds(mark).then_some(false) }
     }
 
-    /// Login checks in progress, and their limit.
-    pub(super) fn state(&self) -> (&'static str, usize, usize) {
-        (STRANGERS, self.asking.count(), STRANGERS_WAITING_MAX)
+    /// Logins that are being tried.
+    pub(super) fn state(&self) -> BoundUsage {
+        BoundUsage::new(Bound::UnprovenLogins, self.asking.count(), STRANGERS_WAITING_MAX)
     }
 
     /// Asks the upstream whether it knows this login, and for how long its answer holds; does not
@@ -150,14 +149,14 @@ impl Stranger {
             return Err(Error::UpstreamBusy { retry_after_seconds: left.as_secs() + 1 });
         }
         let deadline = Instant::now() + STRANGER_WAIT_MAX;
-        let late = |_| Error::TooMany(STRANGERS);
+        let late = |_| Error::TooMany(Bound::UnprovenLogins);
         let begun = timeout_at(deadline, all.failures.begin(&login)).await.map_err(late)?;
         let held_back = |_: &Error| audit_held_back(&all.failures, login.client);
         let attempt = begun.inspect_err(held_back)?;
         let party = all.failures.party(&login);
         let Ok(place) = timeout_at(deadline, all.places.enter(&party)).await else {
             attempt.given_up();
-            return Err(Error::TooMany(STRANGERS));
+            return Err(Error::TooMany(Bound::UnprovenLogins));
         };
         let answer = upstream.knows(shown).await;
         drop(place);

@@ -27,14 +27,12 @@ use super::rules::AccessRules;
 use super::token_service::{AuthMethod, TokenResponse, TokenService};
 use crate::Error;
 use crate::access::options::UsersConfig;
+use crate::bound::{Bound, BoundUsage};
 use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock;
 use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
-
-/// The label of this limit.
-const LOGINS: &str = "logins";
 
 /// Users, issuers and rules.
 pub(super) struct Users {
@@ -123,7 +121,7 @@ impl Users {
             public_url: config.public_url.clone(),
             verified: LoginCache::default(),
             failures,
-            checks: SingleFlight::new(PASSWORD_CHECKS_WAITING_MAX, LOGINS)
+            checks: SingleFlight::new(PASSWORD_CHECKS_WAITING_MAX, Bound::PasswordChecks)
                 .keeping_a_share_for_known(),
             // One party may use all permits: each check is short, and another party comes next.
             places: CheckQueue::new(PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_MAX),
@@ -131,9 +129,10 @@ impl Users {
         })
     }
 
-    /// Logins in progress, and their limit.
-    pub(super) fn state(&self) -> (&'static str, usize, usize) {
-        (LOGINS, self.checks.count(), PASSWORD_CHECKS_WAITING_MAX)
+    /// Logins that are being tried.
+    pub(super) fn state(&self) -> BoundUsage {
+        let used = self.checks.count();
+        BoundUsage::new(Bound::PasswordChecks, used, PASSWORD_CHECKS_WAITING_MAX)
     }
 
     /// The counters of failed logins.
@@ -285,7 +284,7 @@ impl Users {
         let line = line.filter(|_| caller.kind() == CallerKind::Password);
         let line = line.and_then(|name| self.passwords.line(name));
         let given = self.issuing.give(&caller, &allowed, line.as_deref());
-        let given = given.map_err(|_| Error::TooMany("random numbers"))?;
+        let given = given.map_err(|error| Error::NoRandomness(error.to_string()))?;
         if let Some(caller) = caller.somebody() {
             let scope = given.scope.as_str();
             tracing::info!(target: "audit", audit = "token", caller, %client, scope, "a token was given");

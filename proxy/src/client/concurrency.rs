@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::limits::{
     BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, SHARED_WINDOW_MIN,
     SHARES, TURN_WAIT_BRIEF, TURN_WAIT_MAX, UPSTREAM_WAITING_MAX, WINDOW_MIN,
@@ -299,11 +300,11 @@ impl Window {
             return Ok(None);
         }
         if state.line.len() >= UPSTREAM_WAITING_MAX {
-            return Err(Error::TooMany("requests to one upstream"));
+            return Err(Error::TooMany(Bound::UpstreamRequests));
         }
         let has_share = state.line.of(party) >= PARTY_UPSTREAM_WAITING_MAX;
         if has_share && *party != Party::Ourselves {
-            return Err(Error::TooMany("requests of one party to one upstream"));
+            return Err(Error::TooMany(Bound::PartyUpstreamRequests));
         }
         let (number, told) = (state.next, Arc::new(Notify::new()));
         state.next += 1;

@@ -18,6 +18,7 @@ use url::{Position, Url};
 use wharf_oci::{Login, Secret};
 
 use super::scope::sensitive;
+use crate::bound::Bound;
 use crate::limits::QUESTIONS_MAX;
 use crate::runtime::single_flight::SingleFlight;
 use crate::settings::credentials::CredentialSource;
@@ -70,7 +71,7 @@ impl UpstreamCredentials {
     }
 
     fn from(origin: Origin) -> Self {
-        let flights = SingleFlight::new(QUESTIONS_MAX, "logins");
+        let flights = SingleFlight::new(QUESTIONS_MAX, Bound::UpstreamLogins);
         Self { origin, held: Mutex::new(None), flights }
     }
 

@@ -57,7 +57,7 @@ impl Download {
             let headers = wire.follow(head, FETCHING).await;
             size_bytes = headers.ok().and_then(|answer| length(answer.headers()));
         }
-        Ok(Self::new(wire, ask, response, (size_bytes, 0, size_bytes)))
+        Ok(Self::new(wire, ask, response, size_bytes, 0, size_bytes))
     }
 
     /// Opens a part of a blob; `None` when the upstream does not support ranges.
@@ -70,15 +70,17 @@ impl Download {
         let Some(size_bytes) = continues(&response, part.start(), part.end()) else {
             return Ok(None);
         };
-        let where_it_is = (Some(size_bytes), part.start(), Some(part.end()));
-        Ok(Some(Self::new(wire, ask, response, where_it_is)))
+        let (at, end) = (part.start(), Some(part.end()));
+        Ok(Some(Self::new(wire, ask, response, Some(size_bytes), at, end)))
     }
 
     fn new(
         wire: &Transport,
         ask: UpstreamRequest,
         response: Response<Incoming>,
-        (size_bytes, at, end): (Option<u64>, u64, Option<u64>),
+        size_bytes: Option<u64>,
+        at: u64,
+        end: Option<u64>,
     ) -> Self {
         let body = RatedBody::new(response.into_body(), wire.patience().min_rate);
         let failures = Failures::default();

@@ -33,6 +33,7 @@ use super::retry::{self, RetryBudget, RetryDecision};
 use super::scope::Scope;
 use super::state::{Counts, UpstreamState};
 use crate::Error;
+use crate::bound::Bound;
 use crate::error::chain;
 use crate::limits::{
     CALLER_WINDOW_SHARE, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
@@ -150,7 +151,7 @@ impl Transport {
             http: connect::client(config, reach.clone())?,
             reach,
             auth: Arc::new(Auth::new(UpstreamCredentials::new(config)?)),
-            token_flights: Arc::new(SingleFlight::new(QUESTIONS_MAX, "token requests")),
+            token_flights: Arc::new(SingleFlight::new(QUESTIONS_MAX, Bound::TokenRequests)),
             patience,
             health: Arc::new(health),
             own_quota: None,
@@ -163,7 +164,7 @@ impl Transport {
     /// the other.
     pub(super) fn with_login(&self, login: Login) -> Self {
         let auth = Arc::new(Auth::of_caller(UpstreamCredentials::of(login)));
-        let token_flights = Arc::new(SingleFlight::new(QUESTIONS_MAX, "token requests"));
+        let token_flights = Arc::new(SingleFlight::new(QUESTIONS_MAX, Bound::TokenRequests));
         let UpstreamTimeouts { reads_max, writes_max, .. } = self.patience;
         let share = |most: u32| most.div_ceil(CALLER_WINDOW_SHARE);
         let own_quota = ConcurrencyLimit::of_one(share(reads_max), share(writes_max));

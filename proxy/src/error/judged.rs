@@ -16,6 +16,8 @@ pub enum Fault {
     Store,
     /// A bound was reached.
     Load,
+    /// The system that this runs on.
+    System,
 }
 
 impl Error {
@@ -44,6 +46,7 @@ impl Error {
             | Self::PendingFull { .. }
             | Self::Stopping => Fault::Load,
             Self::Store(_) => Fault::Store,
+            Self::NoRandomness(_) => Fault::System,
             Self::Parse(_)
             | Self::NameImpossible(_)
             | Self::ReferenceImpossible(_)

@@ -102,6 +102,7 @@ impl Error {
             | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
             | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
+            Self::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
             Self::Store(fault) => (shown_store(fault), ErrorCode::Unknown),
         };
         ErrorResponse { status, code }
@@ -112,7 +113,9 @@ impl Error {
     pub fn message(&self) -> String {
         match self {
             Self::Store(fault) if fault.full => "the registry has no space left".to_owned(),
-            Self::Store(_) => "the registry failed; its log has the cause".to_owned(),
+            Self::Store(_) | Self::NoRandomness(_) => {
+                "the registry failed; its log has the cause".to_owned()
+            }
             Self::UpstreamFailed { operation, .. } | Self::UpstreamAstray { operation, .. } => {
                 format!("the upstream failed while {operation}; the log of the proxy has the cause")
             }

@@ -57,9 +57,11 @@ fn the_table_says_what_the_specification_says() {
         (Error::HeadMalformed(""), 400, "UNSUPPORTED"),
         (Error::BodyTooSlow, 408, "BLOB_UPLOAD_INVALID"),
         (Error::TooOften { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
+        (Error::TooMany(Bound::Uploads), 429, "TOOMANYREQUESTS"),
         (Error::TooManyBytes(MemoryOwner::All), 429, "TOOMANYREQUESTS"),
         (Error::TooManyBytes(MemoryOwner::Party), 429, "TOOMANYREQUESTS"),
         (Error::TooManyBytes(MemoryOwner::Connection), 429, "TOOMANYREQUESTS"),
+        (Error::NoRandomness(String::new()), 500, "UNKNOWN"),
         (write_once, 409, "DENIED"),
         (Error::ReferrersUnsupported(repo.clone()), 404, "UNSUPPORTED"),
         (undecided, 429, "TOOMANYREQUESTS"),
@@ -112,4 +114,19 @@ fn a_store_failure_shows_no_path() {
     assert!(
         error.to_string().contains("secret-path") && error.to_string().contains("secret-cause")
     );
+}
+
+#[test]
+fn a_bound_that_is_reached_is_named() {
+    assert_eq!(Error::TooMany(Bound::Uploads).message(), "too many uploads at once");
+    let changes = Error::TooMany(Bound::PartyChanges).message();
+    assert_eq!(changes, "too many changes of tags and blobs of one party at once");
+}
+
+#[test]
+fn a_system_without_random_numbers_is_no_load() {
+    let error = Error::NoRandomness("secret-cause".to_owned());
+    assert_eq!(error.fault(), Fault::System);
+    assert!(!error.passes() && !error.is_held_back() && !error.is_refusal());
+    assert!(!error.message().contains("secret"));
 }

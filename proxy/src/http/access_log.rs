@@ -20,7 +20,7 @@ use tracing::Span;
 
 use crate::access::Caller;
 use crate::client::Upstream;
-use crate::http::response::{DOCKER_CONTENT_DIGEST, WHARF_CACHE};
+use crate::http::response::AnswerFacts;
 use crate::http::route::Route;
 use crate::http::user_agent::UserAgent;
 use crate::observe::metrics::{FinishedRequest, Metrics, RouteClass};
@@ -76,8 +76,7 @@ pub(crate) struct RequestRecord {
     /// Findings of the handlers.
     pub(crate) facts: RequestFacts,
     status: Option<StatusCode>,
-    outcome: Option<Outcome>,
-    digest: Option<HeaderValue>,
+    came_to: AnswerFacts,
     first_byte: Option<Duration>,
     sent_bytes: u64,
     complete: bool,
@@ -146,8 +145,7 @@ impl RequestRecord {
             uri: parts.uri.clone(),
             facts,
             status: None,
-            outcome: None,
-            digest: None,
+            came_to: AnswerFacts::default(),
             first_byte: None,
             sent_bytes: 0,
             complete: false,
@@ -182,17 +180,14 @@ impl RequestRecord {
         self.held = self.facts.held.map(|since| since.elapsed()).unwrap_or_default();
         let status = answer.status();
         self.metrics.answer(status);
-        let told = answer.headers().get(WHARF_CACHE).and_then(|value| value.to_str().ok());
-        let told = told.and_then(Outcome::parse);
-        self.outcome = answer.extensions_mut().remove::<Outcome>().or(told);
-        if let Some(outcome) = self.outcome {
+        self.came_to = AnswerFacts::take(&mut answer);
+        if let Some(outcome) = self.came_to.outcome {
             match &self.facts.home {
                 RepoHome::There(upstream) => upstream.reads().count(outcome),
                 RepoHome::Here => self.metrics.local_reads.count(outcome),
                 RepoHome::Unknown => {}
             }
         }
-        self.digest = answer.headers().get(DOCKER_CONTENT_DIGEST).cloned();
         self.status = Some(status);
         if answer.body().is_end_stream() {
             self.first_byte = Some(self.started.elapsed());
@@ -211,9 +206,9 @@ impl Drop for RequestRecord {
             FinishedRequest { route, status: self.status, first_byte, total, sent_bytes, cut_off };
         self.metrics.over(&over);
         let status = self.status.map_or(0, |status| status.as_u16());
-        let outcome = self.outcome.map_or("-", Outcome::as_str);
+        let outcome = self.came_to.outcome.map_or("-", Outcome::as_str);
         spans::end_request(&self.span, status, outcome, self.facts.upstream());
-        let digest = self.digest.as_ref().and_then(|digest| digest.to_str().ok());
+        let digest = self.came_to.digest.map(|digest| digest.to_string());
         tracing::info!(
             id = self.id,
             peer = %self.peer,
@@ -227,7 +222,7 @@ impl Drop for RequestRecord {
             upstream = self.facts.upstream(),
             status,
             outcome,
-            digest = digest.unwrap_or("-"),
+            digest = digest.as_deref().unwrap_or("-"),
             sent = sent_bytes,
             agent = self.agent.as_str(),
             held_ms = milliseconds(self.held),

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::access::Caller;
+use crate::bound::{Bound, BoundUsage};
 use crate::http::forwarded::UntrustedForwarders;
 use crate::http::route::Route;
 use crate::limits::{PARTY_REQUESTS_MAX, RATE_WAITING_MAX, REQUESTS_MAX};
@@ -28,12 +29,9 @@ use crate::runtime::shares::{Share, Shares};
 use crate::settings::limits::{Limits, Rate};
 
 pub(crate) use connections::{ConnectionPermit, Connections, Occupant};
-pub(crate) use counts::{Limit, LimitCounts, UPLOADS, USER_UPLOADS};
+pub(crate) use counts::{Limit, LimitCounts};
 pub(crate) use holds::{HoldOutcome, Holds};
 use rates::{RateKey, RateRefusal, Rates};
-
-/// The name of the full queue in a refusal.
-const WAITING: &str = "requests that wait for their turn";
 
 /// The state of all bounds.
 #[derive(Default)]
@@ -127,7 +125,7 @@ impl Admission {
     /// One more request in progress of a party, until its answer is sent.
     pub(crate) fn request(&self, party: Party) -> Result<Share, Error> {
         let share = self.requests.take_within(party, PARTY_REQUESTS_MAX, REQUESTS_MAX);
-        share.ok_or(Error::TooMany(counts::REQUESTS))
+        share.ok_or(Error::TooMany(Bound::Requests))
     }
 
     /// A request once its caller is known; without credentials, by the address. Queues as above,
@@ -169,7 +167,7 @@ impl Admission {
                     let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
                     Error::TooOften { retry_after_seconds: whole.max(1) }
                 }
-                RateRefusal::Full => Error::TooMany(WAITING),
+                RateRefusal::Full => Error::TooMany(Bound::RequestsWaiting),
             }
         })?;
         if !waited.is_zero() {
@@ -179,9 +177,9 @@ impl Admission {
         Ok(waited)
     }
 
-    /// Requests in the queues: their name, their number, and the most.
-    pub(crate) fn waiting(&self) -> (&'static str, usize, usize) {
-        (WAITING, self.rates.waiting(), RATE_WAITING_MAX)
+    /// Requests that wait for their turn.
+    pub(crate) fn waiting(&self) -> BoundUsage {
+        BoundUsage::new(Bound::RequestsWaiting, self.rates.waiting(), RATE_WAITING_MAX)
     }
 
     /// The usage of the bounds; of uploads, their number and the most of one party.
@@ -288,7 +286,7 @@ mod tests {
         assert_eq!(admission.counts.refused(Limit::UserRate), 1);
         let waited = admission.counts.waits().find(|(limit, _)| *limit == "user_rate");
         assert_eq!(waited, Some(("user_rate", 1)));
-        assert_eq!(admission.waiting().1, 0);
+        assert_eq!(admission.waiting().used, 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ mod upstreams;
 use crate::observe::metrics::Metrics;
 use crate::observe::metrics::page::Page;
 
-pub(crate) use gauges::{BoundUsage, Gauges};
+pub(crate) use gauges::Gauges;
 pub(crate) use limits::AdmissionGauges;
 pub(crate) use process::ProcessState;
 

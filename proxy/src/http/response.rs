@@ -18,6 +18,27 @@ use crate::runtime::body::Body;
 /// The response of a handler.
 pub(crate) type Answer = Response<Body>;
 
+/// What the account of a request says of its answer. Set here, where the headers are spelled; the account
+/// takes it out again (`http/access_log.rs`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct AnswerFacts {
+    /// How it came about, which its caller may be told otherwise.
+    pub(crate) outcome: Option<Outcome>,
+    /// Of the content that it carries, or that came to be.
+    pub(crate) digest: Option<Digest>,
+}
+
+impl AnswerFacts {
+    /// Those of an answer, which has them no longer.
+    pub(crate) fn take<B>(answer: &mut Response<B>) -> Self {
+        answer.extensions_mut().remove().unwrap_or_default()
+    }
+
+    fn of(answer: &mut Answer) -> &mut Self {
+        answer.extensions_mut().get_or_insert_default()
+    }
+}
+
 /// The digest of the served content; a MUST in the specification's current text.
 pub(crate) const DOCKER_CONTENT_DIGEST: HeaderName =
     HeaderName::from_static("docker-content-digest");
@@ -59,6 +80,7 @@ pub(crate) fn close(answer: &mut Answer) {
 /// The same, with its outcome.
 #[must_use]
 pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
+    AnswerFacts::of(&mut answer).outcome = Some(outcome);
     answer.headers_mut().insert(WHARF_CACHE, HeaderValue::from_static(outcome.as_str()));
     if outcome == Outcome::Stale {
         answer.headers_mut().insert(WARNING, HeaderValue::from_static(STALE));
@@ -69,9 +91,7 @@ pub(crate) fn with_outcome(mut answer: Answer, outcome: Outcome) -> Answer {
 /// Records the outcome for the access log, where the client's header has another word.
 #[must_use]
 pub(crate) fn with_account(mut answer: Answer, came: ReadOutcome) -> Answer {
-    if came.outcome != came.told {
-        answer.extensions_mut().insert(came.outcome);
-    }
+    AnswerFacts::of(&mut answer).outcome = Some(came.outcome);
     answer
 }
 
@@ -84,27 +104,30 @@ pub(crate) fn json(value: &impl Serialize, next: Option<String>) -> Answer {
     answer(StatusCode::OK, &headers, Body::full(body))
 }
 
-/// The headers common to all answers with known content. The digest is its entity tag.
-fn content(digest: &Digest, outcome: Outcome) -> Vec<(HeaderName, String)> {
-    let mut headers = vec![
-        (DOCKER_CONTENT_DIGEST, digest.to_string()),
-        (ETAG, format!("\"{digest}\"")),
-        (WHARF_CACHE, outcome.as_str().to_owned()),
-    ];
-    if outcome == Outcome::Stale {
-        headers.push((WARNING, STALE.to_owned()));
+/// With what every answer with known content has. The digest is its entity tag.
+fn with_content(full: Answer, digest: &Digest, outcome: Outcome) -> Answer {
+    let mut full = with_outcome(with_digest(full, digest), outcome);
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{digest}\"")) {
+        full.headers_mut().insert(ETAG, tag);
     }
-    headers
+    full
+}
+
+fn with_digest(mut answer: Answer, digest: &Digest) -> Answer {
+    AnswerFacts::of(&mut answer).digest = Some(*digest);
+    if let Ok(value) = HeaderValue::from_str(&digest.to_string()) {
+        answer.headers_mut().insert(DOCKER_CONTENT_DIGEST, value);
+    }
+    answer
 }
 
 /// A manifest.
 #[must_use]
 pub(crate) fn manifest(manifest: ServedManifest, outcome: Outcome) -> Answer {
-    let mut headers = content(&manifest.digest, outcome);
-    headers.push((CONTENT_TYPE, manifest.media_type.to_string()));
-    let ServedManifest { bytes, is_counted, .. } = manifest;
+    let headers = [(CONTENT_TYPE, manifest.media_type.to_string())];
+    let ServedManifest { digest, bytes, is_counted, .. } = manifest;
     let body = if is_counted { Body::counted(bytes) } else { Body::full(bytes) };
-    answer(StatusCode::OK, &headers, body)
+    with_content(answer(StatusCode::OK, &headers, body), &digest, outcome)
 }
 
 /// 304 when the client has exactly this content already (RFC 9110 §13.1.2).
@@ -121,8 +144,8 @@ pub(crate) fn not_modified(
         entry == "*" || entry.strip_prefix("W/").unwrap_or(entry).trim_matches('"') == tag
     };
     let known = asked.split(',').any(fits);
-    let unchanged = || answer(StatusCode::NOT_MODIFIED, &content(digest, outcome), Body::empty());
-    known.then(unchanged)
+    let unchanged = || answer(StatusCode::NOT_MODIFIED, &[], Body::empty());
+    known.then(|| with_content(unchanged(), digest, outcome))
 }
 
 /// A blob, or the part of it in `range`.
@@ -133,12 +156,13 @@ pub(crate) fn blob(
     outcome: Outcome,
     body: Body,
 ) -> Answer {
-    let mut headers = content(digest, outcome);
-    headers.push((CONTENT_TYPE, "application/octet-stream".to_owned()));
-    headers.push((ACCEPT_RANGES, "bytes".to_owned()));
+    let mut headers = vec![
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (ACCEPT_RANGES, "bytes".to_owned()),
+    ];
     headers.extend(range.map(|range| (CONTENT_RANGE, range.to_string())));
     let status = if range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
-    answer(status, &headers, body)
+    with_content(answer(status, &headers, body), digest, outcome)
 }
 
 /// The same headers without the content.
@@ -152,8 +176,8 @@ pub(crate) fn head(mut full: Answer, size_bytes: u64) -> Answer {
 /// 201 with the location of new content.
 #[must_use]
 pub(crate) fn created(location: String, digest: &Digest) -> Answer {
-    let headers = [(LOCATION, location), (DOCKER_CONTENT_DIGEST, digest.to_string())];
-    answer(StatusCode::CREATED, &headers, Body::empty())
+    let created = answer(StatusCode::CREATED, &[(LOCATION, location)], Body::empty());
+    with_digest(created, digest)
 }
 
 /// A new upload: 202 with its location, and the recommended length of chunks. Shorter ones are
@@ -216,4 +240,31 @@ pub(crate) fn error(error: &Error) -> Answer {
     let seconds = seconds.or_else(|| is_to_wait.then_some(RETRY_AFTER_SECONDS));
     headers.extend(seconds.map(|seconds| (RETRY_AFTER, seconds.to_string())));
     answer(shown.status, &headers, Body::full(body.to_json()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wharf_oci::{Algorithm, Digester};
+
+    #[test]
+    fn the_account_is_told_what_an_answer_is_and_its_caller_perhaps_another_word() {
+        let digest = Digester::digest(Algorithm::Sha256, b"a");
+        let came = ReadOutcome::from_another(Outcome::Hit);
+        let answer = head(blob(&digest, None, came.told, Body::empty()), 1);
+        let mut answer = with_account(answer, came);
+        assert_eq!(answer.headers()[WHARF_CACHE], "fill");
+        assert_eq!(answer.headers()[DOCKER_CONTENT_DIGEST], digest.to_string().as_str());
+        let facts = AnswerFacts { outcome: Some(Outcome::Hit), digest: Some(digest) };
+        assert_eq!(AnswerFacts::take(&mut answer), facts);
+        assert_eq!(AnswerFacts::take(&mut answer), AnswerFacts::default());
+    }
+
+    #[test]
+    fn what_came_to_be_has_a_digest_and_a_refusal_nothing() {
+        let digest = Digester::digest(Algorithm::Sha256, b"a");
+        let facts = AnswerFacts { outcome: None, digest: Some(digest) };
+        assert_eq!(AnswerFacts::take(&mut created("/".to_owned(), &digest)), facts);
+        assert_eq!(AnswerFacts::take(&mut error(&Error::Denied)), AnswerFacts::default());
+    }
 }

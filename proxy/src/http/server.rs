@@ -31,6 +31,7 @@ use tracing::Instrument as _;
 
 use crate::Error;
 use crate::access::{Caller, RequestOrigin, TOKEN_PATH};
+use crate::bound::Bound;
 use crate::config::active::RuntimeConfig;
 use crate::context::RequestContext;
 use crate::error::{Fault, MemoryOwner};
@@ -259,7 +260,7 @@ impl Connection {
         let mut answer = answered.unwrap_or_else(|error| {
             let bound = match &error {
                 Error::TooMany(what) => Some(*what),
-                Error::TooManyBytes(_) => Some("bytes in flight"),
+                Error::TooManyBytes(_) => Some(Bound::BytesInFlight),
                 _ => None,
             };
             self.app.metrics.fault(error.fault(), bound);
@@ -273,7 +274,7 @@ impl Connection {
                 _ if error.is_refusal() => tracing::debug!(id, %error, "refused"),
                 Fault::Client => tracing::debug!(id, %error, "refused"),
                 Fault::Upstream | Fault::Load => tracing::warn!(id, %error, "failed"),
-                Fault::Store => tracing::error!(id, %error, "failed"),
+                Fault::Store | Fault::System => tracing::error!(id, %error, "failed"),
             }
             let mut shown = self.shown(&error, parts, &rules);
             told.fit(&error, record.facts.held.is_some(), &mut shown);

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
 
+use crate::bound::Bound;
 use crate::error::Fault;
 use crate::observe::audit_log;
 use crate::observe::outcome::{Outcome, OutcomeCounts};
@@ -31,9 +32,9 @@ pub(crate) struct Metrics {
     /// Of these, reads of repositories that live here.
     pub(crate) local_reads: OutcomeCounts,
     requests: [AtomicU64; STATUSES.len()],
-    faults: [AtomicU64; 4],
-    /// Requests that met a bound, by the bound's name in the code.
-    reached: Mutex<BTreeMap<&'static str, u64>>,
+    faults: [AtomicU64; 5],
+    /// Requests that turned up at a bound.
+    reached: Mutex<BTreeMap<Bound, u64>>,
     first_byte: Latency,
     total: Latency,
     /// Answers that broke off, before their head and in their body.
@@ -95,12 +96,13 @@ impl Metrics {
     }
 
     /// Counts a failure by the side at fault, and by the bound that was reached, if there was one.
-    pub(crate) fn fault(&self, fault: Fault, bound: Option<&'static str>) {
+    pub(crate) fn fault(&self, fault: Fault, bound: Option<Bound>) {
         let index = match fault {
             Fault::Client => 0,
             Fault::Upstream => 1,
             Fault::Store => 2,
             Fault::Load => 3,
+            Fault::System => 4,
         };
         if let Some(counter) = self.faults.get(index) {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -151,8 +153,8 @@ impl Metrics {
         self.reloads.last_success.store(now_seconds(), Ordering::Relaxed);
     }
 
-    /// How often each bound was reached, by its name.
-    pub(crate) fn reached(&self) -> BTreeMap<&'static str, u64> {
+    /// How often each bound was reached.
+    pub(crate) fn reached(&self) -> BTreeMap<Bound, u64> {
         self.reached.lock().clone()
     }
 
@@ -172,7 +174,9 @@ impl Metrics {
             page.row(&[("status", status)], read(counter));
         }
         page.family("wharfd_failures_total", Kind::Counter, "Failed requests by whose fault.");
-        for (fault, counter) in ["client", "upstream", "store", "load"].iter().zip(&self.faults) {
+        for (fault, counter) in
+            ["client", "upstream", "store", "load", "system"].iter().zip(&self.faults)
+        {
             page.row(&[("fault", fault)], read(counter));
         }
         page.family(

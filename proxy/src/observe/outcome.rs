@@ -21,12 +21,6 @@ impl Outcome {
     pub(crate) const ALL: [Self; 5] =
         [Self::Hit, Self::Join, Self::Fill, Self::Bypass, Self::Stale];
 
-    /// The outcome of a word.
-    #[must_use]
-    pub(crate) fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
-    }
-
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ use wharf_oci::{Digest, Digester, Span};
 
 use super::{Cache, unknown};
 use crate::Error;
+use crate::bound::Bound;
 use crate::client::Download;
 use crate::limits::{RELAY_QUEUE, RELAYS_MAX, SHARES};
 use crate::registries::UpstreamRepo;
@@ -68,7 +69,7 @@ impl Cache {
         (upstream_repo, party): (&UpstreamRepo, &Party),
         digest: &Digest,
     ) -> Result<Bypassed, Error> {
-        let room = self.bypass_limit.take(party).ok_or(Error::TooMany("relayed downloads"))?;
+        let room = self.bypass_limit.take(party).ok_or(Error::TooMany(Bound::RelayedDownloads))?;
         let download = upstream_repo.upstream.blob(&upstream_repo.repo, digest).await?;
         let download = download.ok_or_else(|| unknown(&upstream_repo.repo, digest))?;
         let digester = Digester::new(digest.algorithm());

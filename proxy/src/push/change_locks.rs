@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::limits::{PARTY_TURNS_MAX, TURN_AHEAD_MAX, TURN_WAIT_MAX, TURNS_MAX};
 use crate::registries::Target;
 use crate::runtime::party::Party;
@@ -174,13 +175,11 @@ impl ChangeLocks {
         let waiting = async {
             let mut held = Vec::new();
             for (what, alone) in wanted.keys {
-                held.push(self.hold(party, (wanted.place.clone(), what), alone).await?);
+                held.push(self.hold(party, wanted.place.clone(), what, alone).await?);
             }
             Ok(ChangeGuard { _held: held })
         };
-        timeout(TURN_WAIT_MAX, waiting)
-            .await
-            .unwrap_or(Err(Error::TooMany("changes of one tag or blob")))
+        timeout(TURN_WAIT_MAX, waiting).await.unwrap_or(Err(Error::TooMany(Bound::ChangesOfOne)))
     }
 
     /// The number of locks held or waited for.
@@ -196,7 +195,8 @@ impl ChangeLocks {
     async fn hold(
         &self,
         party: &Party,
-        (place, what): (Option<RepoLocation>, LockScope),
+        place: Option<RepoLocation>,
+        what: LockScope,
         alone: bool,
     ) -> Result<Held, Error> {
         let share = self.share(party)?;
@@ -216,10 +216,10 @@ impl ChangeLocks {
 
     fn share(&self, party: &Party) -> Result<Share, Error> {
         if self.shares.total() >= TURNS_MAX {
-            return Err(Error::TooMany("changes of tags and blobs"));
+            return Err(Error::TooMany(Bound::Changes));
         }
         let share = self.shares.take(party.clone(), PARTY_TURNS_MAX);
-        share.ok_or(Error::TooMany("changes of tags and blobs of one party"))
+        share.ok_or(Error::TooMany(Bound::PartyChanges))
     }
 
     fn claim(&self, key: Key) -> (Claim, Arc<RwLock<()>>) {
@@ -414,7 +414,7 @@ mod tests {
             held.push(flood(&turns, party).await);
         }
         let refused = turns.take(&alice(), put(b"one more", &["x"])).await.err();
-        assert!(matches!(refused, Some(Error::TooMany("changes of tags and blobs"))));
+        assert!(matches!(refused, Some(Error::TooMany(Bound::Changes))));
         held.pop();
         assert!(turns.take(&alice(), put(b"one more", &["x"])).await.is_ok());
     }

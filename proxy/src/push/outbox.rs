@@ -160,7 +160,7 @@ impl Outbox {
     ) -> Result<bool, Error> {
         let (outbox, repo, upstream_repo) = (self.clone(), repo.clone(), upstream_repo.clone());
         let work = tokio::spawn(party::hand_on(async move {
-            outbox.try_mount((&repo, party), &upstream_repo, digest, from).await
+            outbox.try_mount(&repo, party, &upstream_repo, digest, from).await
         }));
         match work.await {
             Ok(result) => result,
@@ -170,7 +170,8 @@ impl Outbox {
 
     async fn try_mount(
         &self,
-        (repo, party): (&RepoName, Party),
+        repo: &RepoName,
+        party: Party,
         upstream_repo: &UpstreamRepo,
         digest: Digest,
         from: Option<RepoName>,
@@ -282,7 +283,7 @@ fn errand(
     from: Option<RepoName>,
 ) -> Result<Errand, Error> {
     let mut id = [0_u8; 8];
-    getrandom::fill(&mut id).map_err(|_| Error::TooMany("random numbers"))?;
+    getrandom::fill(&mut id).map_err(|error| Error::NoRandomness(error.to_string()))?;
     let to = Destination {
         upstream: upstream_repo.upstream.address().to_owned(),
         repo: upstream_repo.repo.clone(),

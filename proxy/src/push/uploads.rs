@@ -22,6 +22,7 @@ use wharf_oci::{Algorithm, Digest, Mismatch, RepoName, UploadId};
 use wharf_store::{BlobInfo, BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::client::{UploadSession, Urgency};
 use crate::context::RequestContext;
 use crate::push::change_locks::ChangeGuard;
@@ -200,7 +201,7 @@ impl Uploads {
         let mut table = self.sessions.lock();
         // The server may stop meanwhile; a dropped writer leaves nothing.
         if *self.sessions.closing.borrow() {
-            return Err(Error::TooMany("uploads"));
+            return Err(Error::TooMany(Bound::Uploads));
         }
         let session = Some(self.session(writer, destination, room));
         let (touched, repo) = (Instant::now(), repo.clone());
@@ -334,7 +335,7 @@ impl Uploads {
         let work = async move {
             let CompletedUpload { session, mut name } = ending;
             let commit = name.as_ref().map(|name| name.commit(digest));
-            let done = uploads.end(&repo, target, (session, digest), &mut name).await;
+            let done = uploads.end(&repo, target, session, digest, &mut name).await;
             if let Some(commit) = commit {
                 commit.ended(&done);
             }
@@ -348,7 +349,8 @@ impl Uploads {
         &self,
         repo: &RepoName,
         target: Target,
-        (session, digest): (Session, Digest),
+        session: Session,
+        digest: Digest,
         name: &mut Option<SessionGuard>,
     ) -> Result<(), Error> {
         let Session { held, mut side, room } = session;
@@ -359,7 +361,7 @@ impl Uploads {
             SessionBytes::Proven(ready, _) => *ready,
         };
         if let Err(mismatch) = is(&ready, digest) {
-            self.keep(name, ready, (side, room)).await;
+            self.keep(name, ready, side, room).await;
             return Err(Error::DigestMismatch(mismatch));
         }
         let of = repo.clone();
@@ -373,7 +375,7 @@ impl Uploads {
                             self.outbox.publish(ready, repo, &upstream_repo, reserved).await
                         }
                         Err(error) => {
-                            self.keep(name, ready, (side, room)).await;
+                            self.keep(name, ready, side, room).await;
                             Err(error)
                         }
                     }
@@ -397,7 +399,7 @@ impl Uploads {
             Some(Err(error)) => {
                 // The upstream may take the blob later, and its client need not send it again.
                 if error.is_outage() {
-                    self.keep(name, ready, (side, room)).await;
+                    self.keep(name, ready, side, room).await;
                 }
                 return Err(error);
             }
@@ -423,7 +425,8 @@ impl Uploads {
         &self,
         name: &mut Option<SessionGuard>,
         mut ready: ReadyBlob,
-        (side, room): (Option<UpstreamSide>, Option<Share>),
+        side: Option<UpstreamSide>,
+        room: Option<Share>,
     ) {
         let Some(name) = name else { return };
         let settled = self.blocking.run(move || ready.flush_run().map(|()| ready)).await;
@@ -512,7 +515,7 @@ fn is(ready: &ReadyBlob, expected: Digest) -> Result<(), Mismatch> {
 /// Hard to guess: the name of a session grants the right to write to it.
 fn new_id() -> Result<UploadId, Error> {
     let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).map_err(|_| Error::TooMany("random numbers"))?;
+    getrandom::fill(&mut bytes).map_err(|error| Error::NoRandomness(error.to_string()))?;
     Ok(UploadId::from_u128(u128::from_ne_bytes(bytes)))
 }
 

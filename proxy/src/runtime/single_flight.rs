@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use wharf_oci::RepoName;
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::client::Fingerprint;
 use crate::limits::{JOINS_MAX, SHARES};
 use crate::runtime::mutex::Mutex;
@@ -90,7 +91,7 @@ pub(crate) struct SingleFlight<K, V> {
     kept_for_known: usize,
     /// Whether work told to end is aborted, or ends itself.
     cuts: bool,
-    name: &'static str,
+    bound: Bound,
 }
 
 /// The work's side: gives the answer, perhaps long before the work is over. While it exists, later
@@ -108,13 +109,13 @@ where
     K: Clone + Eq + Hash + Send + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// At most `limit` pieces of work at once, and a share of them for each party; `name` stands in
-    /// the error for too many.
+    /// At most `limit` pieces of work at once, and a share of them for each party; `bound` is what there
+    /// are too many of.
     #[must_use]
-    pub(crate) fn new(limit: usize, name: &'static str) -> Self {
+    pub(crate) fn new(limit: usize, bound: Bound) -> Self {
         let share = AtomicUsize::new((limit / SHARES).max(1));
         let running = Arc::new(Mutex::new(Runs::new()));
-        Self { running, limit, share, kept_for_known: 0, cuts: true, name }
+        Self { running, limit, share, kept_for_known: 0, cuts: true, bound }
     }
 
     /// The same, for work that watches [`Leader::told_to_end`] itself.
@@ -194,7 +195,7 @@ where
                 {
                     joins += 1;
                     if joins > JOINS_MAX {
-                        return Err(Error::TooMany(self.name));
+                        return Err(Error::TooMany(self.bound));
                     }
                 }
                 (Err(error), _) => return Err(error),
@@ -261,7 +262,7 @@ where
         let (all, kept_for_known) = (self.limit, self.kept_for_known);
         let bounds = FlightBounds { all, each: self.share.load(Ordering::Relaxed), kept_for_known };
         if !running.make_room(party, bounds) {
-            return Err(Error::TooMany(self.name));
+            return Err(Error::TooMany(self.bound));
         }
         let (sender, answer) = watch::channel(None);
         let (end, ended) = watch::channel(false);
@@ -294,7 +295,7 @@ where
                 () = told => {}
             }
         };
-        tokio::spawn(party::hand_on(spans::branch().carry(self.name, work)));
+        tokio::spawn(party::hand_on(spans::branch().carry(self.bound.span_name(), work)));
     }
 
     /// How many pieces of work take a place.

@@ -141,11 +141,10 @@ pub(crate) fn branch() -> SpanParent {
 
 impl SpanParent {
     /// Does the work in a span of its own.
-    pub(crate) fn carry<W: Future>(self, what: &'static str, work: W) -> Instrumented<W> {
+    pub(crate) fn carry<W: Future>(self, name: &'static str, work: W) -> Instrumented<W> {
         let span = match self.0 {
             None => Span::none(),
             Some(parent) => {
-                let name = work_name(what);
                 let span = tracing::info_span!(
                     target: SPANS, parent: None, "work", otel.name = name
                 );
@@ -154,16 +153,5 @@ impl SpanParent {
             }
         };
         work.instrument(span)
-    }
-}
-
-/// The name of one piece of work, from a single flight's name for too many of them.
-fn work_name(what: &'static str) -> &'static str {
-    match what {
-        "downloads" => "fill",
-        "manifest requests" | "tag requests" => "manifest fill",
-        "token requests" => "token",
-        "puts of manifests" => "manifest put",
-        what => what,
     }
 }

@@ -3,6 +3,7 @@
 
 /// From the bottom to the top.
 pub(super) const PROXY: &[&str] = &[
+    "bound",
     "error",
     "error/judged",
     "error/shown",

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::fetch::IssuerClient;
 use crate::Error;
 use crate::access::options::IssuerConfig;
+use crate::bound::Bound;
 use crate::limits::{ISSUER_KEYS_MAX, KEYS_AGE_MAX, KEYS_FETCH_PAUSE, KEYS_YOUNG};
 use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
@@ -56,7 +57,7 @@ struct Key {
 impl IssuerKeys {
     pub(super) fn new(config: &IssuerConfig) -> Result<Self, ConfigError> {
         let shared = Shared { fetch: IssuerClient::new(config)?, state: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared), flights: SingleFlight::new(1, "keys") })
+        Ok(Self { shared: Arc::new(shared), flights: SingleFlight::new(1, Bound::IssuerKeys) })
     }
 
     /// The keys that may have signed a token with this header.

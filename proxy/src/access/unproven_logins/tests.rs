@@ -147,8 +147,8 @@ async fn addresses_without_end_leave_a_place_to_who_comes_from_where_somebody_lo
     };
     let mut asked: Vec<_> =
         (0..=255).map(|last| begin([10, 0, 0, last].into(), "mallory")).collect();
-    let most = STRANGERS_WAITING_MAX * 3 / 4;
-    while scene.strangers.state().1 < most {
+    let most = STRANGERS_WAITING_MAX as u64 * 3 / 4;
+    while scene.strangers.state().used < most {
         tokio::task::yield_now().await;
     }
     let refused = scene.ask_from([10, 0, 1, 1].into(), "mallory", "x").await;
@@ -161,7 +161,7 @@ async fn addresses_without_end_leave_a_place_to_who_comes_from_where_somebody_lo
     };
     scene.strangers.failures.begin(&login).await.unwrap().succeeded();
     asked.push(begin(CLIENT, "bob"));
-    while scene.strangers.state().1 <= most {
+    while scene.strangers.state().used <= most {
         assert!(!asked.last().unwrap().is_finished(), "it was turned away");
         tokio::task::yield_now().await;
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wharf_oci::ParseError;
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::error::MemoryOwner;
 
 /// A bound that refuses or cuts off clients.
@@ -59,13 +60,6 @@ pub(crate) enum Limit {
     /// The same of upload sessions.
     DisplacedUploads,
 }
-
-/// The subject of a refusal when no upload may begin.
-pub(crate) const UPLOADS: &str = "uploads";
-/// The same of one caller.
-pub(crate) const USER_UPLOADS: &str = "uploads of this user";
-/// The subject of a refusal when one caller has too many requests at once.
-pub(super) const REQUESTS: &str = "requests at once";
 
 /// Every word of [`Limit`], in the order of its variants.
 const WORDS: [&str; 23] = [
@@ -121,9 +115,9 @@ impl Limit {
             Error::TooManyBytes(MemoryOwner::Connection) => Some(Self::ConnectionBytesInFlight),
             Error::TooManyLogins { .. } => Some(Self::Logins),
             // Every try of a held request finds no room, and only the last one is counted.
-            Error::TooMany(UPLOADS) => Some(Self::Uploads),
-            Error::TooMany(USER_UPLOADS) => Some(Self::UserUploads),
-            Error::TooMany(REQUESTS) => Some(Self::Requests),
+            Error::TooMany(Bound::Uploads) => Some(Self::Uploads),
+            Error::TooMany(Bound::UserUploads) => Some(Self::UserUploads),
+            Error::TooMany(Bound::Requests) => Some(Self::Requests),
             _ => None,
         }
     }

@@ -8,8 +8,9 @@ use wharf_store::limits::DELIVERIES_MAX;
 
 use super::App;
 use super::listings::plain;
+use crate::bound::{Bound, BoundUsage};
 use crate::client::Upstream;
-use crate::http::metrics_page::{self, AdmissionGauges, BoundUsage, Gauges, ProcessState};
+use crate::http::metrics_page::{self, AdmissionGauges, Gauges, ProcessState};
 use crate::http::response::Answer;
 use crate::limits::{
     FILLS_MAX, PARTY_TURNS_MAX, PUTS_MAX, QUESTIONS_MAX, RELAYS_MAX, SHARES, TURNS_MAX, UPLOADS_MAX,
@@ -45,29 +46,20 @@ async fn gauges(app: &App) -> Gauges {
     let pending = usize::try_from(outbox.blobs).unwrap_or(usize::MAX);
     let of_access = app.active.current().access.state().into_iter();
     let of_access = of_access.chain([app.admission.waiting()]);
-    let of_access = of_access.map(|(name, used, most)| BoundUsage::new(name, used, most));
     let limits = Arc::clone(&app.active.current().limits);
     let (fills_of_one, fills_ended) = app.cache.fills_shared();
     let bounds = vec![
-        BoundUsage::new("downloads", app.cache.fills(), FILLS_MAX),
-        BoundUsage::new("downloads of one party", fills_of_one, limits.fills_per_user),
-        BoundUsage::new("relayed downloads", app.cache.bypass_limit(), RELAYS_MAX),
-        BoundUsage::new("manifest requests", manifests, QUESTIONS_MAX),
-        BoundUsage::new("tag requests", tags, QUESTIONS_MAX),
-        BoundUsage::new("puts of manifests", app.puts.count(), PUTS_MAX),
-        BoundUsage::new("uploads", app.uploads.taken().0, UPLOADS_MAX),
-        BoundUsage::new("changes of tags and blobs", app.turns.count(), TURNS_MAX),
-        BoundUsage::new(
-            "changes of tags and blobs of one party",
-            app.turns.largest(),
-            PARTY_TURNS_MAX,
-        ),
-        BoundUsage::new("blobs that wait for the upstream", pending, DELIVERIES_MAX),
-        BoundUsage::new(
-            "blobs of one party that wait for the upstream",
-            app.outbox.largest(),
-            DELIVERIES_MAX / SHARES,
-        ),
+        BoundUsage::new(Bound::Downloads, app.cache.fills(), FILLS_MAX),
+        BoundUsage::new(Bound::PartyDownloads, fills_of_one, limits.fills_per_user),
+        BoundUsage::new(Bound::RelayedDownloads, app.cache.bypass_limit(), RELAYS_MAX),
+        BoundUsage::new(Bound::ManifestRequests, manifests, QUESTIONS_MAX),
+        BoundUsage::new(Bound::TagRequests, tags, QUESTIONS_MAX),
+        BoundUsage::new(Bound::ManifestPuts, app.puts.count(), PUTS_MAX),
+        BoundUsage::new(Bound::Uploads, app.uploads.taken().0, UPLOADS_MAX),
+        BoundUsage::new(Bound::Changes, app.turns.count(), TURNS_MAX),
+        BoundUsage::new(Bound::PartyChanges, app.turns.largest(), PARTY_TURNS_MAX),
+        BoundUsage::new(Bound::PendingBlobs, pending, DELIVERIES_MAX),
+        BoundUsage::new(Bound::PartyPendingBlobs, app.outbox.largest(), DELIVERIES_MAX / SHARES),
     ];
     let bounds = bounds.into_iter().chain(of_access).collect();
     Gauges {
@@ -97,7 +89,7 @@ fn admitted(app: &App) -> AdmissionGauges {
         held: app.admission.holds.held() as u64,
         holds: app.admission.holds.rows().collect(),
         waits: app.admission.counts.waits().collect(),
-        waiting: app.admission.waiting().1 as u64,
+        waiting: app.admission.waiting().used,
         tls: app.tls.as_ref().map(|tls| tls.state()),
     }
 }

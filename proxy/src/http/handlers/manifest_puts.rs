@@ -13,6 +13,7 @@ use super::manifest_push::ManifestPush;
 use super::put_request::{ManifestPut, ProvenManifest};
 use super::{App, references};
 use crate::Error;
+use crate::bound::Bound;
 use crate::http::audit::AuditedChange;
 use crate::limits::{PUTS_MAX, UNHEARD_MAX, UNHEARD_TIME};
 use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
@@ -45,7 +46,7 @@ type Names = (RepoName, Vec<Tag>);
 
 impl Default for ManifestPuts {
     fn default() -> Self {
-        let running = SingleFlight::new(PUTS_MAX, "puts of manifests").ending_themselves();
+        let running = SingleFlight::new(PUTS_MAX, Bound::ManifestPuts).ending_themselves();
         Self { running, unheard: TtlSet::new(UNHEARD_MAX) }
     }
 }

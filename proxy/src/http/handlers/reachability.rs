@@ -12,6 +12,7 @@ use wharf_store::{StoreError, StoredManifest};
 
 use super::App;
 use crate::Error;
+use crate::bound::Bound;
 use crate::limits::{PAGE_ENTRIES_MAX, REACHING_BYTES_MAX, REACHING_MAX};
 use crate::runtime::store::Store;
 
@@ -27,7 +28,7 @@ pub(super) async fn reaching(
     let look = move || upwards(&*store, &repo, &itself, most);
     let _turn = app.cache.blocking.manifest_turn().await;
     let found = app.cache.blocking.run(look).await?;
-    found.ok_or(Error::TooMany("manifests that name what is to be deleted"))
+    found.ok_or(Error::TooMany(Bound::ReachingManifests))
 }
 
 /// The digests of a manifest in the store; `None` without one.

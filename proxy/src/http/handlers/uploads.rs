@@ -14,9 +14,10 @@ use super::request_body::RequestBody;
 use super::{App, Call};
 use crate::Error;
 use crate::access::Permission;
+use crate::bound::Bound;
 use crate::client::{Arrival, StartedUpload, UploadSession, Upstream, Urgency};
 use crate::context::RequestContext;
-use crate::http::admission::{Limit, UPLOADS, USER_UPLOADS};
+use crate::http::admission::Limit;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::http::route::{UploadStart, upload_path};
@@ -77,8 +78,8 @@ pub(super) async fn room(app: &App, context: &RequestContext) -> Result<Share, E
             }
             Ok(room)
         }
-        Err(NoSessionPermit::Whole) => Err(Error::TooMany(UPLOADS)),
-        Err(NoSessionPermit::Share) => Err(Error::TooMany(USER_UPLOADS)),
+        Err(NoSessionPermit::Whole) => Err(Error::TooMany(Bound::Uploads)),
+        Err(NoSessionPermit::Share) => Err(Error::TooMany(Bound::UserUploads)),
     }
 }
 

@@ -18,6 +18,7 @@ use super::App;
 use super::current_digest::{current, digest_there, names_there};
 use super::reachability::{names_here, reaching};
 use crate::Error;
+use crate::bound::Bound;
 use crate::limits::{
     CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
@@ -392,6 +393,6 @@ impl ChangeContext<'_> {
                 _ => return Ok(covered),
             }
         }
-        Err(Error::TooMany("write-once tags to ask for before a deletion"))
+        Err(Error::TooMany(Bound::TagsBeforeDeletion))
     }
 }

@@ -6,6 +6,7 @@ use wharf_store::Usage;
 
 use super::limits::AdmissionGauges;
 use super::process::ProcessState;
+use crate::bound::{Bound, BoundUsage};
 use crate::client::UpstreamState;
 use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
 use crate::maintenance::scrubbing::ScrubState;
@@ -45,23 +46,9 @@ pub(crate) struct Gauges {
     pub(crate) admitted: AdmissionGauges,
 }
 
-/// The usage of one bound.
-pub(crate) struct BoundUsage {
-    /// The subject of the bound; the word in [`crate::Error::TooMany`].
-    pub(crate) name: &'static str,
-    pub(crate) used: u64,
-    pub(crate) max: u64,
-}
-
-impl BoundUsage {
-    pub(crate) const fn new(name: &'static str, used: usize, max: usize) -> Self {
-        Self { name, used: used as u64, max: max as u64 }
-    }
-}
-
 type Single = (&'static str, Kind, &'static str, u64);
 
-pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, u64>) {
+pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<Bound, u64>) {
     let moving = [
         (
             "wharfd_ready",
@@ -96,26 +83,26 @@ pub(super) fn render(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'stat
 }
 
 /// The usage of each bound, and its refusals.
-fn of_bounds(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<&'static str, u64>) {
+fn of_bounds(page: &mut Page, gauges: &Gauges, reached: &BTreeMap<Bound, u64>) {
     let of_ours = [
-        BoundUsage::new("writers", gauges.places.taken, WRITERS_MAX),
-        BoundUsage::new("blocking jobs", gauges.jobs.running, BLOCKING_JOBS_MAX),
-        BoundUsage::new("batches ahead", gauges.jobs.ahead, BATCHES_AHEAD_MAX),
+        BoundUsage::new(Bound::Writers, gauges.places.taken, WRITERS_MAX),
+        BoundUsage::new(Bound::BlockingJobs, gauges.jobs.running, BLOCKING_JOBS_MAX),
+        BoundUsage::new(Bound::BatchesAhead, gauges.jobs.ahead, BATCHES_AHEAD_MAX),
     ];
     let all = || of_ours.iter().chain(&gauges.bounds);
     page.family("wharfd_bound_used", Kind::Gauge, "How much of a bound is used.");
-    for bound in all() {
-        page.row(&[("bound", bound.name)], bound.used);
+    for usage in all() {
+        page.row(&[("bound", usage.bound.as_str())], usage.used);
     }
     page.family("wharfd_bound_max", Kind::Gauge, "How much of it there is.");
-    for bound in all() {
-        page.row(&[("bound", bound.name)], bound.max);
+    for usage in all() {
+        page.row(&[("bound", usage.bound.as_str())], usage.max);
     }
     let help = "Requests that were turned away at a bound.";
     page.family("wharfd_bound_reached_total", Kind::Counter, help);
-    let known = gauges.bounds.iter().map(|bound| (bound.name, 0));
+    let known = gauges.bounds.iter().map(|usage| (usage.bound.as_str(), 0));
     let mut counts: BTreeMap<&'static str, u64> = known.collect();
-    counts.extend(reached);
+    counts.extend(reached.iter().map(|(bound, count)| (bound.as_str(), *count)));
     for (bound, count) in counts {
         page.row(&[("bound", bound)], count);
     }

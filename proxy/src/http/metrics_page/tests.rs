@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::*;
+use crate::bound::{Bound, BoundUsage};
 use crate::client::UpstreamState;
 use crate::error::Fault;
 use crate::http::admission::{Limit, LimitUsage};
@@ -37,7 +38,7 @@ fn gauges(upstreams: &[&str]) -> Gauges {
         },
         places: WriteSlotsState { taken: 17, waiting: 18, handed_on: 19 },
         jobs: JobsState { running: 20, waiting: 21, ahead: 22 },
-        bounds: vec![BoundUsage::new("downloads", 2, 256)],
+        bounds: vec![BoundUsage::new(Bound::Downloads, 2, 256)],
         scrub: ScrubState { rate: 23, blobs: 24, left_bytes: 25, ..ScrubState::default() },
         usage: Some(usage()),
         upstreams: upstreams.iter().map(|label| (Arc::from(*label), state)).collect(),
@@ -82,8 +83,9 @@ fn full_page() -> String {
     metrics.outcome(Outcome::Join);
     metrics.local_reads.count(Outcome::Hit);
     metrics.fault(Fault::Store, None);
-    metrics.fault(Fault::Load, Some("downloads"));
-    metrics.fault(Fault::Load, Some("tag requests"));
+    metrics.fault(Fault::System, None);
+    metrics.fault(Fault::Load, Some(Bound::Downloads));
+    metrics.fault(Fault::Load, Some(Bound::TagRequests));
     metrics.reloaded(true);
     for status in [StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::BAD_GATEWAY] {
         metrics.answer(status);
@@ -113,6 +115,7 @@ fn every_counter_is_rendered_under_its_name() {
         "wharfd_request_seconds_bucket{route=\"manifest\",status=\"4xx\",le=\"0.005\"} 1",
         "wharfd_request_first_byte_seconds_count{route=\"manifest\",status=\"5xx\"} 1",
         "wharfd_failures_total{fault=\"store\"} 1",
+        "wharfd_failures_total{fault=\"system\"} 1",
         "wharfd_bound_used{bound=\"writers\"} 17",
         "wharfd_bound_max{bound=\"downloads\"} 256",
         "wharfd_bound_reached_total{bound=\"downloads\"} 1",

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use super::stream::{ClientStream, StreamActivity};
 use super::timeouts::{ConnectionTimeouts, TimedOut};
 use super::{Connection, Purpose, framing};
+use crate::bound::Bound;
 use crate::error::chain;
 use crate::http::admission::{ConnectionPermit, Limit};
 use crate::http::response;
@@ -83,7 +84,7 @@ impl Connection {
                 if !request.body().is_end_stream() {
                     watch.expect_more();
                 }
-                let mut answer = response::error(&crate::Error::TooMany("connections"));
+                let mut answer = response::error(&crate::Error::TooMany(Bound::Connections));
                 response::close(&mut answer);
                 framing::fit(request.method(), &mut answer);
                 std::future::ready(Ok::<_, Infallible>(answer))

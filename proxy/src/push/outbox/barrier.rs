@@ -10,6 +10,7 @@ use wharf_oci::{Manifest, RepoName};
 use super::Outbox;
 use super::table::DeliveryStanding;
 use crate::Error;
+use crate::bound::Bound;
 use crate::limits::{
     BARRIER_HASTE, BARRIER_OUTAGE_MAX, BARRIER_RETRY_SECONDS, BARRIER_STALL_MAX, BARRIER_WAIT_MAX,
     BARRIER_WAITERS_MAX, PARTY_BARRIER_WAITERS_MAX,
@@ -76,7 +77,7 @@ impl Outbox {
 /// A share among the waiting manifests.
 fn wait(waiting: &Shares, party: &Party) -> Result<Share, Error> {
     let share = waiting.take_within(party.clone(), PARTY_BARRIER_WAITERS_MAX, BARRIER_WAITERS_MAX);
-    share.ok_or(Error::TooMany("manifests that wait for their blobs"))
+    share.ok_or(Error::TooMany(Bound::WaitingManifests))
 }
 
 fn undelivered(blobs: usize, error: Option<&Error>) -> Error {

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use crate::Error;
+use crate::bound::Bound;
 use crate::limits::SHARES;
 use crate::runtime::party::Party;
 
@@ -109,8 +110,8 @@ impl OutboxPool {
 
 fn full(by_number: bool, limit_bytes: u64, is_share: bool) -> OutboxFull {
     let error = match (by_number, is_share) {
-        (true, false) => Error::TooMany("blobs that wait for the upstream"),
-        (true, true) => Error::TooMany("blobs of one party that wait for the upstream"),
+        (true, false) => Error::TooMany(Bound::PendingBlobs),
+        (true, true) => Error::TooMany(Bound::PartyPendingBlobs),
         (false, false) => Error::PendingFull { limit_bytes, whose: "of all" },
         (false, true) => Error::PendingFull { limit_bytes, whose: "of one party" },
     };

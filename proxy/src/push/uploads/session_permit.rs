@@ -40,7 +40,7 @@ impl Uploads {
         party: Party,
         (most, most_each): (usize, usize),
     ) -> Result<(Share, bool), NoSessionPermit> {
-        let (room, idle) = self.sessions.enter(party, (most, most_each))?;
+        let (room, idle) = self.sessions.enter(party, most, most_each)?;
         let Some(idle) = idle else { return Ok((room, false)) };
         let uploads = self.clone();
         // To its end when the caller goes away: a session out of the table has no other owner.
@@ -61,7 +61,8 @@ impl Sessions {
     fn enter(
         &self,
         party: Party,
-        (most, most_each): (usize, usize),
+        most: usize,
+        most_each: usize,
     ) -> Result<(Share, Option<ExpiredSessions>), NoSessionPermit> {
         let mut table = self.lock();
         if *self.closing.borrow() {

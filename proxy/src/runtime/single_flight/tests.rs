@@ -8,7 +8,7 @@ const NOBODY: Party = Party::Ourselves;
 
 #[tokio::test]
 async fn many_askers_get_one_answer_from_one_piece_of_work() {
-    let flights: Arc<SingleFlight<u8, u32>> = Arc::new(SingleFlight::new(10, "things"));
+    let flights: Arc<SingleFlight<u8, u32>> = Arc::new(SingleFlight::new(10, Bound::Downloads));
     let runs = Arc::new(AtomicU32::new(0));
     let (start, started) = watch::channel(false);
     let askers: Vec<_> = (0..50)
@@ -38,7 +38,7 @@ async fn many_askers_get_one_answer_from_one_piece_of_work() {
 
 #[tokio::test]
 async fn work_that_ends_without_an_answer_is_an_error_and_the_next_ask_starts_anew() {
-    let flights: SingleFlight<u8, u32> = SingleFlight::new(10, "things");
+    let flights: SingleFlight<u8, u32> = SingleFlight::new(10, Bound::Downloads);
     assert!(flights.ask(&NOBODY, 1, |promise| async move { drop(promise) }).await.is_err());
     let refused = flights.ask(&NOBODY, 1, |promise| async move {
         promise.keep(Err(Error::UploadUnknown));
@@ -50,7 +50,7 @@ async fn work_that_ends_without_an_answer_is_an_error_and_the_next_ask_starts_an
 
 #[tokio::test]
 async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
-    let flights: Arc<SingleFlight<u8, u32>> = Arc::new(SingleFlight::new(10, "things"));
+    let flights: Arc<SingleFlight<u8, u32>> = Arc::new(SingleFlight::new(10, Bound::Downloads));
     let prints = crate::client::Fingerprints::new();
     let on_behalf_of = |user| Some(prints.login(user, "secret").fingerprint());
     let (revoked, allowed) = (on_behalf_of("revoked"), on_behalf_of("allowed"));
@@ -89,7 +89,7 @@ async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
 
 #[tokio::test]
 async fn past_the_bound_an_asker_is_turned_away() {
-    let flights: SingleFlight<u8, u32> = SingleFlight::new(1, "things");
+    let flights: SingleFlight<u8, u32> = SingleFlight::new(1, Bound::Downloads);
     let (_keep, mut wait) = watch::channel(());
     let first = flights.ask(&NOBODY, 1, move |promise| async move {
         promise.keep(Ok(1));
@@ -98,7 +98,7 @@ async fn past_the_bound_an_asker_is_turned_away() {
     });
     first.await.unwrap();
     let second = flights.ask(&NOBODY, 2, |promise| async move { promise.keep(Ok(2)) }).await;
-    assert!(matches!(second, Err(Error::TooMany("things"))));
+    assert!(matches!(second, Err(Error::TooMany(Bound::Downloads))));
     assert_eq!(flights.ask(&NOBODY, 1, |_| async {}).await.unwrap(), (1, true));
 }
 
@@ -120,7 +120,7 @@ struct Sky {
 
 impl Sky {
     fn new(limit: usize) -> Self {
-        let flights = SingleFlight::new(limit, "things").ending_themselves();
+        let flights = SingleFlight::new(limit, Bound::Downloads).ending_themselves();
         Self { flights, over: watch::channel(false).0 }
     }
 
@@ -139,7 +139,7 @@ async fn no_two_parties_take_all_places_and_a_third_always_gets_in() {
         for key in from..from + 2 {
             kept.push(sky.ask(name, key).await.unwrap());
         }
-        assert!(matches!(sky.ask(name, from + 2).await, Err(Error::TooMany("things"))));
+        assert!(matches!(sky.ask(name, from + 2).await, Err(Error::TooMany(Bound::Downloads))));
         // Joining another party's work costs nothing.
         assert!(sky.ask(name, 10).await.unwrap().joined);
     }
@@ -208,7 +208,7 @@ async fn when_all_places_are_taken_the_one_who_has_most_loses_what_nobody_wants(
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_hangs_for_nobody_is_cut_off_when_somebody_else_asks() {
-    let flights: Arc<SingleFlight<u8, u8>> = Arc::new(SingleFlight::new(1, "things"));
+    let flights: Arc<SingleFlight<u8, u8>> = Arc::new(SingleFlight::new(1, Bound::Downloads));
     let hangs = |promise: Leader<u8, u8>| async move {
         std::future::pending::<()>().await;
         drop(promise);
@@ -226,7 +226,7 @@ async fn a_question_that_hangs_for_nobody_is_cut_off_when_somebody_else_asks() {
 
 #[tokio::test(start_paused = true)]
 async fn however_many_came_before_there_is_a_place_for_one_more() {
-    let flights: Arc<SingleFlight<u32, u8>> = Arc::new(SingleFlight::new(256, "things"));
+    let flights: Arc<SingleFlight<u32, u8>> = Arc::new(SingleFlight::new(256, Bound::Downloads));
     let mut keys = 0..;
     let mut hanging = Vec::new();
     // Each takes all it gets: a quarter, then half of the rest.
@@ -253,7 +253,7 @@ async fn however_many_came_before_there_is_a_place_for_one_more() {
 
 #[tokio::test(start_paused = true)]
 async fn addresses_without_end_leave_the_part_of_who_is_known_alone() {
-    let flights = SingleFlight::<u32, u8>::new(8, "things").keeping_a_share_for_known();
+    let flights = SingleFlight::<u32, u8>::new(8, Bound::Downloads).keeping_a_share_for_known();
     let flights = Arc::new(flights);
     let hangs = |promise: Leader<u32, u8>| async move {
         std::future::pending::<()>().await;
