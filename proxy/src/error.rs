@@ -1,10 +1,10 @@
-//! The errors of a request. The client's view of an error is in `error/shown.rs`, and the proxy's
-//! reaction in `error/judged.rs`.
+//! The errors of a request. The client's view of an error is in `error/response.rs`, and the proxy's
+//! reaction in `error/fault.rs`.
 //!
 //! Invariant: an error names the operation and its key.
 
-mod judged;
-mod shown;
+mod fault;
+mod response;
 
 use std::fmt;
 
@@ -14,8 +14,8 @@ use wharf_store::StoreError;
 
 use crate::bound::Bound;
 
-pub use judged::Fault;
-pub use shown::ErrorResponse;
+pub use fault::Fault;
+pub use response::ErrorResponse;
 
 /// Why a request failed.
 #[derive(Debug, Clone, thiserror::Error)]

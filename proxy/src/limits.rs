@@ -131,9 +131,9 @@ pub const HELD_MAX: usize = 2_048;
 pub const PARTY_HELD_MAX: usize = HELD_MAX / SHARES;
 /// For how long the result of an upload or of a manifest put is remembered when its client has not
 /// received it: the same request then finds the result.
-pub const UNHEARD_TIME: Duration = Duration::from_mins(2);
+pub const RECENT_COMMITS_TIME: Duration = Duration::from_mins(2);
 /// Such results remembered.
-pub const UNHEARD_MAX: usize = 4_096;
+pub const RECENT_COMMITS_MAX: usize = 4_096;
 /// Manifest puts at once.
 pub const PUTS_MAX: usize = 1_024;
 /// Callers and addresses with a rate bucket of their own; those beyond share one.
@@ -175,14 +175,14 @@ pub const FILLS_MAX: usize = 256;
 /// Bodies relayed past the store at once. These are blobs that the store refuses or that exceed
 /// their caller's share of downloads, of which the next one is answered 429, and parts far ahead of
 /// a download, which then wait for the download.
-pub const RELAYS_MAX: usize = 256;
+pub const BYPASSES_MAX: usize = 256;
 /// How long the head of an answer waits for a blob's first bytes: a failure before them has a
 /// status of its own.
 pub const ARRIVAL_WAIT: Duration = Duration::from_millis(500);
 /// How often readers see bytes of an unfilled segment, while no more arrive.
 pub const SHOW_PERIOD: Duration = Duration::from_millis(200);
 /// Requests for manifests and tokens at once.
-pub const QUESTIONS_MAX: usize = 1_024;
+pub const FLIGHTS_MAX: usize = 1_024;
 /// How long a download or a request without a waiting client keeps its place before another caller
 /// may displace it.
 pub const UNWANTED_GRACE: Duration = Duration::from_secs(5);
@@ -295,17 +295,17 @@ pub const UPLOAD_CHUNK_BYTES: u64 = 1024 * 1024;
 /// Entries read from `Forwarded` or `X-Forwarded-For`, from the right.
 pub const FORWARDED_HOPS_MAX: usize = 16;
 /// Untrusted peers with such headers that the log names.
-pub const UNBELIEVED_MAX: usize = 16;
+pub const UNTRUSTED_FORWARDERS_MAX: usize = 16;
 /// Counters of changes, shared by all repositories.
 pub const GENERATIONS: usize = 256;
 /// Change locks on tags, manifests and blobs, held or waited for at once; the next change is
 /// answered 429.
-pub const TURNS_MAX: usize = 4_096;
+pub const CHANGE_LOCKS_MAX: usize = 4_096;
 /// Of these locks, those of one party.
-pub const PARTY_TURNS_MAX: usize = TURNS_MAX / SHARES;
+pub const PARTY_CHANGE_LOCKS_MAX: usize = CHANGE_LOCKS_MAX / SHARES;
 /// How long an exclusive request for the lock of a manifest or a blob keeps out later shared ones;
 /// after that time they go before it.
-pub const TURN_AHEAD_MAX: Duration = Duration::from_secs(2);
+pub const CHANGE_LOCK_QUEUE_MAX: Duration = Duration::from_secs(2);
 /// Tags of a repository that an upstream is asked about before a manifest of it is deleted, where
 /// some tags are write-once; with more tags the manifest is not deleted.
 pub const TAGS_ASKED_MAX: usize = 1_000;
@@ -315,11 +315,11 @@ pub const REACHING_MAX: usize = 10_000;
 /// Bytes of these manifests read for that check.
 pub const REACHING_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Overrides of write-once tags that are granted and not yet used.
-pub const ALLOWANCES_MAX: usize = 1_000;
+pub const OVERRIDES_MAX: usize = 1_000;
 /// The longest life of such an override.
-pub const ALLOWANCE_TIME_MAX: Duration = Duration::from_hours(24);
+pub const OVERRIDE_TIME_MAX: Duration = Duration::from_hours(24);
 /// Pieces of one manifest that an upstream is asked about at once.
-pub const CONTENT_QUESTIONS_MAX: usize = 16;
+pub const PART_QUESTIONS_MAX: usize = 16;
 /// Missing pieces of a manifest named in one answer; past it the search stops.
 pub const MISSING_NAMED_MAX: usize = 100;
 
@@ -333,9 +333,9 @@ pub const WRITERS_MAX: usize = 16;
 /// run of their own on disk: smaller runs cost more each, larger ones make other writers wait.
 pub const TURN_BYTES: u64 = 4 * 1024 * 1024;
 /// How long a writer may stand still while others wait.
-pub const PLACE_IDLE_MAX: Duration = Duration::from_millis(100);
+pub const WRITE_SLOT_IDLE_MAX: Duration = Duration::from_millis(100);
 /// How long a writer may keep its slot while others wait, however little it sends.
-pub const PLACE_TIME_MAX: Duration = Duration::from_secs(1);
+pub const WRITE_SLOT_TIME_MAX: Duration = Duration::from_secs(1);
 /// Bytes in memory of a blob without a write slot: a small blob never waits.
 pub const UNPLACED_BYTES_MAX: usize = 32 * 1024;
 /// Arenas of the C library's allocator. Left to itself it keeps eight for each core, and each keeps
@@ -366,12 +366,12 @@ pub const TAIL_AHEAD_BYTES: u64 = 1024 * 1024;
 
 /// The same for any part of a blob during its download: a part gets a request of its own when it
 /// would wait for this many bytes.
-pub const RELAY_AHEAD_BYTES: u64 = 32 * 1024 * 1024;
+pub const BYPASS_AHEAD_BYTES: u64 = 32 * 1024 * 1024;
 /// The largest such part, in bytes. Larger ones join: a layer fetched in a few parallel parts is
 /// downloaded once. Lazy pullers ask for spans of up to 4 MiB.
-pub const RELAY_PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
+pub const BYPASS_PART_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// All such parts together may have this share of the blob's bytes: one fourth.
-pub const RELAY_SHARE: u64 = 4;
+pub const BYPASS_SHARE: u64 = 4;
 /// Pieces of a relayed body that wait for the client.
 pub const RELAY_QUEUE: usize = 1;
 /// The most bytes still to come for which a part is held back until the whole blob is proven.
@@ -407,18 +407,18 @@ pub const CHUNK_TIME_MAX: Duration = Duration::from_secs(10);
 /// For how long a chunk size refused by an upstream is not tried again.
 pub const CHUNK_REFUSED_TIME: Duration = Duration::from_mins(10);
 /// For how long an upload goes on trying while the upstream takes nothing of it.
-pub const SENDING_PATIENCE: Duration = Duration::from_mins(1);
+pub const TRANSFER_RETRY_TIME: Duration = Duration::from_mins(1);
 /// The same for a staged blob, which is taken up again later.
-pub const DELIVERY_PATIENCE: Duration = Duration::from_secs(5);
+pub const DELIVERY_RETRY_TIME: Duration = Duration::from_secs(5);
 /// How often an upstream may refuse a request of one upload with an error that another try can
 /// mend, without having taken a byte meanwhile.
-pub const SENDING_REFUSALS_MAX: u32 = 6;
+pub const TRANSFER_REFUSALS_MAX: u32 = 6;
 /// How often one upload is sent anew from its first byte.
-pub const SENDING_RESTARTS_MAX: u32 = 6;
+pub const TRANSFER_RESTARTS_MAX: u32 = 6;
 /// How long an upload waits for another upload of the same bytes without progress.
-pub const JOINT_WAIT: Duration = Duration::from_secs(10);
+pub const COALESCING_WAIT: Duration = Duration::from_secs(10);
 /// Nor does it wait for one that lags by this many bytes, or by more than an eighth of the blob.
-pub const JOINT_BEHIND_BYTES: u64 = 32 * 1024 * 1024;
+pub const COALESCING_BEHIND_BYTES: u64 = 32 * 1024 * 1024;
 /// Repositories asked to lend a blob (`mount`) before its bytes are sent.
 pub const MOUNTS_MAX: usize = 2;
 /// For how long a client's own HEAD of a blob spares the proxy the same request.
@@ -470,7 +470,7 @@ pub const UPSTREAM_WAITING_MAX: usize = 2_048;
 pub const PARTY_UPSTREAM_WAITING_MAX: usize = UPSTREAM_WAITING_MAX / SHARES;
 /// How long a request queues for a window: for other requests, and for pauses that each are short
 /// enough.
-pub const TURN_WAIT_MAX: Duration = Duration::from_mins(1);
+pub const CHANGE_LOCK_WAIT_MAX: Duration = Duration::from_mins(1);
 /// The same when a stale answer is at hand.
 pub const TURN_WAIT_BRIEF: Duration = Duration::from_millis(500);
 /// The smallest window.

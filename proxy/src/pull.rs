@@ -23,7 +23,7 @@ use crate::Error;
 use crate::bound::Bound;
 use crate::client::{Accept, BlobState, Fingerprint, Urgency};
 use crate::context::RequestContext;
-use crate::limits::{FILLS_MAX, NEGATIVES_MAX, QUESTIONS_MAX};
+use crate::limits::{FILLS_MAX, FLIGHTS_MAX, NEGATIVES_MAX};
 use crate::observe::outcome::Outcome;
 use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::blocking::BlockingPool;
@@ -142,8 +142,8 @@ impl Cache {
             store,
             fills: SingleFlight::new(FILLS_MAX, Bound::Downloads).ending_themselves(),
             bypass_limit: bypass::BypassLimit::default(),
-            manifests: SingleFlight::new(QUESTIONS_MAX, Bound::ManifestRequests),
-            tags: SingleFlight::new(QUESTIONS_MAX, Bound::TagRequests),
+            manifests: SingleFlight::new(FLIGHTS_MAX, Bound::ManifestRequests),
+            tags: SingleFlight::new(FLIGHTS_MAX, Bound::TagRequests),
             generations: Arc::default(),
             memory: Arc::default(),
             shared: Arc::default(),

@@ -61,3 +61,4 @@ mod tenants;
 mod tls;
 mod upkeep;
 mod verify_ci;
+mod wording;

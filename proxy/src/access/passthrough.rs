@@ -23,7 +23,7 @@ use super::{Action, Caller, Permission, RegistryScope};
 use crate::Error;
 use crate::bound::{Bound, BoundUsage};
 use crate::client::{Fingerprints, ProbedRight, RequestedRight, ScopeAction as Right, Upstream};
-use crate::limits::{QUESTIONS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
+use crate::limits::{FLIGHTS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
 use crate::registries::{Target, UpstreamSet};
 use crate::runtime::single_flight::SingleFlight;
 
@@ -59,7 +59,7 @@ impl Passthrough {
             fingerprints: fingerprints.unwrap_or_else(Fingerprints::new),
             strangers,
             permits: Arc::default(),
-            asking: SingleFlight::new(QUESTIONS_MAX, Bound::AccessQuestions),
+            asking: SingleFlight::new(FLIGHTS_MAX, Bound::AccessQuestions),
         }
     }
 
@@ -70,7 +70,7 @@ impl Passthrough {
 
     /// What is asked at this moment.
     pub(super) fn state(&self) -> [BoundUsage; 2] {
-        let asking = BoundUsage::new(Bound::AccessQuestions, self.asking.count(), QUESTIONS_MAX);
+        let asking = BoundUsage::new(Bound::AccessQuestions, self.asking.count(), FLIGHTS_MAX);
         [asking, self.strangers.state()]
     }
 

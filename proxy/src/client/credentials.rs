@@ -19,7 +19,7 @@ use wharf_oci::{Login, Secret};
 
 use super::scope::sensitive;
 use crate::bound::Bound;
-use crate::limits::QUESTIONS_MAX;
+use crate::limits::FLIGHTS_MAX;
 use crate::runtime::single_flight::SingleFlight;
 use crate::settings::credentials::CredentialSource;
 use crate::settings::error::ConfigError;
@@ -71,7 +71,7 @@ impl UpstreamCredentials {
     }
 
     fn from(origin: Origin) -> Self {
-        let flights = SingleFlight::new(QUESTIONS_MAX, Bound::UpstreamLogins);
+        let flights = SingleFlight::new(FLIGHTS_MAX, Bound::UpstreamLogins);
         Self { origin, held: Mutex::new(None), flights }
     }
 

@@ -36,7 +36,7 @@ use crate::Error;
 use crate::bound::Bound;
 use crate::error::chain;
 use crate::limits::{
-    CALLER_WINDOW_SHARE, CHALLENGE_TIME, CHALLENGES_MAX, QUESTIONS_MAX, RETRY_AFTER_MAX,
+    CALLER_WINDOW_SHARE, CHALLENGE_TIME, CHALLENGES_MAX, FLIGHTS_MAX, RETRY_AFTER_MAX,
     REVALIDATE_TIMEOUT, WRITE_TIMEOUT,
 };
 use crate::runtime::body::{Payload, SentBytes};
@@ -151,7 +151,7 @@ impl Transport {
             http: connect::client(config, reach.clone())?,
             reach,
             auth: Arc::new(Auth::new(UpstreamCredentials::new(config)?)),
-            token_flights: Arc::new(SingleFlight::new(QUESTIONS_MAX, Bound::TokenRequests)),
+            token_flights: Arc::new(SingleFlight::new(FLIGHTS_MAX, Bound::TokenRequests)),
             patience,
             health: Arc::new(health),
             own_quota: None,
@@ -164,7 +164,7 @@ impl Transport {
     /// the other.
     pub(super) fn with_login(&self, login: Login) -> Self {
         let auth = Arc::new(Auth::of_caller(UpstreamCredentials::of(login)));
-        let token_flights = Arc::new(SingleFlight::new(QUESTIONS_MAX, Bound::TokenRequests));
+        let token_flights = Arc::new(SingleFlight::new(FLIGHTS_MAX, Bound::TokenRequests));
         let UpstreamTimeouts { reads_max, writes_max, .. } = self.patience;
         let share = |most: u32| most.div_ceil(CALLER_WINDOW_SHARE);
         let own_quota = ConcurrencyLimit::of_one(share(reads_max), share(writes_max));

@@ -76,12 +76,12 @@ fn the_table_says_what_the_specification_says() {
         (Error::HostUnlisted("evil.test".to_owned()), 403, "DENIED"),
         (Error::TooManyLogins { retry_after_seconds: 3 }, 429, "TOOMANYREQUESTS"),
     ];
-    assert_shown(&rows);
+    assert_responses(&rows);
 }
 
-fn assert_shown(rows: &[(Error, u16, &str)]) {
+fn assert_responses(rows: &[(Error, u16, &str)]) {
     for (error, status, code) in rows {
-        let shown = error.shown();
+        let shown = error.response();
         assert_eq!((shown.status.as_u16(), shown.code.as_str()), (*status, *code), "{error}");
     }
 }
@@ -93,7 +93,7 @@ fn names_that_cannot_exist_and_conditions_that_do_not_hold_are_in_the_table() {
     let failed =
         |there| Error::PreconditionFailed { repo: repo.clone(), reference: "v1".to_owned(), there };
     let impossible = wharf_oci::Endpoint::parse("/v2/a/manifests/-x").unwrap_err();
-    assert_shown(&[
+    assert_responses(&[
         (failed(None), 412, "PRECONDITION_FAILED"),
         (failed(Some(there)), 412, "PRECONDITION_FAILED"),
         (Error::TagReadStale { repo: repo.clone(), tag }, 412, "PRECONDITION_FAILED"),
@@ -109,7 +109,7 @@ fn a_store_failure_shows_no_path() {
     let error: Error =
         StoreError::Io { operation: "reading", path: "/var/secret-path".into(), source: cause }
             .into();
-    assert_eq!(error.shown().status, 500);
+    assert_eq!(error.response().status, 500);
     assert!(!error.message().contains("secret"));
     assert!(
         error.to_string().contains("secret-path") && error.to_string().contains("secret-cause")

@@ -74,7 +74,7 @@ impl AuditedChange {
         if matches!(*ending, Ending::Written) {
             return;
         }
-        let status = error.shown().status;
+        let status = error.response().status;
         let word = if status.is_server_error() { "failed" } else { "refused" };
         if error.passes() {
             *ending = Ending::Failed { word, reason: error.to_string() };

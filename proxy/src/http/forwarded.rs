@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use http::header::{FORWARDED, HeaderMap, HeaderName};
 
-use crate::limits::{FORWARDED_HOPS_MAX, UNBELIEVED_MAX};
+use crate::limits::{FORWARDED_HOPS_MAX, UNTRUSTED_FORWARDERS_MAX};
 use crate::runtime::party::Party;
 use crate::settings::trusted_proxies::TrustedProxies;
 
@@ -86,7 +86,7 @@ impl UntrustedForwarders {
 
     fn is_new(&self, peer: IpAddr) -> bool {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        named.len() < UNBELIEVED_MAX && named.insert(Party::behind(peer))
+        named.len() < UNTRUSTED_FORWARDERS_MAX && named.insert(Party::behind(peer))
     }
 }
 
@@ -256,7 +256,7 @@ mod tests {
             unbelieved.is_new([10, 0, 0, 1].into()) && !unbelieved.is_new([10, 0, 0, 1].into())
         );
         let named = (2..250).filter(|last| unbelieved.is_new([10, 0, 0, *last].into()));
-        assert_eq!(named.count(), UNBELIEVED_MAX - 1);
+        assert_eq!(named.count(), UNTRUSTED_FORWARDERS_MAX - 1);
     }
 
     #[test]

@@ -217,7 +217,7 @@ fn error_body(error: &Error, code: ErrorCode) -> ErrorBody {
 /// The answer for an error.
 #[must_use]
 pub(crate) fn error(error: &Error) -> Answer {
-    let shown = error.shown();
+    let shown = error.response();
     let body = error_body(error, shown.code);
     let mut headers = vec![(CONTENT_TYPE, "application/json".to_owned())];
     let cause = match error {

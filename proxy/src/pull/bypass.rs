@@ -16,7 +16,7 @@ use super::{Cache, unknown};
 use crate::Error;
 use crate::bound::Bound;
 use crate::client::Download;
-use crate::limits::{RELAY_QUEUE, RELAYS_MAX, SHARES};
+use crate::limits::{BYPASSES_MAX, RELAY_QUEUE, SHARES};
 use crate::registries::UpstreamRepo;
 use crate::runtime::body::RelayFrame;
 use crate::runtime::memory_gauge::{MemoryBounds, MemoryBudget, MemoryGauge, cover};
@@ -45,20 +45,20 @@ pub(super) struct BypassPermit {
 
 impl Default for BypassLimit {
     fn default() -> Self {
-        Self { room: Arc::new(Semaphore::new(RELAYS_MAX)), shares: Shares::default() }
+        Self { room: Arc::new(Semaphore::new(BYPASSES_MAX)), shares: Shares::default() }
     }
 }
 
 impl BypassLimit {
     pub(super) fn take(&self, party: &Party) -> Option<BypassPermit> {
-        let share = self.shares.take(party.clone(), RELAYS_MAX / SHARES)?;
+        let share = self.shares.take(party.clone(), BYPASSES_MAX / SHARES)?;
         let permit = Arc::clone(&self.room).try_acquire_owned().ok()?;
         Some(BypassPermit { _permit: permit, share })
     }
 
     /// The number of bypasses.
     pub(super) fn count(&self) -> usize {
-        RELAYS_MAX.saturating_sub(self.room.available_permits())
+        BYPASSES_MAX.saturating_sub(self.room.available_permits())
     }
 }
 

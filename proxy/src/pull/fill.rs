@@ -17,7 +17,7 @@ use super::generations::Generation;
 use super::{ArrivingBlob, Cache, ReadOutcome, ServedBlob, link_unless_removed};
 use crate::Error;
 use crate::limits::{
-    PROOF_WAIT_BYTES, RELAY_AHEAD_BYTES, RELAY_PART_BYTES_MAX, RELAY_SHARE, TAIL_AHEAD_BYTES,
+    BYPASS_AHEAD_BYTES, BYPASS_PART_BYTES_MAX, BYPASS_SHARE, PROOF_WAIT_BYTES, TAIL_AHEAD_BYTES,
     TAIL_BEGIN_SHARE, TAIL_PART_SHARE,
 };
 use crate::observe::outcome::Outcome;
@@ -220,12 +220,12 @@ impl RunningFill {
     fn is_far_ahead(&self, part: &Part) -> bool {
         let (bytes, end) = (part.content.span.size_bytes(), part.content.span.end());
         let ahead = end.saturating_sub(self.blob.visible_bytes());
-        let far = if part.is_tail { TAIL_AHEAD_BYTES } else { RELAY_AHEAD_BYTES };
-        if bytes > RELAY_PART_BYTES_MAX || ahead < far {
+        let far = if part.is_tail { TAIL_AHEAD_BYTES } else { BYPASS_AHEAD_BYTES };
+        if bytes > BYPASS_PART_BYTES_MAX || ahead < far {
             return false;
         }
         let before = self.relayed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        before + bytes <= part.content.size_bytes / RELAY_SHARE
+        before + bytes <= part.content.size_bytes / BYPASS_SHARE
     }
 
     /// The upstream sends no parts.
@@ -240,7 +240,7 @@ impl RunningFill {
         let ContentRange { span, size_bytes } = part.content;
         let to_come = size_bytes.saturating_sub(self.blob.visible_bytes());
         let is_near = to_come <= PROOF_WAIT_BYTES && !part.is_tail;
-        if is_near || span.size_bytes() > RELAY_PART_BYTES_MAX {
+        if is_near || span.size_bytes() > BYPASS_PART_BYTES_MAX {
             Completion::Proven
         } else {
             Completion::Arrived

@@ -17,7 +17,9 @@ use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::limits::{PARTY_TURNS_MAX, TURN_AHEAD_MAX, TURN_WAIT_MAX, TURNS_MAX};
+use crate::limits::{
+    CHANGE_LOCK_QUEUE_MAX, CHANGE_LOCK_WAIT_MAX, CHANGE_LOCKS_MAX, PARTY_CHANGE_LOCKS_MAX,
+};
 use crate::registries::Target;
 use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
@@ -179,7 +181,9 @@ impl ChangeLocks {
             }
             Ok(ChangeGuard { _held: held })
         };
-        timeout(TURN_WAIT_MAX, waiting).await.unwrap_or(Err(Error::TooMany(Bound::ChangesOfOne)))
+        timeout(CHANGE_LOCK_WAIT_MAX, waiting)
+            .await
+            .unwrap_or(Err(Error::TooMany(Bound::ChangesOfOne)))
     }
 
     /// The number of locks held or waited for.
@@ -215,10 +219,10 @@ impl ChangeLocks {
     }
 
     fn share(&self, party: &Party) -> Result<Share, Error> {
-        if self.shares.total() >= TURNS_MAX {
+        if self.shares.total() >= CHANGE_LOCKS_MAX {
             return Err(Error::TooMany(Bound::Changes));
         }
-        let share = self.shares.take(party.clone(), PARTY_TURNS_MAX);
+        let share = self.shares.take(party.clone(), PARTY_CHANGE_LOCKS_MAX);
         share.ok_or(Error::TooMany(Bound::PartyChanges))
     }
 
@@ -235,7 +239,7 @@ impl ChangeLocks {
 async fn take_alone(lock: &Arc<RwLock<()>>) -> OwnedRwLockWriteGuard<()> {
     loop {
         // Leaving the queue lets the requests right behind go first, before this one queues again.
-        if let Ok(guard) = timeout(TURN_AHEAD_MAX, Arc::clone(lock).write_owned()).await {
+        if let Ok(guard) = timeout(CHANGE_LOCK_QUEUE_MAX, Arc::clone(lock).write_owned()).await {
             return guard;
         }
     }
@@ -362,7 +366,7 @@ mod tests {
             }));
             tokio::task::yield_now().await;
         }
-        let bound = TURN_AHEAD_MAX + std::time::Duration::from_secs(1);
+        let bound = CHANGE_LOCK_QUEUE_MAX + std::time::Duration::from_secs(1);
         let mut puts = Vec::new();
         for _ in 0..3 {
             let put = timeout(bound, turns.take(&alice, put(b"m", &[]))).await;
@@ -395,10 +399,10 @@ mod tests {
         let turns = ChangeLocks::default();
         let [two, three, third] = [2, 3, 4].map(|n| Party::behind([127, 0, 0, n].into()));
         let mut hostile = vec![flood(&turns, &two).await, flood(&turns, &three).await];
-        assert_eq!(hostile[0].len(), PARTY_TURNS_MAX / 2, "each has a tag and a manifest");
+        assert_eq!(hostile[0].len(), PARTY_CHANGE_LOCKS_MAX / 2, "each has a tag and a manifest");
         let theirs = turns.take(&third, put(b"one more", &["x"])).await;
         assert!(theirs.is_ok());
-        assert_eq!(turns.count(), PARTY_TURNS_MAX * 2 + 2);
+        assert_eq!(turns.count(), PARTY_CHANGE_LOCKS_MAX * 2 + 2);
         hostile[0].pop();
         assert!(turns.take(&two, put(b"one more", &["y"])).await.is_ok());
         drop((hostile, theirs));

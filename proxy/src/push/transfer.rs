@@ -21,7 +21,7 @@ use wharf_store::BlobReader;
 
 use crate::Error;
 use crate::client::{Arrival, UploadSession};
-use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, SENDING_PATIENCE};
+use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, TRANSFER_RETRY_TIME};
 use crate::registries::UpstreamRepo;
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::party;
@@ -181,7 +181,7 @@ impl Transfers {
             content,
             known,
             session: open.map_or(Session::None, Session::Open),
-            patience: TransferRetry::new(SENDING_PATIENCE),
+            patience: TransferRetry::new(TRANSFER_RETRY_TIME),
             lead: None,
             source: None,
             moved: None,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wharf_oci::{Digest, RepoName, Tag};
 
-use crate::limits::{ALLOWANCE_TIME_MAX, ALLOWANCES_MAX};
+use crate::limits::{OVERRIDE_TIME_MAX, OVERRIDES_MAX};
 use crate::push::change_locks::RepoLocation;
 use crate::registries::{Target, UpstreamSet};
 
@@ -60,13 +60,13 @@ impl WriteOnce {
         if reason.trim().is_empty() {
             return Err("the reason is empty".to_owned());
         }
-        if time.is_zero() || time > ALLOWANCE_TIME_MAX {
-            return Err(format!("allow it for at most {} h", ALLOWANCE_TIME_MAX.as_secs() / 3600));
+        if time.is_zero() || time > OVERRIDE_TIME_MAX {
+            return Err(format!("allow it for at most {} h", OVERRIDE_TIME_MAX.as_secs() / 3600));
         }
         let (now, key) = (Instant::now(), (place, tag.clone()));
         let mut allowed = self.allowed();
         allowed.retain(|_, allowance| now < allowance.until);
-        if allowed.len() >= ALLOWANCES_MAX && !allowed.contains_key(&key) {
+        if allowed.len() >= OVERRIDES_MAX && !allowed.contains_key(&key) {
             return Err("too many changes are allowed and not made yet".to_owned());
         }
         allowed.insert(key, Override { reason: reason.to_owned(), until: now + time });
@@ -192,10 +192,10 @@ mod tests {
             let tag = format!("v{number}").parse().unwrap();
             once.allow(&set, (&"a/b".parse().unwrap(), &tag), "because", Duration::from_mins(1))
         };
-        for number in 0..ALLOWANCES_MAX {
+        for number in 0..OVERRIDES_MAX {
             allow(number).unwrap();
         }
         assert!(allow(0).is_ok());
-        assert!(allow(ALLOWANCES_MAX).unwrap_err().contains("too many"));
+        assert!(allow(OVERRIDES_MAX).unwrap_err().contains("too many"));
     }
 }

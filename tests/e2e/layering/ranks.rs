@@ -5,8 +5,8 @@
 pub(super) const PROXY: &[&str] = &[
     "bound",
     "error",
-    "error/judged",
-    "error/shown",
+    "error/fault",
+    "error/response",
     "limits",
     "caller_login",
     "runtime",

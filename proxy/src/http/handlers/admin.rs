@@ -13,7 +13,8 @@ use crate::client::Upstream;
 use crate::http::metrics_page::{self, AdmissionGauges, Gauges, ProcessState};
 use crate::http::response::Answer;
 use crate::limits::{
-    FILLS_MAX, PARTY_TURNS_MAX, PUTS_MAX, QUESTIONS_MAX, RELAYS_MAX, SHARES, TURNS_MAX, UPLOADS_MAX,
+    BYPASSES_MAX, CHANGE_LOCKS_MAX, FILLS_MAX, FLIGHTS_MAX, PARTY_CHANGE_LOCKS_MAX, PUTS_MAX,
+    SHARES, UPLOADS_MAX,
 };
 
 /// Answers a request on the admin address.
@@ -51,13 +52,13 @@ async fn gauges(app: &App) -> Gauges {
     let bounds = vec![
         BoundUsage::new(Bound::Downloads, app.cache.fills(), FILLS_MAX),
         BoundUsage::new(Bound::PartyDownloads, fills_of_one, limits.fills_per_user),
-        BoundUsage::new(Bound::RelayedDownloads, app.cache.bypass_limit(), RELAYS_MAX),
-        BoundUsage::new(Bound::ManifestRequests, manifests, QUESTIONS_MAX),
-        BoundUsage::new(Bound::TagRequests, tags, QUESTIONS_MAX),
+        BoundUsage::new(Bound::RelayedDownloads, app.cache.bypass_limit(), BYPASSES_MAX),
+        BoundUsage::new(Bound::ManifestRequests, manifests, FLIGHTS_MAX),
+        BoundUsage::new(Bound::TagRequests, tags, FLIGHTS_MAX),
         BoundUsage::new(Bound::ManifestPuts, app.puts.count(), PUTS_MAX),
         BoundUsage::new(Bound::Uploads, app.uploads.taken().0, UPLOADS_MAX),
-        BoundUsage::new(Bound::Changes, app.turns.count(), TURNS_MAX),
-        BoundUsage::new(Bound::PartyChanges, app.turns.largest(), PARTY_TURNS_MAX),
+        BoundUsage::new(Bound::Changes, app.turns.count(), CHANGE_LOCKS_MAX),
+        BoundUsage::new(Bound::PartyChanges, app.turns.largest(), PARTY_CHANGE_LOCKS_MAX),
         BoundUsage::new(Bound::PendingBlobs, pending, DELIVERIES_MAX),
         BoundUsage::new(Bound::PartyPendingBlobs, app.outbox.largest(), DELIVERIES_MAX / SHARES),
     ];

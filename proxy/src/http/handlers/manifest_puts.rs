@@ -15,7 +15,7 @@ use super::{App, references};
 use crate::Error;
 use crate::bound::Bound;
 use crate::http::audit::AuditedChange;
-use crate::limits::{PUTS_MAX, UNHEARD_MAX, UNHEARD_TIME};
+use crate::limits::{PUTS_MAX, RECENT_COMMITS_MAX, RECENT_COMMITS_TIME};
 use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
 use crate::push::write_once::WriteOnce;
 use crate::registries::Target;
@@ -47,7 +47,7 @@ type Names = (RepoName, Vec<Tag>);
 impl Default for ManifestPuts {
     fn default() -> Self {
         let running = SingleFlight::new(PUTS_MAX, Bound::ManifestPuts).ending_themselves();
-        Self { running, unheard: TtlSet::new(UNHEARD_MAX) }
+        Self { running, unheard: TtlSet::new(RECENT_COMMITS_MAX) }
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn put(
             let done = whole.detached.run(work(Arc::clone(&whole)).in_current_span()).await;
             if let (Ok(keeps_referrers), false) = (&done, promise.subscribers().are_taken()) {
                 let unheard = &whole.puts.unheard;
-                unheard.note((noted, *keeps_referrers), UNHEARD_TIME, unheard.epoch());
+                unheard.note((noted, *keeps_referrers), RECENT_COMMITS_TIME, unheard.epoch());
             }
             promise.keep(done);
         })

@@ -16,7 +16,7 @@ use wharf_store::StoreError;
 use super::App;
 use crate::Error;
 use crate::client::{BlobState, TagState, Urgency};
-use crate::limits::{CONTENT_QUESTIONS_MAX, MISSING_NAMED_MAX};
+use crate::limits::{MISSING_NAMED_MAX, PART_QUESTIONS_MAX};
 use crate::pull::Change;
 use crate::push::change_locks::LockSet;
 use crate::registries::{Target, UpstreamRepo};
@@ -137,7 +137,7 @@ async fn not_there(
     let (mut wanted, mut asked) = (wanted.into_iter().enumerate(), JoinSet::new());
     let mut missing = Vec::new();
     loop {
-        while asked.len() < CONTENT_QUESTIONS_MAX && missing.len() < most {
+        while asked.len() < PART_QUESTIONS_MAX && missing.len() < most {
             let Some((place, piece)) = wanted.next() else { break };
             let upstream_repo = upstream_repo.clone();
             asked.spawn(async move { (place, piece, piece.is_there(&upstream_repo).await) });

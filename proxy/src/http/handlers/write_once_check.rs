@@ -20,7 +20,7 @@ use super::reachability::{names_here, reaching};
 use crate::Error;
 use crate::bound::Bound;
 use crate::limits::{
-    CONTENT_QUESTIONS_MAX, LIST_PAGES_MAX, PAGE_ENTRIES_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
+    LIST_PAGES_MAX, PAGE_ENTRIES_MAX, PART_QUESTIONS_MAX, RETRY_AFTER_SECONDS, TAGS_ASKED_MAX,
 };
 use crate::push::change_locks::RepoLocation;
 use crate::push::write_once::{
@@ -347,7 +347,7 @@ impl ChangeContext<'_> {
         let budget = self.app.own_budget();
         let (mut tags, mut asked) = (tags.into_iter(), JoinSet::new());
         loop {
-            while asked.len() < CONTENT_QUESTIONS_MAX {
+            while asked.len() < PART_QUESTIONS_MAX {
                 let Some(tag) = tags.next() else { break };
                 let (upstream_repo, budget) = (upstream_repo.clone(), budget.clone());
                 asked.spawn(async move {

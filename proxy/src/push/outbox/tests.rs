@@ -148,7 +148,7 @@ fn a_refusal_is_told_once_and_tried_again_for_the_next_who_asks() {
         let DeliveryStanding::Refused(digest, error) = table.standing(&repo(), &digests, 0) else {
             panic!("it was refused");
         };
-        assert_eq!((digest, error.shown().status.as_u16()), (owed.digest, 400));
+        assert_eq!((digest, error.response().status.as_u16()), (owed.digest, 400));
         assert!(error.message().contains(&owed.digest.to_string()), "{error}");
     }
     // As an earlier process left it: the next request gets a try.

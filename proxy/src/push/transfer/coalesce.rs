@@ -14,7 +14,7 @@ use wharf_store::limits::SEGMENT_BYTES;
 
 use super::{Sender, Stop, TransferContent};
 use crate::client::Arrival;
-use crate::limits::{JOINT_BEHIND_BYTES, JOINT_WAIT};
+use crate::limits::{COALESCING_BEHIND_BYTES, COALESCING_WAIT};
 
 /// The leading uploads of this moment. At most as many entries as uploads.
 #[derive(Default)]
@@ -178,7 +178,7 @@ impl Sender {
             if other || is_behind(leader, size_bytes) {
                 return Ok(Followed::Alone);
             }
-            match tokio::time::timeout(JOINT_WAIT, stage.changed()).await {
+            match tokio::time::timeout(COALESCING_WAIT, stage.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Ok(Followed::Gone),
                 Err(_) => return Ok(Followed::Alone),
@@ -205,7 +205,7 @@ const SAMPLE_SEGMENTS: u64 = 64;
 /// Whether the leader's client is so much slower that waiting would take long.
 fn is_behind(leader: &LeadingUpload, there_bytes: u64) -> bool {
     let behind = there_bytes.saturating_sub(leader.content.visible_bytes());
-    behind > JOINT_BEHIND_BYTES.max(there_bytes / 8)
+    behind > COALESCING_BEHIND_BYTES.max(there_bytes / 8)
 }
 
 /// Waits for the next stage; returns whether there will be none.

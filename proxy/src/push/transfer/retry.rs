@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::Error;
 use crate::limits::{
-    CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, DELIVERY_PATIENCE, RETRY_AFTER_MAX, RETRY_PAUSE,
-    RETRY_PAUSE_MAX, SENDING_REFUSALS_MAX, SENDING_RESTARTS_MAX,
+    CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, DELIVERY_RETRY_TIME, RETRY_AFTER_MAX,
+    RETRY_PAUSE, RETRY_PAUSE_MAX, TRANSFER_REFUSALS_MAX, TRANSFER_RESTARTS_MAX,
 };
 
 /// The remaining retries of one transfer.
@@ -50,7 +50,7 @@ impl TransferRetry {
     /// Retries of a delivery, which comes again later: no more than a few tries to begin with, and
     /// some to continue.
     pub(super) fn of_delivery() -> Self {
-        Self::with(Duration::ZERO, DELIVERY_PATIENCE)
+        Self::with(Duration::ZERO, DELIVERY_RETRY_TIME)
     }
 
     fn with(at_first: Duration, longest: Duration) -> Self {
@@ -94,7 +94,7 @@ impl TransferRetry {
     pub(super) fn restarts(&mut self) -> Result<(), Error> {
         self.restarts += 1;
         self.furthest_bytes = 0;
-        if self.restarts <= SENDING_RESTARTS_MAX {
+        if self.restarts <= TRANSFER_RESTARTS_MAX {
             return Ok(());
         }
         let reason = "it lost the upload again and again".to_owned();
@@ -130,7 +130,7 @@ impl TransferRetry {
                     }
                     // Some upstreams get a session into a state that no request mends (acr#866).
                     anew = self.refusals > 1 && *status != 413;
-                    if self.refusals > SENDING_REFUSALS_MAX {
+                    if self.refusals > TRANSFER_REFUSALS_MAX {
                         return Err(error);
                     }
                     Duration::ZERO
@@ -180,7 +180,7 @@ fn is_mendable(status: StatusCode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SENDING_PATIENCE;
+    use crate::limits::TRANSFER_RETRY_TIME;
     use wharf_oci::ErrorCode;
 
     fn failed() -> Error {
@@ -194,7 +194,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_outage_is_waited_for_and_not_for_ever() {
-        let mut patience = TransferRetry::new(SENDING_PATIENCE);
+        let mut patience = TransferRetry::new(TRANSFER_RETRY_TIME);
         patience.took(5);
         let (began, mut tries) = (Instant::now(), 0);
         while let Ok(next) = patience.after(failed()) {
@@ -204,44 +204,44 @@ mod tests {
             let Ok(next) = patience.after(down) else { break };
             tokio::time::advance(next.wait).await;
         }
-        assert!(began.elapsed() > SENDING_PATIENCE * 9 / 10);
-        assert!(began.elapsed() <= SENDING_PATIENCE && tries < 40);
+        assert!(began.elapsed() > TRANSFER_RETRY_TIME * 9 / 10);
+        assert!(began.elapsed() <= TRANSFER_RETRY_TIME && tries < 40);
         // Progress starts the time anew.
         patience.took(6);
         assert!(patience.after(failed()).is_ok());
         // A slower answer is asked for once more.
         patience.took(7);
-        tokio::time::advance(SENDING_PATIENCE * 3).await;
+        tokio::time::advance(TRANSFER_RETRY_TIME * 3).await;
         assert!(patience.after(failed()).is_ok());
         assert!(patience.after(failed()).is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn refusals_make_chunks_smaller_or_sessions_new_and_come_to_an_end() {
-        let mut patience = TransferRetry::new(SENDING_PATIENCE);
+        let mut patience = TransferRetry::new(TRANSFER_RETRY_TIME);
         assert!(!patience.after(refused(413)).unwrap().anew);
         assert_eq!(patience.most_bytes(), CHUNK_BYTES / 2);
         assert!(patience.after(refused(416)).unwrap().anew);
         assert_eq!(patience.most_bytes(), CHUNK_BYTES / 2);
-        for _ in 2..SENDING_REFUSALS_MAX {
+        for _ in 2..TRANSFER_REFUSALS_MAX {
             assert!(patience.after(refused(400)).is_ok());
         }
         assert_eq!(patience.most_bytes(), CHUNK_BYTES_MIN);
         assert!(patience.after(refused(416)).is_err());
         let denied = Error::UpstreamDenied { status: StatusCode::FORBIDDEN };
-        assert!(TransferRetry::new(SENDING_PATIENCE).after(denied).is_err());
-        assert!(TransferRetry::new(SENDING_PATIENCE).after(refused(405)).is_err());
+        assert!(TransferRetry::new(TRANSFER_RETRY_TIME).after(denied).is_err());
+        assert!(TransferRetry::new(TRANSFER_RETRY_TIME).after(refused(405)).is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_time_that_a_client_takes_is_not_the_upstreams() {
-        let mut patience = TransferRetry::new(SENDING_PATIENCE);
+        let mut patience = TransferRetry::new(TRANSFER_RETRY_TIME);
         for _ in 0..3 {
-            tokio::time::advance(SENDING_PATIENCE * 2).await;
-            patience.waited(SENDING_PATIENCE * 2);
+            tokio::time::advance(TRANSFER_RETRY_TIME * 2).await;
+            patience.waited(TRANSFER_RETRY_TIME * 2);
             assert!(patience.after(refused(503)).is_ok());
         }
-        tokio::time::advance(SENDING_PATIENCE * 2).await;
+        tokio::time::advance(TRANSFER_RETRY_TIME * 2).await;
         assert!(patience.after(refused(503)).is_err());
         patience.begins();
         assert!(patience.after(refused(503)).is_ok());
@@ -259,8 +259,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_gets_lost_again_and_again_ends_with_its_last_words() {
-        let mut patience = TransferRetry::new(SENDING_PATIENCE);
-        for _ in 0..SENDING_RESTARTS_MAX {
+        let mut patience = TransferRetry::new(TRANSFER_RETRY_TIME);
+        for _ in 0..TRANSFER_RESTARTS_MAX {
             patience.took(9);
             assert!(patience.after(refused(416)).is_ok());
             assert!(patience.restarts().is_ok());

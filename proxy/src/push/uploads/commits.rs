@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use wharf_oci::{Digest, RepoName, UploadId};
 
 use crate::Error;
-use crate::limits::{UNHEARD_MAX, UNHEARD_TIME};
+use crate::limits::{RECENT_COMMITS_MAX, RECENT_COMMITS_TIME};
 
 type Outcome = Option<Result<(), Error>>;
 
@@ -48,11 +48,11 @@ impl Commits {
     ) -> Committing {
         let (told, outcome) = watch::channel(None);
         let mut commits = self.lock();
-        if commits.len() >= UNHEARD_MAX {
+        if commits.len() >= RECENT_COMMITS_MAX {
             let now = Instant::now();
             commits.retain(|_, commit| commit.until.is_none_or(|until| now < until));
         }
-        if let (true, Some((repo, owner))) = (commits.len() < UNHEARD_MAX, of) {
+        if let (true, Some((repo, owner))) = (commits.len() < RECENT_COMMITS_MAX, of) {
             commits.insert(id, Commit { repo, owner, digest, outcome, until: None });
         }
         drop(commits);
@@ -98,7 +98,7 @@ impl Committing {
     pub(super) fn ended(mut self, result: &Result<(), Error>) {
         self.is_done = result.is_ok();
         if let (true, Some(commit)) = (self.is_done, self.commits.lock().get_mut(&self.id)) {
-            commit.until = Some(Instant::now() + UNHEARD_TIME);
+            commit.until = Some(Instant::now() + RECENT_COMMITS_TIME);
         }
         self.told.send_replace(Some(result.clone()));
     }
@@ -138,7 +138,7 @@ mod tests {
         assert!(commits.outcome(&repo, id, &digest("y")).await.is_none());
         assert!(commits.outcome(&other, id, &digest("x")).await.is_none());
         assert_eq!(commits.owner(&repo, id), Some(Some("alice".to_owned())));
-        tokio::time::advance(UNHEARD_TIME).await;
+        tokio::time::advance(RECENT_COMMITS_TIME).await;
         assert!(commits.outcome(&repo, id, &digest("x")).await.is_none());
         assert_eq!(commits.owner(&repo, id), None);
     }

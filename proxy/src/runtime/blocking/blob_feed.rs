@@ -18,7 +18,7 @@ use wharf_store::{BlobWriter, InFlight, PartKey, ReadyBlob, StoreError};
 use super::write_slots::{WriteOwner, WriteSlot, WriteSlots};
 use super::{BlockingPool, spawn, unwind};
 use crate::Error;
-use crate::limits::{BATCH_BYTES, PLACE_IDLE_MAX, TURN_BYTES, UNPLACED_BYTES_MAX};
+use crate::limits::{BATCH_BYTES, TURN_BYTES, UNPLACED_BYTES_MAX, WRITE_SLOT_IDLE_MAX};
 use crate::runtime::memory_gauge::{MemoryBounds, StreamReservation};
 use crate::runtime::party;
 use crate::runtime::party::Party;
@@ -332,12 +332,12 @@ impl Work {
 async fn watch(places: Arc<WriteSlots>, work: Weak<Mutex<Work>>) {
     loop {
         places.wanted().await;
-        tokio::time::sleep(PLACE_IDLE_MAX).await;
+        tokio::time::sleep(WRITE_SLOT_IDLE_MAX).await;
         let Some(work) = work.upgrade() else { return };
         let mut work = work.lock().await;
         let is_over = |place: &WriteSlot| place.had_its_time() || places.are_owed_by(place.party());
-        let goes_on =
-            work.touched.elapsed() < PLACE_IDLE_MAX && !work.place.as_ref().is_some_and(is_over);
+        let goes_on = work.touched.elapsed() < WRITE_SLOT_IDLE_MAX
+            && !work.place.as_ref().is_some_and(is_over);
         if goes_on || !places.are_wanted() {
             continue;
         }

@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use crate::limits::PLACE_TIME_MAX;
+use crate::limits::WRITE_SLOT_TIME_MAX;
 use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::subscribers::Subscribers;
@@ -209,7 +209,7 @@ impl WriteSlot {
 
     /// Whether the slot was held for as long as allowed while others wait.
     pub(super) fn had_its_time(&self) -> bool {
-        self.since.elapsed() >= PLACE_TIME_MAX
+        self.since.elapsed() >= WRITE_SLOT_TIME_MAX
     }
 }
 

@@ -24,9 +24,9 @@ impl Error {
         clippy::too_many_lines,
         reason = "the one table; a second function would be a second one"
     )]
-    pub fn shown(&self) -> ErrorResponse {
+    pub fn response(&self) -> ErrorResponse {
         let (status, code) = match self {
-            Self::Parse(error) => shown_parse(error),
+            Self::Parse(error) => status_of_parse(error),
             Self::MethodNotAllowed { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, ErrorCode::Unsupported)
             }
@@ -96,14 +96,14 @@ impl Error {
             Self::PreconditionFailed { .. } | Self::TagReadStale { .. } => {
                 (StatusCode::PRECONDITION_FAILED, ErrorCode::PreconditionFailed)
             }
-            Self::PutInPart { source, .. } => return source.shown(),
+            Self::PutInPart { source, .. } => return source.response(),
             Self::UpstreamLied(_)
             | Self::UpstreamFailed { .. }
             | Self::UpstreamAstray { .. }
             | Self::LoginFailed { .. }
             | Self::NotLocked { .. } => (StatusCode::BAD_GATEWAY, ErrorCode::Unknown),
             Self::NoRandomness(_) => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Unknown),
-            Self::Store(fault) => (shown_store(fault), ErrorCode::Unknown),
+            Self::Store(fault) => (status_of_store(fault), ErrorCode::Unknown),
         };
         ErrorResponse { status, code }
     }
@@ -141,13 +141,13 @@ fn bypassed(status: StatusCode) -> StatusCode {
     }
 }
 
-const fn shown_store(fault: &StoreFault) -> StatusCode {
+const fn status_of_store(fault: &StoreFault) -> StatusCode {
     if fault.full { StatusCode::INSUFFICIENT_STORAGE } else { StatusCode::INTERNAL_SERVER_ERROR }
 }
 
-fn shown_parse(error: &ParseError) -> (StatusCode, ErrorCode) {
+fn status_of_parse(error: &ParseError) -> (StatusCode, ErrorCode) {
     match error {
-        ParseError::Reference { fault, .. } => shown_parse(fault),
+        ParseError::Reference { fault, .. } => status_of_parse(fault),
         ParseError::Digest { .. } => (StatusCode::BAD_REQUEST, ErrorCode::DigestInvalid),
         ParseError::RepoName { .. } => (StatusCode::BAD_REQUEST, ErrorCode::NameInvalid),
         ParseError::Tag { .. } | ParseError::MediaType { .. } | ParseError::Manifest { .. } => {
