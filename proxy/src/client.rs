@@ -46,7 +46,7 @@ use crate::runtime::ttl_set::TtlSet;
 use crate::settings::error::ConfigError;
 use crate::settings::upstream::UpstreamConfig;
 
-pub(crate) use crate::caller_login::{CallerLogin, Fingerprint, Fingerprints};
+use crate::caller_login::{CallerLogin, Fingerprint};
 pub(crate) use accept::Accept;
 pub(crate) use breaker::BreakerState;
 pub(crate) use conditions::Conditions;

@@ -21,7 +21,8 @@ use wharf_store::{BlobInfo, InFlight, StoreError};
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::client::{Accept, BlobState, Fingerprint, Urgency};
+use crate::caller_login::Fingerprint;
+use crate::client::{Accept, BlobState, Urgency};
 use crate::context::RequestContext;
 use crate::limits::{FILLS_MAX, FLIGHTS_MAX, NEGATIVES_MAX};
 use crate::observe::outcome::Outcome;

@@ -15,7 +15,8 @@ use wharf_oci::{Digest, RepoName};
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::client::{Accept, CallerLogin, Upstream};
+use crate::caller_login::CallerLogin;
+use crate::client::{Accept, Upstream};
 use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
 use crate::runtime::party::Party;
 use crate::settings::error::ConfigError;

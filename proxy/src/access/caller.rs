@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
 use super::grants::Grants;
-use crate::client::CallerLogin;
+use crate::caller_login::CallerLogin;
 use crate::limits::CALLER_NAME_CHARS_MAX;
 use crate::runtime::party::Party;
 

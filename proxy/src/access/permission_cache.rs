@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::client::{Fingerprint, ProbedRight, RequestedRight};
+use crate::caller_login::Fingerprint;
+use crate::client::{ProbedRight, RequestedRight};
 use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
 use crate::runtime::mutex::Mutex;
 
@@ -83,7 +84,8 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Fingerprints, ScopeAction};
+    use crate::caller_login::Fingerprints;
+    use crate::client::ScopeAction;
 
     fn question(
         prints: &Fingerprints,

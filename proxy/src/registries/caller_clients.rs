@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::client::{CallerLogin, Fingerprint, Upstream};
+use crate::caller_login::{CallerLogin, Fingerprint};
+use crate::client::Upstream;
 use crate::limits::{CALLER_IDLE_MAX, CALLERS_MAX};
 
 /// An upstream's identity, and the fingerprint of the caller's login.
@@ -54,7 +55,7 @@ impl CallerClients {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Fingerprints;
+    use crate::caller_login::Fingerprints;
 
     fn upstream() -> Arc<Upstream> {
         Arc::new(Upstream::new(&"http://a".parse().unwrap()).unwrap())

@@ -17,7 +17,7 @@ use wharf_oci::RepoName;
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::client::Fingerprint;
+use crate::caller_login::Fingerprint;
 use crate::limits::{JOINS_MAX, SHARES};
 use crate::runtime::mutex::Mutex;
 use crate::runtime::party;

@@ -4,7 +4,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::client::{BreakerState, Fingerprints};
+use crate::caller_login::Fingerprints;
+use crate::client::BreakerState;
 use crate::limits::{LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
