@@ -9,6 +9,7 @@ mod fill;
 mod generations;
 mod manifest_memory;
 mod manifests;
+mod negative;
 mod served_manifest;
 mod shared_manifests;
 mod stored;
@@ -21,7 +22,6 @@ use wharf_store::{BlobInfo, InFlight, StoreError};
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::caller_login::Fingerprint;
 use crate::client::{Accept, BlobState, Urgency};
 use crate::context::RequestContext;
 use crate::limits::{FILLS_MAX, FLIGHTS_MAX, NEGATIVES_MAX};
@@ -38,8 +38,9 @@ pub(crate) use generations::Change;
 pub(crate) use served_manifest::ServedManifest;
 pub(crate) use stored::StoredBlob;
 
-use crate::runtime::ttl_set::{Epoch, TtlSet};
+use crate::runtime::ttl_set::TtlSet;
 use generations::{Generation, Generations, Validity};
+use negative::{Absent, NegativeCache};
 use stored::StoredLookup;
 
 /// How an answer came about, and what its caller is told of it.
@@ -85,29 +86,13 @@ pub(crate) struct Cache {
     memory: Arc<manifest_memory::ManifestMemory>,
     /// Manifests on their way to clients.
     shared: Arc<shared_manifests::SharedManifests>,
-    /// Blobs and manifests missing at an upstream, per caller where each caller has their own
-    /// login.
-    absent: TtlSet<(Option<Fingerprint>, Absent)>,
+    negative: NegativeCache,
     /// Tags whose upstream did not answer a moment ago: served stale without asking again.
     unanswered: TtlSet<(RepoName, wharf_oci::Tag)>,
     /// Read-modify-write tags that were served stale a moment ago.
     read_stale: TtlSet<(RepoName, wharf_oci::Tag)>,
     /// Blobs that the store refused.
     unstorable: Arc<TtlSet<Digest>>,
-}
-
-/// A blob or a manifest that an upstream does not have.
-#[derive(PartialEq, Eq, Hash)]
-enum Absent {
-    Blob(RepoName, Digest),
-    /// Absent in all the types that the client accepts.
-    Manifest(RepoName, Reference, Accept),
-}
-
-impl Absent {
-    fn manifest(repo: &RepoName, reference: Reference, accept: &Accept) -> Self {
-        Self::Manifest(repo.clone(), reference, accept.clone())
-    }
 }
 
 /// A blob ready to be sent.
@@ -148,7 +133,7 @@ impl Cache {
             generations: Arc::default(),
             memory: Arc::default(),
             shared: Arc::default(),
-            absent: TtlSet::new(NEGATIVES_MAX),
+            negative: NegativeCache::default(),
             unanswered: TtlSet::new(NEGATIVES_MAX),
             read_stale: TtlSet::new(NEGATIVES_MAX),
             unstorable: Arc::new(TtlSet::new(NEGATIVES_MAX)),
@@ -187,7 +172,7 @@ impl Cache {
     /// Forgets absent names and unanswered tags after a change of the configuration: they may come
     /// from an upstream that is replaced.
     pub(crate) fn reconfigured(&self) {
-        self.absent.forget(|_| true);
+        self.negative.forget_all();
         self.unanswered.forget(|_| true);
     }
 
@@ -265,10 +250,11 @@ impl Cache {
             StoredLookup::Outside { size_bytes } => Err(Error::RangeUnsatisfiable { size_bytes }),
             StoredLookup::Foreign | StoredLookup::Absent | StoredLookup::Corrupt => {
                 let absent = || Absent::Blob(repo.clone(), *digest);
-                let epoch = self.not_absent(absent(), &upstream_repo, || unknown(repo, digest))?;
+                let epoch =
+                    self.negative.check(absent(), &upstream_repo, || unknown(repo, digest))?;
                 let filled =
                     self.fill(repo, digest, (&upstream_repo, &context.party()), range).await;
-                self.learn(filled, absent, &upstream_repo, epoch)
+                self.negative.learn(filled, absent, &upstream_repo, epoch)
             }
         }
     }
@@ -291,36 +277,6 @@ impl Cache {
         }
     }
 
-    /// An error when the upstream answered "not there" a moment ago.
-    fn not_absent(
-        &self,
-        what: Absent,
-        upstream_repo: &UpstreamRepo,
-        error: impl FnOnce() -> Error,
-    ) -> Result<Epoch, Error> {
-        let is_absent = self.absent.holds(&(upstream_repo.upstream.caller_fingerprint(), what));
-        if is_absent { Err(error()) } else { Ok(self.absent.epoch()) }
-    }
-
-    /// Remembers a "not there".
-    fn learn<T>(
-        &self,
-        answer: Result<T, Error>,
-        what: impl FnOnce() -> Absent,
-        upstream_repo: &UpstreamRepo,
-        epoch: Epoch,
-    ) -> Result<T, Error> {
-        if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
-            let lifetime = upstream_repo.upstream.config().negative_ttl();
-            self.absent.note(
-                (upstream_repo.upstream.caller_fingerprint(), what()),
-                lifetime,
-                epoch,
-            );
-        }
-        answer
-    }
-
     /// Makes a client's change of a repository in the store.
     pub(crate) async fn change<T: Send + 'static>(
         &self,
@@ -333,9 +289,7 @@ impl Cache {
 
     /// Forgets absent names of a repository after a write to it.
     pub(crate) fn written(&self, repo: &RepoName) {
-        self.absent.forget(|(_, absent)| match absent {
-            Absent::Blob(of, _) | Absent::Manifest(of, ..) => of == repo,
-        });
+        self.negative.forget(repo);
     }
 
     async fn is_stored(&self, digest: &Digest) -> Result<bool, Error> {

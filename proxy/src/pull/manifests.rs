@@ -7,11 +7,12 @@ use tracing::Instrument as _;
 use wharf_oci::{Digest, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, TagRecord};
 
+use super::Cache;
 use super::generations::{Change, Generation, Generations, Validity};
 use super::manifest_memory::ManifestMemory;
+use super::negative::Absent;
 use super::served_manifest::ServedManifest;
 use super::shared_manifests::SharedManifests;
-use super::{Absent, Cache};
 use crate::Error;
 use crate::client::{Accept, FetchedManifest, Urgency};
 use crate::context::RequestContext;
@@ -234,7 +235,7 @@ impl Cache {
         let absent = || Absent::manifest(repo, Reference::Digest(digest), accept);
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
-        let epoch = self.not_absent(absent(), upstream_repo, unknown)?;
+        let epoch = self.negative.check(absent(), upstream_repo, unknown)?;
         let (there, key) =
             (upstream_repo.clone(), (repo.clone(), digest, accept.clone(), writer.since));
         let asked = self.manifests.ask_as(
@@ -253,7 +254,7 @@ impl Cache {
                 }
             },
         );
-        let (manifest, joined) = self.learn(asked.await, absent, upstream_repo, epoch)?;
+        let (manifest, joined) = self.negative.learn(asked.await, absent, upstream_repo, epoch)?;
         let manifest = self.shared.share(budget, manifest)?;
         Ok((manifest, if joined { Outcome::Join } else { Outcome::Fill }))
     }

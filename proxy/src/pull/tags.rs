@@ -11,9 +11,10 @@ use std::time::Duration;
 use wharf_oci::{Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
+use super::Cache;
 use super::manifests::{ManifestRequest, fetch, usable};
+use super::negative::Absent;
 use super::served_manifest::ServedManifest;
-use super::{Absent, Cache};
 use crate::Error;
 use crate::client::{Accept, Urgency};
 use crate::limits::{READ_STALE_TIME, STALE_TIME};
@@ -155,7 +156,7 @@ impl Cache {
         let accept = upstream_repo.upstream.accept();
         let absent = || Absent::manifest(repo, Reference::Tag(tag.clone()), accept);
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
-        let epoch = self.not_absent(absent(), upstream_repo, unknown)?;
+        let epoch = self.negative.check(absent(), upstream_repo, unknown)?;
         let wanted = tag.clone();
         let key = (repo.clone(), tag.clone(), accept.clone(), asking.writer.since);
         let party = asking.budget.party().clone();
@@ -170,7 +171,7 @@ impl Cache {
                 }
             });
         let ((manifest, outcome), joined) =
-            self.learn(asked.await, absent, upstream_repo, epoch)?;
+            self.negative.learn(asked.await, absent, upstream_repo, epoch)?;
         let joined = joined && outcome == Outcome::Fill;
         Ok((manifest, if joined { Outcome::Join } else { outcome }))
     }

@@ -133,6 +133,7 @@ pub(super) const PROXY: &[&str] = &[
     "config",
     "context",
     "pull/bypass",
+    "pull/negative",
     "pull/generations",
     "pull/served_manifest",
     "pull/manifest_memory",

@@ -1,0 +1,76 @@
+//! The negative cache: blobs and manifests missing at an upstream, for a while, per caller where each caller
+//! has their own login.
+//!
+//! Invariant: a "not there" from before a write or a new configuration is not remembered after it.
+
+use wharf_oci::{Digest, Reference, RepoName};
+
+use crate::Error;
+use crate::caller_login::Fingerprint;
+use crate::client::Accept;
+use crate::limits::NEGATIVES_MAX;
+use crate::registries::UpstreamRepo;
+use crate::runtime::ttl_set::{Epoch, TtlSet};
+
+/// A blob or a manifest that an upstream does not have.
+#[derive(PartialEq, Eq, Hash)]
+pub(super) enum Absent {
+    Blob(RepoName, Digest),
+    /// Absent in all the types that the client accepts.
+    Manifest(RepoName, Reference, Accept),
+}
+
+impl Absent {
+    pub(super) fn manifest(repo: &RepoName, reference: Reference, accept: &Accept) -> Self {
+        Self::Manifest(repo.clone(), reference, accept.clone())
+    }
+}
+
+/// All answers of the last moments.
+pub(super) struct NegativeCache(TtlSet<(Option<Fingerprint>, Absent)>);
+
+impl Default for NegativeCache {
+    fn default() -> Self {
+        Self(TtlSet::new(NEGATIVES_MAX))
+    }
+}
+
+impl NegativeCache {
+    /// An error when the upstream answered "not there" a moment ago.
+    pub(super) fn check(
+        &self,
+        what: Absent,
+        upstream_repo: &UpstreamRepo,
+        error: impl FnOnce() -> Error,
+    ) -> Result<Epoch, Error> {
+        let is_absent = self.0.holds(&(upstream_repo.upstream.caller_fingerprint(), what));
+        if is_absent { Err(error()) } else { Ok(self.0.epoch()) }
+    }
+
+    /// Remembers a "not there".
+    pub(super) fn learn<T>(
+        &self,
+        answer: Result<T, Error>,
+        what: impl FnOnce() -> Absent,
+        upstream_repo: &UpstreamRepo,
+        epoch: Epoch,
+    ) -> Result<T, Error> {
+        if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
+            let lifetime = upstream_repo.upstream.config().negative_ttl();
+            self.0.note((upstream_repo.upstream.caller_fingerprint(), what()), lifetime, epoch);
+        }
+        answer
+    }
+
+    /// Forgets the answers for a repository after a write to it.
+    pub(super) fn forget(&self, repo: &RepoName) {
+        self.0.forget(|(_, absent)| match absent {
+            Absent::Blob(of, _) | Absent::Manifest(of, ..) => of == repo,
+        });
+    }
+
+    /// Forgets all answers: another configuration may have another upstream.
+    pub(super) fn forget_all(&self) {
+        self.0.forget(|_| true);
+    }
+}
