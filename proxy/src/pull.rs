@@ -17,7 +17,7 @@ mod tags;
 
 use std::sync::Arc;
 
-use wharf_oci::{ByteRange, ContentRange, Digest, Reference, RepoName};
+use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{BlobInfo, InFlight, StoreError};
 
 use crate::Error;

@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_claimed_name_is_nobody_s_until_the_upstream_knows_its_login() {
         let client: IpAddr = [192, 0, 2, 1].into();
-        let login = Arc::new(crate::client::Fingerprints::new().login("alice", "secret"));
+        let login = Arc::new(crate::caller_login::Fingerprints::new().login("alice", "secret"));
         let caller = Caller::with_login("alice", Arc::clone(&login)).at(client);
         let noted = caller.clone();
         for _ in 0..2 {

@@ -51,7 +51,7 @@ async fn work_that_ends_without_an_answer_is_an_error_and_the_next_ask_starts_an
 #[tokio::test]
 async fn whoever_joined_a_caller_that_was_refused_asks_with_their_own_login() {
     let flights: Arc<SingleFlight<u8, u32>> = Arc::new(SingleFlight::new(10, Bound::Downloads));
-    let prints = crate::client::Fingerprints::new();
+    let prints = crate::caller_login::Fingerprints::new();
     let on_behalf_of = |user| Some(prints.login(user, "secret").fingerprint());
     let (revoked, allowed) = (on_behalf_of("revoked"), on_behalf_of("allowed"));
     let (go, gone) = watch::channel(false);
