@@ -76,10 +76,13 @@ pub(crate) struct Cache {
     fills: SingleFlight<(usize, Digest), fill::RunningFill>,
     /// Whole blobs past the store.
     bypass_limit: bypass::BypassLimit,
-    /// A request after a change does not join a fetch from before it.
-    manifests:
-        SingleFlight<(RepoName, Digest, Accept, Generation), served_manifest::ServedManifest>,
-    tags: SingleFlight<(RepoName, wharf_oci::Tag, Accept, Generation), tags::Resolved>,
+    /// A request after a change does not join a fetch from before it, nor one at the upstream of
+    /// another configuration.
+    manifests: SingleFlight<
+        (usize, RepoName, Digest, Accept, Generation),
+        served_manifest::ServedManifest,
+    >,
+    tags: SingleFlight<tags::FetchKey, tags::Resolved>,
     /// Tells answers from before a change.
     generations: Arc<Generations>,
     /// Manifests from the last moments.

@@ -236,8 +236,10 @@ impl Cache {
         let unknown =
             || Error::ManifestUnknown { repo: repo.clone(), reference: digest.to_string() };
         let epoch = self.negative.check(absent(), upstream_repo, unknown)?;
-        let (there, key) =
-            (upstream_repo.clone(), (repo.clone(), digest, accept.clone(), writer.since));
+        let (there, key) = (
+            upstream_repo.clone(),
+            (upstream_repo.upstream.identity(), repo.clone(), digest, accept.clone(), writer.since),
+        );
         let asked = self.manifests.ask_as(
             budget.party(),
             upstream_repo.upstream.caller_fingerprint(),

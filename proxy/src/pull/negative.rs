@@ -27,7 +27,17 @@ impl Absent {
 }
 
 /// All answers of the last moments.
-pub(super) struct NegativeCache(TtlSet<(Option<Fingerprint>, Absent)>);
+///
+/// The key has the upstream: a request that began before a reload asks the one of its own configuration, and what
+/// that has not says nothing of another.
+pub(super) struct NegativeCache(TtlSet<Key>);
+
+type Key = (usize, Option<Fingerprint>, Absent);
+
+fn key(upstream_repo: &UpstreamRepo, what: Absent) -> Key {
+    let upstream = &upstream_repo.upstream;
+    (upstream.identity(), upstream.caller_fingerprint(), what)
+}
 
 impl Default for NegativeCache {
     fn default() -> Self {
@@ -43,7 +53,7 @@ impl NegativeCache {
         upstream_repo: &UpstreamRepo,
         error: impl FnOnce() -> Error,
     ) -> Result<Epoch, Error> {
-        let is_absent = self.0.holds(&(upstream_repo.upstream.caller_fingerprint(), what));
+        let is_absent = self.0.holds(&key(upstream_repo, what));
         if is_absent { Err(error()) } else { Ok(self.0.epoch()) }
     }
 
@@ -57,14 +67,14 @@ impl NegativeCache {
     ) -> Result<T, Error> {
         if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
             let lifetime = upstream_repo.upstream.config().negative_ttl();
-            self.0.note((upstream_repo.upstream.caller_fingerprint(), what()), lifetime, epoch);
+            self.0.note(key(upstream_repo, what()), lifetime, epoch);
         }
         answer
     }
 
     /// Forgets the answers for a repository after a write to it.
     pub(super) fn forget(&self, repo: &RepoName) {
-        self.0.forget(|(_, absent)| match absent {
+        self.0.forget(|(_, _, absent)| match absent {
             Absent::Blob(of, _) | Absent::Manifest(of, ..) => of == repo,
         });
     }
@@ -72,5 +82,36 @@ impl NegativeCache {
     /// Forgets all answers: another configuration may have another upstream.
     pub(super) fn forget_all(&self) {
         self.0.forget(|_| true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registries::{Target, UpstreamSet};
+
+    fn at(url: &str) -> UpstreamRepo {
+        let set = UpstreamSet::new(&[url.parse().unwrap()], &[], None).unwrap();
+        match set.target(&"a".parse().unwrap()).unwrap() {
+            Target::Upstream(upstream_repo) => upstream_repo,
+            Target::Local(_) => panic!("an upstream is configured"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_one_upstream_lacks_says_nothing_of_the_next_configuration() {
+        let (cache, before, after) = (NegativeCache::default(), at("http://one"), at("http://two"));
+        let (repo, digest): (RepoName, _) =
+            ("a".parse().unwrap(), wharf_oci::Digester::digest(wharf_oci::Algorithm::Sha256, b""));
+        let absent = || Absent::Blob(repo.clone(), digest);
+        let unknown = || Error::BlobUnknown { repo: repo.clone(), digest };
+        // A reload while a request of the old configuration asks the old upstream.
+        cache.forget_all();
+        let epoch = cache.check(absent(), &before, unknown).unwrap();
+        let _ = cache.learn(Err::<(), _>(unknown()), absent, &before, epoch);
+        assert!(cache.check(absent(), &before, unknown).is_err());
+        assert!(cache.check(absent(), &after, unknown).is_ok());
+        cache.forget(&repo);
+        assert!(cache.check(absent(), &before, unknown).is_ok());
     }
 }

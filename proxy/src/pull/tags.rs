@@ -12,6 +12,7 @@ use wharf_oci::{Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
 use super::Cache;
+use super::generations::Generation;
 use super::manifests::{ManifestRequest, fetch, usable};
 use super::negative::Absent;
 use super::served_manifest::ServedManifest;
@@ -22,6 +23,9 @@ use crate::observe::outcome::Outcome;
 use crate::registries::UpstreamRepo;
 use crate::runtime::clock::now_ms;
 use crate::runtime::memory_gauge::MemoryBudget;
+
+/// A fetch by tag: from which upstream, what, as which types, and since which change.
+pub(super) type FetchKey = (usize, RepoName, Tag, Accept, Generation);
 
 /// A manifest with its outcome.
 pub(super) type Resolved = (ServedManifest, Outcome);
@@ -55,7 +59,8 @@ impl Cache {
         let age = Duration::from_millis(now_ms().saturating_sub(record.checked_ms));
         let lifetime = upstream_repo.upstream.config().tag_ttl(tag);
         let accept = upstream_repo.upstream.accept().clone();
-        let flight = (repo.clone(), tag.clone(), accept, asking.writer.since);
+        let identity = asking.upstream_repo.upstream.identity();
+        let flight = (identity, repo.clone(), tag.clone(), accept, asking.writer.since);
         let party = &asking.budget.party().clone();
         let asked = Asked { asking, tag: tag.clone() };
         let key = (repo.clone(), tag.clone());
@@ -158,7 +163,8 @@ impl Cache {
         let unknown = || Error::ManifestUnknown { repo: repo.clone(), reference: tag.to_string() };
         let epoch = self.negative.check(absent(), upstream_repo, unknown)?;
         let wanted = tag.clone();
-        let key = (repo.clone(), tag.clone(), accept.clone(), asking.writer.since);
+        let identity = upstream_repo.upstream.identity();
+        let key = (identity, repo.clone(), tag.clone(), accept.clone(), asking.writer.since);
         let party = asking.budget.party().clone();
         let asked =
             self.tags.ask_as(&party, upstream_repo.upstream.caller_fingerprint(), key, |promise| {
