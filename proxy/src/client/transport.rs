@@ -6,17 +6,20 @@
 
 mod login;
 pub(super) mod probe;
+mod request;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::Response;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use url::Url;
 use wharf_oci::{ErrorBody, ErrorCode, Login, RepoName};
+
+pub(super) use request::{RetryEffort, UpstreamRequest, value};
 
 use super::auth::{Auth, TokenFlights};
 use super::breaker::{Breaker, FailedTry, FailureKind};
@@ -29,8 +32,7 @@ use super::credentials::UpstreamCredentials;
 use super::egress;
 use super::egress::{EgressPolicy, Forbidden};
 use super::failed;
-use super::retry::{self, RetryBudget, RetryDecision};
-use super::scope::Scope;
+use super::retry::{self, RetryDecision};
 use super::state::{Counts, UpstreamState};
 use crate::Error;
 use crate::bound::Bound;
@@ -77,58 +79,6 @@ struct Health {
     cancellations: Cancellations,
     /// The upstream's last challenge, and its expiry.
     challenge: Mutex<Option<(Challenge, Instant)>>,
-}
-
-/// One request that can be sent repeatedly, since its body can be produced again.
-#[derive(Clone)]
-pub(super) struct UpstreamRequest {
-    pub(super) method: Method,
-    pub(super) url: Url,
-    pub(super) scope: Scope,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Payload,
-    pub(super) effort: RetryEffort,
-}
-
-/// How hard a request is retried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RetryEffort {
-    /// Waits, and sends again.
-    Patient,
-    /// The same for longer: on failure the client would have to send everything again.
-    Long,
-    /// Waits, but does not send again: the sender of a chunk must first learn how much arrived.
-    Once,
-    /// Neither waits nor repeats: a cached answer is at hand.
-    Brief,
-}
-
-impl UpstreamRequest {
-    pub(super) fn new(method: Method, url: Url, scope: Scope) -> Self {
-        let effort = RetryEffort::Patient;
-        Self { method, url, scope, headers: HeaderMap::new(), body: Payload::empty(), effort }
-    }
-
-    /// The retry budget that goes with the effort.
-    const fn budget(&self) -> RetryBudget {
-        match self.effort {
-            RetryEffort::Long => RetryBudget::LONG,
-            RetryEffort::Patient | RetryEffort::Once | RetryEffort::Brief => RetryBudget::FEW,
-        }
-    }
-
-    /// The longest wait for a permit and a `Retry-After`.
-    const fn patience(&self) -> Duration {
-        match self.effort {
-            RetryEffort::Patient | RetryEffort::Long | RetryEffort::Once => RETRY_AFTER_MAX,
-            RetryEffort::Brief => Duration::ZERO,
-        }
-    }
-}
-
-/// A header value from parsed text.
-pub(super) fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 impl Transport {
@@ -332,8 +282,8 @@ impl Transport {
             return self.authorized(ask, operation).await;
         }
         let class = RequestClass::of(&ask.method);
-        let own = self.own_turn(class, ask.patience()).await?;
-        let pass = self.health.quota.enter(class, ask.patience(), &self.party).await?;
+        let own = self.own_turn(class, ask.longest_wait()).await?;
+        let pass = self.health.quota.enter(class, ask.longest_wait(), &self.party).await?;
         let leave = self.leave().await?;
         let began = Instant::now();
         let answered = self.authorized(ask, operation).await;

@@ -7,6 +7,7 @@
 //! exactly the bytes of its reported offset.
 
 mod commits;
+mod guard;
 mod session;
 mod session_permit;
 mod suspended;
@@ -36,7 +37,8 @@ use crate::runtime::shares::{Share, Shares};
 use crate::runtime::spans;
 use crate::runtime::store::Store;
 
-use commits::{Commits, Committing};
+use commits::Commits;
+pub(crate) use guard::{CompletedUpload, SessionGuard};
 pub(crate) use session::Session;
 use session::SessionBytes;
 pub(crate) use session_permit::NoSessionPermit;
@@ -92,25 +94,6 @@ pub(crate) struct UploadDestination {
     pub(crate) open: Option<UploadSession>,
     /// The digest announced by the client.
     pub(crate) expected: Option<Digest>,
-}
-
-/// A session in the hands of one request; returned when dropped.
-pub(crate) struct SessionGuard {
-    id: UploadId,
-    sessions: Arc<Sessions>,
-    session: Option<Session>,
-}
-
-/// Complete content. Its name, when it has one, belongs to it until this is dropped.
-pub(crate) struct CompletedUpload {
-    session: Session,
-    name: Option<SessionGuard>,
-}
-
-impl From<Session> for CompletedUpload {
-    fn from(session: Session) -> Self {
-        Self { session, name: None }
-    }
 }
 
 impl Uploads {
@@ -451,56 +434,6 @@ impl Uploads {
 impl Sessions {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl SessionGuard {
-    pub(crate) fn session(&mut self) -> &mut Session {
-        self.session.as_mut().expect("only `take`, which consumes this, leaves it empty")
-    }
-
-    /// The session is committing as this digest.
-    fn commit(&self, digest: Digest) -> Committing {
-        let table = self.sessions.lock();
-        let slot = table.open.get(&self.id);
-        let of = slot.map(|slot| (slot.repo.clone(), slot.owner.clone()));
-        drop(table);
-        self.sessions.commits.begin(self.id, of, digest)
-    }
-
-    /// Takes the session to end it; until the end no other request has its name.
-    pub(crate) fn end(mut self) -> CompletedUpload {
-        let session = self.session.take();
-        let session =
-            session.expect("only this call and `take`, which consume this, leave it empty");
-        if let Some(slot) = self.sessions.lock().open.get_mut(&self.id) {
-            slot.offset = session.offset();
-        }
-        CompletedUpload { session, name: Some(self) }
-    }
-
-    /// Takes the session for good: its name is free.
-    pub(crate) fn take(mut self) -> Session {
-        self.session.take().expect("only this call, which consumes this, leaves it empty")
-    }
-}
-
-impl Drop for SessionGuard {
-    fn drop(&mut self) {
-        let mut table = self.sessions.lock();
-        match self.session.take() {
-            None => {
-                table.open.remove(&self.id);
-            }
-            Some(session) => {
-                if let Some(slot) = table.open.get_mut(&self.id) {
-                    slot.offset = session.offset();
-                    slot.touched = Instant::now();
-                    slot.session = Some(session);
-                }
-            }
-        }
-        self.sessions.returned.notify_one();
     }
 }
 
