@@ -73,9 +73,18 @@ impl UpstreamSide {
         }
     }
 
-    /// Ends the upload at the upstream and waits for its answer.
+    /// Ends the upload at the upstream and waits for its answer. A transfer that failed before the
+    /// end came says nothing of the upstream at this moment: all bytes are sent once more.
     pub(super) async fn finish(&mut self, digest: Digest) -> Result<(), Error> {
-        self.sending().finish(digest).await
+        let sending = self.sending();
+        let had_ended = sending.is_over();
+        match sending.finish(digest).await {
+            Err(error) if had_ended && error.is_outage() => {
+                tracing::warn!(upstream = self.upstream_repo.upstream.address(), %error, "an upload is sent anew");
+                self.sending().finish(digest).await
+            }
+            ended => ended,
+        }
     }
 
     /// Waits until the upstream's session is given up, after the blob in flight was; not for long.
