@@ -129,7 +129,8 @@ impl Bound {
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        // Errors say "too many … at once" already.
+        f.write_str(self.as_str().trim_end_matches(" at once"))
     }
 }
 

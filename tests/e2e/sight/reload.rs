@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use wharf_double::{Fault, FaultRule, Kind};
 use wharf_testkit::http::Client;
 use wharf_testkit::images::sha256;
@@ -56,6 +58,31 @@ async fn a_good_configuration_counts_at_once_and_its_changes_are_written_down() 
     // Nothing is another: no line.
     reload(&mut wharfd, |text| text).await;
     line_with(&wharfd, &["the configuration was read again", "changes=0"]).await;
+}
+
+/// A put whose body is on its way while another configuration comes into force is judged by the
+/// rules that it began with, the next one by the others.
+#[tokio::test]
+async fn a_request_keeps_the_rules_that_it_began_with() {
+    let mut wharfd = Wharfd::with_config("write_once_tags = [\"v*\"]\n").await;
+    assert_eq!(wharfd.api.put_manifest(REPO, "v1", TYPE, INDEX).await.status, 201);
+    let other = "{\"schemaVersion\":2,\"manifests\":[],\"annotations\":{\"a\":\"b\"}}";
+    let (first, rest) = other.split_at(20);
+    let mut stream = TcpStream::connect(wharfd.host()).await.unwrap();
+    let head = format!(
+        "PUT /v2/{REPO}/manifests/v1 HTTP/1.1\r\nhost: localhost\r\ncontent-type: {TYPE}\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{first}",
+        other.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    wharfd.metric_reaches("wharfd_requests_in_flight", 1).await;
+    reload(&mut wharfd, |text| text.replace("[\"v*\"]", "[\"w*\"]")).await;
+    stream.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 409 "), "{answer}");
+    assert_eq!(wharfd.api.get_manifest(REPO, "v1").await.text(), INDEX);
+    assert_eq!(wharfd.api.put_manifest(REPO, "v1", TYPE, other).await.status, 201);
 }
 
 #[tokio::test]
