@@ -26,6 +26,8 @@ pub enum Operation {
     Begin,
     /// [`BlobStore::remove`].
     Remove,
+    /// [`BlobWriter::make_room`].
+    MakeRoom,
     /// Taking a segment.
     Put,
     /// [`BlobWriter::flush_run`], and the end of a run.
@@ -140,6 +142,11 @@ impl Sink for FaultSink {
     fn put(&mut self, segment: Bytes) -> Result<()> {
         self.plan.pass(Operation::Put, "put")?;
         self.inner.put(segment)
+    }
+
+    fn make_room(&mut self, bytes: u64) -> Result<()> {
+        self.plan.pass(Operation::MakeRoom, "make_room")?;
+        self.inner.make_room(bytes)
     }
 
     fn stored_segments(&self) -> u64 {

@@ -33,6 +33,7 @@ mod records;
 mod recover;
 mod referrers;
 mod repositories;
+mod room;
 mod runs;
 mod schema;
 mod scrub;

@@ -48,6 +48,11 @@ pub(crate) trait Sink: Send {
     /// Takes the next segment.
     fn put(&mut self, segment: Bytes) -> Result<()>;
 
+    /// Reserves space for so many bytes to come, so that no segment of them finds the store full.
+    fn make_room(&mut self, _bytes: u64) -> Result<()> {
+        Ok(())
+    }
+
     /// Whether the run is large enough to be ended; smaller under memory pressure.
     fn is_full(&self, _pressure: Pressure) -> bool {
         false

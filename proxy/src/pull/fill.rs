@@ -82,6 +82,10 @@ impl Cache {
         let work = |promise| fill.clone().run(promise, party.clone());
         let found = match self.fills.ask_to_stay(party, caller_fingerprint, key, work).await {
             Ok(found) => found,
+            Err(Error::Store(fault)) if fault.full => {
+                tracing::warn!(%digest, "the store has no room for a blob; it passes by");
+                return self.bypass(asked, digest).await;
+            }
             Err(error @ Error::Store(_)) => {
                 tracing::error!(%error, %digest, "a blob passes by the store");
                 return self.bypass(asked, digest).await;

@@ -128,7 +128,7 @@ impl Outbox {
     /// An error when this party has no room for another pending blob; asked before a client sends
     /// its bytes.
     pub(crate) fn room(&self, party: &Party) -> Result<(), Error> {
-        self.table().room(party, 0, now_ms())
+        self.table().room(party, 1, now_ms())
     }
 
     /// Publishes a blob as pending. When it returns, the blob is durable, linked to its repository,

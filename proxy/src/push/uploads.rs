@@ -357,6 +357,8 @@ impl Uploads {
                         Ok(reserved) => {
                             self.outbox.publish(ready, repo, &upstream_repo, reserved).await
                         }
+                        // Refused for its bytes: here they would take the room of others too.
+                        Err(error @ Error::PendingFull { .. }) => Err(error),
                         Err(error) => {
                             self.keep(name, ready, side, room).await;
                             Err(error)

@@ -78,6 +78,15 @@ impl BlobWriter {
         self
     }
 
+    /// Reserves disk space for the rest of content of this size, after an eviction if there is none.
+    /// From now on no append of it ends with [`StoreError::Full`], unless others fill the disk.
+    /// [`StoreError::Full`] when there is no room: nothing is appended, and the writer works on as
+    /// before. Blocks on the disk.
+    pub fn make_room(&mut self, size_bytes: u64) -> Result<()> {
+        let appended = self.size_bytes - self.filling.len() as u64;
+        self.sink.make_room(size_bytes.saturating_sub(appended))
+    }
+
     /// The number of appended bytes.
     #[must_use]
     pub const fn size_bytes(&self) -> u64 {

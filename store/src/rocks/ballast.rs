@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::engine::Engine;
 use super::evict;
 use super::lease::Leases;
-use super::space::free_bytes;
+use super::space::{Reserve, free_bytes};
 use crate::limits::{BALLAST_BYTES, BALLAST_SHARE, DISK_RESERVE_BYTES};
 use crate::{Result, StoreError};
 
@@ -59,7 +59,7 @@ pub(super) fn release_if_full(folder: &Path) -> Result<()> {
 /// it.
 pub(super) fn hold(engine: &Engine) -> Result<()> {
     let missing = missing_bytes(engine);
-    if missing == 0 || engine.space.reserve(engine.folder(), missing)?.is_err() {
+    if missing == 0 || engine.space.reserve(engine.folder(), missing, Reserve::Written)?.is_err() {
         return Ok(());
     }
     fill(engine, missing)
@@ -72,7 +72,7 @@ pub(super) fn hold_again(engine: &Engine, leases: &Leases) -> Result<()> {
     if missing == 0 || free_bytes(engine.folder())? < DISK_RESERVE_BYTES + 2 * missing {
         return Ok(());
     }
-    match evict::reserve(engine, leases, missing, "the ballast") {
+    match evict::reserve(engine, leases, missing, Reserve::Written, "the ballast") {
         Ok(()) => fill(engine, missing),
         Err(StoreError::Full { .. }) => Ok(()),
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ use super::freeing;
 use super::lease::{Leases, Remains};
 use super::records::QuarantineRecord;
 use super::schema::{self, LINKS, QUARANTINE, RECENCY, SMALL};
-use super::space::ShortBy;
+use super::space::{Reserve, ShortBy};
 use super::{blob_records, forget, journal, links, parts, recency, recency_records};
 use crate::blob_info::Retention;
 use crate::limits::{
@@ -22,18 +22,29 @@ use crate::limits::{
 use crate::upkeep::{Eviction, EvictionReport, Progress, Watch};
 use crate::{Result, StoreError};
 
-/// Reserves disk space for a run, after an eviction if there is none. [`StoreError::Full`] when
-/// nothing evictable is left.
-pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -> Result<()> {
-    if engine.space.reserve(engine.folder(), bytes)?.is_ok() {
+/// Reserves disk space, after an eviction if there is none. [`StoreError::Full`] when nothing
+/// evictable is left, or when even an empty store has no room.
+pub(super) fn reserve(
+    engine: &Engine,
+    leases: &Leases,
+    bytes: u64,
+    what: Reserve,
+    key: &str,
+) -> Result<()> {
+    let reserve = || engine.space.reserve(engine.folder(), bytes, what);
+    let full = || StoreError::Full { operation: "storing", key: key.to_owned() };
+    if reserve()?.is_ok() {
         return Ok(());
     }
     let _evicting = engine.evicting();
     engine.measure_records()?;
+    if what == Reserve::Ahead && engine.space.is_hopeless(bytes) {
+        return Err(full());
+    }
     // Records weigh less or more than their blobs, so one round may not do.
     for _ in 0..EVICTION_ROUNDS_MAX {
         // Also in the first round: the last holder of the lock may have made the room.
-        let Err(ShortBy(short)) = engine.space.reserve(engine.folder(), bytes)? else {
+        let Err(ShortBy(short)) = reserve()? else {
             return Ok(());
         };
         let extra = engine.space.limit_bytes().map_or(EVICTION_EXTRA_BYTES, |limit| limit / 32);
@@ -45,15 +56,12 @@ pub(super) fn reserve(engine: &Engine, leases: &Leases, bytes: u64, key: &str) -
         if gone == 0 && engine.small_heap(0) == 0 {
             break;
         }
-        if engine.space.reserve(engine.folder(), bytes)?.is_ok() {
+        if reserve()?.is_ok() {
             return Ok(());
         }
         give_back_small(engine, 1)?;
     }
-    match engine.space.reserve(engine.folder(), bytes)? {
-        Ok(()) => Ok(()),
-        Err(_) => Err(StoreError::Full { operation: "storing", key: key.to_owned() }),
-    }
+    reserve()?.map_err(|_| full())
 }
 
 /// Evicts on request.

@@ -15,11 +15,11 @@ use rocksdb::SstFileWriter;
 use wharf_oci::UploadId;
 
 use super::engine::Engine;
-use super::evict;
 use super::lease::Leases;
 use super::options::RUN_OPTIONS;
 use super::read::SegmentSource;
 use super::records::{DoomedRecord, Session};
+use super::room::Room;
 use super::schema::{self, Place};
 use super::space::on_disk;
 use crate::limits::{RUN_FILES_ALL_MAX, RUN_FILES_MAX};
@@ -29,6 +29,7 @@ pub(super) struct Runs {
     engine: Arc<Engine>,
     number: u64,
     source: Arc<SegmentSource>,
+    room: Room,
     open: Option<Run>,
     ending: Option<EndingRun>,
     /// Set with the first run; all runs of a blob are in one epoch.
@@ -86,11 +87,13 @@ struct IngestedRun {
 }
 
 impl Runs {
-    pub(super) const fn new(engine: Arc<Engine>, number: u64, source: Arc<SegmentSource>) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, number: u64, source: Arc<SegmentSource>) -> Self {
+        let room = Room::none(Arc::clone(&engine));
         Self {
             engine,
             number,
             source,
+            room,
             open: None,
             ending: None,
             epoch: None,
@@ -142,7 +145,7 @@ impl Runs {
             None => self.begin()?,
         };
         let bytes = on_disk(segment.len() as u64);
-        evict::reserve(&self.engine, leases, bytes, &format!("blob number {}", self.number))?;
+        self.take_room(leases, bytes)?;
         run.reserved_bytes += bytes;
         run.writer.put(schema::segment_key(self.number, self.written), segment).map_err(
             |error| StoreError::database("writing", run.file.display().to_string(), error),
@@ -151,6 +154,16 @@ impl Runs {
         self.written += 1;
         self.open = Some(run);
         Ok(())
+    }
+
+    /// Reserves disk space for so many bytes to come, after an eviction if there is none.
+    pub(super) fn make_room(&mut self, leases: &Leases, bytes: u64) -> Result<()> {
+        self.room.make(leases, bytes, &format!("blob number {}", self.number))
+    }
+
+    /// Space for bytes that are written now; counted as those of an unfinished run.
+    pub(super) fn take_room(&mut self, leases: &Leases, bytes: u64) -> Result<()> {
+        self.room.take(leases, bytes, &format!("blob number {}", self.number))
     }
 
     fn begin(&mut self) -> Result<Run> {

@@ -37,6 +37,8 @@ struct State {
     epochs: BTreeMap<u32, u64>,
     /// Bytes of unfinished runs.
     open_bytes: u64,
+    /// Bytes reserved for segments still to come.
+    ahead_bytes: u64,
     /// Bytes of everything else at the last measurement, and their greatest growth since.
     record_bytes: u64,
     record_growth_bytes: u64,
@@ -48,6 +50,15 @@ struct State {
 /// A refused reservation: the missing bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShortBy(pub(super) u64);
+
+/// What a reservation is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reserve {
+    /// Bytes to be written at once.
+    Written,
+    /// Bytes of a blob whose segments are still to come; [`Space::spend`] when they are.
+    Ahead,
+}
 
 impl Space {
     pub(super) fn new(limit_bytes: Option<u64>) -> Self {
@@ -75,32 +86,59 @@ impl Space {
         state.ingested_bytes() + state.open_bytes
     }
 
-    /// Reserves space for a run. Measures the free space at times; that is quick.
+    /// Reserves space. Measures the free space at times; that is quick.
     pub(super) fn reserve(
         &self,
         folder: &Path,
         bytes: u64,
+        what: Reserve,
     ) -> Result<std::result::Result<(), ShortBy>> {
         let mut state = self.lock();
-        if state.reserved_since >= ASK_AGAIN_BYTES || state.free_bytes < DISK_RESERVE_BYTES + bytes
-        {
+        let needed = DISK_RESERVE_BYTES.saturating_add(state.ahead_bytes).saturating_add(bytes);
+        if state.reserved_since >= ASK_AGAIN_BYTES || state.free_bytes < needed {
             state.free_bytes = free_bytes(folder)?;
             state.reserved_since = 0;
         }
-        let wanted = state.used_bytes() + bytes;
-        let over_limit = self.limit_bytes.map_or(0, |limit| {
-            let headroom = (limit / 8).min(REWRITE_BYTES_MAX);
-            wanted.saturating_sub(limit - headroom)
-        });
-        let over_disk = (DISK_RESERVE_BYTES + bytes).saturating_sub(state.free_bytes);
+        let wanted = (state.used_bytes() + state.ahead_bytes).saturating_add(bytes);
+        let over_limit = self.most_bytes().map_or(0, |most| wanted.saturating_sub(most));
+        let over_disk = needed.saturating_sub(state.free_bytes);
         let short = over_limit.max(over_disk);
         if short > 0 {
             return Ok(Err(ShortBy(short)));
         }
-        state.open_bytes += bytes;
-        state.free_bytes -= bytes;
-        state.reserved_since += bytes;
+        match what {
+            Reserve::Written => state.open(bytes),
+            Reserve::Ahead => state.ahead_bytes += bytes,
+        }
         Ok(Ok(()))
+    }
+
+    /// Whether so many bytes would have no room in a store without a blob. An eviction for them
+    /// would be in vain.
+    pub(super) fn is_hopeless(&self, bytes: u64) -> bool {
+        let state = self.lock();
+        let records = state.record_bytes + state.record_growth_bytes;
+        let is_over = |most: u64| records.saturating_add(bytes) > most;
+        let emptied = state.free_bytes + state.ingested_bytes();
+        self.most_bytes().is_some_and(is_over) || emptied < DISK_RESERVE_BYTES.saturating_add(bytes)
+    }
+
+    /// Turns a reservation for later bytes into one for bytes written now.
+    pub(super) fn spend(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.ahead_bytes = state.ahead_bytes.saturating_sub(bytes);
+        state.open(bytes);
+    }
+
+    /// Releases a reservation for bytes that never came.
+    pub(super) fn release_ahead(&self, bytes: u64) {
+        let mut state = self.lock();
+        state.ahead_bytes = state.ahead_bytes.saturating_sub(bytes);
+    }
+
+    /// The limit, less the room for rewritten files.
+    fn most_bytes(&self) -> Option<u64> {
+        self.limit_bytes.map(|limit| limit - (limit / 8).min(REWRITE_BYTES_MAX))
     }
 
     /// Releases a reservation.
@@ -170,6 +208,12 @@ impl Space {
 }
 
 impl State {
+    fn open(&mut self, bytes: u64) {
+        self.open_bytes += bytes;
+        self.free_bytes = self.free_bytes.saturating_sub(bytes);
+        self.reserved_since += bytes;
+    }
+
     fn ingested_bytes(&self) -> u64 {
         self.epochs.values().sum()
     }
@@ -191,7 +235,7 @@ mod tests {
     use std::cell::RefCell;
 
     fn reserve(space: &Space, bytes: u64) -> std::result::Result<(), ShortBy> {
-        space.reserve(Path::new("/"), bytes).unwrap()
+        space.reserve(Path::new("/"), bytes, Reserve::Written).unwrap()
     }
 
     #[test]
@@ -205,6 +249,29 @@ mod tests {
         reserve(&space, 6_000).unwrap();
         assert_eq!(space.used_bytes(), 66_000);
         assert!(reserve(&Space::new(None), u64::MAX / 4).is_err(), "the disk is not that large");
+    }
+
+    #[test]
+    fn bytes_to_come_take_room_from_others_until_they_are_written_or_given_up() {
+        let space = Space::new(Some(80_000));
+        space.reserve(Path::new("/"), 60_000, Reserve::Ahead).unwrap().unwrap();
+        assert_eq!((space.used_bytes(), reserve(&space, 20_000)), (0, Err(ShortBy(10_000))));
+        space.spend(40_000);
+        assert_eq!((space.used_bytes(), reserve(&space, 20_000)), (40_000, Err(ShortBy(10_000))));
+        space.release_ahead(20_000);
+        reserve(&space, 20_000).unwrap();
+    }
+
+    #[test]
+    fn an_empty_store_is_too_small_for_some() {
+        let space = Space::new(Some(80_000));
+        space.measured_records(10_000);
+        reserve(&space, 60_000).unwrap();
+        assert!(!space.is_hopeless(60_000), "an eviction may help");
+        assert!(space.is_hopeless(60_001));
+        let disk = Space::new(None);
+        reserve(&disk, 1).unwrap();
+        assert!(disk.is_hopeless(u64::MAX / 4));
     }
 
     #[test]

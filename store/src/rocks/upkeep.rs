@@ -2,6 +2,7 @@
 
 use super::engine::Engine;
 use super::lease::Leases;
+use super::space::Reserve;
 use super::{ballast, evict, parts, recency_records};
 use crate::limits::{PART_TIME, SMALL_HEAP_BYTES};
 use crate::{Result, StoreError};
@@ -14,8 +15,8 @@ pub(super) fn look_after(engine: &Engine, leases: &Leases) -> Result<()> {
     evict::give_back_small(engine, SMALL_HEAP_BYTES)?;
     engine.measure_records()?;
     ballast::hold_again(engine, leases)?;
-    if engine.space.reserve(engine.folder(), 0)?.is_err() {
-        match evict::reserve(engine, leases, 0, "upkeep") {
+    if engine.space.reserve(engine.folder(), 0, Reserve::Written)?.is_err() {
+        match evict::reserve(engine, leases, 0, Reserve::Written, "upkeep") {
             // Nothing is evictable; the next write gets the error.
             Err(StoreError::Full { .. }) => {}
             other => return other,

@@ -20,9 +20,10 @@ use super::recency::now_ms;
 use super::records::{BlobRecord, Session};
 use super::runs::Runs;
 use super::schema::{self, Place, SESSIONS, SMALL};
-use super::{evict, journal, links, parts};
+use super::space::on_disk;
+use super::{journal, links, parts};
 use crate::blob_info::{BlobInfo, Retention};
-use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT};
+use crate::limits::{RUN_SEGMENTS_MAX, RUN_SEGMENTS_SEVERE, RUN_SEGMENTS_SHORT, SEGMENT_BYTES};
 use crate::part_key::PartKey;
 use crate::segment_cache::Pressure;
 use crate::sessions::NewUpload;
@@ -220,6 +221,15 @@ impl Sink for RocksSink {
         self.runs.open_segments() >= enough
     }
 
+    fn make_room(&mut self, bytes: u64) -> Result<()> {
+        let segments = usize::try_from(bytes.div_ceil(SEGMENT_BYTES as u64)).unwrap_or(usize::MAX);
+        let is_small = self.runs.written() == 0
+            && self.waiting.len().saturating_add(segments) <= self.engine.small_blob_segments;
+        // A small blob is a record: first in the log, then in a table.
+        let bytes = if is_small { 2 * bytes } else { on_disk(bytes) };
+        self.runs.make_room(&self.leases, bytes)
+    }
+
     fn is_resumable(&self) -> bool {
         self.upload.is_some()
     }
@@ -256,7 +266,7 @@ impl Sink for RocksSink {
         self.end_all()?;
         // Small blobs are records: their space is reserved here, and counted by the write.
         let waiting: u64 = self.waiting.iter().map(|segment| segment.len() as u64).sum();
-        evict::reserve(&self.engine, &self.leases, 2 * waiting, &hashed.digest.to_string())?;
+        self.runs.take_room(&self.leases, 2 * waiting)?;
         let published = self.commit(hashed, how);
         self.engine.space.release(2 * waiting);
         // A cached blob usually has many readers.

@@ -250,15 +250,37 @@ async fn a_store_that_is_full_of_what_it_must_keep_still_serves_pulls() {
     let origin = Api::new(registry.url(), Client::new());
     let content = noise(100, 40 * MIB);
     let digest = origin.push_blob(REPO, content.clone()).await;
-    // The first client may learn of it in the middle of its body, and asks again as clients do.
-    let path = format!("/v2/{REPO}/blobs/{digest}");
-    if let Ok(first) = wharfd.api.call(Method::GET, &path).send().await {
-        assert!(first.status == 200 && first.body == content, "{}", first.status);
+    // No client learns of it in the middle of its body.
+    for _ in 0..2 {
+        let answer = wharfd.api.get_blob(REPO, &digest).await;
+        assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (200, "bypass"));
+        assert!(answer.body == content);
     }
-    wharfd.fills_are_over().await;
-    let second = wharfd.api.get_blob(REPO, &digest).await;
-    assert_eq!((second.status.as_u16(), second.header("wharf-cache")), (200, "bypass"));
-    assert!(second.body == content);
+    // A small one finds the room that a large one did not take.
+    let content = noise(101, 4 * MIB);
+    let digest = origin.push_blob(REPO, content.clone()).await;
+    for came in ["fill", "hit"] {
+        let answer = wharfd.api.get_blob(REPO, &digest).await;
+        assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (200, came));
+        assert!(answer.body == content);
+        wharfd.fills_are_over().await;
+    }
+}
+
+#[tokio::test]
+async fn a_blob_that_is_larger_than_the_store_passes_by_and_evicts_nothing() {
+    let start = Stage::start_with(|setup| setup.lines("store_limit = \"256MiB\"\n"));
+    let Some(stage) = start.await else { return };
+    let (_, kept) = plant(&stage, 1, 3 * MIB).await;
+    assert_eq!(stage.api().get_blob(REPO, &kept).await.status, 200);
+    stage.wharfd.fills_are_over().await;
+    // An eighth of the limit is for rewritten files.
+    let (content, large) = plant(&stage, 2, 230 * MIB).await;
+    let answer = stage.api().get_blob(REPO, &large).await;
+    assert_eq!((answer.status.as_u16(), answer.header("wharf-cache")), (200, "bypass"));
+    assert!(answer.body == content);
+    assert_eq!(stage.wharfd.metric("wharfd_store_evicted_bytes_total").await, 0);
+    assert_eq!(stage.api().get_blob(REPO, &kept).await.header("wharf-cache"), "hit");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 use wharf_oci::{ByteRange, Digest, RepoName};
-use wharf_store::{BlobWriter, PartKey, ResumedPart, Retention};
+use wharf_store::{BlobWriter, PartKey, ResumedPart, Retention, StoreError};
 
 use super::RunningFill;
 use crate::Error;
@@ -113,14 +113,22 @@ impl Fill {
             self.upstream_repo.upstream.blob(&self.upstream_repo.repo, &self.digest).await?;
         let download = download.ok_or_else(|| unknown(&self.repo, &self.digest))?;
         let (store, algorithm) = (Arc::clone(&self.store), self.digest.algorithm());
-        let writer = self.blocking.run(move || store.begin()).await?.hashing(algorithm);
-        Ok((download, writer))
+        let size_bytes = download.size_bytes();
+        // A store without room says so here, while the blob can still pass by it.
+        let begin = move || {
+            let mut writer = store.begin()?.hashing(algorithm);
+            if let Some(size_bytes) = size_bytes {
+                writer.make_room(size_bytes)?;
+            }
+            Ok::<_, StoreError>(writer)
+        };
+        Ok((download, self.blocking.run(begin).await?))
     }
 
     /// Continues with the part of an earlier download and the rest from the upstream; with the
     /// whole blob when the upstream sends no parts, or has another blob at this moment.
     async fn go_on(&self, part: ResumedPart) -> Result<(Download, BlobWriter), Error> {
-        let ResumedPart { writer, size_bytes } = part;
+        let ResumedPart { mut writer, size_bytes } = part;
         let rest = ByteRange::From { first: writer.size_bytes() }.resolve(size_bytes);
         let upstream = &self.upstream_repo.upstream;
         let answered = match rest {
@@ -129,9 +137,16 @@ impl Fill {
         };
         let begun = match answered {
             Ok(Some(download)) if download.size_bytes() == Some(size_bytes) => {
-                let at = writer.size_bytes();
-                tracing::debug!(digest = %self.digest, at, "a download goes on");
-                return Ok((download, writer));
+                let room = move || (writer.make_room(size_bytes), writer);
+                let (made, same) = self.blocking.run(room).await;
+                writer = same;
+                if let Err(error) = made {
+                    Err(error.into())
+                } else {
+                    let at = writer.size_bytes();
+                    tracing::debug!(digest = %self.digest, at, "a download goes on");
+                    return Ok((download, writer));
+                }
             }
             Err(error) if error.is_outage() => Err(error),
             Ok(_) | Err(_) => self.begin().await,
