@@ -82,16 +82,7 @@ impl Cache {
         let work = |promise| fill.clone().run(promise, party.clone());
         let found = match self.fills.ask_to_stay(party, caller_fingerprint, key, work).await {
             Ok(found) => found,
-            Err(Error::Store(fault)) if fault.full => {
-                tracing::warn!(%digest, "the store has no room for a blob; it passes by");
-                return self.bypass(asked, digest).await;
-            }
-            Err(error @ Error::Store(_)) => {
-                tracing::error!(%error, %digest, "a blob passes by the store");
-                return self.bypass(asked, digest).await;
-            }
-            Err(Error::TooMany(_)) => {
-                tracing::debug!(%party, %digest, "no room to keep a blob; it passes by the store");
+            Err(error) if passes_by(&error, digest, party) => {
                 return self.bypass(asked, digest).await;
             }
             Err(error) => return Err(error),
@@ -198,6 +189,21 @@ impl Cache {
             }
         }));
     }
+}
+
+/// Whether a blob passes by the store after this error of its download, and logs it.
+fn passes_by(error: &Error, digest: &Digest, party: &Party) -> bool {
+    match error {
+        Error::Store(fault) if fault.full => {
+            tracing::warn!(%digest, "the store has no room for a blob; it passes by");
+        }
+        Error::Store(_) => tracing::error!(%error, %digest, "a blob passes by the store"),
+        Error::TooMany(_) => {
+            tracing::debug!(%party, %digest, "no room to keep a blob; it passes by the store");
+        }
+        _ => return false,
+    }
+    true
 }
 
 /// The size of a download that succeeded.
