@@ -322,7 +322,8 @@ impl Maintenance {
         blocking: BlockingPool,
         store: Arc<RocksStore>,
         outbox: Outbox,
-        (write_once, config): (Arc<WriteOnce>, Arc<ActiveConfig>),
+        write_once: Arc<WriteOnce>,
+        config: Arc<ActiveConfig>,
     ) -> Self {
         let (work, asked) = (Arc::default(), Arc::default());
         let (scrubbed, probing) = (Arc::default(), Arc::default());
@@ -380,7 +381,7 @@ impl Maintenance {
             StoreCommand::AllowTag { repository, tag, reason, seconds } => {
                 let time = Duration::from_secs(*seconds);
                 let upstreams = &self.config.current().upstreams;
-                let allowed = self.write_once.allow(upstreams, (repository, tag), reason, time);
+                let allowed = self.write_once.allow(upstreams, repository, tag, reason, time);
                 let result = serde_json::json!({
                     "allowed": format!("{repository}:{tag}"), "seconds": seconds,
                 });

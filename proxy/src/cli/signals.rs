@@ -12,8 +12,8 @@ use crate::EXIT_INTERRUPTED;
 /// ends the process, so it comes before any message that the program is ready.
 pub(crate) fn stop_on_signal() -> io::Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
-    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::spawn(raise(stop, signals));
+    let terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(raise(stop, terminate, signal(SignalKind::interrupt())?));
     Ok(stopped)
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn reload_on_signal() -> io::Result<watch::Receiver<u64>> {
     Ok(reload)
 }
 
-async fn raise(stop: watch::Sender<bool>, (mut terminate, mut interrupt): (Signal, Signal)) {
+async fn raise(stop: watch::Sender<bool>, mut terminate: Signal, mut interrupt: Signal) {
     for last in [false, true] {
         tokio::select! {
             _ = terminate.recv() => {}

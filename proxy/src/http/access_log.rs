@@ -121,7 +121,8 @@ impl RequestRecord {
     pub(crate) fn open(
         metrics: &Arc<Metrics>,
         parts: &Parts,
-        (peer, client): (SocketAddr, IpAddr),
+        peer: SocketAddr,
+        client: IpAddr,
         trusted: bool,
     ) -> Self {
         metrics.began();

@@ -25,10 +25,10 @@ use crate::http::route::Route;
 use crate::limits::{PARTY_REQUESTS_MAX, RATE_WAITING_MAX, REQUESTS_MAX};
 use crate::runtime::memory_gauge::{MemoryBudget, MemoryGauge};
 use crate::runtime::party::Party;
-use crate::runtime::shares::{Share, Shares};
+use crate::runtime::shares::{Share, Shares, SharesUsage};
 use crate::settings::limits::{Limits, Rate};
 
-pub(crate) use connections::{ConnectionPermit, Connections, Occupant};
+pub(crate) use connections::{ConnectionBounds, ConnectionPermit, Connections, Occupant};
 pub(crate) use counts::{Limit, LimitCounts};
 pub(crate) use holds::{HoldOutcome, Holds};
 use rates::{RateKey, RateRefusal, Rates};
@@ -182,12 +182,12 @@ impl Admission {
         BoundUsage::new(Bound::RequestsWaiting, self.rates.waiting(), RATE_WAITING_MAX)
     }
 
-    /// The usage of the bounds; of uploads, their number and the most of one party.
+    /// The usage of the bounds.
     pub(crate) fn state(
         &self,
         limits: &Limits,
         held: &MemoryGauge,
-        (uploads, largest_uploads): (usize, usize),
+        uploads: SharesUsage,
     ) -> Vec<LimitUsage> {
         let row = |limit, used: usize, most: usize| LimitUsage {
             limit,
@@ -198,8 +198,8 @@ impl Admission {
         vec![
             row(Limit::Connections, connections, limits.connections),
             row(Limit::AddressConnections, largest, limits.connections_per_address),
-            row(Limit::Uploads, uploads, limits.uploads),
-            row(Limit::UserUploads, largest_uploads, limits.uploads_per_user),
+            row(Limit::Uploads, uploads.total, limits.uploads),
+            row(Limit::UserUploads, uploads.largest, limits.uploads_per_user),
             LimitUsage { limit: Limit::BytesInFlight, used: held.bytes(), most: limits.bytes.most },
             LimitUsage {
                 limit: Limit::UserBytesInFlight,

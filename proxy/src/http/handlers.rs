@@ -11,7 +11,6 @@ mod manifest_puts;
 mod manifests;
 mod namespace;
 mod permission;
-mod put_request;
 mod rated_body;
 mod reachability;
 mod redelivery;
@@ -52,6 +51,7 @@ use crate::runtime::party::Party;
 use crate::settings::limits::Limits;
 
 pub(crate) use admin::admin;
+use manifest_push::ManifestPut;
 pub(crate) use manifest_puts::ManifestPuts;
 use namespace::Namespace;
 pub(crate) use request_body::RequestBody;
@@ -112,7 +112,7 @@ impl Call {
         headers: HeaderMap,
     ) -> Self {
         let upstreams = &context.config.upstreams;
-        let namespace = Namespace::enter(upstreams, &mut route, (host, &headers));
+        let namespace = Namespace::enter(upstreams, &mut route, host, &headers);
         let change = AuditedChange::of(&route, &context.caller, context.client);
         Self { route, namespace, headers, context, change }
     }
@@ -184,51 +184,39 @@ async fn handle(
     namespace: Option<&Namespace>,
     body: &mut RequestBody,
 ) -> Result<Answer, Error> {
-    let Call { route, headers, context, change, .. } = call;
-    match route {
+    let context = &call.context;
+    match &call.route {
         Route::Base => Ok(base()),
         Route::Catalog(cursor) => listings::catalog(app, context, cursor.clone()).await,
-        Route::Blob { repo, digest, head: false } => {
-            blobs::get(app, context, (repo, digest), headers).await
-        }
-        Route::Blob { repo, digest, head: true } => {
-            blobs::head(app, context, (repo, digest), headers).await
-        }
-        Route::DeleteBlob { repo, digest } => {
-            deletes::blob(app, context, (repo.clone(), *digest), change.clone()).await
-        }
+        Route::Blob { repo, digest, head: false } => blobs::get(app, call, repo, digest).await,
+        Route::Blob { repo, digest, head: true } => blobs::head(app, call, repo, digest).await,
+        Route::DeleteBlob { repo, digest } => deletes::blob(app, call, repo.clone(), *digest).await,
         Route::Manifest { repo, reference, head } => {
-            manifests::get(app, context, (repo, reference, *head), headers).await
+            manifests::get(app, call, repo, reference, *head).await
         }
         Route::NoManifest { repo, .. } => Err(Error::ReferenceImpossible(repo.clone())),
         Route::PutManifest { repo, reference, tags } => {
             let (repo, reference, tags) = (repo.clone(), reference.clone(), tags.clone());
             let (caller, client) = (context.caller.clone(), context.client);
             let budget = context.budget.clone();
-            let put = put_request::ManifestPut { repo, reference, tags, caller, client, budget };
-            Box::pin(manifests::put(app, context, (put, change), (headers, body))).await
+            let put = ManifestPut { repo, reference, tags, caller, client, budget };
+            Box::pin(manifests::put(app, call, put, body)).await
         }
         Route::DeleteManifest { repo, reference } => {
-            let named = (repo.clone(), reference.clone());
-            deletes::manifest(app, context, named, change.clone()).await
+            deletes::manifest(app, call, repo.clone(), reference.clone()).await
         }
         Route::StartUpload { repo, start } => {
-            let room = uploads::room(app, context).await?;
-            let start = (start.clone(), room);
-            uploads::start(app, (context, repo), start, (headers, body.pieces())).await
+            uploads::start(app, call, repo, start.clone(), body).await
         }
         Route::UploadStatus { repo, id } => uploads::status(app, repo, *id),
-        Route::PatchUpload { repo, id } => {
-            uploads::patch(app, context, (repo, *id), (headers, body)).await
-        }
+        Route::PatchUpload { repo, id } => uploads::patch(app, call, repo, *id, body).await,
         Route::FinishUpload { repo, id, digest } => {
             let end = uploads::UploadEnd { repo: repo.clone(), id: *id, digest: *digest };
-            uploads::finish(app, context, end, (headers, body)).await
+            uploads::finish(app, call, end, body).await
         }
         Route::CancelUpload { repo, id } => uploads::cancel(app, repo, *id).await,
         Route::Tags { repo, cursor } => {
-            let name = namespace.map_or(repo, Namespace::asked);
-            listings::tags(app, context, (repo, name), cursor.clone()).await
+            listings::tags(app, context, repo, namespace, cursor.clone()).await
         }
         Route::Referrers { repo, digest: subject, artifact_type, cursor } => {
             let (repo, subject, budget) = (repo.clone(), *subject, context.budget.clone());

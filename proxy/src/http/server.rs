@@ -37,7 +37,9 @@ use crate::context::RequestContext;
 use crate::error::{Fault, MemoryOwner};
 use crate::http::access_log::{RecordedBody, RequestFacts, RequestRecord};
 use crate::http::admission;
-use crate::http::admission::{ConnectionPermit, Connections, Demand, HoldOutcome, Limit};
+use crate::http::admission::{
+    ConnectionBounds, ConnectionPermit, Connections, Demand, HoldOutcome, Limit,
+};
 use crate::http::handlers;
 use crate::http::handlers::{App, Call, RequestBody};
 use crate::http::response;
@@ -138,6 +140,13 @@ impl FullMemory {
     }
 }
 
+/// A request's head, and the configuration in force when the request came.
+#[derive(Clone, Copy)]
+struct RequestHead<'a> {
+    parts: &'a Parts,
+    rules: &'a Arc<RuntimeConfig>,
+}
+
 #[derive(Clone)]
 struct Connection {
     purpose: Purpose,
@@ -176,12 +185,15 @@ impl Connection {
     ) -> Result<ConnectionPermit, Limit> {
         let address = self.peer.ip();
         let bounds = match self.purpose {
-            Purpose::Admin => (ADMIN_CONNECTIONS_MAX, Some(PARTY_ADMIN_CONNECTIONS_MAX)),
+            Purpose::Admin => {
+                let share = Some(PARTY_ADMIN_CONNECTIONS_MAX);
+                ConnectionBounds { most: ADMIN_CONNECTIONS_MAX, share }
+            }
             Purpose::Registry => {
-                let each = rules.limits.connections_per_address;
+                let share = rules.limits.connections_per_address;
                 // A trusted proxy may have many connections for its many clients.
-                let each = (!rules.proxies.has(address)).then_some(each);
-                (rules.limits.connections, each)
+                let share = (!rules.proxies.has(address)).then_some(share);
+                ConnectionBounds { most: rules.limits.connections, share }
             }
         };
         connections.enter(Party::behind(address), bounds, watch)
@@ -205,8 +217,9 @@ impl Connection {
             answer.map(|body| TimedBody::new(body, open, &watch, is_http2, &budget))
         };
         let rules = self.app.active.current();
+        let request = RequestHead { parts: &parts, rules: &rules };
         if self.purpose == Purpose::Admin {
-            let answer = match self.guard(&parts, &rules) {
+            let answer = match self.guard(request) {
                 Ok(()) => handlers::admin(&self.app, &parts.method, parts.uri.path()).await,
                 Err(error) => response::error(&error),
             };
@@ -217,14 +230,13 @@ impl Connection {
         if !trusted {
             self.app.admission.unbelieved.hear(self.peer.ip(), &parts.headers);
         }
-        let mut record =
-            RequestRecord::open(&self.app.metrics, &parts, (self.peer, client), trusted);
+        let mut record = RequestRecord::open(&self.app.metrics, &parts, self.peer, client, trusted);
         record.facts.certificate.clone_from(&self.subject);
         let span = record.span();
         // Until the caller is known, the address stands for it.
         let budget = self.app.budget(Party::behind(client), &rules.limits);
         record.facts.budget = Some(budget.clone().on(watch.bytes()));
-        let work = self.work(&parts, &mut body, rules, &mut record);
+        let work = self.work(request, &mut body, &mut record);
         let (answer, leftover) = work.instrument(span).await;
         match leftover {
             UnreadBody::Nothing => {}
@@ -246,14 +258,14 @@ impl Connection {
 
     async fn work(
         &self,
-        parts: &Parts,
+        request: RequestHead<'_>,
         body: &mut RequestBody,
-        rules: Arc<RuntimeConfig>,
         record: &mut RequestRecord,
     ) -> (Answer, UnreadBody) {
+        let RequestHead { parts, rules } = request;
         let deadline = HoldPolicy::new(parts, &rules.limits, body.came());
         let told = deadline.told();
-        let answered = self.hold((parts, body), &rules, record, deadline).await;
+        let answered = self.hold(request, body, record, deadline).await;
         let answered = answered.and_then(|answer| counted(answer, parts, record));
         let ends = answered.as_ref().is_err_and(Error::ends_connection);
         let leftover = UnreadBody::of(parts, body.rest(), answered.as_ref().err()).await;
@@ -276,7 +288,7 @@ impl Connection {
                 Fault::Upstream | Fault::Load => tracing::warn!(id, %error, "failed"),
                 Fault::Store | Fault::System => tracing::error!(id, %error, "failed"),
             }
-            let mut shown = self.shown(&error, parts, &rules);
+            let mut shown = self.shown(&error, request);
             told.fit(&error, record.facts.held.is_some(), &mut shown);
             if let Some(budget) = &record.facts.budget {
                 shown.body_mut().count_anyway(budget);
@@ -293,8 +305,8 @@ impl Connection {
     /// waits.
     async fn hold(
         &self,
-        (parts, body): (&Parts, &mut RequestBody),
-        rules: &Arc<RuntimeConfig>,
+        request: RequestHead<'_>,
+        body: &mut RequestBody,
         record: &mut RequestRecord,
         mut deadline: HoldPolicy,
     ) -> Result<Answer, Error> {
@@ -302,8 +314,8 @@ impl Connection {
         let mut stop = self.stop.clone();
         let (answered, outcome) = loop {
             // On the heap: a handler's state is large, and is dropped while the request is held.
-            let asked = (parts, &mut *body, deadline.latest());
-            let attempt = Box::pin(self.attempt(asked, rules, record, &mut admitted));
+            let latest = deadline.latest();
+            let attempt = Box::pin(self.attempt(request, body, record, &mut admitted, latest));
             let answered = deadline.bound(attempt, held.is_some(), &mut stop).await;
             let Err(error) = answered else { break (answered, HoldOutcome::Answered) };
             if admitted.full.is_none() {
@@ -338,19 +350,21 @@ impl Connection {
     /// One try: from the head to a call, without the checks passed before, and to the answer.
     async fn attempt(
         &self,
-        (parts, body, latest): (&Parts, &mut RequestBody, Instant),
-        rules: &Arc<RuntimeConfig>,
+        request: RequestHead<'_>,
+        body: &mut RequestBody,
         record: &mut RequestRecord,
         admitted: &mut Admitted,
+        latest: Instant,
     ) -> Result<Answer, Error> {
+        let RequestHead { parts, rules } = request;
         let client = record.client();
         let demand = match admitted.demand {
             Some(demand) => demand,
-            None => *admitted.demand.insert(self.gate(parts, client, rules, latest).await?),
+            None => *admitted.demand.insert(self.gate(request, client, latest).await?),
         };
         if parts.uri.path() == TOKEN_PATH && rules.access.gives_tokens() {
             let facts = &mut record.facts;
-            return handlers::token(&self.app, rules, (parts, body), client, facts).await;
+            return handlers::token(&self.app, rules, parts, body, client, facts).await;
         }
         let caller = if let Some(caller) = admitted.caller.take() {
             caller
@@ -363,7 +377,7 @@ impl Connection {
         let caller = admitted.caller.insert(caller);
         let call = match admitted.call.take() {
             Some(call) => call,
-            None => self.call(parts, record, caller, rules)?,
+            None => self.call(request, record, caller)?,
         };
         let call = admitted.call.insert(call);
         if let Some(full) = &mut admitted.full
@@ -379,10 +393,9 @@ impl Connection {
     /// A known caller's call, within the caller's bound of requests at once.
     fn call(
         &self,
-        parts: &Parts,
+        RequestHead { parts, rules }: RequestHead<'_>,
         record: &mut RequestRecord,
         caller: &Caller,
-        rules: &Arc<RuntimeConfig>,
     ) -> Result<Call, Error> {
         record.facts.open = Some(self.app.admission.request(caller.party())?);
         let mut budget = self.app.budget(caller.party(), &rules.limits);
@@ -403,19 +416,18 @@ impl Connection {
     /// wait until `latest`. Returns the request's demand on rates.
     async fn gate(
         &self,
-        parts: &Parts,
+        request: RequestHead<'_>,
         client: IpAddr,
-        rules: &RuntimeConfig,
         latest: Instant,
     ) -> Result<Demand, Error> {
-        self.guard(parts, rules)?;
-        let demand = Demand::of(&parts.method, parts.uri.path());
-        self.app.admission.address(client, demand, &rules.limits, latest).await?;
+        self.guard(request)?;
+        let demand = Demand::of(&request.parts.method, request.parts.uri.path());
+        self.app.admission.address(client, demand, &request.rules.limits, latest).await?;
         Ok(demand)
     }
 
     /// The head must name one host plainly, and must not come from a foreign web page.
-    fn guard(&self, parts: &Parts, rules: &RuntimeConfig) -> Result<(), Error> {
+    fn guard(&self, RequestHead { parts, rules }: RequestHead<'_>) -> Result<(), Error> {
         head_checks::check(parts, &rules.limits)?;
         let is_public = self.purpose == Purpose::Admin || rules.access.is_open();
         let hosts = if self.purpose == Purpose::Admin { &rules.admin_hosts } else { &rules.hosts };
@@ -429,7 +441,8 @@ impl Connection {
     }
 
     /// An error's answer, with a challenge when a login would mend it.
-    fn shown(&self, error: &Error, parts: &Parts, rules: &RuntimeConfig) -> Answer {
+    fn shown(&self, error: &Error, request: RequestHead<'_>) -> Answer {
+        let RequestHead { parts, rules } = request;
         let mut answer = response::error(error);
         let is_encrypted =
             rules.proxies.is_encrypted(self.peer.ip(), self.app.tls.is_some(), &parts.headers);

@@ -51,7 +51,7 @@ pub(crate) async fn scrub(
             }
             continue;
         };
-        let pause = match slice(&maintenance, rate, (&rates, &stop)).await {
+        let pause = match slice(&maintenance, rate, &rates, &stop).await {
             Ok(scrubbed) => {
                 pass.add(&scrubbed, &maintenance);
                 scrubbed.complete
@@ -75,7 +75,8 @@ pub(crate) async fn scrub(
 async fn slice(
     maintenance: &Maintenance,
     bytes_per_second: u64,
-    (rates, stop): (&watch::Receiver<Option<u64>>, &watch::Receiver<bool>),
+    rates: &watch::Receiver<Option<u64>>,
+    stop: &watch::Receiver<bool>,
 ) -> Result<ScrubReport, StoreError> {
     let turn = Arc::clone(&maintenance.work).lock_owned().await;
     let plan =

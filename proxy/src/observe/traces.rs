@@ -32,7 +32,7 @@ impl Traces {
         };
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let resource = resource.with_attribute(version).build();
-        let collector = Collector::new((&endpoint, config.egress()), &resource, spans)?;
+        let collector = Collector::new(&endpoint, config.egress(), &resource, spans)?;
         let sampler = Sampler::TraceIdRatioBased(config.sample_ratio());
         let provider = SdkTracerProvider::builder()
             .with_span_processor(queue)

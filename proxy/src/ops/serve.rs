@@ -151,13 +151,13 @@ impl Server {
         };
         let (uploads, outbox) = loaded.map_err(|source| store_error(config, source))?;
         let write_once = Arc::<WriteOnce>::default();
-        let operator = (Arc::clone(&write_once), Arc::clone(&active));
+        let (overrides, config_now) = (Arc::clone(&write_once), Arc::clone(&active));
         let app = App {
             uploads,
             active,
             cache: Cache::new(blocking.clone(), store),
             metrics: Arc::default(),
-            maintenance: Maintenance::new(blocking, rocks, outbox.clone(), operator),
+            maintenance: Maintenance::new(blocking, rocks, outbox.clone(), overrides, config_now),
             outbox,
             turns: ChangeLocks::default(),
             detached,

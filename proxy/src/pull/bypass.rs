@@ -74,7 +74,7 @@ impl Cache {
         let download = download.ok_or_else(|| unknown(&upstream_repo.repo, digest))?;
         let digester = Digester::new(digest.algorithm());
         let what = What::Whole { digester, digest: *digest };
-        Ok(start(download, what, (room, self.blocking.held())))
+        Ok(start(download, what, room, &self.blocking.held()))
     }
 
     /// A part past the store; `None` when the upstream sends no parts.
@@ -86,7 +86,7 @@ impl Cache {
         room: BypassPermit,
     ) -> Result<Option<Bypassed>, Error> {
         let download = upstream_repo.upstream.blob_part(&upstream_repo.repo, digest, part).await?;
-        Ok(download.map(|download| start(download, What::Part, (room, self.blocking.held()))))
+        Ok(download.map(|download| start(download, What::Part, room, &self.blocking.held())))
     }
 }
 
@@ -101,11 +101,7 @@ enum What {
 }
 
 /// Forwards at the pace of the client; ends with the client, even while the upstream is silent.
-fn start(
-    download: Download,
-    what: What,
-    (room, held): (BypassPermit, Arc<MemoryGauge>),
-) -> Bypassed {
+fn start(download: Download, what: What, room: BypassPermit, held: &Arc<MemoryGauge>) -> Bypassed {
     let (sender, pieces) = mpsc::channel(RELAY_QUEUE);
     let size_bytes = download.size_bytes();
     let budget = held.budget(room.share.owner().clone(), MemoryBounds::NONE);
@@ -114,7 +110,7 @@ fn start(
         let handed_on = tokio::select! {
             biased;
             () = sender.closed() => return,
-            handed_on = hand_on(download, what, (&sender, &budget)) => handed_on,
+            handed_on = hand_on(download, what, &sender, &budget) => handed_on,
         };
         let last = match handed_on {
             Ok(()) => RelayFrame::End,
@@ -131,7 +127,8 @@ fn start(
 async fn hand_on(
     mut download: Download,
     what: What,
-    (sender, budget): (&mpsc::Sender<RelayFrame>, &MemoryBudget),
+    sender: &mpsc::Sender<RelayFrame>,
+    budget: &MemoryBudget,
 ) -> Result<(), Error> {
     let What::Whole { mut digester, digest } = what else {
         while let Some(bytes) = download.next().await? {

@@ -359,7 +359,9 @@ mod tests {
 
     /// The verified manifest of a text with these headers.
     fn proven(
-        (text, media_type, said): (&'static str, Option<&str>, Option<&str>),
+        text: &'static str,
+        media_type: Option<&str>,
+        said: Option<&str>,
         reference: &Reference,
     ) -> Result<(Manifest, Digest), Error> {
         let said = said.map(|said| Digester::digest(Algorithm::Sha256, said.as_bytes()));
@@ -382,13 +384,13 @@ mod tests {
             ("{}", Some("application/json"), None, false),
             ("{}", Some("application/json"), Some("{}"), true),
         ] {
-            let by_tag = proven((text, media_type, said), &tag);
+            let by_tag = proven(text, media_type, said, &tag);
             assert_eq!(by_tag.is_ok(), is_taken, "{media_type:?} {text}");
             let right = Digester::digest(Algorithm::Sha256, text.as_bytes());
-            let by_digest = proven((text, media_type, said), &Reference::Digest(right));
+            let by_digest = proven(text, media_type, said, &Reference::Digest(right));
             assert_eq!(by_digest.unwrap().0.bytes(), text);
             let wrong = Reference::Digest(Digester::digest(Algorithm::Sha256, b"wrong"));
-            let by_digest = proven((text, media_type, said), &wrong);
+            let by_digest = proven(text, media_type, said, &wrong);
             assert!(matches!(by_digest, Err(Error::UpstreamLied(_))));
         }
     }

@@ -41,7 +41,7 @@ use commits::Commits;
 pub(crate) use guard::{CompletedUpload, SessionGuard};
 pub(crate) use session::Session;
 use session::SessionBytes;
-pub(crate) use session_permit::NoSessionPermit;
+pub(crate) use session_permit::{NoSessionPermit, SessionBounds};
 use suspended::SuspendedSession;
 use upstream_side::UpstreamSide;
 
@@ -94,6 +94,16 @@ pub(crate) struct UploadDestination {
     pub(crate) open: Option<UploadSession>,
     /// The digest announced by the client.
     pub(crate) expected: Option<Digest>,
+}
+
+/// A session to open, with the permit for it.
+pub(crate) struct NewSession<'a> {
+    pub(crate) repo: &'a RepoName,
+    /// The algorithm of its digest, if the client announced it.
+    pub(crate) algorithm: Option<Algorithm>,
+    /// None when the content is kept here, or delivered later.
+    pub(crate) destination: Option<UploadDestination>,
+    pub(crate) room: Share,
 }
 
 impl Uploads {
@@ -168,15 +178,14 @@ impl Uploads {
         Ok(self.session(writer.hashing(algorithm), destination, room))
     }
 
-    /// Opens a session; the store keeps it from here on.
+    /// Opens a session, which only its owner may continue, if it has one; the store keeps it from here
+    /// on.
     pub(crate) async fn open(
         &self,
-        room: Share,
-        (repo, owner): (&RepoName, Option<String>),
-        algorithm: Option<Algorithm>,
-        destination: Option<UploadDestination>,
+        NewSession { repo, algorithm, destination, room }: NewSession<'_>,
+        owner: Option<&str>,
     ) -> Result<UploadId, Error> {
-        let id = new_id()?;
+        let (id, owner) = (new_id()?, owner.map(str::to_owned));
         let upload = NewUpload { id, repo: repo.clone(), owner: owner.clone() };
         let store = Arc::clone(&self.store);
         let writer = self.blocking.run(move || store.begin_upload(upload)).await?;
@@ -309,7 +318,8 @@ impl Uploads {
     /// when the server stops is suspended.
     pub(crate) async fn finish(
         &self,
-        (repo, target): (&RepoName, Target),
+        repo: &RepoName,
+        target: Target,
         ending: CompletedUpload,
         digest: Digest,
         turn: ChangeGuard,

@@ -46,7 +46,8 @@ impl WriteOnce {
     pub(crate) fn allow(
         &self,
         upstreams: &Arc<UpstreamSet>,
-        (repo, tag): (&RepoName, &Tag),
+        repo: &RepoName,
+        tag: &Tag,
         reason: &str,
         time: Duration,
     ) -> Result<(), String> {
@@ -94,15 +95,28 @@ impl WriteOnce {
     }
 }
 
-/// Records that an override was used; `to` is empty for a deletion.
+/// The digests of a tag before and after a change; none after its deletion.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TagMove {
+    pub(crate) from: Digest,
+    pub(crate) to: Option<Digest>,
+}
+
+impl TagMove {
+    fn target(self) -> String {
+        self.to.map_or_else(|| "nothing".to_owned(), |to| to.to_string())
+    }
+}
+
+/// Records that an override was used.
 pub(crate) fn audit_used(
     repo: &RepoName,
     tag: &Tag,
-    (from, to): (Digest, Option<Digest>),
+    change: TagMove,
     reason: &str,
     client: IpAddr,
 ) {
-    let to = to.map_or_else(|| "nothing".to_owned(), |to| to.to_string());
+    let (from, to) = (change.from, change.target());
     tracing::warn!(target: "audit", audit = "used", %repo, %tag, %from, to, reason, %client,
         "a write-once tag is changed as it was allowed");
 }
@@ -143,13 +157,8 @@ pub(crate) fn audit_undone(
 }
 
 /// Records that a change was refused.
-pub(crate) fn audit_refused(
-    repo: &RepoName,
-    tag: &Tag,
-    (from, to): (Digest, Option<Digest>),
-    client: IpAddr,
-) {
-    let to = to.map_or_else(|| "nothing".to_owned(), |to| to.to_string());
+pub(crate) fn audit_refused(repo: &RepoName, tag: &Tag, change: TagMove, client: IpAddr) {
+    let (from, to) = (change.from, change.target());
     tracing::warn!(target: "audit", audit = "refused", %repo, %tag, %from, to, %client,
         "a write-once tag was not changed");
 }
@@ -171,14 +180,14 @@ mod tests {
         let (repo, tag): (RepoName, Tag) = ("a/b".parse().unwrap(), "v1".parse().unwrap());
         let minute = Duration::from_mins(1);
         assert!(once.spend(&place, &tag).is_none());
-        once.allow(&set, (&repo, &tag), "because", minute).unwrap();
+        once.allow(&set, &repo, &tag, "because", minute).unwrap();
         let spent = once.spend(&place, &tag).unwrap();
         assert!(once.spend(&place, &tag).is_none());
         once.give_back(&place, &tag, spent);
         tokio::time::advance(minute).await;
         assert!(once.spend(&place, &tag).is_none());
         let refused = |tag: &str, reason, time| {
-            once.allow(&set, (&repo, &tag.parse().unwrap()), reason, time).unwrap_err()
+            once.allow(&set, &repo, &tag.parse().unwrap(), reason, time).unwrap_err()
         };
         assert!(refused("latest", "because", minute).contains("not write-once"));
         assert!(refused("v1", " ", minute).contains("reason"));
@@ -190,7 +199,7 @@ mod tests {
         let (once, set, _) = write_once();
         let allow = |number: usize| {
             let tag = format!("v{number}").parse().unwrap();
-            once.allow(&set, (&"a/b".parse().unwrap(), &tag), "because", Duration::from_mins(1))
+            once.allow(&set, &"a/b".parse().unwrap(), &tag, "because", Duration::from_mins(1))
         };
         for number in 0..OVERRIDES_MAX {
             allow(number).unwrap();

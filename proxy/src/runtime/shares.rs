@@ -19,6 +19,15 @@ struct Table {
     total: usize,
 }
 
+/// How much of a resource is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SharesUsage {
+    /// By all parties.
+    pub(crate) total: usize,
+    /// The most of one party, besides this program.
+    pub(crate) largest: usize,
+}
+
 /// One share of a party; returned when dropped.
 pub(crate) struct Share {
     shares: Shares,
@@ -62,6 +71,11 @@ impl Shares {
     /// The shares of all parties.
     pub(crate) fn total(&self) -> usize {
         self.0.lock().total
+    }
+
+    /// The shares of all parties, and the most of one.
+    pub(crate) fn usage(&self) -> SharesUsage {
+        SharesUsage { total: self.total(), largest: self.largest() }
     }
 
     /// The most shares of one party, besides this program.

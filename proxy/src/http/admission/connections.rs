@@ -65,19 +65,28 @@ enum Kind {
     Over,
 }
 
+/// The most connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ConnectionBounds {
+    /// Of all parties.
+    pub(crate) most: usize,
+    /// Of each party; `None` is no bound.
+    pub(crate) share: Option<usize>,
+}
+
 impl Connections {
-    /// One more connection, unless there are `most`, or its party has `most_each`; `None` for that
-    /// is no bound. When there are `most`, an idle connection of a party with more makes room.
+    /// One more connection, within the bounds. When all are taken, an idle connection of a party with
+    /// more makes room.
     pub(crate) fn enter(
         &self,
         party: Party,
-        (most, most_each): (usize, Option<usize>),
+        ConnectionBounds { most, share }: ConnectionBounds,
         occupant: Arc<dyn Occupant>,
     ) -> Result<ConnectionPermit, Limit> {
         let mut table = self.lock();
-        let party = most_each.map(|_| party);
+        let party = share.map(|_| party);
         let has = party.as_ref().map_or(0, |party| table.of(party));
-        if most_each.is_some_and(|most| has >= most) {
+        if share.is_some_and(|most| has >= most) {
             return Err(Limit::AddressConnections);
         }
         if table.taken.len() >= most && !table.make_room(has, most) {
@@ -202,6 +211,10 @@ mod tests {
     /// Idle since a time, or busy; and whether it was asked to leave.
     struct Sitting(Option<Instant>, AtomicBool);
 
+    const fn bounds(most: usize, share: Option<usize>) -> ConnectionBounds {
+        ConnectionBounds { most, share }
+    }
+
     impl Occupant for Sitting {
         fn idle_since(&self) -> Option<Instant> {
             self.0
@@ -235,21 +248,21 @@ mod tests {
     fn past_a_bound_nobody_is_let_in_until_somebody_leaves() {
         let connections = Connections::default();
         let enter = |last, bounds| connections.enter(address(last), bounds, busy());
-        let first = enter(1, (3, Some(2))).unwrap();
-        let _second = enter(1, (3, Some(2))).unwrap();
-        assert_eq!(enter(1, (3, Some(2))).err(), Some(Limit::AddressConnections));
-        let _other = enter(2, (3, Some(2))).unwrap();
-        assert_eq!(enter(3, (3, Some(2))).err(), Some(Limit::Connections));
+        let first = enter(1, bounds(3, Some(2))).unwrap();
+        let _second = enter(1, bounds(3, Some(2))).unwrap();
+        assert_eq!(enter(1, bounds(3, Some(2))).err(), Some(Limit::AddressConnections));
+        let _other = enter(2, bounds(3, Some(2))).unwrap();
+        assert_eq!(enter(3, bounds(3, Some(2))).err(), Some(Limit::Connections));
         assert_eq!(connections.state(), (3, 2));
         drop(first);
-        assert!(enter(1, (3, Some(2))).is_ok());
+        assert!(enter(1, bounds(3, Some(2))).is_ok());
     }
 
     #[test]
     fn two_who_take_all_they_can_leave_room_for_a_third_busy_or_idle() {
         for occupant in [busy(), idle(Instant::now(), 0)] {
             let connections = Connections::default();
-            let bounds = (2_048, Some(512));
+            let bounds = bounds(2_048, Some(512));
             let mut subscribers = Vec::new();
             for last in [2, 3] {
                 while let Ok(subscription) =
@@ -267,7 +280,7 @@ mod tests {
     fn the_longest_idle_of_whoever_has_most_makes_room_for_who_has_fewer() {
         let (connections, now) = (Connections::default(), Instant::now());
         let enter = |last, occupant: &Arc<Sitting>| {
-            connections.enter(address(last), (6, Some(6)), occupant.clone())
+            connections.enter(address(last), bounds(6, Some(6)), occupant.clone())
         };
         let most = [busy(), idle(now, 20), idle(now, 10)];
         let fewer = [idle(now, 0), idle(now, 1)];
@@ -291,8 +304,9 @@ mod tests {
     #[test]
     fn who_is_busy_stays_and_so_many_only_are_on_their_way_out() {
         let (connections, now) = (Connections::default(), Instant::now());
-        let enter =
-            |last, occupant: Arc<Sitting>| connections.enter(address(last), (8, Some(8)), occupant);
+        let enter = |last, occupant: Arc<Sitting>| {
+            connections.enter(address(last), bounds(8, Some(8)), occupant)
+        };
         let mut subscribers: Vec<_> = (0..8).map(|_| enter(2, idle(now, 0)).unwrap()).collect();
         for last in [3, 4] {
             subscribers.push(enter(last, busy()).unwrap());
@@ -307,19 +321,20 @@ mod tests {
     fn who_speaks_for_many_is_bound_by_the_whole_and_leaves_last() {
         let (connections, now) = (Connections::default(), Instant::now());
         let trusted = idle(now, 0);
-        let mut subscribers: Vec<_> =
-            (0..5).map(|_| connections.enter(address(1), (5, None), busy()).unwrap()).collect();
+        let mut subscribers: Vec<_> = (0..5)
+            .map(|_| connections.enter(address(1), bounds(5, None), busy()).unwrap())
+            .collect();
         assert_eq!(
-            connections.enter(address(1), (5, None), busy()).err(),
+            connections.enter(address(1), bounds(5, None), busy()).err(),
             Some(Limit::Connections)
         );
         subscribers.truncate(3);
-        subscribers.push(connections.enter(address(1), (5, None), trusted.clone()).unwrap());
+        subscribers.push(connections.enter(address(1), bounds(5, None), trusted.clone()).unwrap());
         let other = idle(now, 5);
-        subscribers.push(connections.enter(address(2), (5, Some(2)), other.clone()).unwrap());
-        subscribers.push(connections.enter(address(3), (5, Some(2)), busy()).unwrap());
+        subscribers.push(connections.enter(address(2), bounds(5, Some(2)), other.clone()).unwrap());
+        subscribers.push(connections.enter(address(3), bounds(5, Some(2)), busy()).unwrap());
         assert!(other.has_left() && !trusted.has_left());
-        subscribers.push(connections.enter(address(4), (5, Some(2)), busy()).unwrap());
+        subscribers.push(connections.enter(address(4), bounds(5, Some(2)), busy()).unwrap());
         assert!(trusted.has_left());
         drop(subscribers);
         assert_eq!(connections.state(), (0, 0));
@@ -342,10 +357,10 @@ mod tests {
     async fn the_end_comes_when_the_last_has_left() {
         let connections = Connections::default();
         let subscription =
-            connections.enter(address(1), (1, Some(5)), idle(Instant::now(), 0)).unwrap();
-        let pushed_out = connections.enter(address(2), (1, Some(5)), busy());
+            connections.enter(address(1), bounds(1, Some(5)), idle(Instant::now(), 0)).unwrap();
+        let pushed_out = connections.enter(address(2), bounds(1, Some(5)), busy());
         assert_eq!(pushed_out.err(), None);
-        let seat_of_two = connections.enter(address(1), (5, Some(5)), busy()).unwrap();
+        let seat_of_two = connections.enter(address(1), bounds(5, Some(5)), busy()).unwrap();
         let refused = connections.refuse(address(1)).unwrap();
         let mut gone = std::pin::pin!(connections.all_gone());
         tokio::select! {

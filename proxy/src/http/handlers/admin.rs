@@ -56,7 +56,7 @@ async fn gauges(app: &App) -> Gauges {
         BoundUsage::new(Bound::ManifestRequests, manifests, FLIGHTS_MAX),
         BoundUsage::new(Bound::TagRequests, tags, FLIGHTS_MAX),
         BoundUsage::new(Bound::ManifestPuts, app.puts.count(), PUTS_MAX),
-        BoundUsage::new(Bound::Uploads, app.uploads.taken().0, UPLOADS_MAX),
+        BoundUsage::new(Bound::Uploads, app.uploads.taken().total, UPLOADS_MAX),
         BoundUsage::new(Bound::Changes, app.turns.count(), CHANGE_LOCKS_MAX),
         BoundUsage::new(Bound::PartyChanges, app.turns.largest(), PARTY_CHANGE_LOCKS_MAX),
         BoundUsage::new(Bound::PendingBlobs, pending, DELIVERIES_MAX),

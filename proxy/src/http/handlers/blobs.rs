@@ -6,9 +6,8 @@ use http::{HeaderMap, header};
 use wharf_oci::{ByteRange, Digest, RepoName, Span};
 use wharf_store::{InFlight, Tail};
 
-use super::App;
+use super::{App, Call};
 use crate::Error;
-use crate::context::RequestContext;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::limits::ARRIVAL_WAIT;
@@ -17,9 +16,9 @@ use crate::runtime::body::Body;
 
 pub(super) async fn head(
     app: &App,
-    context: &RequestContext,
-    (repo, digest): (&RepoName, &Digest),
-    headers: &HeaderMap,
+    Call { context, headers, .. }: &Call,
+    repo: &RepoName,
+    digest: &Digest,
 ) -> Result<Answer, Error> {
     let (info, came) = app.cache.blob_info(context, repo, digest).await?;
     app.metrics.outcome(came.outcome);
@@ -32,9 +31,9 @@ pub(super) async fn head(
 
 pub(super) async fn get(
     app: &App,
-    context: &RequestContext,
-    (repo, digest): (&RepoName, &Digest),
-    headers: &HeaderMap,
+    Call { context, headers, .. }: &Call,
+    repo: &RepoName,
+    digest: &Digest,
 ) -> Result<Answer, Error> {
     if headers.contains_key(header::IF_NONE_MATCH) {
         // A client that has the blob needs no download, only the check that the repository has it.

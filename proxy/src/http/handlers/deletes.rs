@@ -13,11 +13,9 @@ use http::StatusCode;
 use tracing::Instrument as _;
 use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 
-use super::App;
 use super::write_once_check::{ChangeContext, Kind, TagDecision};
+use super::{App, Call};
 use crate::Error;
-use crate::context::RequestContext;
-use crate::http::audit::AuditedChange;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::pull::Change;
@@ -32,54 +30,65 @@ use crate::runtime::store::Store;
 /// caller goes away: the upstream may have done its part.
 pub(super) async fn manifest(
     app: &Arc<App>,
-    context: &RequestContext,
-    (repo, reference): (RepoName, Reference),
-    act: AuditedChange,
+    Call { context, change, .. }: &Call,
+    repo: RepoName,
+    reference: Reference,
 ) -> Result<Answer, Error> {
     let target = match context.target_for_party(&repo) {
         Ok(target) => target,
-        Err(error) => return act.ended(Err(error)),
+        Err(error) => return change.ended(Err(error)),
     };
     let place = RepoLocation::of(&target, &repo);
-    let turns = match &reference {
-        Reference::Tag(tag) => (None, LockSet::to_untag(&place, tag)),
+    let locks = match &reference {
+        Reference::Tag(tag) => {
+            DeletionLocks { repo: None, content: LockSet::to_untag(&place, tag) }
+        }
         Reference::Digest(digest) => {
-            (deleting(&target, &place), LockSet::to_remove(&place, *digest))
+            DeletionLocks::of_content(&target, &place, LockSet::to_remove(&place, *digest))
         }
     };
-    let turns = match taken(app, &context.party(), turns).await {
-        Ok(turns) => turns,
-        Err(error) => return act.ended(Err(error)),
+    let guards = match locks.take(app, &context.party()).await {
+        Ok(guards) => guards,
+        Err(error) => return change.ended(Err(error)),
     };
     let (detached, app) = (app.detached.clone(), Arc::clone(app));
-    let client = context.client;
+    let (client, change) = (context.client, change.clone());
     let work = async move {
         let scene =
             ChangeContext { app: &app, target: &target, place: &place, repo: &repo, client };
-        let removed = act.ended(remove(&scene, &reference).await);
-        drop(turns);
+        let removed = change.ended(remove(&scene, &reference).await);
+        drop(guards);
         removed
     };
     detached.run(work.in_current_span()).await
 }
 
-/// In repositories with write-once tags, a deletion excludes puts of manifests: a put could keep
-/// the content.
-fn deleting(target: &Target, place: &RepoLocation) -> Option<LockSet> {
-    WriteOnce::concerns(target, place).then(|| LockSet::to_delete(place))
+/// The locks of a deletion.
+struct DeletionLocks {
+    /// Taken first.
+    repo: Option<LockSet>,
+    content: LockSet,
 }
 
-/// The locks of a deletion, that of its repository first.
-async fn taken(
-    app: &App,
-    party: &Party,
-    (first, second): (Option<LockSet>, LockSet),
-) -> Result<(Option<ChangeGuard>, ChangeGuard), Error> {
-    let first = match first {
-        Some(wanted) => Some(app.turns.take(party, wanted).await?),
-        None => None,
-    };
-    Ok((first, app.turns.take(party, second).await?))
+impl DeletionLocks {
+    /// In repositories with write-once tags, a deletion of content excludes puts of manifests: a put
+    /// could keep the content.
+    fn of_content(target: &Target, place: &RepoLocation, content: LockSet) -> Self {
+        let repo = WriteOnce::concerns(target, place).then(|| LockSet::to_delete(place));
+        Self { repo, content }
+    }
+
+    async fn take(
+        self,
+        app: &App,
+        party: &Party,
+    ) -> Result<(Option<ChangeGuard>, ChangeGuard), Error> {
+        let repo = match self.repo {
+            Some(wanted) => Some(app.turns.take(party, wanted).await?),
+            None => None,
+        };
+        Ok((repo, app.turns.take(party, self.content).await?))
+    }
 }
 
 async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answer, Error> {
@@ -121,21 +130,21 @@ async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answ
 /// deletion of a manifest.
 pub(super) async fn blob(
     app: &Arc<App>,
-    context: &RequestContext,
-    (repo, digest): (RepoName, Digest),
-    act: AuditedChange,
+    Call { context, change, .. }: &Call,
+    repo: RepoName,
+    digest: Digest,
 ) -> Result<Answer, Error> {
     let target = match context.target_for_party(&repo) {
         Ok(target) => target,
-        Err(error) => return act.ended(Err(error)),
+        Err(error) => return change.ended(Err(error)),
     };
     let (detached, app) = (app.detached.clone(), Arc::clone(app));
-    let (party, client) = (context.party(), context.client);
+    let (party, client, change) = (context.party(), context.client, change.clone());
     let work = async move {
         let place = RepoLocation::of(&target, &repo);
         let scene =
             ChangeContext { app: &app, target: &target, place: &place, repo: &repo, client };
-        act.ended(remove_blob(&scene, &party, &digest).await)
+        change.ended(remove_blob(&scene, &party, &digest).await)
     };
     detached.run(work.in_current_span()).await
 }
@@ -146,8 +155,8 @@ async fn remove_blob(
     digest: &Digest,
 ) -> Result<Answer, Error> {
     let ChangeContext { app, target, place, repo, .. } = scene;
-    let turns = (deleting(target, place), LockSet::to_unlink(target, repo, *digest));
-    let _turns = taken(app, party, turns).await?;
+    let content = LockSet::to_unlink(target, repo, *digest);
+    let _guards = DeletionLocks::of_content(target, place, content).take(app, party).await?;
     scene.decide_removal(digest, Kind::Blob).await?;
     // Before the request to the upstream: the outbox may not deliver the blob after that. When the
     // upstream refuses, the blob stays in the outbox as before.

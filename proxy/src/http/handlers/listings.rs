@@ -9,6 +9,7 @@ use wharf_oci::{Endpoint, RepoName, Tag};
 use wharf_store::{Page, StoreError};
 
 use super::App;
+use super::namespace::Namespace;
 use crate::Error;
 use crate::context::RequestContext;
 use crate::http::response;
@@ -32,46 +33,57 @@ struct RepoList<'a> {
     repositories: &'a [RepoName],
 }
 
-/// The tags of `repo`, known to its caller as `name`.
+/// A page of a repository's tags.
+struct TagPage<'a> {
+    repo: &'a RepoName,
+    /// The caller's name of the repository.
+    name: &'a RepoName,
+    cursor: Cursor,
+}
+
+/// The tags of `repo`, under the name that its caller knows.
 pub(super) async fn tags(
     app: &App,
     context: &RequestContext,
-    (repo, name): (&RepoName, &RepoName),
+    repo: &RepoName,
+    namespace: Option<&Namespace>,
     cursor: Cursor,
 ) -> Result<Answer, Error> {
+    let page = TagPage { repo, name: namespace.map_or(repo, Namespace::asked), cursor };
     if let Target::Upstream(upstream_repo) = context.target_for_party(repo)? {
         app.metrics.outcome(Outcome::Bypass);
-        let answer = remote_tags((repo, name), &upstream_repo, &cursor, &context.budget).await?;
+        let answer = page.of_upstream(&upstream_repo, &context.budget).await?;
         return Ok(response::with_outcome(answer, Outcome::Bypass));
     }
-    let (store, of, limit, last) =
-        (Arc::clone(&app.cache.store), repo.clone(), cursor.limit, cursor.last.clone());
-    let page = app.cache.blocking.run(move || store.tags(&of, last.as_deref(), limit)).await?;
-    let page = page.ok_or_else(|| Error::NameUnknown(repo.clone()))?;
-    let next = next_page(page.more, page.entries.last().map(Tag::as_str), cursor.limit);
-    let next = next.map(|cursor| render(&Route::Tags { repo: repo.clone(), cursor }).1);
-    let tags = page.entries.iter().map(ToString::to_string).collect();
-    Ok(response::json(&TagList { name: name.to_string(), tags: Some(tags) }, next))
+    let (store, of) = (Arc::clone(&app.cache.store), repo.clone());
+    let (limit, last) = (page.cursor.limit, page.cursor.last.clone());
+    let found = app.cache.blocking.run(move || store.tags(&of, last.as_deref(), limit)).await?;
+    let found = found.ok_or_else(|| Error::NameUnknown(repo.clone()))?;
+    Ok(page.answer(found.entries.iter().map(Tag::to_string).collect(), found.more))
 }
 
-/// The upstream's page, under our name and with our link.
-async fn remote_tags(
-    (repo, name): (&RepoName, &RepoName),
-    upstream_repo: &UpstreamRepo,
-    cursor: &Cursor,
-    budget: &MemoryBudget,
-) -> Result<Answer, Error> {
-    let endpoint = Endpoint::Tags { repo: upstream_repo.repo.clone() };
-    let listing = upstream_repo.upstream.list(&endpoint, &cursor.render(), budget).await?;
-    let listing = listing.ok_or_else(|| Error::NameUnknown(repo.clone()))?;
-    let list: TagList = serde_json::from_slice(&listing.bytes).map_err(|error| {
-        Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }
-    })?;
-    let tags = list.tags.unwrap_or_default();
-    let more = listing.next.is_some();
-    let next = next_page(more, tags.last().map(String::as_str), cursor.limit);
-    let next = next.map(|cursor| render(&Route::Tags { repo: repo.clone(), cursor }).1);
-    Ok(response::json(&TagList { name: name.to_string(), tags: Some(tags) }, next))
+impl TagPage<'_> {
+    /// The upstream's page, under our name and with our link.
+    async fn of_upstream(
+        &self,
+        upstream_repo: &UpstreamRepo,
+        budget: &MemoryBudget,
+    ) -> Result<Answer, Error> {
+        let endpoint = Endpoint::Tags { repo: upstream_repo.repo.clone() };
+        let query = self.cursor.render();
+        let listing = upstream_repo.upstream.list(&endpoint, &query, budget).await?;
+        let listing = listing.ok_or_else(|| Error::NameUnknown(self.repo.clone()))?;
+        let list: TagList = serde_json::from_slice(&listing.bytes).map_err(|error| {
+            Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }
+        })?;
+        Ok(self.answer(list.tags.unwrap_or_default(), listing.next.is_some()))
+    }
+
+    fn answer(&self, tags: Vec<String>, more: bool) -> Answer {
+        let next = next_page(more, tags.last().map(String::as_str), self.cursor.limit);
+        let next = next.map(|cursor| render(&Route::Tags { repo: self.repo.clone(), cursor }).1);
+        response::json(&TagList { name: self.name.to_string(), tags: Some(tags) }, next)
+    }
 }
 
 fn next_page(more: bool, last: Option<&str>, limit: usize) -> Option<Cursor> {

@@ -6,11 +6,10 @@
 use std::sync::Arc;
 
 use tracing::Instrument as _;
-use wharf_oci::{Digest, Manifest, Reference, RepoName, Tag};
+use wharf_oci::{Digest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
 
-use super::manifest_push::ManifestPush;
-use super::put_request::{ManifestPut, ProvenManifest};
+use super::manifest_push::{ManifestPush, ProvenManifest};
 use super::{App, references};
 use crate::Error;
 use crate::bound::Bound;
@@ -62,7 +61,7 @@ impl ManifestPuts {
 pub(super) async fn put(
     app: &Arc<App>,
     proven: ProvenManifest,
-    act: &AuditedChange,
+    change: &AuditedChange,
 ) -> Result<bool, Error> {
     let key = PutKey {
         place: proven.place.clone(),
@@ -72,15 +71,15 @@ pub(super) async fn put(
         party: proven.put.caller.party(),
     };
     ready(app, &proven).await?;
-    let (whole, act) = (Arc::clone(app), act.clone());
+    let (whole, change) = (Arc::clone(app), change.clone());
     let names: Names = (proven.put.repo.clone(), proven.put.named_tags().cloned().collect());
     let has_conditions = !proven.conditions.is_empty();
     let work = async move |whole: Arc<App>| {
         let digest = proven.digest;
         let done = in_turn(&whole, proven).await;
         match &done {
-            Ok(_) => act.done(Some(&digest)),
-            Err(error) => act.failed(error),
+            Ok(_) => change.done(Some(&digest)),
+            Err(error) => change.failed(error),
         }
         done
     };
@@ -140,25 +139,20 @@ async fn ready(app: &App, proven: &ProvenManifest) -> Result<(), Error> {
 
 /// Puts the manifest under its locks; whether referrers are kept.
 async fn in_turn(app: &Arc<App>, proven: ProvenManifest) -> Result<bool, Error> {
-    let ProvenManifest { put, target, place, conditions, manifest, digest, body } = proven;
-    let _keeping = keep(app, (&target, &place), &put, &manifest).await?;
-    let wanted = LockSet::to_put(&place, digest, put.named_tags());
+    let _keeping = keep(app, &proven).await?;
+    let ProvenManifest { put, place, conditions, digest, .. } = &proven;
+    let wanted = LockSet::to_put(place, *digest, put.named_tags());
     // A conditional put takes its locks exclusively, so that no other put changes the tag after the
     // check.
     let wanted = if conditions.is_empty() { wanted } else { wanted.alone() };
     let _turn = app.turns.take(&put.caller.party(), wanted).await?;
-    let app = Arc::clone(app);
-    ManifestPush { app, target, place, put, manifest, digest, conditions, _body: body }.run().await
+    ManifestPush { app: Arc::clone(app), proven }.run().await
 }
 
 /// For a write-once tag: until the put, nothing of the repository is deleted. Earlier content may
 /// have gone while this put waited.
-async fn keep(
-    app: &App,
-    (target, place): (&Target, &RepoLocation),
-    put: &ManifestPut,
-    manifest: &Manifest,
-) -> Result<Option<ChangeGuard>, Error> {
+async fn keep(app: &App, proven: &ProvenManifest) -> Result<Option<ChangeGuard>, Error> {
+    let ProvenManifest { put, target, place, manifest, .. } = proven;
     if !put.named_tags().any(|tag| WriteOnce::covers(target, place, tag)) {
         return Ok(None);
     }

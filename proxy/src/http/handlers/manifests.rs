@@ -9,13 +9,11 @@ use wharf_oci::{Digest, Endpoint, Manifest, MediaType, ParseError, Reference, Re
 
 use super::collected_body;
 use super::collected_body::Taking;
-use super::put_request::{ManifestPut, ProvenManifest};
+use super::manifest_push::{ManifestPut, ProvenManifest};
 use super::request_body::{RequestBody, WholeBody};
-use super::{App, manifest_puts};
+use super::{App, Call, manifest_puts};
 use crate::Error;
 use crate::client::{Accept, Conditions};
-use crate::context::RequestContext;
-use crate::http::audit::AuditedChange;
 use crate::http::response;
 use crate::http::response::{Answer, OCI_SUBJECT, OCI_TAG};
 use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
@@ -26,9 +24,10 @@ use crate::settings::limits::Limits;
 
 pub(super) async fn get(
     app: &App,
-    context: &RequestContext,
-    (repo, reference, head): (&RepoName, &Reference, bool),
-    headers: &HeaderMap,
+    Call { context, headers, .. }: &Call,
+    repo: &RepoName,
+    reference: &Reference,
+    head: bool,
 ) -> Result<Answer, Error> {
     let accept = Accept::of(headers);
     let (manifest, outcome) = app.cache.manifest(context, repo, reference, accept).await?;
@@ -45,19 +44,20 @@ pub(super) async fn get(
 /// upstream may have done its part.
 pub(super) async fn put(
     app: &Arc<App>,
-    context: &RequestContext,
-    (put, act): (ManifestPut, &AuditedChange),
-    (headers, body): (&HeaderMap, &mut RequestBody),
+    call: &Call,
+    put: ManifestPut,
+    body: &mut RequestBody,
 ) -> Result<Answer, Error> {
-    let proven = match prove_body(app, context, put, (headers, body)).await {
+    let change = &call.change;
+    let proven = match prove_body(app, call, put, body).await {
         Ok(proven) => proven,
-        Err(error) => return act.ended(Err(error)),
+        Err(error) => return change.ended(Err(error)),
     };
     let receipt = Receipt::of(&proven);
-    let put = manifest_puts::put(app, proven, act).await;
+    let put = manifest_puts::put(app, proven, change).await;
     match &put {
-        Ok(_) => act.done(Some(&receipt.digest)),
-        Err(error) => act.failed(error),
+        Ok(_) => change.done(Some(&receipt.digest)),
+        Err(error) => change.failed(error),
     }
     put.map(|keeps_referrers| receipt.answer(keeps_referrers))
 }
@@ -65,9 +65,9 @@ pub(super) async fn put(
 /// Proves a manifest with all its bytes here.
 async fn prove_body(
     app: &Arc<App>,
-    context: &RequestContext,
+    Call { context, headers, .. }: &Call,
     put: ManifestPut,
-    (headers, body): (&HeaderMap, &mut RequestBody),
+    body: &mut RequestBody,
 ) -> Result<ProvenManifest, Error> {
     let target = context.target_for_party(&put.repo)?;
     let conditions = Conditions::of(headers)?;
@@ -100,7 +100,7 @@ async fn prove_body(
         conditions,
         manifest: Arc::new(manifest),
         digest,
-        body: whole,
+        _body: whole,
     })
 }
 

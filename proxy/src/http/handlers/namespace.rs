@@ -29,7 +29,8 @@ impl Namespace {
     pub(super) fn enter(
         upstreams: &UpstreamSet,
         route: &mut Route,
-        (host, headers): (Option<String>, &HeaderMap),
+        host: Option<String>,
+        headers: &HeaderMap,
     ) -> Result<Option<Self>, Error> {
         let Some(asked) = route.repo().cloned() else { return Ok(None) };
         let header = || headers.get(OCI_NAMESPACE)?.to_str().ok().map(str::to_ascii_lowercase);

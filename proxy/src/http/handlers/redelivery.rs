@@ -12,28 +12,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use wharf_oci::{Digest, Manifest, Reference, RepoName};
+use wharf_oci::{Digest, Manifest, Reference};
 use wharf_store::{StoreError, StoredManifest};
 
-use super::App;
 use super::references;
-use super::references::RequiredPart;
+use super::references::{RequiredPart, UpstreamPush};
 use crate::Error;
 use crate::client::Conditions;
 use crate::limits::{
     REDELIVERED_MAX, REDELIVERIES_AT_ONCE, REDELIVERY_DEPTH_MAX, REDELIVERY_TIME_MAX,
 };
 use crate::push::change_locks::{LockSet, RepoLocation};
-use crate::registries::{Target, UpstreamRepo};
-use crate::runtime::party::Party;
+use crate::registries::Target;
 
 /// The redelivery of one push.
 pub(super) struct Redelivery<'a> {
-    app: &'a Arc<App>,
-    /// The party of the push.
-    party: Party,
-    repo: &'a RepoName,
-    upstream_repo: &'a UpstreamRepo,
+    push: &'a UpstreamPush,
     /// How many more pieces the search may visit.
     left: AtomicUsize,
     until: Instant,
@@ -57,14 +51,9 @@ struct Sorted {
 }
 
 impl<'a> Redelivery<'a> {
-    pub(super) fn new(
-        app: &'a Arc<App>,
-        party: Party,
-        repo: &'a RepoName,
-        upstream_repo: &'a UpstreamRepo,
-    ) -> Self {
+    pub(super) fn new(push: &'a UpstreamPush) -> Self {
         let until = Instant::now() + REDELIVERY_TIME_MAX;
-        Self { app, party, repo, upstream_repo, left: AtomicUsize::new(REDELIVERED_MAX), until }
+        Self { push, left: AtomicUsize::new(REDELIVERED_MAX), until }
     }
 
     /// Delivers a manifest's missing pieces to the upstream; whether there were any, so that
@@ -73,7 +62,7 @@ impl<'a> Redelivery<'a> {
         match self.pieces(manifest, 0).await? {
             Came::Nothing => Ok(false),
             Came::Delivered => Ok(true),
-            Came::Lacking(lacking) => Err(references::unknown(self.repo, &lacking)),
+            Came::Lacking(lacking) => Err(references::unknown(&self.push.repo, &lacking)),
         }
     }
 
@@ -85,7 +74,8 @@ impl<'a> Redelivery<'a> {
     ) -> Pin<Box<dyn Future<Output = Result<Came, Error>> + Send + 'b>> {
         Box::pin(async move {
             let left = self.left.load(Ordering::Relaxed);
-            let missing = references::missing_there(self.upstream_repo, manifest, left).await?;
+            let there = &self.push.upstream_repo;
+            let missing = references::missing_there(there, manifest, left).await?;
             if missing.is_empty() || depth > REDELIVERY_DEPTH_MAX {
                 return Ok(Came::Nothing);
             }
@@ -105,14 +95,15 @@ impl<'a> Redelivery<'a> {
                 return Ok(Came::Delivered);
             }
             for piece in &lacking {
-                piece.forget((self.app, &self.party), self.repo, self.upstream_repo).await?;
+                piece.forget(self.push).await?;
             }
             Ok(Came::Lacking(lacking))
         })
     }
 
     async fn sort(&self, missing: Vec<RequiredPart>) -> Result<Sorted, Error> {
-        let (store, repo) = (Arc::clone(&self.app.cache.store), self.repo.clone());
+        let UpstreamPush { app, repo, .. } = self.push;
+        let (store, repo) = (Arc::clone(&app.cache.store), repo.clone());
         let sort = move || {
             let mut sorted = Sorted::default();
             for piece in missing {
@@ -128,7 +119,7 @@ impl<'a> Redelivery<'a> {
             }
             Ok::<_, StoreError>(sorted)
         };
-        Ok(self.app.cache.blocking.run(sort).await?)
+        Ok(app.cache.blocking.run(sort).await?)
     }
 
     /// Delivers blobs; returns those missing here, because another request deleted them meanwhile.
@@ -139,12 +130,8 @@ impl<'a> Redelivery<'a> {
             while sending.len() < REDELIVERIES_AT_ONCE
                 && let Some(digest) = digests.next()
             {
-                let (app, until) = (Arc::clone(self.app), self.until);
-                let (repo, upstream_repo, party) =
-                    (self.repo.clone(), self.upstream_repo.clone(), self.party.clone());
-                sending.spawn(async move {
-                    blob((&app, &party), &repo, upstream_repo, digest, until).await
-                });
+                let (push, until) = (self.push.clone(), self.until);
+                sending.spawn(blob(push, digest, until));
             }
             match sending.join_next().await {
                 None => return Ok(gone),
@@ -169,10 +156,10 @@ impl<'a> Redelivery<'a> {
         {
             return Ok(false);
         }
-        let (repo, upstream_repo) = (self.repo, self.upstream_repo);
+        let UpstreamPush { app, party, repo, upstream_repo } = self.push;
         let place = RepoLocation::of(&Target::Upstream(upstream_repo.clone()), repo);
         let wanted = LockSet::to_put(&place, digest, std::iter::empty());
-        let _turn = self.app.turns.take(&self.party, wanted).await?;
+        let _turn = app.turns.take(party, wanted).await?;
         let (reference, conditions) = (Reference::Digest(digest), Conditions::default());
         let (name, media_type) = ((&upstream_repo.repo, &reference), &stored.media_type);
         upstream_repo.upstream.put_manifest(name, media_type, stored.bytes, &conditions).await?;
@@ -181,16 +168,11 @@ impl<'a> Redelivery<'a> {
     }
 }
 
-async fn blob(
-    (app, party): (&App, &Party),
-    repo: &RepoName,
-    upstream_repo: UpstreamRepo,
-    digest: Digest,
-    until: Instant,
-) -> Result<(), Error> {
-    let wanted = LockSet::to_link(&Target::Upstream(upstream_repo.clone()), repo, digest);
-    let _turn = app.turns.take(party, wanted).await?;
-    app.outbox.redeliver(repo, upstream_repo, digest, until).await?;
+async fn blob(push: UpstreamPush, digest: Digest, until: Instant) -> Result<(), Error> {
+    let UpstreamPush { app, party, repo, upstream_repo } = push;
+    let wanted = LockSet::to_link(&Target::Upstream(upstream_repo.clone()), &repo, digest);
+    let _turn = app.turns.take(&party, wanted).await?;
+    app.outbox.redeliver(&repo, upstream_repo, digest, until).await?;
     tracing::info!(%repo, %digest, "a blob was gone from the upstream and was delivered again");
     Ok(())
 }

@@ -23,6 +23,17 @@ use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::party::Party;
 use crate::runtime::store::Store;
 
+/// A push to a repository of an upstream.
+#[derive(Clone)]
+pub(super) struct UpstreamPush {
+    pub(super) app: Arc<App>,
+    /// The party of the push.
+    pub(super) party: Party,
+    /// By its name here.
+    pub(super) repo: RepoName,
+    pub(super) upstream_repo: UpstreamRepo,
+}
+
 /// A blob or manifest named by a manifest that must exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum RequiredPart {
@@ -65,26 +76,24 @@ pub(super) async fn require(
 /// misses content, it is asked for each piece, also for those linked here: missing pieces are
 /// forgotten here too, so that the next push brings them.
 pub(super) async fn after_refusal(
-    (app, party): (&App, &Party),
-    repo: &RepoName,
-    upstream_repo: &UpstreamRepo,
+    push: &UpstreamPush,
     manifest: &Manifest,
     refusal: Error,
 ) -> Error {
     if !is_about_content(&refusal) {
         return refusal;
     }
-    let missing = match missing_there(upstream_repo, manifest, MISSING_NAMED_MAX).await {
+    let missing = match missing_there(&push.upstream_repo, manifest, MISSING_NAMED_MAX).await {
         Ok(missing) if missing.is_empty() => return refusal,
         Ok(missing) => missing,
         Err(error) => return error,
     };
     for piece in &missing {
-        if let Err(error) = piece.forget((app, party), repo, upstream_repo).await {
+        if let Err(error) = piece.forget(push).await {
             return error;
         }
     }
-    unknown(repo, &missing)
+    unknown(&push.repo, &missing)
 }
 
 /// Pieces of a manifest missing at the upstream, also pieces linked here; at most `most`.
@@ -191,12 +200,8 @@ impl RequiredPart {
 
     /// Takes the piece from the repository here, unless another client has pushed it meanwhile:
     /// then it is in the outbox, or at the upstream after all.
-    pub(super) async fn forget(
-        self,
-        (app, party): (&App, &Party),
-        repo: &RepoName,
-        upstream_repo: &UpstreamRepo,
-    ) -> Result<(), Error> {
+    pub(super) async fn forget(self, push: &UpstreamPush) -> Result<(), Error> {
+        let UpstreamPush { app, party, repo, upstream_repo } = push;
         let _turn = match self {
             Self::Blob(digest) | Self::Either(digest) => {
                 let target = Target::Upstream(upstream_repo.clone());

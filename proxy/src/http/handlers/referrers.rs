@@ -61,7 +61,7 @@ pub(super) async fn referrers(
             match there.page(&cursor).await {
                 Ok(draft) => (draft, Outcome::Bypass),
                 Err(error) if error.is_outage() => {
-                    (stale(app, &asked, &cursor, (&upstream_repo, error)).await?, Outcome::Stale)
+                    (stale(app, &asked, &cursor, &upstream_repo, error).await?, Outcome::Stale)
                 }
                 Err(error) => return Err(error),
             }
@@ -152,7 +152,8 @@ async fn stale(
     app: &App,
     asked: &ReferrersQuery,
     cursor: &ReferrersCursor,
-    (upstream_repo, error): (&UpstreamRepo, Error),
+    upstream_repo: &UpstreamRepo,
+    error: Error,
 ) -> Result<Draft, Error> {
     let after = match cursor {
         ReferrersCursor::Start => None,

@@ -30,7 +30,8 @@ use crate::settings::limits::Limits;
 pub(crate) async fn token(
     app: &App,
     rules: &RuntimeConfig,
-    (parts, body): (&Parts, &mut RequestBody),
+    parts: &Parts,
+    body: &mut RequestBody,
     client: IpAddr,
     facts: &mut RequestFacts,
 ) -> Result<Answer, Error> {

@@ -23,12 +23,13 @@ use crate::http::response::Answer;
 use crate::http::route::{UploadStart, upload_path};
 use crate::limits::MOUNT_SOURCES_MAX;
 use crate::push::change_locks::{ChangeGuard, LockSet};
-use crate::push::uploads::{NoSessionPermit, Session, UploadDestination, Uploads};
+use crate::push::uploads::{
+    NewSession, NoSessionPermit, Session, SessionBounds, UploadDestination, Uploads,
+};
 use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::body::Body;
 use crate::runtime::party;
 use crate::runtime::shares::Share;
-use crate::settings::limits::Limits;
 
 /// The upload and its final digest.
 pub(super) struct UploadEnd {
@@ -37,39 +38,49 @@ pub(super) struct UploadEnd {
     pub(super) digest: Digest,
 }
 
+/// A mount: of this blob, from the named repository, or from any.
+struct MountRequest {
+    digest: Digest,
+    from: Option<RepoName>,
+}
+
 pub(super) async fn start(
     app: &App,
-    (context, repo): (&RequestContext, &RepoName),
-    (start, room): (UploadStart, Share),
-    (headers, body): (&HeaderMap, &mut Incoming),
+    call: &Call,
+    repo: &RepoName,
+    start: UploadStart,
+    body: &mut RequestBody,
 ) -> Result<Answer, Error> {
+    let context = &call.context;
+    let room = room(app, context).await?;
+    let body = body.pieces();
     match start {
-        UploadStart::Session(algorithm) => session(app, (context, repo), algorithm, room).await,
+        UploadStart::Session(algorithm) => session(app, context, repo, algorithm, room).await,
         UploadStart::Whole(digest) => {
             let target = context.target_for_party(repo)?;
             let destination = app.uploads.destination(target, digest, &context.party())?;
             let mut session = app.uploads.anonymous(room, digest.algorithm(), destination).await?;
             session.write_for(&context.caller);
-            receive(app, &mut session, headers, (body, &context.config.limits)).await?;
+            receive(app, call, &mut session, body).await?;
             let target = Uploads::target_of(&session, context, repo)?;
-            let turn = linking(app, context, &target, (repo, digest)).await?;
-            app.uploads.finish((repo, target), session.into(), digest, turn).await?;
+            let turn = linking(app, context, &target, repo, digest).await?;
+            app.uploads.finish(repo, target, session.into(), digest, turn).await?;
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => {
-            match source(app, (context, repo), &digest, from).await? {
-                Some(from) => mount(app, (context, repo), (digest, from), room).await,
+            match source(app, context, repo, &digest, from).await? {
+                Some(from) => mount(app, context, repo, MountRequest { digest, from }, room).await,
                 // As if the source did not have the blob.
-                None => session(app, (context, repo), Some(digest.algorithm()), room).await,
+                None => session(app, context, repo, Some(digest.algorithm()), room).await,
             }
         }
     }
 }
 
 /// A permit for one more upload of this caller.
-pub(super) async fn room(app: &App, context: &RequestContext) -> Result<Share, Error> {
+async fn room(app: &App, context: &RequestContext) -> Result<Share, Error> {
     let limits = &context.config.limits;
-    let bounds = (limits.uploads, limits.uploads_per_user);
+    let bounds = SessionBounds { most: limits.uploads, share: limits.uploads_per_user };
     let counts = &app.admission.counts;
     match app.uploads.room(context.party(), bounds).await {
         Ok((room, others_left)) => {
@@ -88,14 +99,16 @@ async fn linking(
     app: &App,
     context: &RequestContext,
     target: &Target,
-    (repo, digest): (&RepoName, Digest),
+    repo: &RepoName,
+    digest: Digest,
 ) -> Result<ChangeGuard, Error> {
     app.turns.take(&context.party(), LockSet::to_link(target, repo, digest)).await
 }
 
 async fn session(
     app: &App,
-    (context, repo): (&RequestContext, &RepoName),
+    context: &RequestContext,
+    repo: &RepoName,
     algorithm: Option<Algorithm>,
     room: Share,
 ) -> Result<Answer, Error> {
@@ -103,7 +116,7 @@ async fn session(
     let target = context.target_for_party(repo)?;
     let asking = async move { uploads.open_upstream(target, algorithm, &party).await };
     let (destination, room) = keeping(room, asking).await?;
-    open(app, (context, repo), room, (algorithm, destination)).await
+    open(app, context, NewSession { repo, algorithm, destination, room }).await
 }
 
 /// Begins an upload at an upstream, which goes on although the client goes away: its permit is held
@@ -121,12 +134,11 @@ async fn keeping<T: Send + 'static>(
 
 async fn open(
     app: &App,
-    (context, repo): (&RequestContext, &RepoName),
-    room: Share,
-    (algorithm, destination): (Option<Algorithm>, Option<UploadDestination>),
+    context: &RequestContext,
+    session: NewSession<'_>,
 ) -> Result<Answer, Error> {
-    let owner = context.caller.somebody().map(str::to_owned);
-    let id = app.uploads.open(room, (repo, owner), algorithm, destination).await?;
+    let (repo, owner) = (session.repo, context.caller.somebody());
+    let id = app.uploads.open(session, owner).await?;
     Ok(response::opened(repo, id))
 }
 
@@ -149,7 +161,8 @@ pub(super) fn require_own(
 /// it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
 async fn source(
     app: &App,
-    (context, repo): (&RequestContext, &RepoName),
+    context: &RequestContext,
+    repo: &RepoName,
     digest: &Digest,
     from: Option<RepoName>,
 ) -> Result<Option<Option<RepoName>>, Error> {
@@ -179,12 +192,13 @@ async fn source(
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
 async fn mount(
     app: &App,
-    (context, repo): (&RequestContext, &RepoName),
-    (digest, from): (Digest, Option<RepoName>),
+    context: &RequestContext,
+    repo: &RepoName,
+    MountRequest { digest, from }: MountRequest,
     mut room: Share,
 ) -> Result<Answer, Error> {
     let target = context.target_for_party(repo)?;
-    let _turn = linking(app, context, &target, (repo, digest)).await?;
+    let _turn = linking(app, context, &target, repo, digest).await?;
     let destination = match target {
         Target::Local(_) => {
             if lend(app, repo, &digest, from.as_ref()).await? {
@@ -214,7 +228,8 @@ async fn mount(
             Some(UploadDestination { upstream_repo, open: push, expected: Some(digest) })
         }
     };
-    open(app, (context, repo), room, (Some(digest.algorithm()), destination)).await
+    let algorithm = Some(digest.algorithm());
+    open(app, context, NewSession { repo, algorithm, destination, room }).await
 }
 
 /// Has the upstream mount the blob from another repository of its own; if the upstream refuses,
@@ -283,20 +298,21 @@ pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer,
 
 pub(super) async fn patch(
     app: &App,
-    context: &RequestContext,
-    (repo, id): (&RepoName, UploadId),
-    (headers, body): (&HeaderMap, &mut RequestBody),
+    call: &Call,
+    repo: &RepoName,
+    id: UploadId,
+    body: &mut RequestBody,
 ) -> Result<Answer, Error> {
-    let mut guard = app.uploads.lock_session(context, repo, id).await?;
+    let mut guard = app.uploads.lock_session(&call.context, repo, id).await?;
     let session = guard.session();
-    let chunk = check_chunk(session, headers, &upload_path(repo, id))?;
+    let chunk = check_chunk(session, &call.headers, &upload_path(repo, id))?;
     let before = session.offset();
     if session.is_proven() {
         // All bytes are here: the session waits for its end.
         let location = upload_path(repo, id);
         return Err(Error::ChunkOutOfOrder { offset: before, location });
     }
-    receive(app, session, headers, (body.pieces(), &context.config.limits)).await?;
+    receive(app, call, session, body.pieces()).await?;
     let offset = session.offset();
     if let Some(chunk) = chunk.filter(|chunk| chunk.size_bytes() != offset - before) {
         let (declared, actual) = (chunk.size_bytes(), offset - before);
@@ -307,10 +323,11 @@ pub(super) async fn patch(
 
 pub(super) async fn finish(
     app: &App,
-    context: &RequestContext,
+    call: &Call,
     end: UploadEnd,
-    (headers, body): (&HeaderMap, &mut RequestBody),
+    body: &mut RequestBody,
 ) -> Result<Answer, Error> {
+    let Call { context, headers, .. } = call;
     let UploadEnd { repo, id, digest } = end;
     if app.uploads.has_ended(&repo, id, &digest).await? {
         return Ok(created(&repo, &digest));
@@ -319,10 +336,10 @@ pub(super) async fn finish(
     let session = guard.session();
     check_chunk(session, headers, &upload_path(&repo, id))?;
     session.expect(digest);
-    receive(app, session, headers, (body.pieces(), &context.config.limits)).await?;
+    receive(app, call, session, body.pieces()).await?;
     let target = Uploads::target_of(session, context, &repo)?;
-    let turn = linking(app, context, &target, (&repo, digest)).await?;
-    app.uploads.finish((&repo, target), guard.end(), digest, turn).await?;
+    let turn = linking(app, context, &target, &repo, digest).await?;
+    app.uploads.finish(&repo, target, guard.end(), digest, turn).await?;
     Ok(created(&repo, &digest))
 }
 
@@ -358,10 +375,11 @@ fn check_chunk(
 /// many.
 async fn receive(
     app: &App,
+    Call { context, headers, .. }: &Call,
     session: &mut Session,
-    headers: &HeaderMap,
-    (body, limits): (&mut Incoming, &Limits),
+    body: &mut Incoming,
 ) -> Result<(), Error> {
+    let limits = &context.config.limits;
     let announced: Option<u64> =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let limit_bytes = limits.blob_bytes;

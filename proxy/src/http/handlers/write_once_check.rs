@@ -24,7 +24,7 @@ use crate::limits::{
 };
 use crate::push::change_locks::RepoLocation;
 use crate::push::write_once::{
-    Override, UnusedOverride, WriteOnce, audit_refused, audit_undone, audit_used,
+    Override, TagMove, UnusedOverride, WriteOnce, audit_refused, audit_undone, audit_used,
 };
 use crate::registries::{Target, UpstreamRepo};
 
@@ -128,7 +128,7 @@ impl ChangeContext<'_> {
             }
         };
         let Some((tag, there)) = pointing else { return Ok(()) };
-        audit_refused(self.repo, &tag, (there, None), self.client);
+        audit_refused(self.repo, &tag, TagMove { from: there, to: None }, self.client);
         Err(Error::TagWriteOnce { repo: self.repo.clone(), tag, there })
     }
 
@@ -172,7 +172,7 @@ impl ChangeContext<'_> {
         for (tag, there) in &moved {
             let Some(allowance) = self.app.write_once.spend(self.place, tag) else {
                 decided.spent.into_iter().for_each(|spent| self.give_back(spent));
-                audit_refused(self.repo, tag, (*there, to), self.client);
+                audit_refused(self.repo, tag, TagMove { from: *there, to }, self.client);
                 let (repo, tag) = (self.repo.clone(), (*tag).clone());
                 return Err(Error::TagWriteOnce { repo, tag, there: *there });
             };
@@ -180,7 +180,8 @@ impl ChangeContext<'_> {
             decided.spent.push(UsedOverride { tag, there, allowance, is_unlocked: false });
         }
         for UsedOverride { tag, there, allowance, .. } in &decided.spent {
-            audit_used(self.repo, tag, (*there, to), &allowance.reason, self.client);
+            let change = TagMove { from: *there, to };
+            audit_used(self.repo, tag, change, &allowance.reason, self.client);
         }
         if let Err(error) = self.unlock(&mut decided).await {
             self.undo(decided, &[], None).await;

@@ -42,7 +42,9 @@ pub(super) fn render(
 fn each(
     page: &mut Page,
     states: &States,
-    (name, kind, help): (&'static str, Kind, &str),
+    name: &'static str,
+    kind: Kind,
+    help: &str,
     value: fn(&UpstreamState) -> u64,
 ) {
     page.family(name, kind, help);
@@ -55,7 +57,9 @@ fn each(
 fn by_class(
     page: &mut Page,
     states: &States,
-    (name, kind, help): (&'static str, Kind, &str),
+    name: &'static str,
+    kind: Kind,
+    help: &str,
     value: fn(&UpstreamState) -> [Option<u64>; 2],
 ) {
     page.family(name, kind, help);
@@ -71,20 +75,18 @@ fn by_class(
 fn requests(page: &mut Page, states: &States) {
     let help = "Requests to an upstream and to where it redirects.";
     let name = "wharfd_upstream_requests_total";
-    each(page, states, (name, Kind::Counter, help), |state| state.counts.asked);
+    each(page, states, name, Kind::Counter, help, |state| state.counts.asked);
     let help = "Bytes of answers of an upstream, blobs and all else.";
     let name = "wharfd_upstream_received_bytes_total";
-    each(page, states, (name, Kind::Counter, help), |state| state.counts.received_bytes);
+    each(page, states, name, Kind::Counter, help, |state| state.counts.received_bytes);
     let name = "wharfd_upstream_resumes_total";
     let help = "Downloads that broke off and went on.";
-    each(page, states, (name, Kind::Counter, help), |state| state.counts.resumed);
+    each(page, states, name, Kind::Counter, help, |state| state.counts.resumed);
     let help = "0 asked, 1 asked by one, 2 left alone.";
-    each(page, states, ("wharfd_upstream_breaker", Kind::Gauge, help), |state| {
-        match state.breaker {
-            BreakerState::Closed => 0,
-            BreakerState::HalfOpen => 1,
-            BreakerState::Open => 2,
-        }
+    each(page, states, "wharfd_upstream_breaker", Kind::Gauge, help, |state| match state.breaker {
+        BreakerState::Closed => 0,
+        BreakerState::HalfOpen => 1,
+        BreakerState::Open => 2,
     });
     let help = "Tokens by how it came to ask for them, and those that were not got.";
     page.family("wharfd_upstream_tokens_total", Kind::Counter, help);
@@ -98,27 +100,27 @@ fn requests(page: &mut Page, states: &States) {
 fn quota(page: &mut Page, states: &States) {
     let help = "Answers of 429.";
     let name = "wharfd_upstream_throttled_total";
-    by_class(page, states, (name, Kind::Counter, help), |state| {
+    by_class(page, states, name, Kind::Counter, help, |state| {
         [&state.reads, &state.writes].map(|lane| Some(lane.throttled))
     });
     let help = "Requests that may run at once.";
-    by_class(page, states, ("wharfd_upstream_window", Kind::Gauge, help), |state| {
+    by_class(page, states, "wharfd_upstream_window", Kind::Gauge, help, |state| {
         [&state.reads, &state.writes].map(|lane| Some(lane.window.into()))
     });
     let help = "Requests that run.";
-    by_class(page, states, ("wharfd_upstream_running", Kind::Gauge, help), |state| {
+    by_class(page, states, "wharfd_upstream_running", Kind::Gauge, help, |state| {
         [&state.reads, &state.writes].map(|lane| Some(lane.running.into()))
     });
     let help = "Requests that wait for their turn.";
-    by_class(page, states, ("wharfd_upstream_waiting", Kind::Gauge, help), |state| {
+    by_class(page, states, "wharfd_upstream_waiting", Kind::Gauge, help, |state| {
         [&state.reads, &state.writes].map(|lane| Some(lane.waiting as u64))
     });
     let help = "For how long nothing is asked, as the upstream wished.";
-    by_class(page, states, ("wharfd_upstream_pause_seconds", Kind::Gauge, help), |state| {
+    by_class(page, states, "wharfd_upstream_pause_seconds", Kind::Gauge, help, |state| {
         [&state.reads, &state.writes].map(|lane| Some(lane.pause_seconds))
     });
     let help = "Requests that are left of the upstream's quota, where it says so.";
-    by_class(page, states, ("wharfd_upstream_quota_left", Kind::Gauge, help), |state| {
+    by_class(page, states, "wharfd_upstream_quota_left", Kind::Gauge, help, |state| {
         [&state.reads, &state.writes].map(|lane| lane.left)
     });
 }
@@ -134,11 +136,11 @@ fn pushes(page: &mut Page, states: &States) {
     }
     let help = "Bytes of blobs sent to an upstream, also those that were sent again.";
     let name = "wharfd_upstream_sent_bytes_total";
-    each(page, states, (name, Kind::Counter, help), |state| state.counts.sent_bytes);
+    each(page, states, name, Kind::Counter, help, |state| state.counts.sent_bytes);
     let help = "Failures of uploads after which they went on.";
     let name = "wharfd_upstream_mended_total";
-    each(page, states, (name, Kind::Counter, help), |state| state.counts.mended);
+    each(page, states, name, Kind::Counter, help, |state| state.counts.mended);
     let help = "Size of the chunks that an upstream is sent.";
     let name = "wharfd_upstream_chunk_bytes";
-    each(page, states, (name, Kind::Gauge, help), |state| state.counts.chunk_bytes);
+    each(page, states, name, Kind::Gauge, help, |state| state.counts.chunk_bytes);
 }

@@ -111,9 +111,11 @@ mod tests {
     use http::{Request, Version};
 
     fn checked(
-        (method, uri): (&str, &str),
+        method: &str,
+        uri: &str,
         headers: &[(&str, &str)],
-        (is_public, is_encrypted): (bool, bool),
+        is_public: bool,
+        is_encrypted: bool,
     ) -> Result<(), Error> {
         let hosts = Hosts::new(&[], Some(&"127.0.0.1:5000".parse().unwrap()));
         let mut request = Request::builder().method(method).uri(uri);
@@ -131,7 +133,7 @@ mod tests {
     fn open(headers: &[(&str, &str)]) -> bool {
         let own = [("host", "127.0.0.1:5000")];
         let headers: Vec<_> = own.iter().chain(headers).copied().collect();
-        let by = |method| checked((method, "/v2/"), &headers, (true, false)).is_ok();
+        let by = |method| checked(method, "/v2/", &headers, true, false).is_ok();
         let all = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].map(by);
         assert!(all.iter().all(|passes| *passes == all[0]), "{headers:?}: {all:?}");
         all[0]
@@ -167,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_not_known_is_refused_wherever_it_is_named() {
-        let by = |uri, host: &[(&str, &str)]| checked(("GET", uri), host, (true, false));
+        let by = |uri, host: &[(&str, &str)]| checked("GET", uri, host, true, false);
         for (uri, host) in [
             ("/v2/", &[("host", "localhost")][..]),
             ("/v2/", &[("host", "[::1]:5000")]),
@@ -205,7 +207,7 @@ mod tests {
     #[test]
     fn who_shows_an_encrypted_page_is_of_the_same_name_only_when_it_came_encrypted() {
         let host = ("host", "127.0.0.1");
-        let with = |origin| checked(("PUT", "/v2/"), &[host, ("origin", origin)], (true, true));
+        let with = |origin| checked("PUT", "/v2/", &[host, ("origin", origin)], true, true);
         assert!(with("https://127.0.0.1").is_ok() && with("https://127.0.0.1:443").is_ok());
         assert!(with("http://127.0.0.1").is_err() && with("http://127.0.0.1:443").is_err());
     }
@@ -216,7 +218,7 @@ mod tests {
         let page = [("host", "evil.test"), ("origin", "https://other.test")];
         let by = |method, more: &[(&str, &str)]| {
             let headers: Vec<_> = page.iter().chain(more).copied().collect();
-            checked((method, "/v2/"), &headers, (false, true)).is_ok()
+            checked(method, "/v2/", &headers, false, true).is_ok()
         };
         assert!(by("GET", &[]) && by("HEAD", &[]));
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
@@ -224,7 +226,7 @@ mod tests {
             assert!(!by(method, &[("authorization", "Basic dTpw")]), "{method}");
             assert!(by(method, &[("authorization", "bearer abc")]), "{method}");
         }
-        let bare = checked(("PUT", "/v2/"), &[("host", "evil.test")], (false, true));
+        let bare = checked("PUT", "/v2/", &[("host", "evil.test")], false, true);
         assert!(bare.is_ok(), "hosts count where nobody has to log in");
     }
 }

@@ -41,7 +41,8 @@ pub struct Collector {
 
 impl Collector {
     pub(super) fn new(
-        (endpoint, egress): (&Url, &Arc<OutboundProxies>),
+        endpoint: &Url,
+        egress: &Arc<OutboundProxies>,
         resource: &Resource,
         spans: mpsc::Receiver<SpanData>,
     ) -> Result<Self, ConfigError> {

@@ -13,7 +13,7 @@ use super::suspended::ExpiredSessions;
 use super::{Sessions, Table, Uploads};
 use crate::runtime::clock::now_ms;
 use crate::runtime::party::Party;
-use crate::runtime::shares::{Share, Shares};
+use crate::runtime::shares::{Share, Shares, SharesUsage};
 
 /// Why there is no room for a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,15 @@ pub(crate) enum NoSessionPermit {
     Share,
 }
 
+/// The most sessions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SessionBounds {
+    /// Of all parties.
+    pub(crate) most: usize,
+    /// Of each party.
+    pub(crate) share: usize,
+}
+
 /// A session to displace.
 struct Idle {
     id: UploadId,
@@ -32,15 +41,14 @@ struct Idle {
 }
 
 impl Uploads {
-    /// Room for one more session of this party, within `most` in all and `most_each` for each
-    /// party; asked for before the first request to an upstream. Returns whether another session
-    /// was displaced.
+    /// Room for one more session of this party, within the bounds; asked for before the first request
+    /// to an upstream. Returns whether another session was displaced.
     pub(crate) async fn room(
         &self,
         party: Party,
-        (most, most_each): (usize, usize),
+        bounds: SessionBounds,
     ) -> Result<(Share, bool), NoSessionPermit> {
-        let (room, idle) = self.sessions.enter(party, most, most_each)?;
+        let (room, idle) = self.sessions.enter(party, bounds)?;
         let Some(idle) = idle else { return Ok((room, false)) };
         let uploads = self.clone();
         // To its end when the caller goes away: a session out of the table has no other owner.
@@ -49,10 +57,9 @@ impl Uploads {
         Ok((room, true))
     }
 
-    /// The number of sessions, and the most of one party.
-    pub(crate) fn taken(&self) -> (usize, usize) {
-        let shares = &self.sessions.shares;
-        (shares.total(), shares.largest())
+    /// The numbers of sessions.
+    pub(crate) fn taken(&self) -> SharesUsage {
+        self.sessions.shares.usage()
     }
 }
 
@@ -61,15 +68,14 @@ impl Sessions {
     fn enter(
         &self,
         party: Party,
-        most: usize,
-        most_each: usize,
+        SessionBounds { most, share }: SessionBounds,
     ) -> Result<(Share, Option<ExpiredSessions>), NoSessionPermit> {
         let mut table = self.lock();
         if *self.closing.borrow() {
             return Err(NoSessionPermit::Whole);
         }
         let has = self.shares.of(&party);
-        if has >= most_each {
+        if has >= share {
             return Err(NoSessionPermit::Share);
         }
         let mut idle = None;

@@ -5,6 +5,7 @@ use crate::config::active::ActiveConfig;
 use crate::limits::{UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX, UPLOADS_MAX};
 use crate::runtime::clock::now_ms;
 use crate::runtime::party::Party;
+use crate::runtime::shares::SharesUsage;
 use bytes::Bytes;
 use wharf_oci::Digester;
 use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
@@ -28,9 +29,24 @@ fn uploads() -> (MemoryStore, Uploads, RepoName) {
     (store, uploads, "a/b".parse().unwrap())
 }
 
+const fn bounds(most: usize, share: usize) -> SessionBounds {
+    SessionBounds { most, share }
+}
+
+const fn used(total: usize, largest: usize) -> SharesUsage {
+    SharesUsage { total, largest }
+}
+
 /// Room where there is enough of it.
 async fn room(uploads: &Uploads) -> Share {
-    uploads.room(party(1), (UPLOADS_MAX, UPLOADS_MAX)).await.unwrap().0
+    uploads.room(party(1), bounds(UPLOADS_MAX, UPLOADS_MAX)).await.unwrap().0
+}
+
+/// A session without an owner.
+async fn begin(uploads: &Uploads, repo: &RepoName) -> UploadId {
+    let room = room(uploads).await;
+    let session = NewSession { repo, algorithm: None, destination: None, room };
+    uploads.open(session, None).await.unwrap()
 }
 
 fn party(last: u8) -> Party {
@@ -40,13 +56,14 @@ fn party(last: u8) -> Party {
 /// Opens a session for a party, within its bounds; returns whether another one was displaced.
 async fn open(
     uploads: &Uploads,
-    (party, owner): (Party, Option<&str>),
-    bounds: (usize, usize),
+    party: Party,
+    owner: Option<&str>,
+    bounds: SessionBounds,
 ) -> Result<(UploadId, bool), NoSessionPermit> {
     let repo: RepoName = "a/b".parse().unwrap();
     let (room, others_left) = uploads.room(party, bounds).await?;
-    let id = uploads.open(room, (&repo, owner.map(str::to_owned)), None, None).await.unwrap();
-    Ok((id, others_left))
+    let session = NewSession { repo: &repo, algorithm: None, destination: None, room };
+    Ok((uploads.open(session, owner).await.unwrap(), others_left))
 }
 
 /// Puts bytes into a session.
@@ -59,7 +76,7 @@ async fn write(uploads: &Uploads, id: UploadId) {
 #[tokio::test]
 async fn a_session_is_written_by_one_request_at_a_time_and_keeps_its_offset() {
     let (store, uploads, repo) = uploads();
-    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    let id = begin(&uploads, &repo).await;
     let mut first = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     assert!(matches!(uploads.lock_session(&context(1), &repo, id).await, Err(Error::UploadBusy)));
     first.session().append(Bytes::from_static(b"12345")).await.unwrap();
@@ -85,7 +102,7 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
             session.append(part).await.unwrap();
         }
         let ended = uploads
-            .finish((&repo, Target::local()), session.into(), expected, ChangeGuard::default())
+            .finish(&repo, Target::local(), session.into(), expected, ChangeGuard::default())
             .await;
         assert_eq!(ended.is_ok(), expected == digest);
     }
@@ -96,7 +113,7 @@ async fn a_finished_upload_is_kept_and_a_wrong_one_is_not() {
 async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     let (store, uploads, repo) = uploads();
     let content = noise(1_700_000, 2);
-    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    let id = begin(&uploads, &repo).await;
     let mut guard = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     guard.session().append(content.slice(..1_000_001)).await.unwrap();
     drop(guard);
@@ -122,7 +139,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
     guard.session().append(content.slice(1_000_001..)).await.unwrap();
     let digest = Digester::digest(Algorithm::Sha256, &content);
     uploads
-        .finish((&repo, Target::local()), guard.end(), digest, ChangeGuard::default())
+        .finish(&repo, Target::local(), guard.end(), digest, ChangeGuard::default())
         .await
         .unwrap();
     assert_eq!(store.stat(&digest).unwrap().unwrap().size_bytes, 1_700_000);
@@ -132,7 +149,7 @@ async fn a_suspended_session_goes_on_where_it_was_in_its_own_repository() {
 #[tokio::test]
 async fn a_stop_waits_for_the_request_that_has_a_session() {
     let (store, uploads, repo) = uploads();
-    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    let id = begin(&uploads, &repo).await;
     let mut guard = uploads.lock_session(&context(1), &repo, id).await.unwrap();
     let (writing, told) = (uploads.clone(), tokio::sync::oneshot::channel());
     let request = tokio::spawn(async move {
@@ -155,7 +172,7 @@ async fn a_session_at_rest_is_cancelled_and_expires() {
     let (store, first, repo) = uploads();
     let mut ids = Vec::new();
     for _ in 0..2 {
-        ids.push(first.open(room(&first).await, (&repo, None), None, None).await.unwrap());
+        ids.push(begin(&first, &repo).await);
     }
     first.suspend().await;
     let uploads = over(&store);
@@ -173,7 +190,7 @@ async fn a_session_at_rest_is_cancelled_and_expires() {
 #[tokio::test]
 async fn an_idle_session_expires_and_one_in_use_does_not() {
     let (_, uploads, repo) = uploads();
-    let id = uploads.open(room(&uploads).await, (&repo, None), None, None).await.unwrap();
+    let id = begin(&uploads, &repo).await;
     write(&uploads, id).await;
     let opened = Instant::now();
     uploads.expire(opened + UPLOAD_IDLE_MAX / 2, now_ms()).await;
@@ -183,14 +200,14 @@ async fn an_idle_session_expires_and_one_in_use_does_not() {
     assert_eq!(uploads.count().0, 1);
     drop(in_use);
     uploads.expire(Instant::now() + UPLOAD_IDLE_MAX, now_ms()).await;
-    assert_eq!((uploads.count().0, uploads.taken()), (0, (0, 0)));
+    assert_eq!((uploads.count().0, uploads.taken()), (0, used(0, 0)));
 }
 
 #[tokio::test]
 async fn an_empty_session_is_given_up_after_minutes_also_at_rest() {
     let (store, first, repo) = uploads();
     for number in 0..4 {
-        let (id, _) = open(&first, (party(1), None), (9, 9)).await.unwrap();
+        let (id, _) = open(&first, party(1), None, bounds(9, 9)).await.unwrap();
         if number % 2 == 0 {
             write(&first, id).await;
         }
@@ -199,8 +216,8 @@ async fn an_empty_session_is_given_up_after_minutes_also_at_rest() {
     first.expire(opened + UPLOAD_EMPTY_IDLE_MAX / 2, now_ms()).await;
     assert_eq!(first.count().0, 4);
     first.expire(opened + UPLOAD_EMPTY_IDLE_MAX, now_ms()).await;
-    assert_eq!((first.count().0, first.taken()), (2, (2, 2)));
-    let empty = first.open(room(&first).await, (&repo, None), None, None).await.unwrap();
+    assert_eq!((first.count().0, first.taken()), (2, used(2, 2)));
+    let empty = begin(&first, &repo).await;
     first.suspend().await;
     let uploads = over(&store);
     let saved_ms = store.saved_uploads().unwrap().iter().map(|saved| saved.saved_ms).max().unwrap();
@@ -214,45 +231,45 @@ async fn an_empty_session_is_given_up_after_minutes_also_at_rest() {
 async fn two_who_open_all_they_can_leave_room_for_a_third() {
     let (_, uploads, _) = uploads();
     for last in [2, 3] {
-        while let Ok((_, others_left)) = open(&uploads, (party(last), None), (64, 16)).await {
+        while let Ok((_, others_left)) = open(&uploads, party(last), None, bounds(64, 16)).await {
             assert!(!others_left);
         }
     }
-    assert_eq!((uploads.count().0, uploads.taken()), (32, (32, 16)));
-    assert!(open(&uploads, (party(4), None), (64, 16)).await.is_ok());
+    assert_eq!((uploads.count().0, uploads.taken()), (32, used(32, 16)));
+    assert!(open(&uploads, party(4), None, bounds(64, 16)).await.is_ok());
     // Content of a single request counts like any other.
-    let (whole, _) = uploads.room(party(4), (64, 16)).await.unwrap();
+    let (whole, _) = uploads.room(party(4), bounds(64, 16)).await.unwrap();
     let whole = uploads.anonymous(whole, Algorithm::Sha256, None).await.unwrap();
-    assert_eq!(uploads.taken().0, 34);
+    assert_eq!(uploads.taken().total, 34);
     drop(whole);
-    assert_eq!(uploads.taken().0, 33);
+    assert_eq!(uploads.taken().total, 33);
 }
 
 #[tokio::test]
 async fn past_all_the_longest_idle_of_whoever_has_most_goes_for_who_has_fewer() {
     let (_, uploads, repo) = uploads();
-    let bounds = (4, 4);
+    let bounds = bounds(4, 4);
     let mut ids = Vec::new();
     for last in [2, 2, 2, 3] {
-        ids.push(open(&uploads, (party(last), None), bounds).await.unwrap().0);
+        ids.push(open(&uploads, party(last), None, bounds).await.unwrap().0);
         // So that one of them is the longest idle.
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
-    assert_eq!(open(&uploads, (party(2), None), bounds).await.err(), Some(NoSessionPermit::Whole));
+    assert_eq!(open(&uploads, party(2), None, bounds).await.err(), Some(NoSessionPermit::Whole));
     let in_use = uploads.lock_session(&context(1), &repo, ids[0]).await.unwrap();
-    assert!(open(&uploads, (party(4), None), bounds).await.unwrap().1);
+    assert!(open(&uploads, party(4), None, bounds).await.unwrap().1);
     assert!(matches!(uploads.offset(&repo, ids[1]), Err(Error::UploadUnknown)));
     for id in [ids[0], ids[2], ids[3]] {
         assert!(uploads.offset(&repo, id).is_ok(), "in use, or not the longest idle");
     }
-    assert_eq!(uploads.taken(), (4, 2));
+    assert_eq!(uploads.taken(), used(4, 2));
     drop(in_use);
-    assert!(open(&uploads, (party(5), None), bounds).await.unwrap().1);
+    assert!(open(&uploads, party(5), None, bounds).await.unwrap().1);
     assert!(matches!(uploads.offset(&repo, ids[2]), Err(Error::UploadUnknown)));
     // All have one: a party without sessions gets the longest idle one.
-    assert!(open(&uploads, (party(6), None), bounds).await.unwrap().1);
-    assert_eq!(open(&uploads, (party(6), None), bounds).await.err(), Some(NoSessionPermit::Whole));
-    assert_eq!(uploads.taken(), (4, 1));
+    assert!(open(&uploads, party(6), None, bounds).await.unwrap().1);
+    assert_eq!(open(&uploads, party(6), None, bounds).await.err(), Some(NoSessionPermit::Whole));
+    assert_eq!(uploads.taken(), used(4, 1));
 }
 
 #[tokio::test]
@@ -260,43 +277,46 @@ async fn who_rests_counts_for_its_owner_and_goes_first_when_nobody_knows_whose_i
     let (store, first, repo) = uploads();
     let alice = Party::Caller("alice".into());
     for owner in [Some("alice"), Some("alice"), None] {
-        open(&first, (alice.clone(), owner), (9, 9)).await.unwrap();
+        open(&first, alice.clone(), owner, bounds(9, 9)).await.unwrap();
     }
     first.suspend().await;
     // So that those are suspended for longer than the sessions opened below.
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     let uploads = over(&store);
-    assert_eq!((uploads.count(), uploads.taken()), ((0, 3), (3, 2)));
+    assert_eq!((uploads.count(), uploads.taken()), ((0, 3), used(3, 2)));
     assert_eq!(
-        open(&uploads, (alice.clone(), None), (9, 2)).await.err(),
+        open(&uploads, alice.clone(), None, bounds(9, 2)).await.err(),
         Some(NoSessionPermit::Share)
     );
     let nobodys = store.saved_uploads().unwrap().into_iter().find(|saved| saved.owner.is_none());
     // Even for the party with the most.
-    assert!(open(&uploads, (alice.clone(), None), (3, 3)).await.unwrap().1);
+    assert!(open(&uploads, alice.clone(), None, bounds(3, 3)).await.unwrap().1);
     assert!(matches!(uploads.offset(&repo, nobodys.unwrap().id), Err(Error::UploadUnknown)));
-    assert!(open(&uploads, (party(2), None), (3, 3)).await.unwrap().1);
-    assert_eq!((uploads.count(), uploads.taken()), ((2, 1), (3, 2)));
+    assert!(open(&uploads, party(2), None, bounds(3, 3)).await.unwrap().1);
+    assert_eq!((uploads.count(), uploads.taken()), ((2, 1), used(3, 2)));
     // Resuming a session takes it over.
     let id = store.saved_uploads().unwrap().iter().find(|s| s.owner.is_some()).unwrap().id;
     drop(uploads.lock_session(&context(2), &repo, id).await.unwrap());
-    assert_eq!(uploads.taken(), (3, 2));
+    assert_eq!(uploads.taken(), used(3, 2));
 }
 
 #[tokio::test]
 async fn open_sessions_and_those_at_rest_count_towards_one_bound() {
     let (store, first, _) = uploads();
-    let alice = || (Party::Caller("alice".into()), Some("alice"));
+    let (alice, owner) = (Party::Caller("alice".into()), Some("alice"));
     for _ in 0..2 {
-        open(&first, alice(), (4, 4)).await.unwrap();
+        open(&first, alice.clone(), owner, bounds(4, 4)).await.unwrap();
     }
     first.suspend().await;
     let uploads = over(&store);
     for _ in 0..2 {
-        assert!(!open(&uploads, alice(), (4, 5)).await.unwrap().1);
+        assert!(!open(&uploads, alice.clone(), owner, bounds(4, 5)).await.unwrap().1);
     }
     assert_eq!(uploads.count(), (2, 2));
-    assert_eq!(open(&uploads, alice(), (4, 5)).await.err(), Some(NoSessionPermit::Whole));
+    assert_eq!(
+        open(&uploads, alice.clone(), owner, bounds(4, 5)).await.err(),
+        Some(NoSessionPermit::Whole)
+    );
     uploads.expire(Instant::now(), u64::MAX).await;
-    open(&uploads, alice(), (4, 5)).await.unwrap();
+    open(&uploads, alice.clone(), owner, bounds(4, 5)).await.unwrap();
 }
