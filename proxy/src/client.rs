@@ -223,12 +223,12 @@ impl Upstream {
 
     /// Whether the upstream recently did not have a blob.
     pub(crate) fn recently_missed(&self, repo: &RepoName, digest: &Digest) -> bool {
-        self.missed.holds(&(repo.clone(), *digest))
+        self.missed.contains(&(repo.clone(), *digest))
     }
 
     /// Records that a pushed blob is at the upstream.
     pub(crate) fn arrived(&self, repo: &RepoName, digest: &Digest, way: Arrival) {
-        self.missed.forget(|(of, missed)| of == repo && missed == digest);
+        self.missed.remove_if(|(of, missed)| of == repo && missed == digest);
         self.wire.counts().arrived(way);
     }
 

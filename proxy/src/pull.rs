@@ -176,7 +176,7 @@ impl Cache {
     /// from an upstream that is replaced.
     pub(crate) fn reconfigured(&self) {
         self.negative.forget_all();
-        self.unanswered.forget(|_| true);
+        self.unanswered.remove_if(|_| true);
     }
 
     /// Digest and size of a blob, without its content.

@@ -300,7 +300,7 @@ impl UpstreamSet {
         let target = self.target(repo)?;
         Ok(match (target, login) {
             (Target::Upstream(mut there), Some(login)) => {
-                there.upstream = self.view(&there.upstream, login);
+                there.upstream = self.caller_client(&there.upstream, login);
                 Target::Upstream(there)
             }
             (target, _) => target,
@@ -308,8 +308,12 @@ impl UpstreamSet {
     }
 
     /// A registry's client with a caller's login.
-    pub(crate) fn view(&self, upstream: &Arc<Upstream>, login: &CallerLogin) -> Arc<Upstream> {
-        self.caller_clients.view(upstream, login)
+    pub(crate) fn caller_client(
+        &self,
+        upstream: &Arc<Upstream>,
+        login: &CallerLogin,
+    ) -> Arc<Upstream> {
+        self.caller_clients.client(upstream, login)
     }
 
     /// Whether a pattern serves the repository's registry. Does not add the registry, because the

@@ -14,4 +14,5 @@ pub(crate) mod single_flight;
 pub(crate) mod spans;
 pub(crate) mod store;
 pub(crate) mod subscribers;
+pub(crate) mod ttl_map;
 pub(crate) mod ttl_set;

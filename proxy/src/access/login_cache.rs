@@ -3,7 +3,6 @@
 //! Invariant: bounded; keyed by keyed hashes of credentials (`cache_key.rs`), never by the
 //! credentials; holds proven logins only, never a refusal.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,35 +11,31 @@ use super::cache_key::CacheKey;
 use super::caller::Caller;
 use crate::limits::{VERIFIED_MAX, VERIFIED_TIME};
 use crate::runtime::mutex::Mutex;
+use crate::runtime::ttl_map::TtlMap;
 
 /// Callers by their credentials.
-#[derive(Default)]
 pub(super) struct LoginCache {
-    callers: Mutex<HashMap<CacheKey, (Caller, Instant)>>,
+    callers: Mutex<TtlMap<CacheKey, Caller>>,
+}
+
+impl Default for LoginCache {
+    fn default() -> Self {
+        Self { callers: Mutex::new(TtlMap::new(VERIFIED_MAX)) }
+    }
 }
 
 impl LoginCache {
     /// The cached caller.
     pub(super) fn get(&self, mark: &CacheKey) -> Option<Caller> {
-        let callers = self.callers.lock();
-        let (caller, until) = callers.get(mark)?;
-        (Instant::now() < *until).then(|| caller.clone())
+        self.callers.lock().get(mark).cloned()
     }
 
-    /// Caches a caller, for at most the given time.
-    pub(super) fn put(&self, mark: CacheKey, caller: &Caller, at_most: Option<Duration>) {
+    /// Caches a caller, for at most the given time. In a full cache another login makes room, at the
+    /// cost of one more check for its owner.
+    pub(super) fn insert(&self, mark: CacheKey, caller: &Caller, at_most: Option<Duration>) {
         let lifetime = at_most.map_or(VERIFIED_TIME, |at_most| at_most.min(VERIFIED_TIME));
-        let now = Instant::now();
-        let mut callers = self.callers.lock();
-        if callers.len() >= VERIFIED_MAX {
-            callers.retain(|_, (_, until)| now < *until);
-        }
-        if callers.len() >= VERIFIED_MAX {
-            // Evicts an arbitrary entry, at the cost of one more check for its owner.
-            let any = callers.keys().next().copied();
-            any.and_then(|any| callers.remove(&any));
-        }
-        callers.insert(mark, (caller.clone(), now + lifetime));
+        let expiry = Instant::now() + lifetime;
+        self.callers.lock().insert_evicting(mark, caller.clone(), expiry);
     }
 }
 
@@ -55,11 +50,11 @@ mod tests {
         let alice = Caller::proven("alice", CallerKind::Password);
         let mark = [1; 32];
         assert!(verified.get(&mark).is_none());
-        verified.put(mark, &alice, None);
+        verified.insert(mark, &alice, None);
         assert_eq!(verified.get(&mark).unwrap().name(), "alice");
         tokio::time::advance(VERIFIED_TIME).await;
         assert!(verified.get(&mark).is_none());
-        verified.put(mark, &alice, Some(Duration::from_secs(1)));
+        verified.insert(mark, &alice, Some(Duration::from_secs(1)));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(verified.get(&mark).is_none());
     }
@@ -70,7 +65,7 @@ mod tests {
         for n in 0..VERIFIED_MAX + 10 {
             let mut mark = [0; 32];
             mark[..8].copy_from_slice(&(n as u64).to_be_bytes());
-            verified.put(mark, &Caller::anonymous(), None);
+            verified.insert(mark, &Caller::anonymous(), None);
             assert!(verified.get(&mark).is_some());
         }
         assert_eq!(verified.callers.lock().len(), VERIFIED_MAX);

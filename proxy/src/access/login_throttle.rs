@@ -125,9 +125,9 @@ impl LoginThrottle {
     /// audit log.
     pub(super) fn tells_of(&self, client: IpAddr, what: &'static str) -> bool {
         let line = (Party::behind(client), what);
-        let is_new = !self.told.holds(&line);
+        let is_new = !self.told.contains(&line);
         if is_new {
-            self.told.note(line, AUDIT_REPEAT_TIME, self.told.epoch());
+            self.told.insert(line, AUDIT_REPEAT_TIME);
         }
         is_new
     }
@@ -140,11 +140,11 @@ impl LoginThrottle {
     /// The party of a login in progress: the login itself if it succeeded recently; else its
     /// network, which is a known party when one of its logins succeeded recently.
     pub(super) fn party(&self, login: &TriedLogin) -> Party {
-        if self.right.holds(&login.mark) {
+        if self.right.contains(&login.mark) {
             return Party::Caller(login.name.as_str().into());
         }
         let network = Party::behind(login.client);
-        if self.familiar.holds(&network) { network.familiar() } else { network }
+        if self.familiar.contains(&network) { network.familiar() } else { network }
     }
 
     /// Whether the login may be tried at this moment. A throttled login takes no permit for its
@@ -188,8 +188,8 @@ impl LoginThrottle {
             LOGIN_FAILURES_PERIOD_ADDRESS,
             LOGIN_FAILURES_BURST_ADDRESS,
         );
-        let was_right = self.right.holds(&login.mark);
-        let of_address = Some(of_address).filter(|_| !self.named.holds(&pair));
+        let was_right = self.right.contains(&login.mark);
+        let of_address = Some(of_address).filter(|_| !self.named.contains(&pair));
         let held_by: Vec<_> = if was_right {
             let own = ("right", login.mark);
             vec![self.counter(own, LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_BURST)]
@@ -261,16 +261,16 @@ impl Counters {
 impl Attempt {
     /// Records a success, which the login alone profits from.
     pub(super) fn succeeded(mut self) {
-        self.failures.right.note(self.mark);
-        self.failures.named.note(self.bounds.pair);
-        self.failures.familiar.note(self.network.clone());
+        self.failures.right.insert(self.mark);
+        self.failures.named.insert(self.bounds.pair);
+        self.failures.familiar.insert(self.network.clone());
         self.end(&[]);
     }
 
     /// Records a failure. If the login succeeded recently, its credentials have changed since.
     pub(super) fn failed(mut self) {
         if self.bounds.was_right {
-            self.failures.right.forget(&self.mark);
+            self.failures.right.remove(&self.mark);
         }
         let Bounds { of_name, of_address, .. } = &self.bounds;
         let charged: Vec<_> = std::iter::once(*of_name).chain(*of_address).collect();

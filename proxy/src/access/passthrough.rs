@@ -154,7 +154,7 @@ impl Passthrough {
             if !life.is_zero() {
                 let question =
                     PermissionKey { caller_fingerprint, upstream: at, wish: RequestedRight::Login };
-                self.permits.note(question, ProbedRight::Granted, began, life);
+                self.permits.insert(question, ProbedRight::Granted, began, life);
             }
         }
         let permit = self
@@ -178,7 +178,7 @@ impl Passthrough {
         caller: &Caller,
         question: PermissionKey,
     ) -> Result<ProbedRight, Error> {
-        if let Some(known) = self.permits.known(&question) {
+        if let Some(known) = self.permits.get(&question) {
             return Ok(known);
         }
         let (permits, upstreams) = (Arc::clone(&self.permits), Arc::clone(&self.upstreams));
@@ -186,14 +186,14 @@ impl Passthrough {
         let party = caller.party();
         let answer = self.asking.ask(&party, question, |promise| async move {
             // Another request may have cached the answer since the first look-up.
-            if let Some(known) = permits.known(&asked) {
+            if let Some(known) = permits.get(&asked) {
                 return promise.keep(Ok(known));
             }
             let Some(login) = caller.login() else { return };
             let began = Instant::now();
-            let answer = upstreams.view(&upstream, login).permit(&asked.wish).await;
+            let answer = upstreams.caller_client(&upstream, login).permit(&asked.wish).await;
             match &answer {
-                Ok((permit, life)) => permits.note(asked, *permit, began, *life),
+                Ok((permit, life)) => permits.insert(asked, *permit, began, *life),
                 Err(error) => {
                     let upstream = upstream.address();
                     tracing::warn!(upstream, %error, "who may do what cannot be asked");

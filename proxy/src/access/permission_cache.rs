@@ -4,7 +4,6 @@
 //! another question and is never wrong. Unproven logins can cause any number of refusals, so
 //! refusals take no room from granted permissions.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use crate::caller_login::Fingerprint;
 use crate::client::{ProbedRight, RequestedRight};
 use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
 use crate::runtime::mutex::Mutex;
+use crate::runtime::ttl_map::TtlMap;
 
 /// The key of an upstream question for a caller.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -24,32 +24,29 @@ pub(super) struct PermissionKey {
 }
 
 /// Cached answers that have not expired.
-#[derive(Default)]
 pub(super) struct PermissionCache {
     granted: Mutex<Answers>,
     refused: Mutex<Answers>,
 }
 
-#[derive(Default)]
-struct Answers {
-    known: HashMap<PermissionKey, (ProbedRight, Instant)>,
-    swept: Option<Instant>,
+type Answers = TtlMap<PermissionKey, ProbedRight>;
+
+impl Default for PermissionCache {
+    fn default() -> Self {
+        let [granted, refused] = [(); 2].map(|()| Mutex::new(TtlMap::new(PERMITS_MAX)));
+        Self { granted, refused }
+    }
 }
 
 impl PermissionCache {
     /// The cached answer to this question, until it expires.
-    pub(super) fn known(&self, question: &PermissionKey) -> Option<ProbedRight> {
-        let now = Instant::now();
-        let of = |answers: &Mutex<Answers>| {
-            let answers = answers.lock();
-            let (permit, until) = answers.known.get(question)?;
-            (now < *until).then_some(*permit)
-        };
+    pub(super) fn get(&self, question: &PermissionKey) -> Option<ProbedRight> {
+        let of = |answers: &Mutex<Answers>| answers.lock().get(question).copied();
         of(&self.granted).or_else(|| of(&self.refused))
     }
 
     /// Caches an answer, with the start of its question and its longest lifetime.
-    pub(super) fn note(
+    pub(super) fn insert(
         &self,
         question: PermissionKey,
         permit: ProbedRight,
@@ -62,22 +59,8 @@ impl PermissionCache {
                 (&self.refused, &self.granted, REFUSAL_TIME)
             }
         };
-        others.lock().known.remove(&question);
-        answers.lock().note(question, permit, began + life.min(longest));
-    }
-}
-
-impl Answers {
-    fn note(&mut self, question: PermissionKey, permit: ProbedRight, until: Instant) {
-        let now = Instant::now();
-        let is_long_ago = |swept: Instant| now.duration_since(swept) >= Duration::from_secs(1);
-        if self.known.len() >= PERMITS_MAX && self.swept.is_none_or(is_long_ago) {
-            self.swept = Some(now);
-            self.known.retain(|_, (_, until)| now < *until);
-        }
-        if self.known.len() < PERMITS_MAX || self.known.contains_key(&question) {
-            self.known.insert(question, (permit, until));
-        }
+        others.lock().remove(&question);
+        answers.lock().insert(question, permit, began + life.min(longest));
     }
 }
 
@@ -105,8 +88,8 @@ mod tests {
     async fn an_answer_is_for_one_login_one_repository_and_one_right() {
         let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
         let asked = question(&prints, "alice", "a", ScopeAction::Pull);
-        permits.note(asked.clone(), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
-        assert_eq!(permits.known(&asked), Some(ProbedRight::Granted));
+        permits.insert(asked.clone(), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
+        assert_eq!(permits.get(&asked), Some(ProbedRight::Granted));
         for other in [
             question(&prints, "bob", "a", ScopeAction::Pull),
             question(&prints, "alice", "b", ScopeAction::Pull),
@@ -114,7 +97,7 @@ mod tests {
             PermissionKey { upstream: 2, ..asked.clone() },
             PermissionKey { wish: RequestedRight::Login, ..asked.clone() },
         ] {
-            assert_eq!(permits.known(&other), None);
+            assert_eq!(permits.get(&other), None);
         }
     }
 
@@ -126,21 +109,21 @@ mod tests {
         for (permit, time) in
             [(ProbedRight::Granted, PERMIT_TIME), (ProbedRight::Stranger, REFUSAL_TIME)]
         {
-            permits.note(asked.clone(), permit, Instant::now(), hour);
-            assert_eq!(permits.known(&asked), Some(permit));
+            permits.insert(asked.clone(), permit, Instant::now(), hour);
+            assert_eq!(permits.get(&asked), Some(permit));
             tokio::time::advance(time).await;
-            assert_eq!(permits.known(&asked), None);
+            assert_eq!(permits.get(&asked), None);
         }
         // A token that expires at once, and a question slower than its answer's lifetime.
-        permits.note(asked.clone(), ProbedRight::Granted, Instant::now(), Duration::ZERO);
-        assert_eq!(permits.known(&asked), None);
+        permits.insert(asked.clone(), ProbedRight::Granted, Instant::now(), Duration::ZERO);
+        assert_eq!(permits.get(&asked), None);
         let began = Instant::now();
         tokio::time::advance(PERMIT_TIME).await;
-        permits.note(asked.clone(), ProbedRight::Granted, began, hour);
-        assert_eq!(permits.known(&asked), None);
-        permits.note(asked.clone(), ProbedRight::Granted, Instant::now(), hour);
-        permits.note(asked.clone(), ProbedRight::Denied, Instant::now(), hour);
-        assert_eq!(permits.known(&asked), Some(ProbedRight::Denied));
+        permits.insert(asked.clone(), ProbedRight::Granted, began, hour);
+        assert_eq!(permits.get(&asked), None);
+        permits.insert(asked.clone(), ProbedRight::Granted, Instant::now(), hour);
+        permits.insert(asked.clone(), ProbedRight::Denied, Instant::now(), hour);
+        assert_eq!(permits.get(&asked), Some(ProbedRight::Denied));
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,10 +131,10 @@ mod tests {
         let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
         let asked = |number: usize| question(&prints, &number.to_string(), "a", ScopeAction::Pull);
         for number in 0..PERMITS_MAX + 5 {
-            permits.note(asked(number), ProbedRight::Stranger, Instant::now(), PERMIT_TIME);
+            permits.insert(asked(number), ProbedRight::Stranger, Instant::now(), PERMIT_TIME);
         }
-        assert_eq!(permits.refused.lock().known.len(), PERMITS_MAX);
-        permits.note(asked(0), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
-        assert_eq!(permits.known(&asked(0)), Some(ProbedRight::Granted));
+        assert_eq!(permits.refused.lock().len(), PERMITS_MAX);
+        permits.insert(asked(0), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
+        assert_eq!(permits.get(&asked(0)), Some(ProbedRight::Granted));
     }
 }

@@ -82,22 +82,22 @@ impl UnprovenLogins {
 
     /// Whether the upstream recently confirmed this login.
     pub(super) fn know(&self, mark: &CacheKey) -> bool {
-        self.known.holds(mark)
+        self.known.contains(mark)
     }
 
     /// Records the upstream's answer about a login.
     pub(super) fn learn(&self, mark: CacheKey, is_known: bool) {
         if is_known {
-            self.known.note(mark);
+            self.known.insert(mark);
         } else {
-            self.known.forget(&mark);
-            self.refused.note(mark, REFUSAL_TIME, self.refused.epoch());
+            self.known.remove(&mark);
+            self.refused.insert(mark, REFUSAL_TIME);
         }
     }
 
     /// The upstream's recent answer. A cached refusal is not another failure.
     fn said(&self, mark: &CacheKey) -> Option<bool> {
-        if self.know(mark) { Some(true) } else { self.refused.holds(mark).then_some(false) }
+        if self.know(mark) { Some(true) } else { self.refused.contains(mark).then_some(false) }
     }
 
     /// Logins that are being tried.
@@ -145,7 +145,7 @@ impl Stranger {
         if let Some(is_known) = all.said(&mark) {
             return Ok(is_known.then_some(Duration::ZERO));
         }
-        if let Some(left) = all.told.left(&mark) {
+        if let Some(left) = all.told.time_left(&mark) {
             return Err(Error::UpstreamBusy { retry_after_seconds: left.as_secs() + 1 });
         }
         let deadline = Instant::now() + STRANGER_WAIT_MAX;
@@ -176,7 +176,7 @@ impl Stranger {
             Err(error) => {
                 if let Error::UpstreamBusy { retry_after_seconds } = &error {
                     let wait = Duration::from_secs(*retry_after_seconds).min(QUOTA_WAIT_MAX);
-                    all.told.note(mark, wait, all.told.epoch());
+                    all.told.insert(mark, wait);
                 }
                 let upstream = upstream.address();
                 tracing::warn!(upstream, %error, "whether it knows a login cannot be asked");

@@ -167,7 +167,7 @@ impl Users {
             }
             None => Proven::new(self.by_password(user, password, client, mark).await?, None),
         };
-        self.verified.put(mark, &caller, at_most);
+        self.verified.insert(mark, &caller, at_most);
         Ok(caller)
     }
 
@@ -230,7 +230,7 @@ impl Users {
         if caller.kind() != CallerKind::Issued {
             audit(caller.name(), caller.kind().as_str(), client, "accepted");
         }
-        self.verified.put(mark, &caller, at_most);
+        self.verified.insert(mark, &caller, at_most);
         Ok(caller)
     }
 

@@ -233,7 +233,7 @@ impl<'a> TryPermit<'a> {
         let breaker = self.breaker;
         let path = breaker.hashes.hash_one(failure.path);
         let repo = failure.repo.map(|repo| (breaker.hashes.hash_one(repo), failure.party));
-        let is_own = breaker.failing.holds(&path);
+        let is_own = breaker.failing.contains(&path);
         let is_due = match &mut *breaker.state.lock() {
             State::Closed(row) => !is_own && row.count(failure.kind, repo),
             // The outage is known already; the failure adds its own party.
@@ -274,7 +274,7 @@ impl ProbeDuty<'_> {
     /// that got no answer.
     pub(super) fn refuted(self) -> bool {
         let breaker = self.breaker;
-        breaker.failing.note(self.path, FAILING_PATH_TIME, breaker.failing.epoch());
+        breaker.failing.insert(self.path, FAILING_PATH_TIME);
         let mut state = breaker.state.lock();
         let State::Closed(row) = &mut *state else { return false };
         let is_down = row.unanswered.repos.len() >= BREAKER_REPOSITORIES;

@@ -83,7 +83,7 @@ impl Upstream {
             Ok(headers) => Ok(length(&headers).map_or(BlobState::Unsized, BlobState::Sized)),
             Err(error) => {
                 let there = absent(error)?;
-                self.missed.note((repo.clone(), *digest), MISSED_TIME, asked);
+                self.missed.insert_since(asked, (repo.clone(), *digest), MISSED_TIME);
                 Ok(there.unwrap_or(BlobState::Absent))
             }
         }

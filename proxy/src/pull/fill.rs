@@ -59,7 +59,7 @@ impl Cache {
         range: Option<ByteRange>,
     ) -> Result<(ServedBlob, ReadOutcome), Error> {
         let (upstream_repo, party) = asked;
-        if self.unstorable.holds(digest) {
+        if self.unstorable.contains(digest) {
             return self.bypass(asked, digest).await;
         }
         let since = self.generations.now(repo);

@@ -53,7 +53,7 @@ impl NegativeCache {
         upstream_repo: &UpstreamRepo,
         error: impl FnOnce() -> Error,
     ) -> Result<Epoch, Error> {
-        let is_absent = self.0.holds(&key(upstream_repo, what));
+        let is_absent = self.0.contains(&key(upstream_repo, what));
         if is_absent { Err(error()) } else { Ok(self.0.epoch()) }
     }
 
@@ -67,21 +67,21 @@ impl NegativeCache {
     ) -> Result<T, Error> {
         if let Err(Error::BlobUnknown { .. } | Error::ManifestUnknown { .. }) = &answer {
             let lifetime = upstream_repo.upstream.config().negative_ttl();
-            self.0.note(key(upstream_repo, what()), lifetime, epoch);
+            self.0.insert_since(epoch, key(upstream_repo, what()), lifetime);
         }
         answer
     }
 
     /// Forgets the answers for a repository after a write to it.
     pub(super) fn forget(&self, repo: &RepoName) {
-        self.0.forget(|(_, _, absent)| match absent {
+        self.0.remove_if(|(_, _, absent)| match absent {
             Absent::Blob(of, _) | Absent::Manifest(of, ..) => of == repo,
         });
     }
 
     /// Forgets all answers: another configuration may have another upstream.
     pub(super) fn forget_all(&self) {
-        self.0.forget(|_| true);
+        self.0.remove_if(|_| true);
     }
 }
 

@@ -66,7 +66,7 @@ impl Cache {
         let key = (repo.clone(), tag.clone());
         if age < lifetime {
             // A popular tag near its end is refreshed while the old answer is valid.
-            if age >= lifetime / 4 * 3 && !self.unanswered.holds(&key) {
+            if age >= lifetime / 4 * 3 && !self.unanswered.contains(&key) {
                 let old = manifest.clone();
                 self.tags.begin(
                     party,
@@ -79,7 +79,7 @@ impl Cache {
             }
             return Ok((manifest, Outcome::Hit));
         }
-        if self.unanswered.holds(&key) {
+        if self.unanswered.contains(&key) {
             return Ok((manifest, Outcome::Stale));
         }
         let (old, epoch) = (manifest.clone(), self.unanswered.epoch());
@@ -97,7 +97,7 @@ impl Cache {
             Ok((resolved, _)) => Ok(resolved),
             Err(error) if error.is_outage() => {
                 tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
-                self.unanswered.note(key, STALE_TIME, epoch);
+                self.unanswered.insert_since(epoch, key, STALE_TIME);
                 Ok((manifest, Outcome::Stale))
             }
             Err(error) => Err(error),
@@ -119,7 +119,7 @@ impl Cache {
         match revalidate(&asked, old.clone()).await {
             Err(error) if error.is_outage() => {
                 tracing::warn!(%repo, %tag, %error, "serving what the tag was before");
-                self.read_stale.note(key, READ_STALE_TIME, epoch);
+                self.read_stale.insert_since(epoch, key, READ_STALE_TIME);
                 Ok((old, Outcome::Stale))
             }
             answered => answered,
@@ -136,7 +136,7 @@ impl Cache {
         upstream_repo: &UpstreamRepo,
         budget: &MemoryBudget,
     ) -> Result<(), Error> {
-        if !self.read_stale.holds(&(repo.clone(), tag.clone())) {
+        if !self.read_stale.contains(&(repo.clone(), tag.clone())) {
             return Ok(());
         }
         let reference = Reference::Tag(tag.clone());

@@ -5,9 +5,8 @@
 //! Invariant: an override permits one change at most, before its time is over. No override survives
 //! a restart.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,11 +15,18 @@ use wharf_oci::{Digest, RepoName, Tag};
 use crate::limits::{OVERRIDE_TIME_MAX, OVERRIDES_MAX};
 use crate::push::change_locks::RepoLocation;
 use crate::registries::{Target, UpstreamSet};
+use crate::runtime::mutex::Mutex;
+use crate::runtime::ttl_map::TtlMap;
 
 /// The rules of write-once tags, and the overrides.
-#[derive(Default)]
 pub(crate) struct WriteOnce {
-    allowed: Mutex<HashMap<(RepoLocation, Tag), Override>>,
+    overrides: Mutex<TtlMap<(RepoLocation, Tag), Override>>,
+}
+
+impl Default for WriteOnce {
+    fn default() -> Self {
+        Self { overrides: Mutex::new(TtlMap::new(OVERRIDES_MAX)) }
+    }
 }
 
 /// Permits one change of one tag.
@@ -28,7 +34,7 @@ pub(crate) struct WriteOnce {
 pub(crate) struct Override {
     /// The reason, in the words of the operator.
     pub(crate) reason: String,
-    until: Instant,
+    expiry: Instant,
 }
 
 impl WriteOnce {
@@ -64,14 +70,14 @@ impl WriteOnce {
         if time.is_zero() || time > OVERRIDE_TIME_MAX {
             return Err(format!("allow it for at most {} h", OVERRIDE_TIME_MAX.as_secs() / 3600));
         }
-        let (now, key) = (Instant::now(), (place, tag.clone()));
-        let mut allowed = self.allowed();
-        allowed.retain(|_, allowance| now < allowance.until);
-        if allowed.len() >= OVERRIDES_MAX && !allowed.contains_key(&key) {
+        let expiry = Instant::now() + time;
+        let allowance = Override { reason: reason.to_owned(), expiry };
+        let mut overrides = self.overrides.lock();
+        overrides.sweep();
+        if !overrides.insert((place, tag.clone()), allowance, expiry) {
             return Err("too many changes are allowed and not made yet".to_owned());
         }
-        allowed.insert(key, Override { reason: reason.to_owned(), until: now + time });
-        drop(allowed);
+        drop(overrides);
         let seconds = time.as_secs();
         tracing::warn!(target: "audit", audit = "granted", %repo, %tag, reason, seconds,
             "one change of a write-once tag is allowed");
@@ -80,18 +86,16 @@ impl WriteOnce {
 
     /// Takes the override of a tag, so that no other request uses it.
     pub(crate) fn spend(&self, place: &RepoLocation, tag: &Tag) -> Option<Override> {
-        let allowance = self.allowed().remove(&(place.clone(), tag.clone()))?;
-        (Instant::now() < allowance.until).then_some(allowance)
+        self.overrides.lock().remove(&(place.clone(), tag.clone()))
     }
 
     /// Gives back the override of a change that was certainly not made.
     pub(crate) fn give_back(&self, place: &RepoLocation, tag: &Tag, allowance: Override) {
-        self.allowed().entry((place.clone(), tag.clone())).or_insert(allowance);
-    }
-
-    /// No change panics half-way, so a poisoned lock holds a consistent cache.
-    fn allowed(&self) -> MutexGuard<'_, HashMap<(RepoLocation, Tag), Override>> {
-        self.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+        let (key, expiry) = ((place.clone(), tag.clone()), allowance.expiry);
+        let mut overrides = self.overrides.lock();
+        if !overrides.contains(&key) {
+            overrides.insert(key, allowance, expiry);
+        }
     }
 }
 

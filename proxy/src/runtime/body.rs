@@ -109,7 +109,7 @@ impl Body {
     /// Like [`Self::count`], for an answer that must be given in any case.
     pub(crate) fn count_anyway(&mut self, budget: &MemoryBudget) {
         if let Some(bytes) = self.uncounted_bytes() {
-            self.cover(budget.note(bytes));
+            self.cover(budget.take_anyway(bytes));
         }
     }
 
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_refused_and_what_is_small_is_not() {
         let held = Arc::new(MemoryGauge::default());
-        let _others = budget(&held).note(10_000);
+        let _others = budget(&held).take_anyway(10_000);
         let mut body = Body::full(vec![7; 2_000]);
         let refused = body.count(&budget(&held)).unwrap_err();
         assert!(matches!(refused, Error::TooManyBytes(MemoryOwner::Party)));

@@ -23,6 +23,7 @@ pub(super) const PROXY: &[&str] = &[
     "runtime/spans",
     "runtime/store",
     "runtime/subscribers",
+    "runtime/ttl_map",
     "runtime/ttl_set",
     "runtime/blocking/job_queue",
     "runtime/blocking/write_slots",

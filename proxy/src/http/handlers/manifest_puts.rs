@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
 use tracing::Instrument as _;
 use wharf_oci::{Digest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
@@ -18,16 +19,17 @@ use crate::limits::{PUTS_MAX, RECENT_COMMITS_MAX, RECENT_COMMITS_TIME};
 use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
 use crate::push::write_once::WriteOnce;
 use crate::registries::Target;
+use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
-use crate::runtime::ttl_set::TtlSet;
+use crate::runtime::ttl_map::TtlMap;
 
 /// All manifest puts of the process.
 pub(crate) struct ManifestPuts {
     running: SingleFlight<PutKey, bool>,
     /// Finished puts without a client that has heard of them, with whether referrers are kept
     /// there.
-    unheard: TtlSet<(PutKey, bool)>,
+    unheard: Mutex<TtlMap<PutKey, bool>>,
 }
 
 /// Two puts with the same key are one.
@@ -46,7 +48,7 @@ type Names = (RepoName, Vec<Tag>);
 impl Default for ManifestPuts {
     fn default() -> Self {
         let running = SingleFlight::new(PUTS_MAX, Bound::ManifestPuts).ending_themselves();
-        Self { running, unheard: TtlSet::new(RECENT_COMMITS_MAX) }
+        Self { running, unheard: Mutex::new(TtlMap::new(RECENT_COMMITS_MAX)) }
     }
 }
 
@@ -98,8 +100,8 @@ pub(super) async fn put(
             }
             let done = whole.detached.run(work(Arc::clone(&whole)).in_current_span()).await;
             if let (Ok(keeps_referrers), false) = (&done, promise.subscribers().are_taken()) {
-                let unheard = &whole.puts.unheard;
-                unheard.note((noted, *keeps_referrers), RECENT_COMMITS_TIME, unheard.epoch());
+                let expiry = Instant::now() + RECENT_COMMITS_TIME;
+                whole.puts.unheard.lock().insert(noted, *keeps_referrers, expiry);
             }
             promise.keep(done);
         })
@@ -110,10 +112,8 @@ pub(super) async fn put(
 /// The result of the same put after its client left, as long as its names still point to its
 /// manifest.
 async fn found(app: &App, key: &PutKey, (repo, tags): &Names) -> Result<Option<bool>, Error> {
-    let unheard = &app.puts.unheard;
-    let noted = [true, false].into_iter().find(|keeps| unheard.holds(&(key.clone(), *keeps)));
-    let Some(keeps_referrers) = noted else { return Ok(None) };
-    unheard.forget(|(noted, _)| noted == key);
+    let unheard = app.puts.unheard.lock().remove(key);
+    let Some(keeps_referrers) = unheard else { return Ok(None) };
     let (store, repo, digest) = (Arc::clone(&app.cache.store), repo.clone(), key.digest);
     let tags = tags.clone();
     let still = move || {

@@ -68,8 +68,7 @@ impl Fill {
         };
         if let Err(error) = ended {
             if matches!(error, Error::Store(_)) {
-                let epoch = self.unstorable.epoch();
-                self.unstorable.note(self.digest, UNSTORABLE_TIME, epoch);
+                self.unstorable.insert(self.digest, UNSTORABLE_TIME);
             }
             let (upstream, repo) =
                 (self.upstream_repo.upstream.address(), &self.upstream_repo.repo);

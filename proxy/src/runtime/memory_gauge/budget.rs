@@ -76,7 +76,7 @@ impl MemoryBudget {
 
     /// A reservation for bytes that exist anyway: never refused.
     #[must_use]
-    pub(crate) fn note(&self, bytes: u64) -> Reservation {
+    pub(crate) fn take_anyway(&self, bytes: u64) -> Reservation {
         let mut hold = self.nothing();
         hold.set(bytes, bytes);
         hold

@@ -61,7 +61,7 @@ mod tests {
         let (mut hold, mut collected) = (budget.take(0).unwrap(), CollectedBytes::with_room(0));
         let piece = Bytes::from(vec![7; 10_000]);
         let mut seen = Vec::new();
-        let _other = budget.note(1);
+        let _other = budget.take_anyway(1);
         let refused = loop {
             match collected.push(&piece, 10_000_000, &mut hold) {
                 Ok(()) => assert!(collected.0.capacity() as u64 <= pool.bytes()),
