@@ -14,7 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::input;
-use crate::marketplace::form::{FillMethod, Form, Sheet};
+use crate::marketplace::form::{FillMethod, OfferForm, Sheet};
 use crate::offer::OfferFile;
 use crate::offer::content::{Content, picture_paths};
 use crate::offer::model::Offer;
@@ -28,7 +28,7 @@ const PICTURES_BYTES_MAX: u64 = 24 * 1024 * 1024;
 pub struct Checklist<'a> {
     offer: &'a Offer,
     content: &'a Content,
-    form: Form,
+    form: OfferForm,
     /// The pictures, by their keys.
     pictures: BTreeMap<String, Embedded>,
 }
@@ -54,7 +54,7 @@ impl<'a> Checklist<'a> {
             left = left.saturating_sub(bytes);
             embedded.insert(key, picture);
         }
-        Self { offer: &file.offer, content, form: Form::of(file, content), pictures: embedded }
+        Self { offer: &file.offer, content, form: OfferForm::of(file, content), pictures: embedded }
     }
 
     /// How many fields have a value, and how many of these a person enters.

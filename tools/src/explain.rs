@@ -21,7 +21,7 @@ const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 /// A blob or manifest of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Part {
+pub struct ImagePart {
     pub digest: Digest,
     pub bytes: u64,
     pub kind: PartKind,
@@ -43,15 +43,15 @@ pub enum PartKind {
 pub struct PlanContent {
     /// The targets of its tags, by name.
     pub tags: BTreeMap<String, Digest>,
-    pub parts: Vec<Part>,
+    pub parts: Vec<ImagePart>,
 }
 
 impl PlanContent {
-    fn blobs(&self) -> impl Iterator<Item = &Part> {
+    fn blobs(&self) -> impl Iterator<Item = &ImagePart> {
         self.parts.iter().filter(|part| part.kind != PartKind::Manifest)
     }
 
-    fn layers(&self) -> impl Iterator<Item = &Part> {
+    fn layers(&self) -> impl Iterator<Item = &ImagePart> {
         self.parts.iter().filter(|part| part.kind == PartKind::Layer)
     }
 
@@ -193,7 +193,7 @@ pub fn explain(plans: &[ExplainedPlan]) -> Explanation {
         }
     }
     let costs = plans.iter().map(|plan| {
-        let shared: Vec<&Part> =
+        let shared: Vec<&ImagePart> =
             plan.content.layers().filter(|layer| count(&layer.digest) > 1).collect();
         let first_push = fresh.push(&plan.repository, &plan.content);
         let cost = updated.push(&plan.repository, &plan.content);
@@ -221,7 +221,7 @@ pub fn explain(plans: &[ExplainedPlan]) -> Explanation {
     }
 }
 
-fn share(plan: &ExplainedPlan, layer: &Part, count: &dyn Fn(&Digest) -> usize) -> LayerShare {
+fn share(plan: &ExplainedPlan, layer: &ImagePart, count: &dyn Fn(&Digest) -> usize) -> LayerShare {
     LayerShare {
         digest: layer.digest,
         bytes: layer.bytes,
@@ -305,7 +305,7 @@ impl Registry {
         cost
     }
 
-    fn blob(&self, repository: &str, blob: &Part, cost: &mut Cost) {
+    fn blob(&self, repository: &str, blob: &ImagePart, cost: &mut Cost) {
         let mounted = self.known.get(&blob.digest).is_some_and(|from| from != repository);
         let (counter, requests) = if self.blobs.contains(&(repository.to_owned(), blob.digest)) {
             (&mut cost.there_bytes, 0)
@@ -320,7 +320,7 @@ impl Registry {
     }
 }
 
-fn sum<'a>(parts: impl Iterator<Item = &'a Part>) -> u64 {
+fn sum<'a>(parts: impl Iterator<Item = &'a ImagePart>) -> u64 {
     parts.fold(0, |sum, part| sum.saturating_add(part.bytes))
 }
 

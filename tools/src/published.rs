@@ -19,8 +19,8 @@ pub use self::contradictions::{Contradiction, ContradictionTopic, contradictions
 pub use self::file::{AppendResult, LEDGER_NAME, PublishedError, PublishedFile};
 pub use self::of_offer::{complete, submissions};
 pub use self::record::{
-    Audience, Bundle, Kind, Licence, Record, Scope, Submission, Target, Terms, Visibility,
-    Withdrawal,
+    Record, RecordedAudience, RecordedBundle, RecordedKind, RecordedLicence, RecordedScope,
+    RecordedTerms, RecordedVisibility, Submission, SubmissionTarget, Withdrawal,
 };
 pub use self::state::{
     BundleState, LedgerState, Life, OfferState, PlanState, TagState, ValueHistory,
@@ -38,7 +38,8 @@ impl Published {
     /// Compares an offer with the submissions.
     #[must_use]
     pub fn of(state: LedgerState, file: &OfferFile, content: &Content) -> Self {
-        let submissions = submissions(file, content, &state, Target::Live, Timestamp::default());
+        let submissions =
+            submissions(file, content, &state, SubmissionTarget::Live, Timestamp::default());
         let contradictions = contradictions(&state, &submissions);
         Self { state, contradictions }
     }

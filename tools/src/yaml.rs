@@ -55,7 +55,7 @@ pub enum Value {
     Scalar {
         /// Without quotes and escapes.
         text: String,
-        style: Style,
+        style: YamlStyle,
     },
     /// Keys with values, in their order; a key may stand twice.
     Map(Vec<(Node, Node)>),
@@ -67,7 +67,7 @@ pub enum Value {
 
 /// How a scalar is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
+pub enum YamlStyle {
     /// As it is.
     Plain,
     /// In `'`.
@@ -116,14 +116,14 @@ impl Node {
     /// The text of a scalar, unless it is empty or `null`.
     #[must_use]
     pub fn said(&self) -> Option<&str> {
-        let is_plain = matches!(self.value, Value::Scalar { style: Style::Plain, .. });
+        let is_plain = matches!(self.value, Value::Scalar { style: YamlStyle::Plain, .. });
         let is_nothing = |text: &str| text.is_empty() || (is_plain && matches!(text, "null" | "~"));
         self.text().filter(|text| !is_nothing(text))
     }
 
     /// No value, where a file breaks off behind a key.
     fn nothing(spot: Spot, at: usize) -> Self {
-        let value = Value::Scalar { text: String::new(), style: Style::Plain };
+        let value = Value::Scalar { text: String::new(), style: YamlStyle::Plain };
         let (span, end_line) = (at..at, spot.line);
         Self { spot, span, end_line, value, is_anchored: false, has_tag: false }
     }
@@ -310,12 +310,12 @@ fn node(span: &Span, value: Value, (anchor, has_tag): (usize, bool)) -> Node {
     }
 }
 
-const fn style_of(style: ScalarStyle) -> Style {
+const fn style_of(style: ScalarStyle) -> YamlStyle {
     match style {
-        ScalarStyle::Plain => Style::Plain,
-        ScalarStyle::SingleQuoted => Style::Single,
-        ScalarStyle::DoubleQuoted => Style::Double,
-        ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+        ScalarStyle::Plain => YamlStyle::Plain,
+        ScalarStyle::SingleQuoted => YamlStyle::Single,
+        ScalarStyle::DoubleQuoted => YamlStyle::Double,
+        ScalarStyle::Literal | ScalarStyle::Folded => YamlStyle::Block,
     }
 }
 

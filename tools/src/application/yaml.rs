@@ -7,7 +7,7 @@ use super::tree::{
     DEPTH_MAX, FAULTS_MAX, FileNode, FormFault, MapEntry, NODES_MAX, NodeValue, Spanned,
     TreeReading,
 };
-use crate::yaml::{self, Bounds, Spot, Stop, Style};
+use crate::yaml::{self, Bounds, Spot, Stop, YamlStyle};
 
 /// Reads a text.
 #[must_use]
@@ -68,7 +68,7 @@ impl Judging {
             self.fault(node.spot, message);
         }
         let value = match &node.value {
-            yaml::Value::Scalar { text, style: Style::Plain } => plain(text),
+            yaml::Value::Scalar { text, style: YamlStyle::Plain } => plain(text),
             yaml::Value::Scalar { text, .. } => NodeValue::Text(text.clone()),
             yaml::Value::List(items) => {
                 let items = items.iter().map(|item| self.node(item));

@@ -3,7 +3,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::yaml::{Style, Value};
+use crate::yaml::{Value, YamlStyle};
 
 /// A chart of these files, as if it stood in `chart`.
 pub(crate) fn chart(files: &[(&str, &str)]) -> Chart {
@@ -119,9 +119,9 @@ fn scalars_have_their_bytes_also_behind_other_letters_and_carriage_returns() {
     assert_eq!(node.find(&["b", "e"]).unwrap().spot.line, 3);
     let style = |key: &str| match &node.get(key).unwrap().value {
         Value::Scalar { style, .. } => *style,
-        _ => Style::Block,
+        _ => YamlStyle::Block,
     };
-    assert_eq!((style("a"), style("i")), (Style::Single, Style::Plain));
+    assert_eq!((style("a"), style("i")), (YamlStyle::Single, YamlStyle::Plain));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 
-use super::header::Entry;
+use super::header::ComparedEntry;
 use crate::image::tar_walk::{TarEntry, TarWalk, Visit};
 
 /// How much is read at once: with it at most so many bytes of entries wait.
@@ -12,12 +12,12 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Entries and contents in their order.
 enum Event {
-    Entry(Box<Entry>),
+    Entry(Box<ComparedEntry>),
     Content(Vec<u8>),
 }
 
 /// Reads the entries of one tar.
-pub(super) struct Entries<R> {
+pub(super) struct TarEntries<R> {
     tar: R,
     walk: TarWalk,
     collect: Collect,
@@ -49,7 +49,8 @@ impl Visit for Collect {
     fn entry(&mut self, walked: &TarEntry<'_>) -> ControlFlow<()> {
         let record = std::mem::take(&mut self.record);
         let extensions = std::mem::take(&mut self.extensions);
-        self.events.push_back(Event::Entry(Box::new(Entry::new(walked, record, extensions))));
+        self.events
+            .push_back(Event::Entry(Box::new(ComparedEntry::new(walked, record, extensions))));
         ControlFlow::Continue(())
     }
 
@@ -58,7 +59,7 @@ impl Visit for Collect {
     }
 }
 
-impl<R: Read> Entries<R> {
+impl<R: Read> TarEntries<R> {
     pub(super) fn new(tar: R) -> Self {
         Self {
             tar,
@@ -72,7 +73,7 @@ impl<R: Read> Entries<R> {
     }
 
     /// The next entry; the unread content of the last one is skipped.
-    pub(super) fn entry(&mut self) -> io::Result<Option<Entry>> {
+    pub(super) fn entry(&mut self) -> io::Result<Option<ComparedEntry>> {
         loop {
             match self.collect.events.pop_front() {
                 Some(Event::Entry(entry)) => return Ok(Some(*entry)),

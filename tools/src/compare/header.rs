@@ -6,7 +6,7 @@ use crate::image::tar_walk::{TarEntry, TarEntryKind};
 
 /// An entry, with the records it is made of.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct ComparedEntry {
     pub(super) path: Vec<u8>,
     kind: TarEntryKind,
     link: Vec<u8>,
@@ -31,7 +31,7 @@ const FIELDS: [(&str, usize, usize); 8] = [
     ("prefix", 345, 500),
 ];
 
-impl Entry {
+impl ComparedEntry {
     pub(super) fn new(
         walked: &TarEntry<'_>,
         record: Vec<u8>,

@@ -12,13 +12,13 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(super) enum BlobCompression {
     Gzip,
     Zstd,
     Plain,
 }
 
-impl Codec {
+impl BlobCompression {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
@@ -32,7 +32,7 @@ impl Codec {
 pub(super) struct Inflated<R> {
     blob: R,
     unpacker: Option<Box<dyn Unpack>>,
-    codec: Codec,
+    codec: BlobCompression,
     input: Vec<u8>,
     /// The start of the unread input.
     from: usize,
@@ -52,16 +52,16 @@ impl<R: Read> Inflated<R> {
         }
         let start = input.get(..to).unwrap_or_default();
         let (codec, unpacker): (_, Option<Box<dyn Unpack>>) = if start.starts_with(&GZIP_MAGIC) {
-            (Codec::Gzip, Some(Box::new(GzipUnpacker::new())))
+            (BlobCompression::Gzip, Some(Box::new(GzipUnpacker::new())))
         } else if start.starts_with(&zstd::MAGIC) || zstd::is_skippable(start) {
-            (Codec::Zstd, Some(Box::new(ZstdUnpacker::new().map_err(failed)?)))
+            (BlobCompression::Zstd, Some(Box::new(ZstdUnpacker::new().map_err(failed)?)))
         } else {
-            (Codec::Plain, None)
+            (BlobCompression::Plain, None)
         };
         Ok(Self { blob, unpacker, codec, input, from: 0, to, is_ended: false })
     }
 
-    pub(super) const fn codec(&self) -> Codec {
+    pub(super) const fn codec(&self) -> BlobCompression {
         self.codec
     }
 

@@ -4,9 +4,9 @@ use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use super::entries::Entries;
-use super::header::{Entry, first_other};
-use super::inflate::{Codec, Inflated};
+use super::entries::TarEntries;
+use super::header::{ComparedEntry, first_other};
+use super::inflate::{BlobCompression, Inflated};
 use crate::image::build::BuildError;
 use crate::image::files::clean;
 
@@ -37,7 +37,7 @@ impl TarDifference {
 
 /// The result: the packing of the layout's layer, and the difference of the tars.
 pub(super) struct Compared {
-    pub(super) codec: Option<Codec>,
+    pub(super) codec: Option<BlobCompression>,
     pub(super) difference: Option<TarDifference>,
 }
 
@@ -58,11 +58,11 @@ pub(super) fn compare(
             // After a difference the comparison does not need the rest.
             if out.is_refused || sent.is_err() { Ok(()) } else { made }
         });
-        let mut made = Entries::new(Arriving { receiver, piece: Vec::new(), looked: 0 });
+        let mut made = TarEntries::new(Arriving { receiver, piece: Vec::new(), looked: 0 });
         let (codec, found) = match Inflated::new(blob) {
             Ok(inflated) => {
                 let codec = inflated.codec();
-                (Some(codec), side_by_side(&mut made, &mut Entries::new(inflated)))
+                (Some(codec), side_by_side(&mut made, &mut TarEntries::new(inflated)))
             }
             Err(error) => (None, Err(Stopped::layout(None, &error))),
         };
@@ -101,8 +101,8 @@ impl Stopped {
 }
 
 fn side_by_side<M: Read, T: Read>(
-    made: &mut Entries<M>,
-    layout: &mut Entries<T>,
+    made: &mut TarEntries<M>,
+    layout: &mut TarEntries<T>,
 ) -> Result<Option<TarDifference>, Stopped> {
     let mut last: Option<String> = None;
     loop {
@@ -134,8 +134,8 @@ const ONLY_THERE: &str = "only in the layout";
 
 /// Where the contents of two entries of one size differ first.
 fn content<M: Read, T: Read>(
-    made: &mut Entries<M>,
-    layout: &mut Entries<T>,
+    made: &mut TarEntries<M>,
+    layout: &mut TarEntries<T>,
     path: &str,
 ) -> Result<Option<u64>, Stopped> {
     let mut at = 0;
@@ -159,10 +159,10 @@ fn content<M: Read, T: Read>(
 
 /// Two different entries stand at one place: finds the one missing in the other tar.
 fn order<M: Read, T: Read>(
-    made: &mut Entries<M>,
-    layout: &mut Entries<T>,
-    now: &Entry,
-    was: &Entry,
+    made: &mut TarEntries<M>,
+    layout: &mut TarEntries<T>,
+    now: &ComparedEntry,
+    was: &ComparedEntry,
 ) -> TarDifference {
     let is_made = comes(made, was);
     let is_in_layout = comes(layout, now);
@@ -177,7 +177,7 @@ fn order<M: Read, T: Read>(
 }
 
 /// Whether a path comes later. An unreadable tar does not have it.
-fn comes<R: Read>(entries: &mut Entries<R>, wanted: &Entry) -> bool {
+fn comes<R: Read>(entries: &mut TarEntries<R>, wanted: &ComparedEntry) -> bool {
     while let Ok(Some(entry)) = entries.entry() {
         if clean(&entry.path) == clean(&wanted.path) {
             return true;
@@ -188,8 +188,8 @@ fn comes<R: Read>(entries: &mut Entries<R>, wanted: &Entry) -> bool {
 
 /// All entries are the same; the bytes behind them may still differ.
 fn end<M: Read, T: Read>(
-    made: &mut Entries<M>,
-    layout: &mut Entries<T>,
+    made: &mut TarEntries<M>,
+    layout: &mut TarEntries<T>,
 ) -> Result<Option<TarDifference>, Stopped> {
     let now = made.length().map_err(|_| Stopped::Made)?;
     let was = layout.length().map_err(|error| Stopped::layout(None, &error))?;

@@ -141,7 +141,7 @@ impl Look<'_> {
         }
         // The names in media types and those of codecs are one: `…tar+gzip`.
         let made = now.descriptor.media_type.as_str();
-        let packed = compared.codec.map_or("nothing known", super::inflate::Codec::name);
+        let packed = compared.codec.map_or("nothing known", super::inflate::BlobCompression::name);
         let how = if made.ends_with(packed) {
             format!(
                 "the files are the same, compressed otherwise: {} bytes, was {}",

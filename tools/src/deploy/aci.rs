@@ -8,7 +8,7 @@ use super::health::{Health, HealthCheck};
 use super::limits::is_variable;
 use super::parameters::{Parameter, Start};
 use super::refusal::DeployRefusal;
-use super::tree::{Map, Node, Part, Phrase};
+use super::tree::{Map, Phrase, PhrasePart, TemplateNode};
 use super::workload::{EnvVariable, Os, Workload};
 use super::yaml::Fill;
 use super::{arm, bicep, yaml};
@@ -168,10 +168,12 @@ impl<'a> ContainerGroup<'a> {
             .with("password", Phrase::parameter("registryPassword"));
         let credentials = vec![credentials.into()];
         let (who, credentials) = match form {
-            Form::File => ("Take this out where everybody may pull.", Node::List(credentials)),
+            Form::File => {
+                ("Take this out where everybody may pull.", TemplateNode::List(credentials))
+            }
             Form::Template => {
                 let items = credentials;
-                let list = Node::ListIf { parameter: "registryUsername", items };
+                let list = TemplateNode::ListIf { parameter: "registryUsername", items };
                 ("None where everybody may pull.", list)
             }
         };
@@ -207,13 +209,14 @@ impl<'a> ContainerGroup<'a> {
         let workload = self.workload;
         let (cpu, memory) = resources(workload);
         let image = vec![
-            Part::Parameter("registryServer".to_owned()),
-            Part::Text("/".to_owned()),
-            Part::Parameter("repository".to_owned()),
-            Part::Text(format!("@{}", workload.image.digest)),
+            PhrasePart::Parameter("registryServer".to_owned()),
+            PhrasePart::Text("/".to_owned()),
+            PhrasePart::Parameter("repository".to_owned()),
+            PhrasePart::Text(format!("@{}", workload.image.digest)),
         ];
-        let requests =
-            Map::new().with("cpu", Node::Number(cpu)).with("memoryInGB", Node::Number(memory));
+        let requests = Map::new()
+            .with("cpu", TemplateNode::Number(cpu))
+            .with("memoryInGB", TemplateNode::Number(memory));
         let properties = Map::new()
             .noted("image", "By digest, so that what was certified is what runs.", Phrase(image))
             .with("resources", Map::new().with("requests", requests));

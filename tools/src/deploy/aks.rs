@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::pod::pod;
 use super::refusal::DeployRefusal;
-use super::tree::{Map, Node, Phrase};
+use super::tree::{Map, Phrase, TemplateNode};
 use super::units::{is_variable, port_name, protocol};
 use super::words::{Capacity, is_label};
 use super::workload::{EnvVariable, Os, RunAs, Volume, Workload};
@@ -185,7 +185,7 @@ impl<'a> Objects<'a> {
             .with("metadata", Map::new().with("labels", labels))
             .with("spec", pod(self.workload, self.scale.storage.is_some()));
         let spec = Map::new()
-            .with("replicas", Node::Parameter("replicas"))
+            .with("replicas", TemplateNode::Parameter("replicas"))
             .with("selector", Map::new().with("matchLabels", self.selector()));
         let Some(storage) = self.scale.storage else {
             let spec = spec.with("template", template);

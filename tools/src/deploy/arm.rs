@@ -4,7 +4,7 @@
 use serde_json::{Map as Object, Number, Value, json};
 
 use super::parameters::{Parameter, Start};
-use super::tree::{Node, Part, Phrase};
+use super::tree::{Phrase, PhrasePart, TemplateNode};
 
 const SCHEMA: &str =
     "https://schema.management.azure.com/schemas/2019-04-01/deploymentTemplate.json#";
@@ -13,7 +13,7 @@ const SCHEMA: &str =
 #[must_use]
 pub(super) fn template(
     parameters: &[Parameter],
-    resource: &Node,
+    resource: &TemplateNode,
     outputs: &[(&str, String)],
 ) -> Value {
     let parameters: Object<String, Value> =
@@ -49,22 +49,22 @@ fn parameter(parameter: &Parameter) -> Value {
     object
 }
 
-fn value(node: &Node) -> Value {
+fn value(node: &TemplateNode) -> Value {
     match node {
-        Node::Text(phrase) if phrase.is_plain() => {
+        TemplateNode::Text(phrase) if phrase.is_plain() => {
             Value::String(literal(&phrase.filled(|_| String::new())))
         }
-        Node::Text(_) | Node::Parameter(_) | Node::ListIf { .. } => {
+        TemplateNode::Text(_) | TemplateNode::Parameter(_) | TemplateNode::ListIf { .. } => {
             Value::String(format!("[{}]", expression(node)))
         }
-        Node::Count(count) => (*count).into(),
-        Node::Number(number) => number_value(*number),
-        Node::Flag(flag) => (*flag).into(),
-        Node::Map(map) => {
-            let field = |(key, node): (&String, &Node)| (key.clone(), value(node));
+        TemplateNode::Count(count) => (*count).into(),
+        TemplateNode::Number(number) => number_value(*number),
+        TemplateNode::Flag(flag) => (*flag).into(),
+        TemplateNode::Map(map) => {
+            let field = |(key, node): (&String, &TemplateNode)| (key.clone(), value(node));
             map.0.iter().map(|at| (&at.key, &at.value)).map(field).collect::<Object<_, _>>().into()
         }
-        Node::List(items) => items.iter().map(value).collect(),
+        TemplateNode::List(items) => items.iter().map(value).collect(),
     }
 }
 
@@ -81,34 +81,35 @@ fn literal(text: &str) -> String {
 }
 
 /// The same within an expression.
-fn expression(node: &Node) -> String {
+fn expression(node: &TemplateNode) -> String {
     match node {
-        Node::Text(phrase) => phrase_expression(phrase),
-        Node::Count(count) => count.to_string(),
-        Node::Number(number) => format!("json('{number}')"),
-        Node::Flag(flag) => format!("{flag}()"),
-        Node::Parameter(name) => format!("parameters({})", quoted(name)),
-        Node::Map(map) => {
-            let field = |key: &str, value: &Node| format!("{}, {}", quoted(key), expression(value));
+        TemplateNode::Text(phrase) => phrase_expression(phrase),
+        TemplateNode::Count(count) => count.to_string(),
+        TemplateNode::Number(number) => format!("json('{number}')"),
+        TemplateNode::Flag(flag) => format!("{flag}()"),
+        TemplateNode::Parameter(name) => format!("parameters({})", quoted(name)),
+        TemplateNode::Map(map) => {
+            let field =
+                |key: &str, value: &TemplateNode| format!("{}, {}", quoted(key), expression(value));
             let fields: Vec<String> = map.0.iter().map(|at| field(&at.key, &at.value)).collect();
             format!("createObject({})", fields.join(", "))
         }
-        Node::List(items) => list(items),
-        Node::ListIf { parameter, items } => {
+        TemplateNode::List(items) => list(items),
+        TemplateNode::ListIf { parameter, items } => {
             format!("if(empty(parameters({})), createArray(), {})", quoted(parameter), list(items))
         }
     }
 }
 
-fn list(items: &[Node]) -> String {
+fn list(items: &[TemplateNode]) -> String {
     let items: Vec<String> = items.iter().map(expression).collect();
     format!("createArray({})", items.join(", "))
 }
 
 fn phrase_expression(phrase: &Phrase) -> String {
-    let part = |part: &Part| match part {
-        Part::Text(text) => quoted(text),
-        Part::Parameter(name) => format!("parameters({})", quoted(name)),
+    let part = |part: &PhrasePart| match part {
+        PhrasePart::Text(text) => quoted(text),
+        PhrasePart::Parameter(name) => format!("parameters({})", quoted(name)),
     };
     let parts: Vec<String> = phrase.0.iter().map(part).collect();
     match parts.as_slice() {
@@ -132,17 +133,18 @@ mod tests {
         assert_eq!(value(&"[x]".into()), json!("[[x]"));
         assert_eq!(value(&"[[x]".into()), json!("[[[x]"));
         assert_eq!(value(&"[x".into()), json!("[x"));
-        let parts = vec![Part::Parameter("host".to_owned()), Part::Text("/it's".to_owned())];
-        let text = Node::Text(Phrase(parts));
+        let parts =
+            vec![PhrasePart::Parameter("host".to_owned()), PhrasePart::Text("/it's".to_owned())];
+        let text = TemplateNode::Text(Phrase(parts));
         assert_eq!(value(&text), json!("[concat(parameters('host'), '/it''s')]"));
     }
 
     #[test]
     fn numbers_and_conditions_have_their_forms() {
-        assert_eq!(value(&Node::Number(2.0)), json!(2));
-        assert_eq!(value(&Node::Number(0.5)), json!(0.5));
-        let items = vec![Map::new().with("a", Node::Number(0.5)).with("b", true).into()];
-        let list = Node::ListIf { parameter: "user", items };
+        assert_eq!(value(&TemplateNode::Number(2.0)), json!(2));
+        assert_eq!(value(&TemplateNode::Number(0.5)), json!(0.5));
+        let items = vec![Map::new().with("a", TemplateNode::Number(0.5)).with("b", true).into()];
+        let list = TemplateNode::ListIf { parameter: "user", items };
         let expected = "[if(empty(parameters('user')), createArray(), \
                         createArray(createObject('a', json('0.5'), 'b', true())))]";
         assert_eq!(value(&list), json!(expected));

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::parameters::{Parameter, Start};
-use super::tree::{Field, Node, Part, Phrase};
+use super::tree::{Field, Phrase, PhrasePart, TemplateNode};
 use crate::characters;
 
 /// A file with one resource; `kind` is its type and version.
@@ -12,7 +12,7 @@ pub(super) fn file(
     head: &str,
     parameters: &[Parameter],
     kind: &str,
-    resource: &Node,
+    resource: &TemplateNode,
     outputs: &[(&str, String)],
 ) -> String {
     let mut text = String::new();
@@ -38,19 +38,19 @@ pub(super) fn file(
     text
 }
 
-fn value(node: &Node, indent: usize) -> String {
+fn value(node: &TemplateNode, indent: usize) -> String {
     match node {
-        Node::Text(phrase) => phrase_text(phrase),
-        Node::Count(count) => count.to_string(),
+        TemplateNode::Text(phrase) => phrase_text(phrase),
+        TemplateNode::Count(count) => count.to_string(),
         // The language has no fractions.
-        Node::Number(number) => match number.to_string() {
+        TemplateNode::Number(number) => match number.to_string() {
             whole if whole.bytes().all(|c| c.is_ascii_digit()) => whole,
             fraction => format!("json('{fraction}')"),
         },
-        Node::Flag(flag) => flag.to_string(),
-        Node::Parameter(name) => (*name).to_owned(),
-        Node::Map(map) if map.0.is_empty() => "{}".to_owned(),
-        Node::Map(map) => {
+        TemplateNode::Flag(flag) => flag.to_string(),
+        TemplateNode::Parameter(name) => (*name).to_owned(),
+        TemplateNode::Map(map) if map.0.is_empty() => "{}".to_owned(),
+        TemplateNode::Map(map) => {
             let mut text = "{\n".to_owned();
             let inner = indent + 2;
             for Field { key, note, value: node } in &map.0 {
@@ -62,14 +62,14 @@ fn value(node: &Node, indent: usize) -> String {
             let _ = write!(text, "{:indent$}}}", "");
             text
         }
-        Node::List(items) => list(items, indent),
-        Node::ListIf { parameter, items } => {
+        TemplateNode::List(items) => list(items, indent),
+        TemplateNode::ListIf { parameter, items } => {
             format!("empty({parameter}) ? [] : {}", list(items, indent))
         }
     }
 }
 
-fn list(items: &[Node], indent: usize) -> String {
+fn list(items: &[TemplateNode], indent: usize) -> String {
     if items.is_empty() {
         return "[]".to_owned();
     }
@@ -90,12 +90,12 @@ fn name(key: &str) -> String {
 }
 
 fn phrase_text(phrase: &Phrase) -> String {
-    if let [Part::Parameter(only)] = phrase.0.as_slice() {
+    if let [PhrasePart::Parameter(only)] = phrase.0.as_slice() {
         return only.clone();
     }
-    let part = |part: &Part| match part {
-        Part::Text(text) => escaped(text),
-        Part::Parameter(name) => format!("${{{name}}}"),
+    let part = |part: &PhrasePart| match part {
+        PhrasePart::Text(text) => escaped(text),
+        PhrasePart::Parameter(name) => format!("${{{name}}}"),
     };
     let parts: String = phrase.0.iter().map(part).collect();
     format!("'{parts}'")
@@ -136,14 +136,15 @@ mod tests {
             value(&"it's ${x} $y \\ \n\u{202e}".into(), 0),
             r"'it\'s \${x} $y \\ \n\u{202e}'"
         );
-        let parts = vec![Part::Parameter("host".to_owned()), Part::Text("/a".to_owned())];
-        assert_eq!(value(&Node::Text(Phrase(parts)), 0), "'${host}/a'");
+        let parts =
+            vec![PhrasePart::Parameter("host".to_owned()), PhrasePart::Text("/a".to_owned())];
+        assert_eq!(value(&TemplateNode::Text(Phrase(parts)), 0), "'${host}/a'");
         assert_eq!(value(&Phrase::parameter("host").into(), 0), "host");
     }
 
     #[test]
     fn blocks_are_indented() {
-        let map = Map::new().noted("a", "why", 1_u32).with("b-c", vec![Node::Number(0.5)]);
+        let map = Map::new().noted("a", "why", 1_u32).with("b-c", vec![TemplateNode::Number(0.5)]);
         let expected = "{\n  // why\n  a: 1\n  'b-c': [\n    json('0.5')\n  ]\n}";
         assert_eq!(value(&map.into(), 0), expected);
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::aks::Objects;
-use super::tree::{Map, Node};
+use super::tree::{Map, TemplateNode};
 use super::workload::PinnedImage;
 use super::yaml::{self, Fill};
 
@@ -73,7 +73,7 @@ fn images<'i>(all: impl IntoIterator<Item = (&'i str, &'i PinnedImage)>) -> Map 
     let azure = Map::new().noted(
         "images",
         "By digest, so that what was certified is what runs; the Marketplace sets `registry` anew.",
-        Node::Map(images),
+        TemplateNode::Map(images),
     );
     Map::new().with("global", Map::new().with("azure", azure))
 }

@@ -2,7 +2,7 @@
 //! fits. It keeps to the restricted Pod Security Standard where the image can.
 
 use super::health::{Health, HealthCheck};
-use super::tree::{Map, Node, Part, Phrase};
+use super::tree::{Map, Phrase, PhrasePart, TemplateNode};
 use super::units::{cores, gigabytes, has_low_port, is_variable, port_name, protocol};
 use super::workload::{EnvVariable, Os, RunAs, Workload};
 
@@ -105,11 +105,11 @@ fn windows_rights(rights: Map, workload: &Workload) -> Map {
 
 fn container(workload: &Workload) -> Map {
     let image = Phrase(vec![
-        Part::Parameter("registry".to_owned()),
-        Part::Text("/".to_owned()),
-        Part::Parameter("repository".to_owned()),
-        Part::Text("@".to_owned()),
-        Part::Parameter("digest".to_owned()),
+        PhrasePart::Parameter("registry".to_owned()),
+        PhrasePart::Text("/".to_owned()),
+        PhrasePart::Parameter("repository".to_owned()),
+        PhrasePart::Text("@".to_owned()),
+        PhrasePart::Parameter("digest".to_owned()),
     ]);
     let container = Map::new()
         .with("name", workload.name.as_str())
@@ -151,8 +151,10 @@ fn container(workload: &Workload) -> Map {
 }
 
 fn variables(workload: &Workload) -> Vec<Map> {
-    let secret =
-        Phrase(vec![Part::Parameter("name".to_owned()), Part::Text("-secrets".to_owned())]);
+    let secret = Phrase(vec![
+        PhrasePart::Parameter("name".to_owned()),
+        PhrasePart::Text("-secrets".to_owned()),
+    ]);
     let variable = |EnvVariable { name, value }: &EnvVariable| {
         let variable = Map::new().with("name", name.as_str());
         if let Some(value) = value {
@@ -192,7 +194,7 @@ fn probes(container: Map, workload: &Workload) -> Map {
 
 fn check(health: &Health, workload: &Workload) -> Map {
     // A port by its name, if the image states it.
-    let port = |number: u16| -> Node {
+    let port = |number: u16| -> TemplateNode {
         let known =
             workload.ports.iter().find(|port| port.number == number && protocol(**port) == "TCP");
         known.map_or_else(|| number.into(), |port| port_name(*port).into())

@@ -2,7 +2,7 @@
 //! texts with parameters in them. `yaml`, `arm` and `bicep` write it down.
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Node {
+pub(super) enum TemplateNode {
     /// A text with parameters in it.
     Text(Phrase),
     /// A whole number.
@@ -30,16 +30,16 @@ pub(super) struct Field {
     pub(super) key: String,
     /// Its reason, for the file's reader.
     pub(super) note: Option<String>,
-    pub(super) value: Node,
+    pub(super) value: TemplateNode,
 }
 
 /// A text with parameters in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Phrase(pub(super) Vec<Part>);
+pub(super) struct Phrase(pub(super) Vec<PhrasePart>);
 
 /// A piece of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum PhrasePart {
     /// Exactly these characters.
     Text(String),
     /// The value of the parameter of this name.
@@ -54,14 +54,14 @@ impl Map {
 
     /// With one more field.
     #[must_use]
-    pub(super) fn with(mut self, key: &str, value: impl Into<Node>) -> Self {
+    pub(super) fn with(mut self, key: &str, value: impl Into<TemplateNode>) -> Self {
         self.0.push(Field { key: key.to_owned(), note: None, value: value.into() });
         self
     }
 
     /// With one more field and a comment on it.
     #[must_use]
-    pub(super) fn noted(mut self, key: &str, note: &str, value: impl Into<Node>) -> Self {
+    pub(super) fn noted(mut self, key: &str, note: &str, value: impl Into<TemplateNode>) -> Self {
         let note = Some(note.to_owned());
         self.0.push(Field { key: key.to_owned(), note, value: value.into() });
         self
@@ -69,7 +69,7 @@ impl Map {
 
     /// With one more field, if there is a value for it.
     #[must_use]
-    pub(super) fn with_some(self, key: &str, value: Option<impl Into<Node>>) -> Self {
+    pub(super) fn with_some(self, key: &str, value: Option<impl Into<TemplateNode>>) -> Self {
         match value {
             Some(value) => self.with(key, value),
             None => self,
@@ -81,68 +81,68 @@ impl Phrase {
     /// Nothing but the value of a parameter.
     #[must_use]
     pub(super) fn parameter(name: &str) -> Self {
-        Self(vec![Part::Parameter(name.to_owned())])
+        Self(vec![PhrasePart::Parameter(name.to_owned())])
     }
 
     /// Whether no parameter stands in it.
     #[must_use]
     pub(super) fn is_plain(&self) -> bool {
-        self.0.iter().all(|part| matches!(part, Part::Text(_)))
+        self.0.iter().all(|part| matches!(part, PhrasePart::Text(_)))
     }
 
     /// The text, each parameter replaced by `value`'s result for it.
     pub(super) fn filled(&self, value: impl Fn(&str) -> String) -> String {
-        let part = |part: &Part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Parameter(name) => value(name),
+        let part = |part: &PhrasePart| match part {
+            PhrasePart::Text(text) => text.clone(),
+            PhrasePart::Parameter(name) => value(name),
         };
         self.0.iter().map(part).collect()
     }
 }
 
-impl From<&str> for Node {
+impl From<&str> for TemplateNode {
     fn from(text: &str) -> Self {
         Self::from(text.to_owned())
     }
 }
 
-impl From<String> for Node {
+impl From<String> for TemplateNode {
     fn from(text: String) -> Self {
-        Self::Text(Phrase(vec![Part::Text(text)]))
+        Self::Text(Phrase(vec![PhrasePart::Text(text)]))
     }
 }
 
-impl From<Phrase> for Node {
+impl From<Phrase> for TemplateNode {
     fn from(phrase: Phrase) -> Self {
         Self::Text(phrase)
     }
 }
 
-impl From<u32> for Node {
+impl From<u32> for TemplateNode {
     fn from(count: u32) -> Self {
         Self::Count(count)
     }
 }
 
-impl From<u16> for Node {
+impl From<u16> for TemplateNode {
     fn from(count: u16) -> Self {
         Self::Count(count.into())
     }
 }
 
-impl From<bool> for Node {
+impl From<bool> for TemplateNode {
     fn from(flag: bool) -> Self {
         Self::Flag(flag)
     }
 }
 
-impl From<Map> for Node {
+impl From<Map> for TemplateNode {
     fn from(map: Map) -> Self {
         Self::Map(map)
     }
 }
 
-impl<T: Into<Self>> From<Vec<T>> for Node {
+impl<T: Into<Self>> From<Vec<T>> for TemplateNode {
     fn from(items: Vec<T>) -> Self {
         Self::List(items.into_iter().map(Into::into).collect())
     }

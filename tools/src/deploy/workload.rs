@@ -11,7 +11,7 @@ use wharf_oci::{Digest, RepoName};
 use super::health::{Health, health};
 use super::refusal::{DeployFault, DeployRefusal};
 use super::words::{Path, RegistryOrigin, ResourceName};
-use crate::image::accounts::{Identity, resolve};
+use crate::image::accounts::{ContainerUser, resolve};
 use crate::image::config::ImageConfig;
 use crate::image::facts::{ImageFacts, PlatformImage, Weight};
 use crate::logins;
@@ -283,8 +283,8 @@ impl RunAs {
         let passwd = text("etc/passwd").unwrap_or_default();
         let group = text("etc/group").unwrap_or_default();
         match resolve(user, passwd, group) {
-            Ok(Identity { user: 0, .. }) => Self::Root,
-            Ok(Identity { user, groups }) => {
+            Ok(ContainerUser { user: 0, .. }) => Self::Root,
+            Ok(ContainerUser { user, groups }) => {
                 Self::Number { user, group: groups.first().copied().filter(|group| *group != 0) }
             }
             Err(_) if is_number_or_root(user) => Self::Root,

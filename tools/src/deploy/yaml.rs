@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::tree::{Field, Map, Node, Part, Phrase};
+use super::tree::{Field, Map, Phrase, PhrasePart, TemplateNode};
 use crate::characters;
 
 /// The fate of parameters.
@@ -60,13 +60,13 @@ impl Writer<'_> {
     }
 
     /// The value behind a colon or a dash.
-    fn value(&mut self, value: &Node, indent: usize) {
+    fn value(&mut self, value: &TemplateNode, indent: usize) {
         match value {
-            Node::Map(map) if !map.0.is_empty() => {
+            TemplateNode::Map(map) if !map.0.is_empty() => {
                 self.text.push('\n');
                 self.fields(map, indent + 2, "");
             }
-            Node::List(items) | Node::ListIf { items, .. } if !items.is_empty() => {
+            TemplateNode::List(items) | TemplateNode::ListIf { items, .. } if !items.is_empty() => {
                 self.text.push('\n');
                 self.items(items, indent + 2);
             }
@@ -77,10 +77,10 @@ impl Writer<'_> {
         }
     }
 
-    fn items(&mut self, items: &[Node], indent: usize) {
+    fn items(&mut self, items: &[TemplateNode], indent: usize) {
         for item in items {
             match item {
-                Node::Map(map) if !map.0.is_empty() => self.fields(map, indent + 2, "- "),
+                TemplateNode::Map(map) if !map.0.is_empty() => self.fields(map, indent + 2, "- "),
                 item => {
                     let _ = write!(self.text, "{:indent$}-", "");
                     self.value(item, indent);
@@ -89,18 +89,18 @@ impl Writer<'_> {
         }
     }
 
-    fn leaf(&self, value: &Node) -> String {
+    fn leaf(&self, value: &TemplateNode) -> String {
         match value {
-            Node::Text(phrase) => self.phrase(phrase),
-            Node::Count(count) => count.to_string(),
-            Node::Number(number) => number.to_string(),
-            Node::Flag(flag) => flag.to_string(),
-            Node::Parameter(name) => match self.fill {
+            TemplateNode::Text(phrase) => self.phrase(phrase),
+            TemplateNode::Count(count) => count.to_string(),
+            TemplateNode::Number(number) => number.to_string(),
+            TemplateNode::Flag(flag) => flag.to_string(),
+            TemplateNode::Parameter(name) => match self.fill {
                 Fill::Values(values) => value_of(values, name),
                 Fill::Helm(expressions) => expression(expressions, name),
             },
-            Node::Map(_) => "{}".to_owned(),
-            Node::List(_) | Node::ListIf { .. } => "[]".to_owned(),
+            TemplateNode::Map(_) => "{}".to_owned(),
+            TemplateNode::List(_) | TemplateNode::ListIf { .. } => "[]".to_owned(),
         }
     }
 
@@ -108,8 +108,8 @@ impl Writer<'_> {
         let expressions = match self.fill {
             Fill::Values(values) => {
                 let text = phrase.filled(|name| value_of(values, name));
-                let is_left =
-                    matches!(phrase.0.as_slice(), [Part::Parameter(_)]) && is_placeholder(&text);
+                let is_left = matches!(phrase.0.as_slice(), [PhrasePart::Parameter(_)])
+                    && is_placeholder(&text);
                 // The filled-in value is not escaped: in single quotes only `'` has a meaning.
                 return if is_left { format!("'{text}'") } else { scalar(&text) };
             }
@@ -118,9 +118,9 @@ impl Writer<'_> {
         if phrase.is_plain() {
             return escaped_for_helm(&scalar(&phrase.filled(|_| String::new())));
         }
-        let part = |part: &Part| match part {
-            Part::Text(text) => escaped_for_helm(&escaped(text)),
-            Part::Parameter(name) => expression(expressions, name),
+        let part = |part: &PhrasePart| match part {
+            PhrasePart::Text(text) => escaped_for_helm(&escaped(text)),
+            PhrasePart::Parameter(name) => expression(expressions, name),
         };
         let parts: String = phrase.0.iter().map(part).collect();
         format!("\"{parts}\"")
@@ -268,7 +268,11 @@ mod tests {
     #[test]
     fn notes_and_lists_stand_where_they_belong() {
         let inner = Map::new().noted("name", "why\ntwo", "a").with("empty", Map::new());
-        let map = Map::new().with("list", vec![inner]).noted("none", "because", Vec::<Node>::new());
+        let map = Map::new().with("list", vec![inner]).noted(
+            "none",
+            "because",
+            Vec::<TemplateNode>::new(),
+        );
         let written = document(&map, Fill::Values(&BTreeMap::new()));
         let expected = "list:\n  # why\n  # two\n  - name: a\n    empty: {}\n# because\nnone: []\n";
         assert_eq!(written, expected);
@@ -278,7 +282,8 @@ mod tests {
     fn helm_reads_its_expressions_and_nothing_else() {
         let names = BTreeMap::from([("host".to_owned(), ".Values.host".to_owned())]);
         let text = "a {{ evil }} {{{";
-        let parts = vec![Part::Parameter("host".to_owned()), Part::Text("/\"{{".to_owned())];
+        let parts =
+            vec![PhrasePart::Parameter("host".to_owned()), PhrasePart::Text("/\"{{".to_owned())];
         let map = Map::new().with("a", text).with("b", Phrase(parts));
         let written = document(&map, Fill::Helm(&names));
         let expected = "a: \"a {{ \"{{\" }} evil }} {{ \"{{\" }}{\"\n\

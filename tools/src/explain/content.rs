@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind};
 
-use super::{Part, PartKind, PlanContent};
+use super::{ImagePart, PartKind, PlanContent};
 use crate::image::layout::REF_NAME;
 use crate::source::Source;
 
@@ -67,7 +67,7 @@ fn put(descriptor: &Descriptor, kind: PartKind, content: &mut PlanContent) -> bo
     let digest = descriptor.digest;
     let is_new = !content.parts.iter().any(|part| part.digest == digest);
     if is_new {
-        content.parts.push(Part { digest, bytes: descriptor.size, kind });
+        content.parts.push(ImagePart { digest, bytes: descriptor.size, kind });
     }
     is_new
 }

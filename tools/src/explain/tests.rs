@@ -7,14 +7,14 @@ use crate::output::Paint;
 
 const MIB: u64 = 1 << 20;
 
-fn part(name: &str, bytes: u64, kind: PartKind) -> Part {
-    Part { digest: Digester::digest(Algorithm::Sha256, name.as_bytes()), bytes, kind }
+fn part(name: &str, bytes: u64, kind: PartKind) -> ImagePart {
+    ImagePart { digest: Digester::digest(Algorithm::Sha256, name.as_bytes()), bytes, kind }
 }
 
 /// A plan with these layers, one configuration, one manifest and one tag.
 fn content(version: &str, layers: &[(&str, u64)]) -> PlanContent {
     let manifest = part(&format!("manifest {version} {layers:?}"), 1000, PartKind::Manifest);
-    let mut parts: Vec<Part> =
+    let mut parts: Vec<ImagePart> =
         layers.iter().map(|(name, bytes)| part(name, *bytes, PartKind::Layer)).collect();
     parts.push(part(&format!("config {layers:?}"), 500, PartKind::Configuration));
     parts.push(manifest.clone());

@@ -32,7 +32,7 @@ pub struct Password<'a> {
 
 /// A user with groups, by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
+pub struct ContainerUser {
     pub user: u32,
     /// The groups, the main one first.
     pub groups: Vec<u32>,
@@ -90,7 +90,7 @@ fn groups(group: &[u8]) -> impl Iterator<Item = (&[u8], u32, &[u8])> {
 
 /// The user and groups of `USER[:GROUP]` in a configuration: names by the files of the image,
 /// numbers as they are.
-pub fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, MissingAccount> {
+pub fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<ContainerUser, MissingAccount> {
     let (user, main_group) = text.split_once(':').unwrap_or((text, ""));
     let fits = |account: &Account<'_>| match user {
         "" => account.user == 0,
@@ -108,17 +108,17 @@ pub fn resolve(text: &str, passwd: &[u8], group: &[u8]) -> Result<Identity, Miss
             .find(|(name, id, _)| *name == main_group.as_bytes() || id.to_string() == main_group);
         let main = named.map(|(_, id, _)| id).or_else(|| number(main_group));
         let main = main.ok_or_else(|| MissingAccount::Group(main_group.to_owned()))?;
-        return Ok(Identity { user: id, groups: vec![main] });
+        return Ok(ContainerUser { user: id, groups: vec![main] });
     }
     let mut all = vec![default_group];
     if let Some(account) = account {
         let is_member = |members: &[u8]| members.split(|c| *c == b',').any(|it| it == account.name);
         all.extend(groups(group).filter(|(.., members)| is_member(members)).map(|(_, id, _)| id));
     }
-    Ok(Identity { user: id, groups: all })
+    Ok(ContainerUser { user: id, groups: all })
 }
 
-impl Identity {
+impl ContainerUser {
     /// Root, before any file was asked.
     #[must_use]
     pub fn root() -> Self {
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!(who("4294967295"), Err(MissingAccount::User("4294967295".to_owned())));
         assert_eq!(who("-1"), Err(MissingAccount::User("-1".to_owned())));
         assert!(resolve("root", b"", b"").is_err(), "without a file there are no names");
-        assert_eq!(resolve("", b"", b"").unwrap(), Identity::root());
+        assert_eq!(resolve("", b"", b"").unwrap(), ContainerUser::root());
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::offer::content::Content;
 
 /// All pages of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Form {
+pub struct OfferForm {
     /// In the order in which a person fills them.
     pub sheets: Vec<Sheet>,
 }
@@ -40,7 +40,7 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("plans[].namespace", "the bundle: its manifest"),
 ];
 
-impl Form {
+impl OfferForm {
     /// Fills the pages.
     #[must_use]
     pub fn of(file: &OfferFile, content: &Content) -> Self {

@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use self::parts::{
-    Audience, BundleReference, Certification, CnabReference, Contact, CustomMeterPricing,
-    GeneralLink, Identity, ImageRepositoryDetails, IncludedQuantity, Meter, MeterPrice, Pricing,
-    Reference, SystemMeterPricing, Term, Terms, TrailerAsset, TrailerImage,
+    BundleReference, CnabReference, CustomMeterPricing, GeneralLink, ImageRepositoryDetails,
+    IncludedQuantity, Meter, MeterPrice, Pricing, Reference, ResourceAudience,
+    ResourceCertification, ResourceContact, ResourceIdentity, ResourceTerms, SystemMeterPricing,
+    Term, TrailerAsset, TrailerImage,
 };
 use self::schema::SCHEMAS;
 
@@ -46,7 +47,7 @@ resources! {
     Product {
         /// The name the others in this payload refer to.
         resource_name: &'static str,
-        identity: Identity,
+        identity: ResourceIdentity,
         #[serde(rename = "type")]
         kind: &'static str,
         /// Its name within Partner Center.
@@ -66,11 +67,11 @@ resources! {
         /// `azureContainer`.
         kind: &'static str,
         #[serde(flatten)]
-        terms: Terms,
+        terms: ResourceTerms,
         categories: BTreeMap<String, Vec<String>>,
     }
 
-    Listing {
+    ProductListing {
         /// The name for pictures to refer to.
         resource_name: String,
         product: Reference,
@@ -91,10 +92,10 @@ resources! {
         /// Support for government customers.
         #[serde(skip_serializing_if = "Option::is_none")]
         government_support_website: Option<String>,
-        support_contact: Contact,
-        engineering_contact: Contact,
+        support_contact: ResourceContact,
+        engineering_contact: ResourceContact,
         #[serde(skip_serializing_if = "Option::is_none")]
-        cloud_solution_provider_contact: Option<Contact>,
+        cloud_solution_provider_contact: Option<ResourceContact>,
     }
 
     ListingAsset {
@@ -127,7 +128,7 @@ resources! {
     /// The preview's audience.
     OfferAvailability {
         product: Reference,
-        preview_audiences: Vec<Audience>,
+        preview_audiences: Vec<ResourceAudience>,
     }
 
     /// The meters of the offer's applications.
@@ -142,20 +143,20 @@ resources! {
         /// `none`, `some` or `all`.
         reseller_channel_state: &'static str,
         /// Those of `some`.
-        audiences: Vec<Audience>,
+        audiences: Vec<ResourceAudience>,
     }
 
-    Plan {
+    ProductPlan {
         /// The name the others in this payload refer to.
         resource_name: String,
-        identity: Identity,
+        identity: ResourceIdentity,
         /// Its name within Partner Center.
         alias: String,
         product: Reference,
         azure_regions: Vec<&'static str>,
         /// Certifications for government customers.
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        azure_government_certifications: Vec<Certification>,
+        azure_government_certifications: Vec<ResourceCertification>,
     }
 
     /// The texts of a plan.
@@ -183,7 +184,7 @@ resources! {
         audience: &'static str,
         /// Those of `private`.
         #[serde(skip_serializing_if = "Vec::is_empty")]
-        private_audiences: Vec<Audience>,
+        private_audiences: Vec<ResourceAudience>,
         /// `allMarkets` where no market is listed.
         #[serde(skip_serializing_if = "Option::is_none")]
         customer_markets: Option<&'static str>,
@@ -226,11 +227,11 @@ pub enum Resource {
     Product(Product),
     Setup(Setup),
     Property(Property),
-    Listing(Box<Listing>),
+    Listing(Box<ProductListing>),
     ListingAsset(ListingAsset),
     ListingTrailer(ListingTrailer),
     OfferAvailability(OfferAvailability),
-    Plan(Plan),
+    Plan(ProductPlan),
     PlanListing(PlanListing),
     PlanAvailability(Box<PlanAvailability>),
     ImageConfiguration(Box<ImageConfiguration>),

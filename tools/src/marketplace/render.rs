@@ -18,7 +18,7 @@ use self::names::Names;
 use self::plan::PlanPart;
 use self::technical::SourceRegistry;
 pub use self::technical::{RenderError, Secrets};
-use super::form::{FillMethod, Form};
+use super::form::{FillMethod, OfferForm};
 use super::model::{Configure, schema};
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -64,7 +64,7 @@ pub fn render(
 
 /// The values of the offer that the payload lacks, from the form a person would fill.
 fn by_hand(file: &OfferFile, content: &Content) -> Vec<String> {
-    let form = Form::of(file, content);
+    let form = OfferForm::of(file, content);
     let fields = form.fields().filter(|(_, field)| !field.value.is_nothing());
     fields
         .filter_map(|(sheet, field)| match field.way {

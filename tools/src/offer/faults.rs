@@ -16,7 +16,7 @@ use super::plans::{PLANS_MAX, plans_allowed};
 use super::schema::{choices, expected, schema};
 use super::secrets::LITERAL;
 use super::source_map::SourceMap;
-use super::tree::{Foreign, Tree, Value};
+use super::tree::{Foreign, OfferTree, TreeValue};
 use super::unread;
 use super::walk::{SchemaFault, SchemaFaultKind, WalkResult, walk};
 
@@ -39,7 +39,7 @@ pub(super) fn read(file: &Path, text: &str, spots: &SourceMap) -> Result<Offer, 
         return Err(vec![refusal]);
     }
     let schema = schema();
-    let tree = match Tree::read(text) {
+    let tree = match OfferTree::read(text) {
         Ok(tree) => tree,
         Err(unread) => return Err(vec![unread::told(file, text, &unread, &schema)]),
     };
@@ -169,18 +169,20 @@ fn short(word: &str) -> String {
     shown
 }
 
-fn found_words(found: &Value) -> &'static str {
+fn found_words(found: &TreeValue) -> &'static str {
     match found {
         _ if found.is_nothing() => "nothing",
-        Value::Scalar { text, is_plain: true } if parse::reads_as::<f64>(text, true, false) => {
+        TreeValue::Scalar { text, is_plain: true } if parse::reads_as::<f64>(text, true, false) => {
             "a number"
         }
-        Value::Scalar { text, is_plain: true } if parse::reads_as::<bool>(text, true, false) => {
+        TreeValue::Scalar { text, is_plain: true }
+            if parse::reads_as::<bool>(text, true, false) =>
+        {
             "a truth value"
         }
-        Value::Scalar { .. } => "a text",
-        Value::List(_) => "a list",
-        Value::Mapping(_) => "a mapping",
-        Value::Refused => "something else",
+        TreeValue::Scalar { .. } => "a text",
+        TreeValue::List(_) => "a list",
+        TreeValue::Mapping(_) => "a mapping",
+        TreeValue::Refused => "something else",
     }
 }

@@ -84,12 +84,12 @@ mod tests {
     use super::*;
 
     use crate::offer::fixture::{OFFER, with_application};
-    use crate::offer::tree::Tree;
+    use crate::offer::tree::OfferTree;
     use crate::offer::walk::walk;
 
     /// The faults from a walk of this text by the schema.
     fn faults(text: &str) -> Vec<String> {
-        let (schema, tree) = (schema(), Tree::read(text).unwrap());
+        let (schema, tree) = (schema(), OfferTree::read(text).unwrap());
         let found = walk(text, &tree, &schema);
         found.faults.iter().map(|fault| format!("{fault:?}")).collect()
     }
@@ -132,7 +132,7 @@ mod tests {
             assert!(property.is_object(), "{}.{} is no key", row.mapping, row.key);
             for value in row.example().into_iter().chain(row.default()) {
                 let text = value.to_string();
-                let tree = Tree::read(&text).unwrap();
+                let tree = OfferTree::read(&text).unwrap();
                 let found = crate::offer::walk::walk_part(&text, &tree, &schema, property);
                 assert!(found.faults.is_empty(), "{}.{}: {:?}", row.mapping, row.key, found.faults);
             }

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Deserializer, de};
 
 use super::key_vault::{self, KeyVaultError};
-use super::texts::{Shape, Shaped, TextError, read_utf8};
+use super::texts::{Shaped, TextError, TextVisitor, read_utf8};
 use super::values::{KeyVaultSecret, RelativePath};
 
 /// The message about a literal secret in the file.
@@ -116,7 +116,7 @@ impl fmt::Display for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_any(Shape(&["env", "file", "keyVault"]))? {
+        match deserializer.deserialize_any(TextVisitor(&["env", "file", "keyVault"]))? {
             Shaped::Plain(_) => Err(de::Error::custom(LITERAL)),
             Shaped::Keyed("env", name) if is_variable(&name) => Ok(Self::Env(name)),
             Shaped::Keyed("env", _) => Err(de::Error::custom(

@@ -97,7 +97,7 @@ pub(crate) fn read_utf8(path: &Path) -> Result<String, TextError> {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_any(Shape(&["file"]))? {
+        match deserializer.deserialize_any(TextVisitor(&["file"]))? {
             Shaped::Plain(text) => Ok(Self::Inline(text)),
             Shaped::Keyed(_, value) => path(&value).map(Self::File),
         }
@@ -106,7 +106,7 @@ impl<'de> Deserialize<'de> for Text {
 
 impl<'de> Deserialize<'de> for Terms {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match deserializer.deserialize_any(Shape(&["file", "url"]))? {
+        match deserializer.deserialize_any(TextVisitor(&["file", "url"]))? {
             Shaped::Plain(text) => Ok(Self::Text(Text::Inline(text))),
             Shaped::Keyed("url", url) => Ok(Self::Url(url)),
             Shaped::Keyed(_, value) => path(&value).map(|file| Self::Text(Text::File(file))),
@@ -119,7 +119,7 @@ fn path<E: de::Error>(text: &str) -> Result<RelativePath, E> {
 }
 
 /// A visitor for a string, or a mapping with exactly one of these keys.
-pub(super) struct Shape(pub(super) &'static [&'static str]);
+pub(super) struct TextVisitor(pub(super) &'static [&'static str]);
 
 /// The visitor's result.
 pub(super) enum Shaped {
@@ -129,7 +129,7 @@ pub(super) enum Shaped {
     Keyed(&'static str, String),
 }
 
-impl<'de> Visitor<'de> for Shape {
+impl<'de> Visitor<'de> for TextVisitor {
     type Value = Shaped;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,14 +6,14 @@
 use serde_saphyr::granit_parser::ErrorKind;
 
 use super::parse::{DEPTH_MAX, NODES_MAX};
-use crate::yaml::{self, Bounds, Spot, Stop, Style};
+use crate::yaml::{self, Bounds, Spot, Stop, YamlStyle};
 
 /// A value with its place.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct TreeNode {
     /// Where it is shown: its key where it has one and stands on another line, or is no word.
     pub(super) spot: Spot,
-    pub(super) value: Value,
+    pub(super) value: TreeValue,
     /// Where its bytes begin and end, and the column of the first, from 0.
     pub(super) bytes: (usize, usize, usize),
     /// The last line of it.
@@ -22,21 +22,21 @@ pub(super) struct Node {
 
 /// The kind of value at a place.
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum TreeValue {
     /// One word or text.
     Scalar {
         text: String,
         /// Whether it stands there without quotes, so it may be a number.
         is_plain: bool,
     },
-    List(Vec<Node>),
+    List(Vec<TreeNode>),
     /// Keys with their values, in the order of the file; a key may stand twice.
-    Mapping(Vec<Entry>),
+    Mapping(Vec<TreeEntry>),
     /// A value refused in every place: an alias, a value with a tag.
     Refused,
 }
 
-impl Value {
+impl TreeValue {
     /// Whether nothing stands there: `~`, `null`, or no word at all.
     pub(super) fn is_nothing(&self) -> bool {
         let nothing = ["", "~", "null", "Null", "NULL"];
@@ -46,13 +46,13 @@ impl Value {
 
 /// A key with its value.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct TreeEntry {
     /// The key; none where it is no word.
     pub(super) key: Option<String>,
     /// Where the key stands.
     pub(super) spot: Spot,
     /// The key's value.
-    pub(super) node: Node,
+    pub(super) node: TreeNode,
 }
 
 /// Features of YAML banned from an offer.
@@ -67,8 +67,8 @@ pub(super) enum Foreign {
 
 /// A whole file.
 #[derive(Debug)]
-pub(super) struct Tree {
-    pub(super) root: Node,
+pub(super) struct OfferTree {
+    pub(super) root: TreeNode,
     /// The banned features in the text.
     pub(super) foreign: Vec<(Spot, Foreign)>,
 }
@@ -86,7 +86,7 @@ pub(super) enum TreeFault {
     Empty,
 }
 
-impl Tree {
+impl OfferTree {
     /// Reads a text, where it is YAML and neither too deep nor too large to be an offer.
     pub(super) fn read(text: &str) -> Result<Self, TreeFault> {
         let bounds = Bounds { depth: DEPTH_MAX, values: NODES_MAX, documents: 1 };
@@ -114,7 +114,7 @@ struct Judging {
 
 impl Judging {
     /// A value, behind its key where it has one.
-    fn node(&mut self, node: yaml::Node, key: Option<Spot>) -> Node {
+    fn node(&mut self, node: yaml::Node, key: Option<Spot>) -> TreeNode {
         let own = node.spot;
         let is_word = matches!(node.value, yaml::Value::Scalar { .. } | yaml::Value::Alias(_));
         // A mapping or list is shown at its key: its own place is often the line below. So is a block
@@ -130,34 +130,34 @@ impl Judging {
         }
         let value = match node.value {
             yaml::Value::Scalar { text, style } => {
-                Value::Scalar { text, is_plain: style == Style::Plain }
+                TreeValue::Scalar { text, is_plain: style == YamlStyle::Plain }
             }
             yaml::Value::Alias(_) => {
                 self.foreign.push((own, Foreign::Anchor));
-                Value::Refused
+                TreeValue::Refused
             }
             yaml::Value::List(items) => {
-                Value::List(items.into_iter().map(|item| self.node(item, None)).collect())
+                TreeValue::List(items.into_iter().map(|item| self.node(item, None)).collect())
             }
             yaml::Value::Map(entries) => {
                 let entries = entries.into_iter().map(|(key, value)| self.entry(key, value));
-                Value::Mapping(entries.collect())
+                TreeValue::Mapping(entries.collect())
             }
         };
         // A value with a tag is not judged further.
-        let value = if node.has_tag { Value::Refused } else { value };
+        let value = if node.has_tag { TreeValue::Refused } else { value };
         let bytes = (node.span.start, node.span.end, own.column - 1);
-        Node { spot, value, bytes, end_line: node.end_line }
+        TreeNode { spot, value, bytes, end_line: node.end_line }
     }
 
     /// A mapping as a key is no key; the value behind it is found all the same.
-    fn entry(&mut self, key: yaml::Node, value: yaml::Node) -> Entry {
+    fn entry(&mut self, key: yaml::Node, value: yaml::Node) -> TreeEntry {
         let key = self.node(key, None);
         let spot = key.spot;
         let word = match key.value {
-            Value::Scalar { text, .. } => Some(text),
-            Value::List(_) | Value::Mapping(_) | Value::Refused => None,
+            TreeValue::Scalar { text, .. } => Some(text),
+            TreeValue::List(_) | TreeValue::Mapping(_) | TreeValue::Refused => None,
         };
-        Entry { key: word, spot, node: self.node(value, Some(spot)) }
+        TreeEntry { key: word, spot, node: self.node(value, Some(spot)) }
     }
 }

@@ -17,7 +17,7 @@ use super::plans::{
 };
 use super::schema::{DEFINITIONS, admits, choices, referred};
 use super::source_map::Spot;
-use super::tree::{Entry, Foreign, Node, Tree, Value};
+use super::tree::{Foreign, OfferTree, TreeEntry, TreeNode, TreeValue};
 use crate::secret_keys;
 
 /// The definition of a secret's place in the schema.
@@ -50,7 +50,7 @@ pub(super) enum SchemaFaultKind<'a> {
     /// A word outside the choices of this part.
     UnknownWord { word: &'a str, part: &'a Part },
     /// Another type than this part has; the key it stands behind.
-    Type { found: &'a Value, part: &'a Part, key: Option<&'a str> },
+    Type { found: &'a TreeValue, part: &'a Part, key: Option<&'a str> },
     /// A word against its rule; a correct example.
     Word { message: String, example: &'static str },
     /// A secret, in clear.
@@ -71,14 +71,14 @@ pub(super) struct WalkResult<'a> {
 }
 
 /// Finds every fault of a tree.
-pub(super) fn walk<'a>(text: &'a str, tree: &'a Tree, schema: &'a Part) -> WalkResult<'a> {
+pub(super) fn walk<'a>(text: &'a str, tree: &'a OfferTree, schema: &'a Part) -> WalkResult<'a> {
     walk_part(text, tree, schema, schema)
 }
 
 /// The same for a part of an offer's text.
 pub(super) fn walk_part<'a>(
     text: &'a str,
-    tree: &'a Tree,
+    tree: &'a OfferTree,
     schema: &'a Part,
     part: &'a Part,
 ) -> WalkResult<'a> {
@@ -111,8 +111,8 @@ impl<'a> Walk<'a> {
         self.found.faults.push(SchemaFault { spot, what });
     }
 
-    fn value(&mut self, node: &'a Node, part: &'a Part, key: Option<&'a str>) {
-        if matches!(node.value, Value::Refused) {
+    fn value(&mut self, node: &'a TreeNode, part: &'a Part, key: Option<&'a str>) {
+        if matches!(node.value, TreeValue::Refused) {
             if holds(part, &self.secret) {
                 self.hide(node);
             }
@@ -132,18 +132,18 @@ impl<'a> Walk<'a> {
         };
         match &node.value {
             _ if name == Some(SECRET) => self.secret(node),
-            Value::Scalar { text, is_plain } => {
+            TreeValue::Scalar { text, is_plain } => {
                 self.scalar(node, (text, *is_plain), (name, chosen), (part, key));
             }
-            Value::List(items) => {
+            TreeValue::List(items) => {
                 if let Some(part) = chosen.get("items") {
                     for item in items {
                         self.value(item, part, None);
                     }
                 }
             }
-            Value::Mapping(entries) => self.mapping(node, entries, (name, chosen), (part, key)),
-            Value::Refused => {}
+            TreeValue::Mapping(entries) => self.mapping(node, entries, (name, chosen), (part, key)),
+            TreeValue::Refused => {}
         }
         if name == Some("Layer") && self.found.faults.len() == before {
             self.layer(node);
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The part of the schema for a value of this type.
-    fn choose(&self, node: &Node, name: Option<&'a str>, part: &'a Part) -> Option<Named<'a>> {
+    fn choose(&self, node: &TreeNode, name: Option<&'a str>, part: &'a Part) -> Option<Named<'a>> {
         let named = referred(part);
         let part = named.map_or(Some(part), |name| self.definitions.get(name))?;
         let name = named.or(name);
@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
 
     fn scalar(
         &mut self,
-        node: &'a Node,
+        node: &'a TreeNode,
         (text, is_plain): (&'a str, bool),
         (name, part): Named<'a>,
         (whole, key): (&'a Part, Option<&'a str>),
@@ -206,8 +206,8 @@ impl<'a> Walk<'a> {
 
     fn mapping(
         &mut self,
-        node: &'a Node,
-        entries: &'a [Entry],
+        node: &'a TreeNode,
+        entries: &'a [TreeEntry],
         (name, part): Named<'a>,
         (whole, at): (&'a Part, Option<&'a str>),
     ) {
@@ -270,7 +270,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A free key: any word of a kind.
-    fn free_key(&mut self, entry: &Entry, key: &str, part: &Part) {
+    fn free_key(&mut self, entry: &TreeEntry, key: &str, part: &Part) {
         let word = part.get("propertyNames").and_then(referred).and_then(forms::word);
         if let Some(word) = word
             && let Err(message) = (word.check)(key)
@@ -282,8 +282,8 @@ impl<'a> Walk<'a> {
     /// The keys of its kind that a plan lacks, and the keys of the other kind that it has.
     fn kind(
         &mut self,
-        node: &'a Node,
-        entries: &'a [Entry],
+        node: &'a TreeNode,
+        entries: &'a [TreeEntry],
         seen: &HashSet<&str>,
         properties: Option<&'a Map<String, Part>>,
     ) {
@@ -319,8 +319,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The rules of a secret's place: no message ever repeats any of its text.
-    fn secret(&mut self, node: &'a Node) {
-        let Value::Mapping(entries) = &node.value else {
+    fn secret(&mut self, node: &'a TreeNode) {
+        let TreeValue::Mapping(entries) = &node.value else {
             if !node.value.is_nothing() {
                 self.hide(node);
                 self.add(node.spot, SchemaFaultKind::Literal);
@@ -339,10 +339,10 @@ impl<'a> Walk<'a> {
             let key = entry.key.as_deref().unwrap_or_default();
             let fault = match (&entry.node.value, key) {
                 (_, key) if !known.contains_key(key) => Some(SchemaFaultKind::NoSecret(ONE_SECRET)),
-                (Value::Scalar { text, .. }, "env") if !super::secrets::is_variable(text) => {
+                (TreeValue::Scalar { text, .. }, "env") if !super::secrets::is_variable(text) => {
                     Some(SchemaFaultKind::NoSecret(NO_VARIABLE))
                 }
-                (Value::Scalar { text, .. }, "keyVault" | "file") => {
+                (TreeValue::Scalar { text, .. }, "keyVault" | "file") => {
                     let (word, said) = match key {
                         "file" => ("RelativePath", NO_FILE),
                         _ => ("KeyVaultSecret", NO_KEY_VAULT),
@@ -350,7 +350,7 @@ impl<'a> Walk<'a> {
                     let fits = forms::word(word).is_none_or(|word| (word.check)(text).is_ok());
                     (!fits).then_some(SchemaFaultKind::NoSecret(said))
                 }
-                (Value::Scalar { .. }, _) => None,
+                (TreeValue::Scalar { .. }, _) => None,
                 _ => Some(SchemaFaultKind::NoSecret(ONE_SECRET)),
             };
             let Some(what) = fault else { continue };
@@ -366,7 +366,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Hides the values of unknown keys: a misspelt one may be a secret's.
-    fn hide_unknown(&mut self, entries: &[Entry], known: &Map<String, Part>, has_secrets: bool) {
+    fn hide_unknown(
+        &mut self,
+        entries: &[TreeEntry],
+        known: &Map<String, Part>,
+        has_secrets: bool,
+    ) {
         for entry in entries {
             match entry.key.as_deref() {
                 Some(key) if known.contains_key(key) => {}
@@ -381,20 +386,20 @@ impl<'a> Walk<'a> {
     }
 
     /// Never shows these lines from here on.
-    fn hide(&mut self, node: &Node) {
+    fn hide(&mut self, node: &TreeNode) {
         self.hide_from(node.spot);
         self.hide_lines(node.spot, node);
     }
 
     /// Shows the key alone.
-    fn hide_behind(&mut self, entry: &Entry) {
+    fn hide_behind(&mut self, entry: &TreeEntry) {
         let Spot { column, width, .. } = entry.spot;
         self.hide_from(Spot { column: column + width + 2, ..entry.spot });
         self.hide_lines(entry.spot, &entry.node);
     }
 
     /// Hides the other lines of a value; a mapping's end may stand far below it.
-    fn hide_lines(&mut self, first: Spot, node: &Node) {
+    fn hide_lines(&mut self, first: Spot, node: &TreeNode) {
         let slice = self.text.get(node.bytes.0..node.bytes.1).unwrap_or_default();
         let below = slice.get(slice.trim_end().len()..).unwrap_or_default();
         let last = node.end_line.saturating_sub(below.matches('\n').count());
@@ -409,7 +414,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A layer may combine valid keys wrongly: its own parser decides.
-    fn layer(&mut self, node: &'a Node) {
+    fn layer(&mut self, node: &'a TreeNode) {
         let (start, end, column) = node.bytes;
         let Some(slice) = self.text.get(start..end) else { return };
         let alone = format!("{}{slice}", " ".repeat(column));
@@ -474,10 +479,10 @@ fn is_key(word: &str) -> bool {
 }
 
 /// The word behind a key.
-fn word_of<'a>(entries: &'a [Entry], key: &str) -> Option<&'a str> {
+fn word_of<'a>(entries: &'a [TreeEntry], key: &str) -> Option<&'a str> {
     let entry = entries.iter().find(|entry| entry.key.as_deref() == Some(key))?;
     match &entry.node.value {
-        Value::Scalar { text, .. } => Some(text),
+        TreeValue::Scalar { text, .. } => Some(text),
         _ => None,
     }
 }

@@ -18,11 +18,11 @@ const RULE: Colour = [196, 204, 213];
 const STEPS: u32 = 4;
 
 /// Where a picture goes, and its bytes.
-pub(super) type Picture = (&'static str, Vec<u8>);
+pub(super) type PictureFile = (&'static str, Vec<u8>);
 
 /// All pictures of an offer with this ID.
 #[must_use]
-pub(super) fn pictures(id: &str) -> Vec<Picture> {
+pub(super) fn pictures(id: &str) -> Vec<PictureFile> {
     let colour = colour(id);
     vec![
         ("listing/logo-large.png", logo(280, 280, colour)),

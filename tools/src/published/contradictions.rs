@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::record::{Audience, Kind, Submission, Terms};
+use super::record::{RecordedAudience, RecordedKind, RecordedTerms, Submission};
 use super::state::{LedgerState, OfferState, PlanState};
 use crate::moves::FLOATING_TAG;
 use crate::offer::tag_forms::version_of;
@@ -76,8 +76,8 @@ pub fn contradictions(state: &LedgerState, submissions: &[Submission]) -> Vec<Co
         if let Some(known) = known.and_then(|known| known.plans.get(&submission.plan)) {
             plan(known, submission, &mut found);
             match submission.kind {
-                Kind::Image => image(known, submission, &mut found),
-                Kind::Kubernetes => application(known, submission, &mut found),
+                RecordedKind::Image => image(known, submission, &mut found),
+                RecordedKind::Kubernetes => application(known, submission, &mut found),
             }
         }
     }
@@ -136,7 +136,8 @@ fn identity(
 }
 
 fn offer(known: &OfferState, submissions: &[Submission], first: &Submission, found: &mut Found) {
-    if known.terms.was_live(&Terms::Standard) && first.terms == Some(Terms::Custom) {
+    if known.terms.was_live(&RecordedTerms::Standard) && first.terms == Some(RecordedTerms::Custom)
+    {
         let message = "the offer is live with the standard contract, and cannot have other terms";
         found.refused(ContradictionTopic::Terms, message.to_owned());
     }
@@ -196,7 +197,8 @@ fn plan(known: &PlanState, submission: &Submission, found: &mut Found) {
         let message = format!("the licence is live as `{other}`, not `{licence}`");
         found.refused(ContradictionTopic::Licence, message);
     }
-    if known.audience.was_live(&Audience::Public) && submission.audience == Some(Audience::Private)
+    if known.audience.was_live(&RecordedAudience::Public)
+        && submission.audience == Some(RecordedAudience::Private)
     {
         let message = "the plan is live for everyone and cannot become private";
         found.refused(ContradictionTopic::Audience, message.to_owned());
@@ -300,7 +302,8 @@ fn application(known: &PlanState, submission: &Submission, found: &mut Found) {
         found.refused(ContradictionTopic::Scope, message);
     }
     for ((repository, version), _) in known.live_bundles() {
-        let is_it = |own: &&super::Bundle| own.repository == *repository && own.version == *version;
+        let is_it =
+            |own: &&super::RecordedBundle| own.repository == *repository && own.version == *version;
         if submission.bundles.iter().find(is_it).is_none() {
             let message = format!(
                 "the bundle `{repository}:{version}` is live and missing; where you stopped offering \

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use wharf_oci::{Digest, Tag, Timestamp};
 
 use super::record::{
-    Audience, Bundle, Kind, Licence, Scope, Submission, Target, Terms, Visibility,
+    RecordedAudience, RecordedBundle, RecordedKind, RecordedLicence, RecordedScope, RecordedTerms,
+    RecordedVisibility, Submission, SubmissionTarget,
 };
 use super::state::{LedgerState, PlanState};
 use crate::moves::FLOATING_TAG;
@@ -21,7 +22,7 @@ pub fn submissions(
     file: &OfferFile,
     content: &Content,
     state: &LedgerState,
-    target: Target,
+    target: SubmissionTarget,
     time: Timestamp,
 ) -> Vec<Submission> {
     let offer = &file.offer;
@@ -50,7 +51,7 @@ fn carry_bundles(submission: &mut Submission, known: &PlanState) {
             .iter()
             .any(|own| own.repository == *repository && own.version == *version);
         if !is_there {
-            submission.bundles.push(Bundle {
+            submission.bundles.push(RecordedBundle {
                 repository: repository.clone(),
                 version: version.clone(),
                 digest: state.digests.latest().copied(),
@@ -60,7 +61,12 @@ fn carry_bundles(submission: &mut Submission, known: &PlanState) {
     submission.bundles.sort();
 }
 
-fn submission(file: &OfferFile, plan: &Plan, target: Target, time: Timestamp) -> Submission {
+fn submission(
+    file: &OfferFile,
+    plan: &Plan,
+    target: SubmissionTarget,
+    time: Timestamp,
+) -> Submission {
     let offer = &file.offer;
     let mut submission = Submission {
         time,
@@ -69,21 +75,21 @@ fn submission(file: &OfferFile, plan: &Plan, target: Target, time: Timestamp) ->
         offer: offer.offer.id.clone(),
         sell_through_microsoft: Some(offer.offer.sell_through_microsoft),
         terms: Some(match offer.legal.terms {
-            Some(_) => Terms::Custom,
-            None => Terms::Standard,
+            Some(_) => RecordedTerms::Custom,
+            None => RecordedTerms::Standard,
         }),
         plan: plan.id.to_string(),
-        kind: Kind::Image,
+        kind: RecordedKind::Image,
         licence: Some(match plan.licence {
-            offer::Licence::Free => Licence::Free,
-            offer::Licence::Byol => Licence::Byol,
-            offer::Licence::PayAsYouGo => Licence::PayAsYouGo,
+            offer::Licence::Free => RecordedLicence::Free,
+            offer::Licence::Byol => RecordedLicence::Byol,
+            offer::Licence::PayAsYouGo => RecordedLicence::PayAsYouGo,
         }),
         visibility: Some(match plan.visibility {
-            offer::Visibility::Visible => Visibility::Visible,
-            offer::Visibility::Hidden => Visibility::Hidden,
+            offer::Visibility::Visible => RecordedVisibility::Visible,
+            offer::Visibility::Hidden => RecordedVisibility::Hidden,
         }),
-        audience: Some(Audience::Public),
+        audience: Some(RecordedAudience::Public),
         regions: plan.regions.iter().map(|region| region_word(*region).to_owned()).collect(),
         repository: None,
         tags: BTreeMap::new(),
@@ -98,14 +104,14 @@ fn submission(file: &OfferFile, plan: &Plan, target: Target, time: Timestamp) ->
             submission.tags = tags(image);
         }
         PlanKind::Kubernetes(plan) => {
-            submission.kind = Kind::Kubernetes;
+            submission.kind = RecordedKind::Kubernetes;
             if plan.audience.is_some() {
-                submission.audience = Some(Audience::Private);
+                submission.audience = Some(RecordedAudience::Private);
             }
             submission.extension_type = Some(plan.extension_type.clone());
             submission.scope = Some(match plan.scope {
-                offer::Scope::Cluster => Scope::Cluster,
-                offer::Scope::Namespace => Scope::Namespace,
+                offer::Scope::Cluster => RecordedScope::Cluster,
+                offer::Scope::Namespace => RecordedScope::Namespace,
             });
         }
     }
@@ -129,9 +135,9 @@ fn bundle(
     file: &OfferFile,
     plan: &offer::KubernetesPlan,
     manifest_version: Option<&str>,
-) -> Option<Bundle> {
+) -> Option<RecordedBundle> {
     let bundle = plan.bundle.as_ref()?;
-    Some(Bundle {
+    Some(RecordedBundle {
         repository: in_registry(file, bundle.repository.as_str()),
         version: bundle.version.as_deref().or(manifest_version)?.to_owned(),
         digest: bundle.digest,

@@ -31,7 +31,7 @@ pub enum Record {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Submission {
     pub time: Timestamp,
-    pub target: Target,
+    pub target: SubmissionTarget,
     /// The publisher ID.
     pub publisher: String,
     /// The offer ID.
@@ -40,17 +40,17 @@ pub struct Submission {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sell_through_microsoft: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub terms: Option<Terms>,
+    pub terms: Option<RecordedTerms>,
     /// The plan ID.
     pub plan: String,
-    pub kind: Kind,
+    pub kind: RecordedKind,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub licence: Option<Licence>,
+    pub licence: Option<RecordedLicence>,
     /// Whether it can be found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visibility: Option<Visibility>,
+    pub visibility: Option<RecordedVisibility>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub audience: Option<Audience>,
+    pub audience: Option<RecordedAudience>,
     /// Its clouds, as the API writes them: `azureGlobal`.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub regions: BTreeSet<String>,
@@ -65,10 +65,10 @@ pub struct Submission {
     pub extension_type: Option<String>,
     /// How often an application is installed in a cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<Scope>,
+    pub scope: Option<RecordedScope>,
     /// The bundles of an application.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub bundles: Vec<Bundle>,
+    pub bundles: Vec<RecordedBundle>,
 }
 
 /// A withdrawal of one plan.
@@ -91,7 +91,7 @@ pub struct Withdrawal {
 /// A bundle of a Kubernetes application.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Bundle {
+pub struct RecordedBundle {
     pub repository: String,
     pub version: String,
     /// Its digest, where it is known.
@@ -130,7 +130,7 @@ macro_rules! record_words {
 
 record_words! {
     /// The target of a submission; the second is final.
-    Target {
+    SubmissionTarget {
         /// Only the preview audience sees it.
         Preview = "preview",
         /// Customers see it.
@@ -138,14 +138,14 @@ record_words! {
     }
 
     /// The kind of a plan's product.
-    Kind {
+    RecordedKind {
         Image = "image",
         /// A Helm chart with its images.
         Kubernetes = "kubernetes",
     }
 
     /// The kind of the terms.
-    Terms {
+    RecordedTerms {
         /// Microsoft's standard contract.
         Standard = "standard",
         /// The publisher's.
@@ -153,7 +153,7 @@ record_words! {
     }
 
     /// The price of a plan.
-    Licence {
+    RecordedLicence {
         Free = "free",
         /// The customer brings a licence.
         Byol = "byol",
@@ -161,7 +161,7 @@ record_words! {
     }
 
     /// Whether a plan can be found.
-    Visibility {
+    RecordedVisibility {
         /// By all customers.
         Visible = "visible",
         /// By its name only.
@@ -169,13 +169,13 @@ record_words! {
     }
 
     /// The audience of a plan.
-    Audience {
+    RecordedAudience {
         Public = "public",
         Private = "private",
     }
 
     /// How often an application is installed in a cluster.
-    Scope {
+    RecordedScope {
         /// Once per cluster.
         Cluster = "cluster",
         /// Once in each namespace.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use wharf_oci::{Digest, Tag, Timestamp};
 
 use super::record::{
-    Audience, Kind, Licence, Record, Scope, Submission, Target, Terms, Visibility, Withdrawal,
+    Record, RecordedAudience, RecordedKind, RecordedLicence, RecordedScope, RecordedTerms,
+    RecordedVisibility, Submission, SubmissionTarget, Withdrawal,
 };
 
 /// Everything a ledger says.
@@ -20,7 +21,7 @@ pub struct LedgerState {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfferState {
-    pub terms: ValueHistory<Terms>,
+    pub terms: ValueHistory<RecordedTerms>,
     /// Whether Microsoft sold it.
     pub sell_through_microsoft: ValueHistory<bool>,
     pub plans: BTreeMap<String, PlanState>,
@@ -30,18 +31,18 @@ pub struct OfferState {
 pub struct PlanState {
     /// When it was submitted, and when it was taken back.
     pub life: Life,
-    pub kind: ValueHistory<Kind>,
-    pub licence: ValueHistory<Licence>,
+    pub kind: ValueHistory<RecordedKind>,
+    pub licence: ValueHistory<RecordedLicence>,
     /// Whether it can be found.
-    pub visibility: ValueHistory<Visibility>,
-    pub audience: ValueHistory<Audience>,
+    pub visibility: ValueHistory<RecordedVisibility>,
+    pub audience: ValueHistory<RecordedAudience>,
     pub regions: ValueHistory<String>,
     /// The repository of its image.
     pub repository: ValueHistory<String>,
     /// The type of its cluster extension.
     pub extension_type: ValueHistory<String>,
     /// How often it is installed in a cluster.
-    pub scope: ValueHistory<Scope>,
+    pub scope: ValueHistory<RecordedScope>,
     pub tags: BTreeMap<Tag, TagState>,
     /// Its bundles, by repository and version.
     pub bundles: BTreeMap<(String, String), BundleState>,
@@ -82,10 +83,10 @@ impl<T> Default for ValueHistory<T> {
 }
 
 impl Life {
-    fn submit(&mut self, target: Target, time: Timestamp) {
+    fn submit(&mut self, target: SubmissionTarget, time: Timestamp) {
         let known = match target {
-            Target::Preview => &mut self.preview,
-            Target::Live => &mut self.live,
+            SubmissionTarget::Preview => &mut self.preview,
+            SubmissionTarget::Live => &mut self.live,
         };
         *known = (*known).max(Some(time));
     }
@@ -130,7 +131,7 @@ impl Life {
 }
 
 impl<T: Ord> ValueHistory<T> {
-    fn add(&mut self, value: T, target: Target, time: Timestamp) {
+    fn add(&mut self, value: T, target: SubmissionTarget, time: Timestamp) {
         self.values.entry(value).or_default().submit(target, time);
     }
 
@@ -295,7 +296,7 @@ impl PlanState {
 }
 
 impl DigestHistory {
-    fn submit(&mut self, digest: Option<Digest>, target: Target, time: Timestamp) {
+    fn submit(&mut self, digest: Option<Digest>, target: SubmissionTarget, time: Timestamp) {
         self.life.submit(target, time);
         if let Some(digest) = digest {
             self.digests.add(digest, target, time);

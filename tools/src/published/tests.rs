@@ -23,16 +23,16 @@ pub(crate) fn image() -> Submission {
     let tags = ["latest", "1.4.0-all", "1.4.0-linux-amd64"];
     Submission {
         time: at(0),
-        target: Target::Live,
+        target: SubmissionTarget::Live,
         publisher: "quayline".to_owned(),
         offer: "tidepool".to_owned(),
         sell_through_microsoft: Some(false),
-        terms: Some(Terms::Standard),
+        terms: Some(RecordedTerms::Standard),
         plan: "server".to_owned(),
-        kind: Kind::Image,
-        licence: Some(Licence::Byol),
-        visibility: Some(Visibility::Visible),
-        audience: Some(Audience::Public),
+        kind: RecordedKind::Image,
+        licence: Some(RecordedLicence::Byol),
+        visibility: Some(RecordedVisibility::Visible),
+        audience: Some(RecordedAudience::Public),
         regions: ["azureGlobal".to_owned()].into(),
         repository: Some("live/tidepool/server".to_owned()),
         tags: tags.map(|tag| (tag.parse().unwrap(), Some(digest("1.4.0")))).into(),
@@ -46,19 +46,19 @@ pub(crate) fn image() -> Submission {
 pub(crate) fn application() -> Submission {
     Submission {
         plan: "cluster".to_owned(),
-        kind: Kind::Kubernetes,
-        licence: Some(Licence::PayAsYouGo),
+        kind: RecordedKind::Kubernetes,
+        licence: Some(RecordedLicence::PayAsYouGo),
         repository: None,
         tags: BTreeMap::new(),
         extension_type: Some("Quayline.Tidepool".to_owned()),
-        scope: Some(Scope::Cluster),
+        scope: Some(RecordedScope::Cluster),
         bundles: vec![bundle("1.0.0", "one")],
         ..image()
     }
 }
 
-pub(crate) fn bundle(version: &str, content: &str) -> Bundle {
-    Bundle {
+pub(crate) fn bundle(version: &str, content: &str) -> RecordedBundle {
+    RecordedBundle {
         repository: "live/tidepool/bundle".to_owned(),
         version: version.to_owned(),
         digest: Some(digest(content)),
@@ -342,7 +342,7 @@ fn an_offer_gets_the_tags_of_earlier_versions_that_it_does_not_list() {
     assert_eq!(published(&file, 0), ["1.3.0-all"]);
     let found = contradictions(
         &state,
-        &submissions(&file, &Content::default(), &state, Target::Live, at(1)),
+        &submissions(&file, &Content::default(), &state, SubmissionTarget::Live, at(1)),
     );
     let dropped = found.iter().filter(|found| found.about == ContradictionTopic::Tag).count();
     assert_eq!(dropped, 1, "{found:?}");
@@ -357,8 +357,8 @@ fn any_record() -> impl Strategy<Value = Record> {
     );
     let words = (
         prop::bool::ANY,
-        prop::sample::select(vec![Licence::Free, Licence::Byol]),
-        prop::sample::select(vec![Audience::Public, Audience::Private]),
+        prop::sample::select(vec![RecordedLicence::Free, RecordedLicence::Byol]),
+        prop::sample::select(vec![RecordedAudience::Public, RecordedAudience::Private]),
         prop::sample::select(vec!["1.0.0", "1.1.0"]),
     );
     let when = 0_u64..6;
@@ -372,7 +372,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         let bundles = if plan == "server" { Vec::new() } else { vec![bundle(version, "x")] };
         submitted(&Submission {
             time: at(when),
-            target: if is_live { Target::Live } else { Target::Preview },
+            target: if is_live { SubmissionTarget::Live } else { SubmissionTarget::Preview },
             licence: Some(licence),
             audience: Some(audience),
             tags: if plan == "server" { tags } else { BTreeMap::new() },

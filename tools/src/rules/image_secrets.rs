@@ -2,7 +2,7 @@
 //! layer, because a client pulls a file hidden by an upper layer all the same.
 
 use super::roots::{FILES_SHOWN_MAX, Need, Root, each_root, some_of, words};
-use super::secret_files::{Kind, kind};
+use super::secret_files::{SecretFileKind, kind};
 use super::{Check, Findings, Rule, Severity};
 use crate::image::accounts::{accounts, passwords};
 use crate::image::files::{File, FileKind, Magic};
@@ -87,12 +87,14 @@ fn secrets(root: &Root<'_>, judge: &mut Findings<'_>) {
     let (mut grave, mut light, mut examples) = (Vec::new(), Vec::new(), Vec::new());
     for (layer, file) in entries(root) {
         match kind(&file) {
-            Some(Kind::Example) => examples.push(file.path()),
-            Some(Kind::Trace(what)) => light.push((layer, file, format!("it is {what}"))),
-            Some(Kind::Key(what)) => {
+            Some(SecretFileKind::Example) => examples.push(file.path()),
+            Some(SecretFileKind::Trace(what)) => light.push((layer, file, format!("it is {what}"))),
+            Some(SecretFileKind::Key(what)) => {
                 grave.push((layer, file, format!("it is a private key ({what})")));
             }
-            Some(Kind::Login(what)) => grave.push((layer, file, format!("it holds {what}"))),
+            Some(SecretFileKind::Login(what)) => {
+                grave.push((layer, file, format!("it holds {what}")));
+            }
             None => {}
         }
     }

@@ -4,7 +4,7 @@
 use super::roots::{Need, Root, each_root, shown};
 use super::start::{Chain, StartFault, chains};
 use super::{Check, Findings, ImageView, Rule, Severity};
-use crate::image::accounts::{Identity, MissingAccount};
+use crate::image::accounts::{ContainerUser, MissingAccount};
 use crate::image::files::{BrokenPath, FileKind};
 use crate::output::visible;
 
@@ -113,7 +113,7 @@ pub(super) fn each_chain(
 ) {
     each_root(view, judge, Need::All, |judge, root| {
         // Without a user no program starts (IMG-044); as root, the other faults are still found.
-        let identity = root.identity().unwrap_or_else(|_| Identity::root());
+        let identity = root.identity().unwrap_or_else(|_| ContainerUser::root());
         let mut applies = false;
         for chain in chains(root, &identity) {
             applies |= look(judge, root, &chain);

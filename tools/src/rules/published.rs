@@ -9,7 +9,7 @@ use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::model::PlanKind;
 use crate::published::{
-    Contradiction, ContradictionTopic, LedgerState, Target, contradictions, submissions,
+    Contradiction, ContradictionTopic, LedgerState, SubmissionTarget, contradictions, submissions,
 };
 use wharf_oci::Timestamp;
 
@@ -216,7 +216,8 @@ pub(super) fn moved_tags(
 ) {
     // Only tags are compared, so no content is needed.
     let content = Content::default();
-    let mut submissions = submissions(file, &content, state, Target::Live, Timestamp::default());
+    let mut submissions =
+        submissions(file, &content, state, SubmissionTarget::Live, Timestamp::default());
     let mut keys = BTreeMap::new();
     for (place, facts) in images {
         let Some(image) = place.and_then(|place| file.image(place)) else { continue };

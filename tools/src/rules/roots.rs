@@ -4,7 +4,7 @@
 use super::finding::LayerPlace;
 use super::image::of_platform;
 use super::{Findings, Gap, ImageView, Site};
-use crate::image::accounts::{Identity, MissingAccount, resolve};
+use crate::image::accounts::{ContainerUser, MissingAccount, resolve};
 use crate::image::config::ImageConfig;
 use crate::image::facts::PlatformImage;
 use crate::image::files::{File, FileView};
@@ -90,7 +90,7 @@ impl<'a> Root<'a> {
     }
 
     /// The user of a container.
-    pub(super) fn identity(&self) -> Result<Identity, MissingAccount> {
+    pub(super) fn identity(&self) -> Result<ContainerUser, MissingAccount> {
         let text = |path| self.text(path).unwrap_or_default();
         resolve(&self.config.config.user, text("etc/passwd"), text("etc/group"))
     }

@@ -6,7 +6,7 @@ use crate::secret_patterns::looks_secret;
 
 /// The kind of a file that should not be given away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SecretFileKind {
     /// A private key, with the name of its form.
     Key(&'static str),
     /// A file with a login that works elsewhere.
@@ -93,7 +93,7 @@ const PUBLIC_FOLDERS: [&str; 19] = [
 ];
 
 /// The kind of a file that should not be given away; `None` for all others.
-pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
+pub(super) fn kind(file: &File<'_>) -> Option<SecretFileKind> {
     if file.size_bytes() == 0 {
         return None;
     }
@@ -108,14 +108,14 @@ pub(super) fn kind(file: &File<'_>) -> Option<Kind> {
     if let Some(form) = key {
         let is_named_so = base.contains("example") && !is_of_somebody(folder);
         let is_example = is_public() || base.contains("snakeoil") || is_named_so;
-        return Some(if is_example { Kind::Example } else { Kind::Key(form) });
+        return Some(if is_example { SecretFileKind::Example } else { SecretFileKind::Key(form) });
     }
     match other(file, &path, folder, base)? {
         // A package's test keys open no door; the publisher has to look at the others.
-        Kind::Login(what) if is_public() => {
-            (!folder.starts_with("usr/")).then_some(Kind::Trace(what))
+        SecretFileKind::Login(what) if is_public() => {
+            (!folder.starts_with("usr/")).then_some(SecretFileKind::Trace(what))
         }
-        Kind::Trace(_) if is_public() => None,
+        SecretFileKind::Trace(_) if is_public() => None,
         kind => Some(kind),
     }
 }
@@ -128,21 +128,23 @@ fn is_of_somebody(folder: &str) -> bool {
 }
 
 /// The kind of a file other than a key.
-fn other(file: &File<'_>, path: &str, folder: &str, base: &str) -> Option<Kind> {
+fn other(file: &File<'_>, path: &str, folder: &str, base: &str) -> Option<SecretFileKind> {
     let text = file.content().text.as_deref().map(String::from_utf8_lossy);
     if let Some(kind) = login(path, text.as_deref()) {
         return kind;
     }
     if let Some((_, what)) = TRACES.iter().find(|(name, _)| *name == base) {
-        return Some(Kind::Trace(what));
+        return Some(SecretFileKind::Trace(what));
     }
     if is_environment(base) {
         return Some(environment(text.as_deref().unwrap_or_default()));
     }
     let parent = folder.rsplit('/').next().unwrap_or_default();
     match (parent, base) {
-        (".git", "HEAD") => Some(Kind::Trace("the head of a whole Git repository")),
-        (".ssh", name) if !name.contains(".pub") => Some(Kind::Trace("a file of somebody's SSH")),
+        (".git", "HEAD") => Some(SecretFileKind::Trace("the head of a whole Git repository")),
+        (".ssh", name) if !name.contains(".pub") => {
+            Some(SecretFileKind::Trace("a file of somebody's SSH"))
+        }
         _ => None,
     }
 }
@@ -162,7 +164,7 @@ fn is_host_key(folder: &str, base: &str) -> bool {
 
 /// `Some(None)` for a login file without a login.
 #[expect(clippy::option_option, reason = "not such a file, such a file without, one with a login")]
-fn login(path: &str, text: Option<&str>) -> Option<Option<Kind>> {
+fn login(path: &str, text: Option<&str>) -> Option<Option<SecretFileKind>> {
     let ends = |end: &str| {
         path.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
     };
@@ -175,9 +177,9 @@ fn login(path: &str, text: Option<&str>) -> Option<Option<Kind>> {
         }
         // The text is unknown; a program's file at this path is a login.
         None if marks.is_empty() => true,
-        None => return Some(Some(Kind::Trace("a file that programs keep logins in"))),
+        None => return Some(Some(SecretFileKind::Trace("a file that programs keep logins in"))),
     };
-    Some(holds.then_some(Kind::Login(what)))
+    Some(holds.then_some(SecretFileKind::Login(what)))
 }
 
 /// `.env` and `.env.production`, not the examples shipped with programs.
@@ -190,10 +192,10 @@ fn is_environment(base: &str) -> bool {
             .is_some_and(|name| !name.split('.').any(|at| MODELS.contains(&at)))
 }
 
-fn environment(text: &str) -> Kind {
+fn environment(text: &str) -> SecretFileKind {
     // Only values in the shape of a secret: names alone stand before harmless defaults too.
     match text.lines().find_map(|line| looks_secret(None, line)) {
-        Some(_) => Kind::Login("a token or a key"),
-        None => Kind::Trace("a file of settings that often holds secrets"),
+        Some(_) => SecretFileKind::Login("a token or a key"),
+        None => SecretFileKind::Trace("a file of settings that often holds secrets"),
     }
 }

@@ -2,7 +2,7 @@
 //! program's interpreter. The rules about it are in `image_start`.
 
 use super::roots::{Root, shown, words};
-use crate::image::accounts::Identity;
+use crate::image::accounts::ContainerUser;
 use crate::image::files::{BrokenPath, ElfKind, File, FileKind, Magic};
 
 /// Where engines look for programs when the image does not say.
@@ -104,7 +104,7 @@ pub(super) struct Chain<'a> {
 }
 
 /// A container's programs: its command, and the further ones stated plainly in its arguments.
-pub(super) fn chains<'a>(root: &Root<'a>, identity: &Identity) -> Vec<Chain<'a>> {
+pub(super) fn chains<'a>(root: &Root<'a>, identity: &ContainerUser) -> Vec<Chain<'a>> {
     let config = &root.config.config;
     let command: Vec<&str> =
         config.entrypoint.iter().chain(&config.cmd).map(String::as_str).collect();
@@ -173,7 +173,13 @@ enum By {
 }
 
 /// The chain of files opened by the kernel for a word of a command.
-fn chain<'a>(root: &Root<'a>, identity: &Identity, word: &str, what: String, by: By) -> Chain<'a> {
+fn chain<'a>(
+    root: &Root<'a>,
+    identity: &ContainerUser,
+    word: &str,
+    what: String,
+    by: By,
+) -> Chain<'a> {
     let mut chain = Chain { what, files: Vec::new(), fault: None };
     match program(root, identity, word.as_bytes()) {
         Ok(file) if by == By::Program && is_for_a_shell(&file) => return chain,
@@ -219,7 +225,7 @@ pub(super) fn search_path<'a>(root: &Root<'a>) -> impl Iterator<Item = &'a str> 
 }
 
 /// The file of a program, by its path, or by its name in one of the folders of PATH.
-fn program<'a>(root: &Root<'a>, identity: &Identity, word: &[u8]) -> Result<File<'a>, String> {
+fn program<'a>(root: &Root<'a>, identity: &ContainerUser, word: &[u8]) -> Result<File<'a>, String> {
     if word.is_empty() {
         return Err("is an empty word".to_owned());
     }
@@ -252,7 +258,11 @@ fn absolute(root: &Root<'_>, path: &[u8]) -> Vec<u8> {
 }
 
 /// The file at a path, if it is one and the user may start it.
-fn executable<'a>(root: &Root<'a>, identity: &Identity, path: &[u8]) -> Result<File<'a>, String> {
+fn executable<'a>(
+    root: &Root<'a>,
+    identity: &ContainerUser,
+    path: &[u8],
+) -> Result<File<'a>, String> {
     let file = match root.files.follow(path) {
         Ok(file) => file,
         Err(BrokenPath::Missing(at)) if at == path || at == clean(path) => {
@@ -290,14 +300,18 @@ fn clean(path: &[u8]) -> Vec<u8> {
     crate::image::files::clean(path).into_owned()
 }
 
-pub(super) fn who(identity: &Identity) -> String {
+pub(super) fn who(identity: &ContainerUser) -> String {
     let group = identity.groups.first().copied().unwrap_or_default();
     format!("the user {}:{group}", identity.user)
 }
 
 /// The first folder above a file the user may not walk through. The root itself is not asked:
 /// engines make it as they like.
-fn closed_folder<'a>(root: &Root<'a>, identity: &Identity, file: &File<'a>) -> Option<File<'a>> {
+fn closed_folder<'a>(
+    root: &Root<'a>,
+    identity: &ContainerUser,
+    file: &File<'a>,
+) -> Option<File<'a>> {
     let path = file.path();
     let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     let folders = slashes.filter_map(|(at, _)| root.files.get(path.get(..at)?));
@@ -309,7 +323,7 @@ fn closed_folder<'a>(root: &Root<'a>, identity: &Identity, file: &File<'a>) -> O
 /// The kernel's next file after a file: none, an interpreter, or also the program of `env`.
 fn interpreters<'a>(
     root: &Root<'a>,
-    identity: &Identity,
+    identity: &ContainerUser,
     file: &File<'a>,
 ) -> Result<Vec<File<'a>>, String> {
     match &file.content().magic {
@@ -337,7 +351,11 @@ fn interpreters<'a>(
     }
 }
 
-fn script<'a>(root: &Root<'a>, identity: &Identity, line: &[u8]) -> Result<Vec<File<'a>>, String> {
+fn script<'a>(
+    root: &Root<'a>,
+    identity: &ContainerUser,
+    line: &[u8],
+) -> Result<Vec<File<'a>>, String> {
     if line.ends_with(b"\r") {
         let line = words(line.trim_ascii_end());
         return Err(format!("ends its line `#!{line}` as Windows does (CR LF)"));

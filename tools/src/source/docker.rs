@@ -40,7 +40,7 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// An image in `manifest.json`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct Entry {
+pub(super) struct DockerImage {
     pub(super) config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
@@ -68,7 +68,7 @@ struct MadeManifest<'a> {
     layers: &'a [Descriptor],
 }
 
-impl Entry {
+impl DockerImage {
     /// The references it has.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.repo_tags.iter().flatten().map(String::as_str)
@@ -76,15 +76,15 @@ impl Entry {
 }
 
 /// The entries of `manifest.json`.
-pub(super) fn entries(location: &str, members: &Members) -> Result<Vec<Entry>, SourceError> {
+pub(super) fn entries(location: &str, members: &Members) -> Result<Vec<DockerImage>, SourceError> {
     let wrong = |reason| SourceError::NotADockerArchive { location: location.to_owned(), reason };
     let bytes = small(location, members, MANIFEST_FILE)?;
-    let entries: Vec<Entry> = serde_json::from_slice(&bytes)
+    let entries: Vec<DockerImage> = serde_json::from_slice(&bytes)
         .map_err(|error| wrong(format!("its {MANIFEST_FILE} cannot be read: {error}")))?;
     if entries.is_empty() {
         return Err(wrong(format!("its {MANIFEST_FILE} lists no image")));
     }
-    let is_long = |entry: &Entry| entry.layers.as_ref().is_some_and(|l| l.len() > LAYERS_MAX);
+    let is_long = |entry: &DockerImage| entry.layers.as_ref().is_some_and(|l| l.len() > LAYERS_MAX);
     let listed: usize = entries.iter().flat_map(|entry| &entry.layers).map(Vec::len).sum();
     let names: usize = entries.iter().flat_map(|entry| &entry.repo_tags).map(Vec::len).sum();
     if listed > LISTED_MAX || names > NAMES_MAX {
@@ -143,7 +143,7 @@ impl DockerArchive {
     }
 
     /// Makes the manifest of an image.
-    fn image(&mut self, location: &str, entry: &Entry) -> Result<Descriptor, SourceError> {
+    fn image(&mut self, location: &str, entry: &DockerImage) -> Result<Descriptor, SourceError> {
         let config_bytes = small(location, &self.members, &entry.config)?;
         let config = describe(MediaType::OCI_CONFIG, &config_bytes);
         self.names.insert(config.digest, entry.config.clone());

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use wharf_oci::{Descriptor, Digest, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind, MediaType};
 
 use super::blob::BlobFile;
-use super::docker::{self, Entry, MANIFEST_FILE};
+use super::docker::{self, DockerImage, MANIFEST_FILE};
 use super::error::{BlobError, SourceError};
 use super::members::{MemberLookup, Members};
 use crate::image::algorithms;
@@ -26,7 +26,7 @@ const LAYOUT_FILE_BYTES_MAX: u64 = 4096;
 
 /// Where the files of a layout are.
 #[derive(Debug)]
-pub(super) enum Files {
+pub(super) enum LayoutFiles {
     /// In a folder.
     Folder(PathBuf),
     /// In a tar.
@@ -37,7 +37,7 @@ pub(super) enum Files {
 #[derive(Debug)]
 pub(super) struct Layout {
     location: String,
-    files: Files,
+    files: LayoutFiles,
     /// The list of images, if some of them have digests by unknown algorithms.
     partly_read: Option<Bytes>,
 }
@@ -48,7 +48,7 @@ struct LayoutFile {
     image_layout_version: String,
 }
 
-impl Files {
+impl LayoutFiles {
     /// Opens a file; any other kind is `InvalidInput`.
     fn open(&self, name: &str) -> io::Result<BlobFile> {
         let folder = match self {
@@ -81,7 +81,7 @@ impl Layout {
     /// Reads `oci-layout` and `index.json`, and returns the latter's list.
     pub(super) fn open(
         location: &str,
-        files: Files,
+        files: LayoutFiles,
     ) -> Result<(Self, Vec<Descriptor>), SourceError> {
         let mut layout = Self { location: location.to_owned(), files, partly_read: None };
         let wrong =
@@ -137,14 +137,14 @@ impl Layout {
     /// Whether older readers find a docker-archive in it.
     pub(super) fn is_docker_archive(&self) -> bool {
         match &self.files {
-            Files::Folder(_) => false,
-            Files::Archive(members) => members.table().has_file(MANIFEST_FILE),
+            LayoutFiles::Folder(_) => false,
+            LayoutFiles::Archive(members) => members.table().has_file(MANIFEST_FILE),
         }
     }
 
     /// Gives roots without a name the one docker and containerd keep elsewhere.
     fn name(&self, roots: &mut [Descriptor]) {
-        let Files::Archive(members) = &self.files else { return };
+        let LayoutFiles::Archive(members) = &self.files else { return };
         let is_named = |root: &Descriptor| root.annotations.contains_key(REF_NAME);
         for root in roots.iter_mut().filter(|root| !is_named(root)) {
             if let Some(name) = root.annotations.get(IMAGE_NAME).cloned() {
@@ -164,7 +164,7 @@ impl Layout {
     }
 
     /// The first name of the docker entry with this image's configuration.
-    fn name_of(&self, root: &Descriptor, entries: &[Entry]) -> Option<String> {
+    fn name_of(&self, root: &Descriptor, entries: &[DockerImage]) -> Option<String> {
         let file = self.open_blob(root.digest).ok()?;
         let mut bytes = Vec::new();
         file.take(MANIFEST_SIZE_BYTES_MAX).read_to_end(&mut bytes).ok()?;

@@ -53,18 +53,18 @@ pub(super) enum MemberLookup {
 #[derive(Debug)]
 pub(super) struct Members {
     file: Arc<File>,
-    table: Table,
+    table: MemberTable,
 }
 
 /// The places of the members. Of two members with one name the last counts, as when the tar is
 /// unpacked.
 #[derive(Debug, Default)]
-pub(super) struct Table {
+pub(super) struct MemberTable {
     members: BTreeMap<Vec<u8>, Member>,
     names_bytes: usize,
 }
 
-impl Table {
+impl MemberTable {
     /// Reads a tar to its end; `keep` gets every byte of it first.
     pub(super) fn read(
         location: &str,
@@ -152,12 +152,12 @@ fn pass_end(location: &str, tar: &mut dyn Read) -> Result<(), SourceError> {
 
 impl Members {
     /// The members of a tar in this file.
-    pub(super) fn new(file: File, table: Table) -> Self {
+    pub(super) fn new(file: File, table: MemberTable) -> Self {
         Self { file: Arc::new(file), table }
     }
 
     /// The table of the members.
-    pub(super) const fn table(&self) -> &Table {
+    pub(super) const fn table(&self) -> &MemberTable {
         &self.table
     }
 

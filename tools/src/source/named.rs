@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use super::error::NotAnImage;
-use super::members::Table;
+use super::members::MemberTable;
 use crate::image::layout::{INDEX_FILE, LAYOUT_FILE};
 
 /// How many bytes of a file are looked at.
@@ -128,7 +128,7 @@ fn text(name: Option<&OsStr>, head: &[u8]) -> Option<NotAnImage> {
 }
 
 /// The kind of a tar with these members, and without an image.
-pub(super) fn archive(table: &Table) -> NotAnImage {
+pub(super) fn archive(table: &MemberTable) -> NotAnImage {
     let mut top = std::collections::BTreeSet::new();
     for name in table.names() {
         let first = name.split(|byte| *byte == b'/').find(|part| !part.is_empty());

@@ -15,8 +15,8 @@ use wharf_oci::Descriptor;
 
 use super::docker::{DockerArchive, MANIFEST_FILE};
 use super::error::SourceError;
-use super::layout::{Files, Layout};
-use super::members::{Members, Table};
+use super::layout::{Layout, LayoutFiles};
+use super::members::{MemberTable, Members};
 use super::remote::Remote;
 use super::target::{self, PathForm};
 use super::{Form, Source, named, reference_tag, spool};
@@ -52,7 +52,7 @@ impl Source {
             if let (true, Some(is)) = (is_no_layout(path), named::folder(path)) {
                 return Err(SourceError::NotAnImage { location, is });
             }
-            let (layout, roots) = Layout::open(&location, Files::Folder(path.to_owned()))?;
+            let (layout, roots) = Layout::open(&location, LayoutFiles::Folder(path.to_owned()))?;
             return Ok(Self { location, form: Form::Layout(layout), roots });
         }
         let file = input::open(path).map_err(failed)?;
@@ -128,7 +128,7 @@ impl Source {
             return Err(SourceError::NotAnImage { location, is: named::file(name, &head) });
         }
         let mut reader = Whole { file: &file, position: 0 };
-        let table = Table::read(&location, &mut reader, &mut |_| Ok(()))?;
+        let table = MemberTable::read(&location, &mut reader, &mut |_| Ok(()))?;
         Self::open_members(location, Members::new(file, table))
     }
 
@@ -166,7 +166,7 @@ impl Source {
     fn open_members(location: String, members: Members) -> Result<Self, SourceError> {
         let table = members.table();
         if table.has_file(LAYOUT_FILE) || table.has_file(INDEX_FILE) {
-            let (layout, roots) = Layout::open(&location, Files::Archive(members))?;
+            let (layout, roots) = Layout::open(&location, LayoutFiles::Archive(members))?;
             return Ok(Self { location, form: Form::Layout(layout), roots });
         }
         if table.has(MANIFEST_FILE) {

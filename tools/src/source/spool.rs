@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::error::SourceError;
-use super::members::{Members, Table};
+use super::members::{MemberTable, Members};
 use crate::temporary::Temporary;
 
 /// Largest archive, decompressed: four times the limit of the largest image for container
@@ -33,7 +33,7 @@ fn bounded(location: &str, tar: &mut dyn Read, limit: u64) -> Result<Members, So
     };
     let mut file = nameless(&folder).map_err(failed)?;
     let mut written = 0;
-    let table = Table::read(location, tar, &mut |bytes| {
+    let table = MemberTable::read(location, tar, &mut |bytes| {
         written += bytes.len() as u64;
         if written > limit {
             let what = format!("more than {limit} bytes, decompressed");

@@ -27,7 +27,7 @@ pub(super) struct EntryFault {
 }
 
 /// Takes the entries of one layer.
-pub(super) struct Entries<'a> {
+pub(super) struct LayerEntryCheck<'a> {
     room: &'a ReadBudget,
     rules: EntryRules,
     faults: Vec<EntryFault>,
@@ -42,7 +42,7 @@ pub(super) struct Entries<'a> {
     digester: Option<Digester>,
 }
 
-impl<'a> Entries<'a> {
+impl<'a> LayerEntryCheck<'a> {
     pub(super) fn new(room: &'a ReadBudget, hash_contents: bool) -> Self {
         Self {
             room,
@@ -150,7 +150,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-impl Visit for Entries<'_> {
+impl Visit for LayerEntryCheck<'_> {
     fn entry(&mut self, entry: &TarEntry<'_>) -> ControlFlow<()> {
         self.end_content();
         if let Some(verdict) = self.rules.judge(entry) {

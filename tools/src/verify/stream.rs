@@ -9,7 +9,7 @@ use std::thread;
 
 use wharf_oci::{Algorithm, Digester, HashResult};
 
-use super::entries::{Entries, EntryFault};
+use super::entries::{EntryFault, LayerEntryCheck};
 use super::limits::Limits;
 use super::room::ReadBudget;
 use crate::image::files::LayerFiles;
@@ -100,7 +100,7 @@ struct Prover<'a> {
     tar: Digester,
     walk: Option<TarWalk>,
     tar_fault: Option<TarFault>,
-    entries: Entries<'a>,
+    entries: LayerEntryCheck<'a>,
     /// Whether the blob is the tar, and its digest is by the tars' own algorithm.
     is_same: bool,
 }
@@ -113,7 +113,7 @@ impl<'a> Prover<'a> {
             tar: Digester::new(Algorithm::Sha256),
             walk: plan.packing.map(|_| TarWalk::new()),
             tar_fault: None,
-            entries: Entries::new(room, plan.limits.hash_contents),
+            entries: LayerEntryCheck::new(room, plan.limits.hash_contents),
             is_same: is_plain && plan.algorithm == Algorithm::Sha256,
         }
     }

@@ -22,7 +22,7 @@ use crate::offer::OfferFile;
 use crate::offer::content::Content;
 use crate::offer::error::{Diagnostic, OfferError};
 use crate::output::{Paint, json};
-use crate::published::{LedgerState, Target, submissions};
+use crate::published::{LedgerState, SubmissionTarget, submissions};
 use wharf_oci::Timestamp;
 
 /// The result.
@@ -73,7 +73,13 @@ pub(super) fn of(
 /// A version published with another digest cannot be rendered. Here the two are reported beside the
 /// other refusals, so the published digest must not stand in the way.
 fn without_clashes(file: &OfferFile, texts: &Content, tree: &ResourceTree) -> ResourceTree {
-    let own = submissions(file, texts, &LedgerState::default(), Target::Live, Timestamp::default());
+    let own = submissions(
+        file,
+        texts,
+        &LedgerState::default(),
+        SubmissionTarget::Live,
+        Timestamp::default(),
+    );
     let bundles = own.iter().flat_map(|own| own.bundles.iter().map(|at| (&own.plan, at)));
     bundles.fold(tree.clone(), |tree, (plan, bundle)| match bundle.digest {
         Some(digest) => {

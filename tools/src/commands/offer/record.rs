@@ -19,8 +19,8 @@ use crate::offer::content::Content;
 use crate::offer::model::KubernetesPlan;
 use crate::output::{Paint, Style, Table, visible};
 use crate::published::{
-    self, Contradiction, ContradictionTopic, Kind, LEDGER_NAME, LedgerState, PublishedError,
-    PublishedFile, Record, Submission, Target, contradictions,
+    self, Contradiction, ContradictionTopic, LEDGER_NAME, LedgerState, PublishedError,
+    PublishedFile, Record, RecordedKind, Submission, SubmissionTarget, contradictions,
 };
 use crate::{clock, input};
 use wharf_oci::Timestamp;
@@ -112,7 +112,7 @@ fn content(file: &OfferFile) -> anyhow::Result<Content> {
 
 /// A plan without its bundle is half a record: later releases would not know the digest to keep.
 fn without_bundle(own: &Submission) -> Option<Contradiction> {
-    let is_without = own.kind == Kind::Kubernetes && own.bundles.is_empty();
+    let is_without = own.kind == RecordedKind::Kubernetes && own.bundles.is_empty();
     is_without.then(|| Contradiction {
         about: ContradictionTopic::Bundle,
         plan: Some(own.plan.clone()),
@@ -173,8 +173,8 @@ impl Asked<'_> {
 
     fn submissions(&self, state: &LedgerState) -> anyhow::Result<Vec<Submission>> {
         let target = match self.args.target {
-            Some(RecordTarget::Live) => Target::Live,
-            Some(RecordTarget::Preview) => Target::Preview,
+            Some(RecordTarget::Live) => SubmissionTarget::Live,
+            Some(RecordTarget::Preview) => SubmissionTarget::Preview,
             None => anyhow::bail!("say where it was submitted to: --target preview or live"),
         };
         let mut submissions = if let Some(tree) = self.tree {

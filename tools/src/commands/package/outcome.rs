@@ -37,7 +37,7 @@ pub(super) struct PackagedPlan {
     pub(super) digest: Option<Digest>,
     pub(super) platforms: Vec<PackagedPlatform>,
     /// The referrers of the index and the images.
-    pub(super) attestations: Vec<Attestation>,
+    pub(super) attestations: Vec<AttestationOutcome>,
     /// `--check`: the layout's differences from a new build.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) differences: Vec<Difference>,
@@ -71,7 +71,7 @@ pub(super) struct PackagedLayer {
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Attestation {
+pub(super) struct AttestationOutcome {
     digest: Digest,
     size_bytes: u64,
     media_type: String,
@@ -172,10 +172,10 @@ fn layer(built: &BuiltLayer) -> PackagedLayer {
     }
 }
 
-fn attestation(referrer: &Referrer, built: &BuiltImage) -> Attestation {
+fn attestation(referrer: &Referrer, built: &BuiltImage) -> AttestationOutcome {
     let Referrer { descriptor, subject, .. } = referrer;
     let platform = built.platforms.iter().find(|platform| platform.manifest.digest == *subject);
-    Attestation {
+    AttestationOutcome {
         digest: descriptor.digest,
         size_bytes: descriptor.size,
         media_type: descriptor.media_type.as_str().to_owned(),

@@ -41,7 +41,7 @@ pub struct Description {
     pub base: Option<Base>,
     pub packages: Packages,
     /// The files of the layers made here.
-    pub files: Files,
+    pub files: ListedFiles,
     /// For an index: the image of each platform.
     pub platforms: Vec<StatementSubject>,
 }
@@ -83,7 +83,7 @@ pub struct SbomPart {
 
 /// Files, in the order of a walk, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Files {
+pub struct ListedFiles {
     listed: Vec<ListedFile>,
     total: usize,
 }
@@ -158,7 +158,7 @@ impl SbomPart {
     }
 }
 
-impl Files {
+impl ListedFiles {
     /// The files of an image, in the order of a walk; `total` is how many there are. Too many are cut.
     #[must_use]
     pub fn new(listed: impl Iterator<Item = ListedFile>, total: usize) -> Self {

@@ -20,17 +20,17 @@ fn part(name: &str, version: &str) -> SbomPart {
 
 #[test]
 fn files_are_cut_with_their_number() {
-    let few = Files::new([file("a"), file("b")].into_iter(), 2);
+    let few = ListedFiles::new([file("a"), file("b")].into_iter(), 2);
     assert_eq!((few.listed().len(), few.cut()), (2, 0));
     let many = (0..FILES_MAX + 7).map(|number| file(&format!("{number:08}")));
-    let many = Files::new(many, FILES_MAX + 7);
+    let many = ListedFiles::new(many, FILES_MAX + 7);
     assert_eq!((many.listed().len(), many.cut()), (FILES_MAX, 7));
 }
 
 #[test]
 fn long_paths_are_bounded_by_what_they_take_in_json() {
     let long = |number: usize| file(&format!("{number:04}{}", "\u{1}".repeat(4000)));
-    let files = Files::new((0..400).map(long), 400);
+    let files = ListedFiles::new((0..400).map(long), 400);
     let bytes: usize = files.listed().iter().map(|file| json_len(&file.path)).sum();
     assert!(bytes <= PATH_BYTES_MAX && files.cut() > 0, "{bytes}");
 }

@@ -11,7 +11,7 @@ use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 use sha1::{Digest as _, Sha1};
 
-use super::description::{Description, Files, ListedFile, SbomPart, StatementSubject, hex};
+use super::description::{Description, ListedFile, ListedFiles, SbomPart, StatementSubject, hex};
 use super::{Statement, TOOL, json, purl, uuid};
 
 /// The value for a field of SPDX without a known value.
@@ -176,7 +176,7 @@ fn document(description: &Description) -> Document<'_> {
 }
 
 /// The files; each is made when it is written, since there may be many.
-struct FileList<'a>(&'a Files);
+struct FileList<'a>(&'a ListedFiles);
 
 impl FileList<'_> {
     fn is_empty(&self) -> bool {
@@ -193,7 +193,7 @@ impl Serialize for FileList<'_> {
 /// All relationships, those of files last.
 struct Relationships<'a> {
     of_packages: Vec<Relationship>,
-    files: &'a Files,
+    files: &'a ListedFiles,
 }
 
 impl Serialize for Relationships<'_> {
@@ -249,7 +249,7 @@ fn image(subject: &StatementSubject, id: String) -> Package {
 }
 
 /// The SHA-1 of the sorted SHA-1s of all listed files (SPDX 2.3, 7.9).
-fn verification_code(files: &Files) -> VerificationCode {
+fn verification_code(files: &ListedFiles) -> VerificationCode {
     let mut all: Vec<[u8; 20]> = files.listed().iter().map(|file| file.digests.sha1).collect();
     all.sort_unstable();
     let mut hash = Sha1::new();

@@ -12,7 +12,8 @@ use super::Builder;
 use super::built::{Attested, BuiltPlatform, Referrer};
 use super::error::{BuildError, layer_error};
 use crate::image::attest::description::{
-    Base, Description, Files, ListedFile, Packages, SbomPart, StatementSubject, System, path_text,
+    Base, Description, ListedFile, ListedFiles, Packages, SbomPart, StatementSubject, System,
+    path_text,
 };
 use crate::image::attest::licences::{self, PackageLicence};
 use crate::image::attest::provenance::{BuildDependency, InputDigest, Provenance};
@@ -152,7 +153,7 @@ impl Builder<'_> {
             system: system.cloned(),
             base: None,
             packages: Packages::new(packages.collect()),
-            files: Files::default(),
+            files: ListedFiles::default(),
             platforms: platforms.iter().map(|platform| platform.subject.clone()).collect(),
         };
         let manifests = platforms.iter().enumerate().map(|(place, platform)| BuildDependency {
@@ -317,13 +318,13 @@ fn stated_licence(known: &DebianPackage) -> Option<PackageLicence> {
 }
 
 /// The files of the layers made here.
-fn files(whole: &Whole) -> Files {
+fn files(whole: &Whole) -> ListedFiles {
     let is_own = |file: &File<'_>| file.kind() == FileKind::File && file.layer() >= whole.below;
     let listed = whole.view.iter().filter(is_own).filter_map(|file| {
         let digests = *whole.contents(&file)?.digests(file.path())?;
         Some(ListedFile { path: path_text(file.path()), digests })
     });
-    Files::new(listed, whole.view.iter().filter(is_own).count())
+    ListedFiles::new(listed, whole.view.iter().filter(is_own).count())
 }
 
 /// The inputs of a platform's layers, by their places in the offer.

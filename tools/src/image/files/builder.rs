@@ -3,8 +3,8 @@
 
 use super::content::{FileContent, Magic};
 use super::entry::{
-    CONTENTS_FROM, EMPTY_CONTENT, ENTRY_BYTES, Entry, File, FileKind, LayerFiles, NO_CONTENT,
-    NO_TARGET,
+    CONTENTS_FROM, EMPTY_CONTENT, ENTRY_BYTES, File, FileKind, LayerFiles, NO_CONTENT, NO_TARGET,
+    PackedEntry,
 };
 use super::names::{self, clean, link_target};
 
@@ -91,7 +91,7 @@ impl LayerFilesBuilder {
             FileKind::File if new.size_bytes == 0 => EMPTY_CONTENT,
             _ => NO_CONTENT,
         };
-        let entry = Entry {
+        let entry = PackedEntry {
             size_bytes: if kind == FileKind::File { new.size_bytes } else { 0 },
             name_at: 0,
             path_bytes: 0,
@@ -169,7 +169,7 @@ impl LayerFilesBuilder {
     }
 
     /// Adds the names of an entry; `None` when there is no more room.
-    fn name(&mut self, mut entry: Entry, path: &[u8], link: &[u8]) -> Option<Entry> {
+    fn name(&mut self, mut entry: PackedEntry, path: &[u8], link: &[u8]) -> Option<PackedEntry> {
         let names = &mut self.files.names;
         if names.len() + path.len() + link.len() > NAMES_BYTES_MAX {
             self.files.is_incomplete = true;
@@ -339,7 +339,7 @@ impl LayerFilesBuilder {
 
     fn add_folder(&mut self, name_at: u32, path_bytes: u32) -> u32 {
         let place = u32::try_from(self.files.entries.len()).unwrap_or(u32::MAX);
-        self.files.entries.push(Entry { name_at, path_bytes, ..super::entry::ROOT.clone() });
+        self.files.entries.push(PackedEntry { name_at, path_bytes, ..super::entry::ROOT.clone() });
         place
     }
 

@@ -46,7 +46,7 @@ impl FileKind {
 
 /// The cost of an entry in memory besides its path, its link and its content: the entry, and its
 /// places in the sorted list of its layer and in a view.
-pub const ENTRY_BYTES: usize = size_of::<Entry>() + 4 + 8;
+pub const ENTRY_BYTES: usize = size_of::<PackedEntry>() + 4 + 8;
 
 /// `Entry::content` of a file without known facts.
 pub(super) const NO_CONTENT: u32 = 0;
@@ -59,7 +59,7 @@ pub(super) const NO_TARGET: u32 = u32::MAX;
 
 /// An entry; its path and then its link are in the names of its layer.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct PackedEntry {
     pub(super) size_bytes: u64,
     pub(super) name_at: u32,
     pub(super) path_bytes: u32,
@@ -77,7 +77,7 @@ pub(super) struct Entry {
 }
 
 /// The root of an image without layers, or without an entry for it.
-pub(super) static ROOT: Entry = Entry {
+pub(super) static ROOT: PackedEntry = PackedEntry {
     size_bytes: 0,
     name_at: 0,
     path_bytes: 0,
@@ -96,7 +96,7 @@ pub(super) static ROOT: Entry = Entry {
 pub struct LayerFiles {
     pub(super) names: Vec<u8>,
     /// Those of the tar, in its order, then folders it only implies.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<PackedEntry>,
     /// How many of them are in the tar.
     pub(super) listed: usize,
     /// The layer's final entries, by path: no path twice, no opaque markers.
@@ -151,7 +151,7 @@ impl LayerFiles {
         self.names.len() + self.entries.len() * ENTRY_BYTES + contents
     }
 
-    pub(super) fn entry(&self, at: u32) -> Option<&Entry> {
+    pub(super) fn entry(&self, at: u32) -> Option<&PackedEntry> {
         self.entries.get(at as usize)
     }
 
@@ -164,17 +164,17 @@ impl LayerFiles {
         at as usize >= self.listed
     }
 
-    pub(super) fn path(&self, entry: &Entry) -> &[u8] {
+    pub(super) fn path(&self, entry: &PackedEntry) -> &[u8] {
         let from = entry.name_at as usize;
         self.names.get(from..from + entry.path_bytes as usize).unwrap_or_default()
     }
 
-    pub(super) fn link(&self, entry: &Entry) -> &[u8] {
+    pub(super) fn link(&self, entry: &PackedEntry) -> &[u8] {
         let from = entry.name_at as usize + entry.path_bytes as usize;
         self.names.get(from..from + entry.link_bytes as usize).unwrap_or_default()
     }
 
-    pub(super) fn content(&self, entry: &Entry) -> &FileContent {
+    pub(super) fn content(&self, entry: &PackedEntry) -> &FileContent {
         match entry.content {
             _ if entry.kind != FileKind::File => &content::OTHER,
             EMPTY_CONTENT => &content::EMPTY,
@@ -186,7 +186,12 @@ impl LayerFiles {
     }
 
     /// The file with the path of one entry and all else of another.
-    pub(super) fn file<'a>(&'a self, at: &'a Entry, entry: &'a Entry, layer: usize) -> File<'a> {
+    pub(super) fn file<'a>(
+        &'a self,
+        at: &'a PackedEntry,
+        entry: &'a PackedEntry,
+        layer: usize,
+    ) -> File<'a> {
         File {
             path: self.path(at),
             link: self.link(entry),
@@ -209,7 +214,7 @@ pub struct File<'a> {
     pub(super) path: &'a [u8],
     pub(super) link: &'a [u8],
     pub(super) content: &'a FileContent,
-    pub(super) entry: &'a Entry,
+    pub(super) entry: &'a PackedEntry,
     pub(super) layer: usize,
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::builder::PATH_BYTES_MAX;
-use super::entry::{Entry, FileKind, LayerFiles, NO_TARGET};
+use super::entry::{FileKind, LayerFiles, NO_TARGET, PackedEntry};
 use super::names;
 
 /// How many replacements, and how many oddities, are named.
@@ -16,7 +16,7 @@ const LOOKS_BELOW_MAX: usize = 1_000_000;
 
 /// Where a file of a view stands: its layer, and the place of its entry there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Node {
+pub(super) struct EntryRef {
     pub(super) layer: u32,
     pub(super) entry: u32,
 }
@@ -60,9 +60,9 @@ pub enum OddityKind {
 
 /// The merged layers.
 pub(super) struct Merged {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<EntryRef>,
     /// The targets of hard links to files of lower layers.
-    pub(super) targets: BTreeMap<Node, Node>,
+    pub(super) targets: BTreeMap<EntryRef, EntryRef>,
     pub(super) replacements: Vec<Replacement>,
     pub(super) oddities: Vec<Oddity>,
     /// Whether a bound was reached.
@@ -71,7 +71,7 @@ pub(super) struct Merged {
 
 /// A path others may lie below.
 struct Above {
-    at: Node,
+    at: EntryRef,
     /// The lowest visible layer below it.
     from: u32,
     /// Whether only one layer has it.
@@ -79,9 +79,9 @@ struct Above {
 }
 
 pub(super) fn merge(layers: &[Arc<LayerFiles>]) -> Merged {
-    let mut all: Vec<Node> = Vec::with_capacity(layers.iter().map(|at| at.sorted.len()).sum());
+    let mut all: Vec<EntryRef> = Vec::with_capacity(layers.iter().map(|at| at.sorted.len()).sum());
     for (number, layer) in (0_u32..).zip(layers) {
-        all.extend(layer.sorted.iter().map(|entry| Node { layer: number, entry: *entry }));
+        all.extend(layer.sorted.iter().map(|entry| EntryRef { layer: number, entry: *entry }));
     }
     let merge = Merge { layers };
     all.sort_by(|one, other| {
@@ -95,7 +95,7 @@ struct Merge<'a> {
 }
 
 impl Merge<'_> {
-    fn run(&self, all: &[Node]) -> Merged {
+    fn run(&self, all: &[EntryRef]) -> Merged {
         let mut merged = Merged {
             nodes: Vec::new(),
             targets: BTreeMap::new(),
@@ -140,7 +140,7 @@ impl Merge<'_> {
 
     /// The visible entry of one path, from its entries with the upper layer first, if nothing under
     /// the layer `from` is visible.
-    fn look(&self, group: &[Node], from: u32) -> Option<Seen> {
+    fn look(&self, group: &[EntryRef], from: u32) -> Option<Seen> {
         let mut visible = group.iter().copied().filter(|node| node.layer >= from);
         let top = visible.next()?;
         match self.kind(top)? {
@@ -160,7 +160,7 @@ impl Merge<'_> {
     }
 
     /// A folder is merged with the folders below it, down to the first other kind.
-    fn look_into(&self, top: Node, lower: impl Iterator<Item = Node>, from: u32) -> Seen {
+    fn look_into(&self, top: EntryRef, lower: impl Iterator<Item = EntryRef>, from: u32) -> Seen {
         let mut seen = Seen { from, ..Seen::only(Some(top), top) };
         let mut last = top;
         let mut shown = top;
@@ -203,7 +203,7 @@ impl Merge<'_> {
     /// Notes a whiteout without a target, and a folder with its old content back.
     fn look_for_oddities(
         &self,
-        group: &[Node],
+        group: &[EntryRef],
         from: u32,
         above: Option<&Above>,
         merged: &mut Merged,
@@ -221,7 +221,7 @@ impl Merge<'_> {
         self.odd(kind, top, merged);
     }
 
-    fn odd(&self, kind: OddityKind, at: Node, merged: &mut Merged) {
+    fn odd(&self, kind: OddityKind, at: EntryRef, merged: &mut Merged) {
         if merged.oddities.len() < NAMED_MAX {
             let (path, layer) = (self.path(at).into(), at.layer as usize);
             merged.oddities.push(Oddity { kind, path, layer });
@@ -231,9 +231,9 @@ impl Merge<'_> {
     /// Notes a replacement; of a folder only if it had entries.
     fn replacement(
         &self,
-        upper: Node,
-        lower: Node,
-        (from, below): (u32, &[Node]),
+        upper: EntryRef,
+        lower: EntryRef,
+        (from, below): (u32, &[EntryRef]),
         merged: &mut Merged,
     ) {
         let path = self.path(upper);
@@ -263,7 +263,7 @@ impl Merge<'_> {
     }
 
     /// The entry at a path under a layer.
-    fn find_below(&self, layer: u32, path: &[u8], looks_left: &mut usize) -> Option<Node> {
+    fn find_below(&self, layer: u32, path: &[u8], looks_left: &mut usize) -> Option<EntryRef> {
         if path.len() > PATH_BYTES_MAX {
             return None;
         }
@@ -276,7 +276,7 @@ impl Merge<'_> {
             for number in (from..layer).rev() {
                 *looks_left = looks_left.checked_sub(1)?;
                 let files = self.layers.get(number as usize)?;
-                group.extend(files.find(here).map(|entry| Node { layer: number, entry }));
+                group.extend(files.find(here).map(|entry| EntryRef { layer: number, entry }));
             }
             let seen = self.look(&group, from)?;
             from = seen.from;
@@ -285,31 +285,31 @@ impl Merge<'_> {
         let found = found?;
         match self.entry(found)? {
             link if link.kind == FileKind::HardLink && link.content != NO_TARGET => {
-                Some(Node { entry: link.content, ..found })
+                Some(EntryRef { entry: link.content, ..found })
             }
             link if matches!(link.kind, FileKind::HardLink | FileKind::Folder) => None,
             _ => Some(found),
         }
     }
 
-    fn entry(&self, node: Node) -> Option<&Entry> {
+    fn entry(&self, node: EntryRef) -> Option<&PackedEntry> {
         self.layers.get(node.layer as usize)?.entry(node.entry)
     }
 
-    fn kind(&self, node: Node) -> Option<FileKind> {
+    fn kind(&self, node: EntryRef) -> Option<FileKind> {
         self.entry(node).map(|entry| entry.kind)
     }
 
-    fn path(&self, node: Node) -> &[u8] {
+    fn path(&self, node: EntryRef) -> &[u8] {
         let layer = self.layers.get(node.layer as usize);
         layer.map(|layer| layer.path_at(node.entry)).unwrap_or_default()
     }
 
-    fn is_implied(&self, node: Node) -> bool {
+    fn is_implied(&self, node: EntryRef) -> bool {
         self.layers.get(node.layer as usize).is_some_and(|layer| layer.is_implied(node.entry))
     }
 
-    fn is_lost_link(&self, node: Node) -> bool {
+    fn is_lost_link(&self, node: EntryRef) -> bool {
         self.entry(node)
             .is_some_and(|entry| entry.kind == FileKind::HardLink && entry.content == NO_TARGET)
     }
@@ -318,18 +318,18 @@ impl Merge<'_> {
 /// The visible entry of a path.
 struct Seen {
     /// `None` when it was taken away.
-    node: Option<Node>,
+    node: Option<EntryRef>,
     /// The lowest visible layer below it.
     from: u32,
     /// The upper entry and the lower one it replaced.
-    replaced: Option<(Node, Node)>,
+    replaced: Option<(EntryRef, EntryRef)>,
     /// Whether it comes of one layer alone.
     is_single: bool,
 }
 
 impl Seen {
     /// The entry of one layer, and nothing under it.
-    const fn only(node: Option<Node>, of: Node) -> Self {
+    const fn only(node: Option<EntryRef>, of: EntryRef) -> Self {
         Self { node, from: of.layer + 1, replaced: None, is_single: true }
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::builder::PATH_BYTES_MAX;
 use super::content;
-use super::entry::{Entry, File, FileKind, LayerFiles, NO_TARGET, ROOT};
-use super::merge::{Merged, Node, Oddity, Replacement, merge};
+use super::entry::{File, FileKind, LayerFiles, NO_TARGET, PackedEntry, ROOT};
+use super::merge::{EntryRef, Merged, Oddity, Replacement, merge};
 use super::names::{self, clean};
 
 /// How many links are followed on the way to a file, as the kernel counts.
@@ -29,9 +29,9 @@ pub enum BrokenPath {
 #[derive(Debug)]
 pub struct FileView {
     layers: Vec<Arc<LayerFiles>>,
-    nodes: Vec<Node>,
+    nodes: Vec<EntryRef>,
     /// The targets of hard links to files of lower layers.
-    targets: BTreeMap<Node, Node>,
+    targets: BTreeMap<EntryRef, EntryRef>,
     replacements: Vec<Replacement>,
     oddities: Vec<Oddity>,
     is_complete: bool,
@@ -62,7 +62,7 @@ impl FileView {
     /// How many bytes the view of these layers takes, besides the layers.
     #[must_use]
     pub fn held_bytes(layers: &[Arc<LayerFiles>]) -> usize {
-        layers.iter().map(|layer| layer.sorted.len() * size_of::<Node>()).sum()
+        layers.iter().map(|layer| layer.sorted.len() * size_of::<EntryRef>()).sum()
     }
 
     /// The entries of each layer, the hidden ones too.
@@ -178,15 +178,15 @@ impl FileView {
         self.nodes.binary_search_by(|node| names::compare(self.path(*node), path)).ok()
     }
 
-    fn path(&self, node: Node) -> &[u8] {
+    fn path(&self, node: EntryRef) -> &[u8] {
         self.layer(node).map(|layer| layer.path_at(node.entry)).unwrap_or_default()
     }
 
-    fn layer(&self, node: Node) -> Option<&LayerFiles> {
+    fn layer(&self, node: EntryRef) -> Option<&LayerFiles> {
         self.layers.get(node.layer as usize).map(AsRef::as_ref)
     }
 
-    fn file(&self, node: Node) -> Option<File<'_>> {
+    fn file(&self, node: EntryRef) -> Option<File<'_>> {
         let layer = self.layer(node)?;
         let at = layer.entry(node.entry)?;
         let (of, entry) = self.meant(node, layer, at)?;
@@ -196,10 +196,10 @@ impl FileView {
     /// The entry a node is: of a hard link, the file it is another name of.
     fn meant<'a>(
         &'a self,
-        node: Node,
+        node: EntryRef,
         layer: &'a LayerFiles,
-        at: &'a Entry,
-    ) -> Option<(&'a LayerFiles, &'a Entry)> {
+        at: &'a PackedEntry,
+    ) -> Option<(&'a LayerFiles, &'a PackedEntry)> {
         if at.kind != FileKind::HardLink {
             return Some((layer, at));
         }
@@ -213,7 +213,7 @@ impl FileView {
 }
 
 /// How many nodes at the start of a sorted list are below; searched in doubling steps.
-fn skip_below(nodes: &[Node], is_below: impl Fn(&Node) -> bool) -> usize {
+fn skip_below(nodes: &[EntryRef], is_below: impl Fn(&EntryRef) -> bool) -> usize {
     let mut step = 1;
     while nodes.get(step - 1).is_some_and(&is_below) {
         step *= 2;

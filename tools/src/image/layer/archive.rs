@@ -25,7 +25,7 @@ use crate::input;
 
 /// The form of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ArchiveFormat {
     /// A tar, compressed or not.
     Tar,
     /// A Debian package.
@@ -36,7 +36,7 @@ pub(super) enum Form {
 #[derive(Debug)]
 pub(super) struct PreparedArchive {
     pub(super) path: PathBuf,
-    pub(super) form: Form,
+    pub(super) form: ArchiveFormat,
     /// Of the file as it was planned.
     pub(super) digest: Digest,
     pub(super) steps: Vec<Step>,
@@ -55,16 +55,16 @@ pub(super) struct ArchiveListing {
 }
 
 /// Reads the entries of an archive.
-pub(super) fn read(path: &Path, form: Form) -> Result<ArchiveListing, LayerError> {
+pub(super) fn read(path: &Path, form: ArchiveFormat) -> Result<ArchiveListing, LayerError> {
     let mut source = open(path)?;
     let limit = source.tar_bytes_max();
     let (records, package) = match form {
-        Form::Tar => {
+        ArchiveFormat::Tar => {
             let mut records = Records::of_tar();
             show_tar(path, &mut source, &mut records, |records| records.fault.is_some())?;
             (records, None)
         }
-        Form::Package => {
+        ArchiveFormat::Package => {
             let mut records = Records::of_package();
             let opened = DebPackage::open(&mut source);
             let mut package = opened.map_err(|error| not_a_package(path, error))?;
@@ -125,8 +125,8 @@ impl PreparedArchive {
         let mut writer = Writer::new(self, tar);
         let is_done = |writer: &Writer<'_, '_, '_, W>| writer.error.is_some();
         let shown = match self.form {
-            Form::Tar => show_tar(&self.path, &mut source, &mut writer, is_done),
-            Form::Package => DebPackage::open(&mut source)
+            ArchiveFormat::Tar => show_tar(&self.path, &mut source, &mut writer, is_done),
+            ArchiveFormat::Package => DebPackage::open(&mut source)
                 .and_then(|mut package| package.show(limit, &mut writer, is_done))
                 .map_err(|error| not_a_package(&self.path, error)),
         };

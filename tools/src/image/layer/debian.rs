@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use wharf_oci::{Digest, Platform};
 
-use super::archive::{self, ArchiveListing, Form, PreparedArchive};
+use super::archive::{self, ArchiveFormat, ArchiveListing, PreparedArchive};
 use super::entries::{Folder, FolderClaim, LayerEntries};
 use super::records::RecordKind;
 use super::rewriting::{self, AT_END, Step, StepKind, Wishes};
@@ -67,7 +67,7 @@ pub(super) fn prepare(
     let mut prepared = PreparedDebs::default();
     let mut unused: Option<Vec<String>> = None;
     for (name, path) in find(setting.offer_folder, input)? {
-        let found = archive::read(&path, Form::Package)?;
+        let found = archive::read(&path, ArchiveFormat::Package)?;
         entries.begin_input(format!("deb {name}"));
         let plan = rewriting::plan(&found.records.entries, &wishes, entries);
         let plan = plan.map_err(|fault| archive::not_planned(&path, fault))?;
@@ -91,7 +91,12 @@ pub(super) fn prepare(
             steps.extend(status(&package.control.name, texts, &wishes, entries)?);
         }
         packages.push(package);
-        prepared.archives.push(PreparedArchive { path, form: Form::Package, digest, steps });
+        prepared.archives.push(PreparedArchive {
+            path,
+            form: ArchiveFormat::Package,
+            digest,
+            steps,
+        });
     }
     for pattern in unused.unwrap_or_default() {
         entries.note(&input.paths.to_string(), format!("{pattern} matches nothing"));

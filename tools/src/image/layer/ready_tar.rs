@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use wharf_oci::{Digest, Digester};
 
 use super::LayerError;
-use super::archive::{self, Form, PreparedArchive};
+use super::archive::{self, ArchiveFormat, PreparedArchive};
 use super::entries::{Below, LayerEntries};
 use super::rewriting::{self, Wishes};
 use crate::image::facts::EngineRefusal;
@@ -78,7 +78,7 @@ pub(super) fn prepare_anew(
     created: u64,
     entries: &mut LayerEntries<'_>,
 ) -> Result<PreparedTar, LayerError> {
-    let found = archive::read(path, Form::Tar)?;
+    let found = archive::read(path, ArchiveFormat::Tar)?;
     let into = input.into.as_ref().map_or("/", |into| into.as_str());
     let wishes = Wishes {
         into: into.trim_start_matches('/').as_bytes(),
@@ -95,7 +95,12 @@ pub(super) fn prepare_anew(
         entries.note(input.path.as_str(), format!("{pattern} matches nothing"));
     }
     let (path, digest) = (path.to_owned(), found.digest);
-    Ok(PreparedTar::Anew(PreparedArchive { path, form: Form::Tar, digest, steps: plan.steps }))
+    Ok(PreparedTar::Anew(PreparedArchive {
+        path,
+        form: ArchiveFormat::Tar,
+        digest,
+        steps: plan.steps,
+    }))
 }
 
 impl PreparedTar {

@@ -35,7 +35,7 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// An entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+pub(super) struct ArchiveRecord {
     /// Its path from the root of the archive, without `.`, `..` and empty parts.
     pub(super) path: Box<[u8]>,
     pub(super) kind: RecordKind,
@@ -72,7 +72,7 @@ pub(super) enum RecordFault {
 /// Collects the entries of an archive.
 #[derive(Default)]
 pub(super) struct Records {
-    pub(super) entries: Vec<Record>,
+    pub(super) entries: Vec<ArchiveRecord>,
     pub(super) fault: Option<RecordFault>,
     pub(super) ending: Option<Ending>,
     /// The copyright file each package has, when it is looked for.
@@ -163,7 +163,7 @@ impl Records {
         }
         let mtime = u64::try_from(entry.mtime).unwrap_or_default();
         let (mode, owner) = (entry.mode, entry.owner);
-        self.entries.push(Record { path, kind, mode, owner, mtime, attributes });
+        self.entries.push(ArchiveRecord { path, kind, mode, owner, mtime, attributes });
         Ok(())
     }
 

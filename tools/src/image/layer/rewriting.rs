@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::LayerError;
 use super::entries::{Folder, FolderClaim, LayerEntries};
-use super::records::{Record, RecordKind};
+use super::records::{ArchiveRecord, RecordKind};
 use crate::image::files::{FileKind, NewFile, shown};
 use crate::image::tar_write::Attribute;
 use crate::offer::globs::Glob;
@@ -80,7 +80,7 @@ impl From<LayerError> for PlanFault {
 
 /// Decides for every entry.
 pub(super) fn plan(
-    records: &[Record],
+    records: &[ArchiveRecord],
     wishes: &Wishes<'_>,
     entries: &mut LayerEntries<'_>,
 ) -> Result<RewritePlan, PlanFault> {
@@ -119,7 +119,7 @@ type LeftOut = (usize, Option<Box<[u8]>>);
 struct Planner<'p, 'e> {
     wishes: &'p Wishes<'p>,
     entries: &'p mut LayerEntries<'e>,
-    records: &'p [Record],
+    records: &'p [ArchiveRecord],
     /// The folders the archive lists, by path: of several entries for one the last counts.
     listed: HashMap<&'p [u8], usize>,
     /// The made folders of the archive.
@@ -137,7 +137,7 @@ struct Planner<'p, 'e> {
 }
 
 impl<'p> Planner<'p, '_> {
-    fn take(&mut self, at: usize, record: &'p Record) -> Result<(), PlanFault> {
+    fn take(&mut self, at: usize, record: &'p ArchiveRecord) -> Result<(), PlanFault> {
         if !self.goes_in(record) {
             if record.kind != RecordKind::Folder {
                 self.left_out.insert(&record.path, (at, None));
@@ -159,7 +159,7 @@ impl<'p> Planner<'p, '_> {
 
     /// Refuses a link or folder removed and made anew in one layer: some engines go on in the old
     /// one, others begin anew.
-    fn is_not_removed(&self, record: &Record) -> Result<(), PlanFault> {
+    fn is_not_removed(&self, record: &ArchiveRecord) -> Result<(), PlanFault> {
         if self.removed.is_empty() {
             return Ok(());
         }
@@ -173,7 +173,7 @@ impl<'p> Planner<'p, '_> {
     }
 
     /// Whether the patterns let an entry in. The root of the archive is its folder, not in it.
-    fn goes_in(&mut self, record: &Record) -> bool {
+    fn goes_in(&mut self, record: &ArchiveRecord) -> bool {
         let Wishes { include, exclude, .. } = *self.wishes;
         if record.path.is_empty() {
             return true;
@@ -232,7 +232,7 @@ impl<'p> Planner<'p, '_> {
         &mut self,
         at: usize,
         path: &[u8],
-        listed: Option<&Record>,
+        listed: Option<&ArchiveRecord>,
     ) -> Result<(), PlanFault> {
         let owner = listed.map_or((0, 0), |record| record.owner);
         let owner = listed.and(self.wishes.owner).unwrap_or(owner);
@@ -264,7 +264,12 @@ impl<'p> Planner<'p, '_> {
     }
 
     /// Adds an entry of any kind but a folder.
-    fn entry(&mut self, at: usize, record: &'p Record, kind: RecordKind) -> Result<(), PlanFault> {
+    fn entry(
+        &mut self,
+        at: usize,
+        record: &'p ArchiveRecord,
+        kind: RecordKind,
+    ) -> Result<(), PlanFault> {
         let place = self.place(at, &record.path)?;
         self.put(at, record, place, kind)
     }
@@ -272,7 +277,7 @@ impl<'p> Planner<'p, '_> {
     fn put(
         &mut self,
         at: usize,
-        record: &Record,
+        record: &ArchiveRecord,
         place: Vec<u8>,
         kind: RecordKind,
     ) -> Result<(), PlanFault> {
@@ -326,7 +331,12 @@ impl<'p> Planner<'p, '_> {
     }
 
     /// Adds a hard link when its target is there; whether it is.
-    fn link(&mut self, at: usize, record: &'p Record, target: &[u8]) -> Result<bool, PlanFault> {
+    fn link(
+        &mut self,
+        at: usize,
+        record: &'p ArchiveRecord,
+        target: &[u8],
+    ) -> Result<bool, PlanFault> {
         let moved = self.left_out.get(target).cloned();
         let found = match moved {
             Some((_, Some(moved))) => moved.into_vec(),
@@ -353,7 +363,7 @@ impl<'p> Planner<'p, '_> {
         &mut self,
         at: usize,
         content: usize,
-        link: &'p Record,
+        link: &'p ArchiveRecord,
         target: &[u8],
     ) -> Result<bool, PlanFault> {
         let records = self.records;
@@ -399,7 +409,7 @@ impl<'p> Planner<'p, '_> {
     }
 }
 
-fn no_target(link: &Record, target: &[u8]) -> PlanFault {
+fn no_target(link: &ArchiveRecord, target: &[u8]) -> PlanFault {
     let reason = format!("is a hard link to `{}`, which the layer does not have", shown(target));
     PlanFault::Entry(link.path.to_vec(), reason)
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{ELSEWHERE, FillMethod, Form};
+use super::{ELSEWHERE, FillMethod, OfferForm};
 use crate::marketplace::payload::faults;
 use crate::marketplace::render::{Secrets, render};
 use crate::offer::fixture::{Folder, TABLED};
@@ -54,7 +54,7 @@ fn outcome(folder: &Folder, offer: &Value) -> Result<Outcome, String> {
     let (file, content) = folder.load(&text).map_err(|error| error.to_string())?;
     let rendered = render(&file, &content, &Secrets::Placeholders, None);
     let payload = rendered.ok().map(|at| serde_json::to_value(&at.payload).unwrap());
-    let form = Form::of(&file, &content);
+    let form = OfferForm::of(&file, &content);
     let shown = |by_hand: bool| {
         let fields = form.fields();
         let fields =
@@ -137,7 +137,7 @@ fn no_secret_of_an_address_is_in_a_form() {
     let leads = "leads: { destination: httpsEndpoint, url: \"https://a.dev/x?sig=PLANTEDSIG&code=PLANTEDCODE\" }\nlegal:\n";
     let offer = crate::offer::fixture::changed(&[link, ("legal:\n", leads)]);
     let (file, content) = folder().load(&offer).unwrap_or_else(|error| panic!("{error}"));
-    let form = format!("{:?}", Form::of(&file, &content));
+    let form = format!("{:?}", OfferForm::of(&file, &content));
     assert!(form.contains("https://a.dev/x?sig=(not shown)"), "{form}");
     let notes = render(&file, &content, &Secrets::Placeholders, None).unwrap().notes;
     for text in [form, notes.join("\n")] {

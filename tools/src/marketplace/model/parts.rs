@@ -13,7 +13,7 @@ macro_rules! parts {
 
 parts! {
     /// The ID the publisher gave.
-    Identity {
+    ResourceIdentity {
         external_id: String,
     }
 
@@ -24,7 +24,7 @@ parts! {
     }
 
     /// A contact person.
-    Contact {
+    ResourceContact {
         name: String,
         email: String,
         phone: String,
@@ -42,7 +42,7 @@ parts! {
     }
 
     /// A member of an audience: of a preview, of a private plan, or a reseller.
-    Audience {
+    ResourceAudience {
         /// `subscription` or `tenant`.
         #[serde(rename = "type")]
         kind: &'static str,
@@ -51,7 +51,7 @@ parts! {
     }
 
     /// A certification for government customers.
-    Certification {
+    ResourceCertification {
         name: String,
         link: String,
     }
@@ -165,7 +165,7 @@ pub struct Reference {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "termsConditions")]
-pub enum Terms {
+pub enum ResourceTerms {
     /// Microsoft's standard contract.
     #[serde(rename = "standardMicrosoft")]
     Standard,

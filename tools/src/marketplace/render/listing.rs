@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::names::{KIND, product};
 use crate::marketplace::model::{
-    Contact, GeneralLink, Listing, ListingAsset, ListingTrailer, Reference, Resource, TrailerAsset,
-    TrailerImage, schema,
+    GeneralLink, ListingAsset, ListingTrailer, ProductListing, Reference, Resource,
+    ResourceContact, TrailerAsset, TrailerImage, schema,
 };
 use crate::offer::content::Content;
 use crate::offer::languages::{InLanguage, languages};
@@ -58,18 +58,18 @@ impl<'a> Listings<'a> {
         resources
     }
 
-    fn listing(&self, Named { name, texts }: &Named<'_>) -> Listing {
+    fn listing(&self, Named { name, texts }: &Named<'_>) -> ProductListing {
         let shared = &self.offer.listing;
         let contact = |at: &offer::Contact| {
             let (name, email, phone) = (at.name.clone(), at.email.clone(), at.phone.clone());
-            Contact { name, email, phone }
+            ResourceContact { name, email, phone }
         };
         let partner = |at: &offer::PartnerContact| {
             let (name, email, phone) = (at.name.clone(), at.email.clone(), at.phone.clone());
-            Contact { name, email, phone }
+            ResourceContact { name, email, phone }
         };
         let link = |at: &Link| GeneralLink { display_text: at.title.clone(), link: at.url.clone() };
-        Listing {
+        ProductListing {
             schema: schema::LISTING,
             resource_name: name.clone(),
             product: product(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::marketplace::model::{Audience, Reference};
+use crate::marketplace::model::{Reference, ResourceAudience};
 
 pub(super) const PRODUCT: &str = "product";
 pub(super) const KIND: &str = "azureContainer";
@@ -37,6 +37,6 @@ impl Names {
 }
 
 /// Someone in an audience.
-pub(super) fn audience(kind: &'static str, id: &str, label: &str) -> Audience {
-    Audience { kind, id: id.to_owned(), label: label.to_owned() }
+pub(super) fn audience(kind: &'static str, id: &str, label: &str) -> ResourceAudience {
+    ResourceAudience { kind, id: id.to_owned(), label: label.to_owned() }
 }

@@ -3,8 +3,8 @@
 use super::names::{Names, audience, product};
 use super::pricing::pricing;
 use crate::marketplace::model::{
-    Audience, Certification, Identity, Plan, PlanAvailability, PlanListing, Reference, Resource,
-    schema,
+    PlanAvailability, PlanListing, ProductPlan, Reference, Resource, ResourceAudience,
+    ResourceCertification, ResourceIdentity, schema,
 };
 use crate::offer::OfferFile;
 use crate::offer::content::Content;
@@ -45,15 +45,15 @@ impl<'a> PlanPart<'a> {
             Region::AzureGlobal => "azureGlobal",
             Region::AzureGovernment => "azureGovernment",
         };
-        let certification = |at: &offer::Certification| Certification {
+        let certification = |at: &offer::Certification| ResourceCertification {
             name: at.name.clone(),
             link: at.url.clone(),
         };
         let certifications = plan.government_certifications.iter().map(certification);
-        let mut resources = vec![Resource::Plan(Plan {
+        let mut resources = vec![Resource::Plan(ProductPlan {
             schema: schema::PLAN,
             resource_name: self.name.clone(),
-            identity: Identity { external_id: plan.id.to_string() },
+            identity: ResourceIdentity { external_id: plan.id.to_string() },
             alias: plan.name.clone(),
             product: product(),
             azure_regions: plan.regions.iter().map(region).collect(),
@@ -122,11 +122,11 @@ impl<'a> PlanPart<'a> {
     }
 
     /// Those the plan names, then those of its table it does not name.
-    fn tenants(&self, application: &KubernetesPlan) -> Vec<Audience> {
+    fn tenants(&self, application: &KubernetesPlan) -> Vec<ResourceAudience> {
         let named = application.audience.iter().flat_map(|at| &at.tenants);
         let named =
             named.map(|one| audience("tenant", &one.id, one.label.as_deref().unwrap_or_default()));
-        let mut all: Vec<Audience> = named.collect();
+        let mut all: Vec<ResourceAudience> = named.collect();
         let known: std::collections::BTreeSet<String> =
             all.iter().map(|one| one.id.to_ascii_lowercase()).collect();
         let rows = self.content.audience_tables.get(&self.place);

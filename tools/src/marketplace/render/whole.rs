@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::names::{KIND, PRODUCT, audience, product};
 use crate::marketplace::model::{
-    Audience, Identity, Meter, Meters, OfferAvailability, Product, Property, Reseller, Resource,
-    Setup, Terms, schema,
+    Meter, Meters, OfferAvailability, Product, Property, Reseller, Resource, ResourceAudience,
+    ResourceIdentity, ResourceTerms, Setup, schema,
 };
 use crate::offer::content::Content;
 use crate::offer::model::{CustomMeter, Offer, ResaleChannel};
-use crate::offer::texts::Terms as OfferTerms;
+use crate::offer::texts::Terms;
 use crate::offer::{OfferError, OfferFile};
 
 /// The product and its own resources.
@@ -19,7 +19,7 @@ pub(super) fn resources(file: &OfferFile, content: &Content) -> Result<Vec<Resou
         Resource::Product(Product {
             schema: schema::PRODUCT,
             resource_name: PRODUCT,
-            identity: Identity { external_id: offer.offer.id.clone() },
+            identity: ResourceIdentity { external_id: offer.offer.id.clone() },
             kind: KIND,
             alias: offer.offer.alias.clone(),
         }),
@@ -55,11 +55,13 @@ pub(super) fn resources(file: &OfferFile, content: &Content) -> Result<Vec<Resou
     Ok(resources)
 }
 
-fn terms(file: &OfferFile, content: &Content) -> Result<Terms, OfferError> {
+fn terms(file: &OfferFile, content: &Content) -> Result<ResourceTerms, OfferError> {
     match (&file.offer.legal.terms, &content.terms) {
-        (Some(OfferTerms::Url(url)), _) => Ok(Terms::Url { terms_of_use_url: url.clone() }),
-        (Some(OfferTerms::Text(_)), Some(text)) => Ok(Terms::Text { terms_of_use: text.clone() }),
-        _ if file.offer.legal.standard_contract => Ok(Terms::Standard),
+        (Some(Terms::Url(url)), _) => Ok(ResourceTerms::Url { terms_of_use_url: url.clone() }),
+        (Some(Terms::Text(_)), Some(text)) => {
+            Ok(ResourceTerms::Text { terms_of_use: text.clone() })
+        }
+        _ if file.offer.legal.standard_contract => Ok(ResourceTerms::Standard),
         _ => Err(file.error_at(
             "legal",
             "there are no terms (OFR-009)",
@@ -69,13 +71,13 @@ fn terms(file: &OfferFile, content: &Content) -> Result<Terms, OfferError> {
 }
 
 /// Those the offer names, then those of its table it does not name.
-fn preview(offer: &Offer, content: &Content) -> Vec<Audience> {
+fn preview(offer: &Offer, content: &Content) -> Vec<ResourceAudience> {
     let named = offer
         .preview
         .subscriptions
         .iter()
         .map(|one| audience("subscription", &one.id, one.label.as_deref().unwrap_or_default()));
-    let mut all: Vec<Audience> = named.collect();
+    let mut all: Vec<ResourceAudience> = named.collect();
     for row in content.preview_table.iter().flat_map(|table| &table.rows) {
         if !all.iter().any(|known| known.id.eq_ignore_ascii_case(&row.id)) {
             all.push(audience("subscription", &row.id, &row.description));

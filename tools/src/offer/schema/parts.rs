@@ -37,7 +37,7 @@ pub(crate) fn choices(part: &Value) -> Option<Vec<&str>> {
 }
 
 /// Whether a part has the type of this value; a word without quotes may be of any simple type.
-pub(crate) fn admits(part: &Value, value: &tree::Value) -> bool {
+pub(crate) fn admits(part: &Value, value: &tree::TreeValue) -> bool {
     let one = part.get("type").and_then(Value::as_str);
     let several = part.get("type").and_then(Value::as_array);
     let has = |name: &str| {
@@ -47,13 +47,13 @@ pub(crate) fn admits(part: &Value, value: &tree::Value) -> bool {
     match value {
         // An optional list may be empty, but never null.
         _ if value.is_nothing() => has("null"),
-        tree::Value::Scalar { .. } => {
+        tree::TreeValue::Scalar { .. } => {
             ["string", "integer", "number", "boolean"].into_iter().any(has)
                 || choices(part).is_some()
         }
-        tree::Value::List(_) => has("array"),
-        tree::Value::Mapping(_) => has("object"),
-        tree::Value::Refused => true,
+        tree::TreeValue::List(_) => has("array"),
+        tree::TreeValue::Mapping(_) => has("object"),
+        tree::TreeValue::Refused => true,
     }
 }
 

@@ -8,7 +8,7 @@ fn what_can_never_change_is_told_and_what_may_is_not() {
     type Row = (fn(&mut Submission), Option<ContradictionTopic>);
     let rows: [Row; 22] = [
         (|_| (), None),
-        (|own| own.visibility = Some(Visibility::Hidden), None),
+        (|own| own.visibility = Some(RecordedVisibility::Hidden), None),
         (|own| own.time = at(9), None),
         (|own| _ = own.regions.insert("azureGovernment".to_owned()), None),
         (
@@ -16,12 +16,12 @@ fn what_can_never_change_is_told_and_what_may_is_not() {
             Some(ContradictionTopic::Regions),
         ),
         (|own| own.regions.clear(), None),
-        (|own| own.licence = Some(Licence::Free), Some(ContradictionTopic::Licence)),
+        (|own| own.licence = Some(RecordedLicence::Free), Some(ContradictionTopic::Licence)),
         (|own| own.licence = None, None),
-        (|own| own.terms = Some(Terms::Custom), Some(ContradictionTopic::Terms)),
+        (|own| own.terms = Some(RecordedTerms::Custom), Some(ContradictionTopic::Terms)),
         (|own| own.sell_through_microsoft = Some(true), Some(ContradictionTopic::Sale)),
-        (|own| own.kind = Kind::Kubernetes, Some(ContradictionTopic::Sale)),
-        (|own| own.audience = Some(Audience::Private), Some(ContradictionTopic::Audience)),
+        (|own| own.kind = RecordedKind::Kubernetes, Some(ContradictionTopic::Sale)),
+        (|own| own.audience = Some(RecordedAudience::Private), Some(ContradictionTopic::Audience)),
         (
             |own| own.repository = Some("live/other".to_owned()),
             Some(ContradictionTopic::Repository),
@@ -40,7 +40,8 @@ fn what_can_never_change_is_told_and_what_may_is_not() {
         (|own| _ = own.tags.insert(tag("1.4"), Some(digest("x"))), None),
     ];
     let live = LedgerState::of(&[submitted(&image())]);
-    let preview = LedgerState::of(&[submitted(&changed(|own| own.target = Target::Preview))]);
+    let preview =
+        LedgerState::of(&[submitted(&changed(|own| own.target = SubmissionTarget::Preview))]);
     for (place, (change, expected)) in rows.into_iter().enumerate() {
         let own = changed(change);
         let found = contradictions(&live, std::slice::from_ref(&own));
@@ -72,11 +73,11 @@ fn applications_keep_their_type_their_scope_and_their_bundles() {
             Some(ContradictionTopic::ExtensionType),
             true,
         ),
-        (|own| own.scope = Some(Scope::Namespace), Some(ContradictionTopic::Scope), false),
+        (|own| own.scope = Some(RecordedScope::Namespace), Some(ContradictionTopic::Scope), false),
         (|own| own.scope = None, None, false),
     ];
     let of = |target| LedgerState::of(&[submitted(&Submission { target, ..application() })]);
-    let (live, preview) = (of(Target::Live), of(Target::Preview));
+    let (live, preview) = (of(SubmissionTarget::Live), of(SubmissionTarget::Preview));
     for (place, (change, expected, also_preview)) in rows.into_iter().enumerate() {
         let mut own = application();
         change(&mut own);

@@ -258,12 +258,12 @@ fn sharing(explained: &Explanation) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::explain::{Attestations, ExplainedPlan, Part, PartKind, PlanContent, explain};
+    use crate::explain::{Attestations, ExplainedPlan, ImagePart, PartKind, PlanContent, explain};
     use wharf_oci::{Algorithm, Digester};
 
     fn plan(name: &str, layers: &[(&str, u64)]) -> ExplainedPlan {
         let digest = |text: &str| Digester::digest(Algorithm::Sha256, text.as_bytes());
-        let part = |(text, bytes): &(&str, u64)| Part {
+        let part = |(text, bytes): &(&str, u64)| ImagePart {
             digest: digest(text),
             bytes: *bytes,
             kind: PartKind::Layer,

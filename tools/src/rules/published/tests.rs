@@ -14,8 +14,13 @@ fn findings(text: &str, change: impl Fn(&mut Submission)) -> Vec<Finding> {
 
 fn judged(text: &str, change: impl FnOnce(&mut Vec<Submission>)) -> Vec<Finding> {
     let (file, content) = Folder::new().load(text).unwrap();
-    let mut live =
-        submissions(&file, &content, &LedgerState::default(), Target::Live, Timestamp::default());
+    let mut live = submissions(
+        &file,
+        &content,
+        &LedgerState::default(),
+        SubmissionTarget::Live,
+        Timestamp::default(),
+    );
     change(&mut live);
     let records: Vec<Record> =
         live.into_iter().map(|own| Record::Submitted(Box::new(own))).collect();
@@ -58,8 +63,10 @@ fn each_rule_is_raised_at_its_key() {
         ("TEC-007", "plans[0].image.repository", other),
         ("OFR-004", "publisher", |own| own.publisher = "harbour".to_owned()),
         ("OFR-006", "offer.sellThroughMicrosoft", |own| own.sell_through_microsoft = Some(true)),
-        ("OFR-011", "legal", |own| own.terms = Some(crate::published::Terms::Standard)),
-        ("PLN-007", "plans[0].licence", |own| own.licence = Some(crate::published::Licence::Free)),
+        ("OFR-011", "legal", |own| own.terms = Some(crate::published::RecordedTerms::Standard)),
+        ("PLN-007", "plans[0].licence", |own| {
+            own.licence = Some(crate::published::RecordedLicence::Free);
+        }),
         ("PLN-008", "plans[0].regions", |own| _ = own.regions.insert("azureGovernment".into())),
         ("TEC-008", "plans[0].image.repository", |own| {
             own.repository = own.repository.as_ref().map(|_| "live/first".to_owned());
@@ -74,7 +81,7 @@ fn each_rule_is_raised_at_its_key() {
             own.extension_type = own.extension_type.as_ref().map(|_| "Quayline.First".to_owned());
         }),
         ("K8S-031", "plans[2].scope", |own| {
-            own.scope = own.scope.map(|_| crate::published::Scope::Namespace);
+            own.scope = own.scope.map(|_| crate::published::RecordedScope::Namespace);
         }),
         ("K8S-032", "plans[2].bundle", |own| {
             own.bundles.iter_mut().for_each(|at| at.version = "1.0.1".to_owned());
@@ -107,7 +114,8 @@ fn a_public_plan_cannot_become_private() {
         "    namespace: tidepool\n    audience: { tenants: [{ id: 3f0c8a52-61d7-4b89-9e24-d5a7c0b1f386 }] }\n",
         1,
     );
-    let public = |own: &mut Submission| own.audience = Some(crate::published::Audience::Public);
+    let public =
+        |own: &mut Submission| own.audience = Some(crate::published::RecordedAudience::Public);
     let found = of_rule(findings(&text, public), "PLN-011");
     assert_eq!(found[0].place.key.as_deref(), Some("plans[2].audience"));
     assert!(of_rule(findings(&text, |_| ()), "PLN-011").is_empty());
@@ -116,7 +124,7 @@ fn a_public_plan_cannot_become_private() {
 #[test]
 fn a_repository_of_the_preview_may_be_refused_and_a_bundle_that_is_gone_is() {
     let found = findings(&with_bundle(), |own| {
-        own.target = Target::Preview;
+        own.target = SubmissionTarget::Preview;
         own.repository = own.repository.as_ref().map(|_| "live/first".to_owned());
     });
     let found = of_rule(found, "TEC-008");
@@ -128,7 +136,7 @@ fn a_repository_of_the_preview_may_be_refused_and_a_bundle_that_is_gone_is() {
         &live,
         &live_content,
         &LedgerState::default(),
-        Target::Live,
+        SubmissionTarget::Live,
         Timestamp::default(),
     );
     let records: Vec<Record> =
@@ -151,7 +159,7 @@ fn a_bundle_that_is_raised_goes_beside_the_live_ones() {
     assert!(of_rule(found, "K8S-032").is_empty());
     let live =
         LedgerState::of(&[Record::Submitted(Box::new(crate::published::tests::application()))]);
-    let own = submissions(&file, &content, &live, Target::Live, Timestamp::default());
+    let own = submissions(&file, &content, &live, SubmissionTarget::Live, Timestamp::default());
     let versions: Vec<&str> = own[2].bundles.iter().map(|at| at.version.as_str()).collect();
     assert_eq!(versions, ["1.0.0", "1.0.1"]);
 }
@@ -159,8 +167,13 @@ fn a_bundle_that_is_raised_goes_beside_the_live_ones() {
 #[test]
 fn tags_of_the_ledger_count_where_tags_of_the_offer_do() {
     let (mut file, content) = Folder::new().load(&changed(&[])).unwrap();
-    let mut live =
-        submissions(&file, &content, &LedgerState::default(), Target::Live, Timestamp::default());
+    let mut live = submissions(
+        &file,
+        &content,
+        &LedgerState::default(),
+        SubmissionTarget::Live,
+        Timestamp::default(),
+    );
     for number in 0..12 {
         live[0].tags.insert(format!("1.3.{number}-all").parse().unwrap(), None);
     }
@@ -189,8 +202,13 @@ fn without_a_ledger_it_is_named() {
 #[test]
 fn a_version_tag_that_moved_is_found_in_the_images() {
     let (file, content) = Folder::new().load(&changed(&[])).unwrap();
-    let mut live =
-        submissions(&file, &content, &LedgerState::default(), Target::Live, Timestamp::default());
+    let mut live = submissions(
+        &file,
+        &content,
+        &LedgerState::default(),
+        SubmissionTarget::Live,
+        Timestamp::default(),
+    );
     let (one, other) = (crate::published::tests::digest("1"), crate::published::tests::digest("2"));
     for known in live[0].tags.values_mut() {
         *known = Some(one);

@@ -5,14 +5,17 @@ use serde_json::Value;
 
 use crate::marketplace::tree::{ResourceTree, SavedTechnical, TreeResource};
 use crate::offer::OfferFile;
-use crate::published::{Audience, Bundle, Kind, Licence, Submission, Target, Terms, Visibility};
+use crate::published::{
+    RecordedAudience, RecordedBundle, RecordedKind, RecordedLicence, RecordedTerms,
+    RecordedVisibility, Submission, SubmissionTarget,
+};
 use wharf_oci::Timestamp;
 
 /// One submission per sold plan of the tree.
 pub(super) fn submissions(
     file: &OfferFile,
     tree: &ResourceTree,
-    target: Target,
+    target: SubmissionTarget,
     time: Timestamp,
 ) -> anyhow::Result<Vec<Submission>> {
     let place = tree.file().display();
@@ -39,7 +42,7 @@ fn submission(
     file: &OfferFile,
     tree: &ResourceTree,
     plan: &TreeResource,
-    target: Target,
+    target: SubmissionTarget,
     time: Timestamp,
 ) -> anyhow::Result<Submission> {
     let place = tree.file().display();
@@ -59,14 +62,14 @@ fn submission(
         sell_through_microsoft: setup
             .and_then(|at| at.value.get("sellThroughMicrosoft")?.as_bool()),
         terms: property.and_then(|at| at.text("termsConditions")).map(|terms| match terms {
-            "standardMicrosoft" => Terms::Standard,
-            _ => Terms::Custom,
+            "standardMicrosoft" => RecordedTerms::Standard,
+            _ => RecordedTerms::Custom,
         }),
         plan: id.to_owned(),
-        kind: Kind::Image,
+        kind: RecordedKind::Image,
         licence,
-        visibility: text("visibility").and_then(Visibility::of),
-        audience: text("audience").and_then(Audience::of),
+        visibility: text("visibility").and_then(RecordedVisibility::of),
+        audience: text("audience").and_then(RecordedAudience::of),
         regions: plan.regions().into_iter().map(str::to_owned).collect(),
         repository: None,
         tags: std::collections::BTreeMap::new(),
@@ -83,11 +86,15 @@ fn submission(
 
 /// The price of a plan. A free plan of an application has the model `payAsYouGo`, with nothing to
 /// pay for Microsoft's meters.
-fn licence(pricing: &Value) -> Option<Licence> {
-    let model = pricing.get("licenseModel")?.as_str().and_then(Licence::of)?;
+fn licence(pricing: &Value) -> Option<RecordedLicence> {
+    let model = pricing.get("licenseModel")?.as_str().and_then(RecordedLicence::of)?;
     let system = pricing.get("systemMeterPricing").and_then(|at| at.get("priceInputOption"));
     let is_free = system.and_then(Value::as_str) == Some("free");
-    Some(if model == Licence::PayAsYouGo && is_free { Licence::Free } else { model })
+    Some(if model == RecordedLicence::PayAsYouGo && is_free {
+        RecordedLicence::Free
+    } else {
+        model
+    })
 }
 
 fn fill(
@@ -107,7 +114,7 @@ fn fill(
             }
         }
         Some("cnab") => {
-            submission.kind = Kind::Kubernetes;
+            submission.kind = RecordedKind::Kubernetes;
             submission.extension_type = technical.extension_type().map(str::to_owned);
             for reference in technical.cnab_references() {
                 let (Some(repository), Some(version)) = (reference.repository(), reference.tag())
@@ -115,7 +122,7 @@ fn fill(
                     anyhow::bail!("{place}, plan `{plan}`: a bundle has no repository or no tag");
                 };
                 let digest = reference.digest().map(str::parse).transpose();
-                submission.bundles.push(Bundle {
+                submission.bundles.push(RecordedBundle {
                     repository: repository.to_owned(),
                     version: version.to_owned(),
                     digest: digest

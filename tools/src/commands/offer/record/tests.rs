@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::cli::{Cli, Command, OfferCommand};
 use crate::offer::fixture::{self, Folder, OFFER};
-use crate::published::{Licence, Life};
+use crate::published::{Life, RecordedLicence};
 
 /// The arguments of a command line.
 fn args(line: &str) -> RecordArgs {
@@ -138,7 +138,9 @@ fn a_promotion_to_another_registry_is_no_submission() {
     };
     let decision = decided(ledger("production", true)).unwrap();
     let Record::Submitted(server) = &decision.records[0] else { panic!("a submission") };
-    assert!(server.target == Target::Preview && server.tags.values().all(Option::is_some));
+    assert!(
+        server.target == SubmissionTarget::Preview && server.tags.values().all(Option::is_some)
+    );
     for (text, words) in [
         (ledger("staging", true), "Microsoft copies `tidepool` from `production`"),
         (ledger("production", false), "did not end; resume it"),
@@ -188,12 +190,12 @@ fn what_a_tree_says_is_recorded_as_it_stands_there() {
     assert_eq!(plans["server"].live_tags().count(), 2);
     let digests = &plans["cluster"].bundles[&("b".to_owned(), "1.0.0".to_owned())].digests;
     assert_eq!(digests.latest().map(ToString::to_string), Some(digest.clone()));
-    assert_eq!(plans["cluster"].licence.latest(), Some(&Licence::Free));
-    assert_eq!(plans["server"].licence.latest(), Some(&Licence::Byol));
+    assert_eq!(plans["cluster"].licence.latest(), Some(&RecordedLicence::Free));
+    assert_eq!(plans["server"].licence.latest(), Some(&RecordedLicence::Byol));
     let paid = decided(&priced("live", "tidepool", "perCore")).unwrap();
     let paid = LedgerState::of(&paid.records);
     let paid = &paid.offer("quayline", "tidepool").unwrap().plans["cluster"];
-    assert_eq!(paid.licence.latest(), Some(&Licence::PayAsYouGo));
+    assert_eq!(paid.licence.latest(), Some(&RecordedLicence::PayAsYouGo));
     for (tree, words) in [
         (tree("preview", "tidepool"), "targetType=live"),
         (tree("live", "lagoon"), "is of the offer `lagoon`"),
@@ -293,7 +295,7 @@ fn going_back_to_an_earlier_state_is_recorded() {
     records.extend(back.records);
     let state = LedgerState::of(&records);
     let probe = &state.offer("quayline", "tidepool").unwrap().plans["probe"];
-    assert_eq!(probe.visibility.latest(), Some(&crate::published::Visibility::Hidden));
+    assert_eq!(probe.visibility.latest(), Some(&crate::published::RecordedVisibility::Hidden));
     // The same once more adds nothing.
     assert!(decide(OFFER, &line, None, &records, 400).unwrap().records.is_empty());
 }

@@ -30,7 +30,7 @@ pub(super) struct Within {
 
 /// The verdict on a path.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum PathSelection {
     /// It goes in.
     In(Within),
     /// It is a folder, and goes in with any entry in it.
@@ -61,25 +61,25 @@ impl<'a> Selection<'a> {
     }
 
     /// Judges a path below the folder.
-    pub(super) fn judge(&mut self, path: &[u8], is_folder: bool, within: &Within) -> Verdict {
+    pub(super) fn judge(&mut self, path: &[u8], is_folder: bool, within: &Within) -> PathSelection {
         if mean(&mut self.exclude, path) {
-            return Verdict::Out;
+            return PathSelection::Out;
         }
         let (is_ignored, can_return, ignoring) = match &self.ignore {
             None => (false, false, Vec::new()),
             Some(ignore) => ignore.judge(path, is_folder, &within.ignoring),
         };
         if is_ignored && !(is_folder && can_return) {
-            return Verdict::Out;
+            return PathSelection::Out;
         }
         // Every pattern is matched, below a picked folder too, so that none counts as unused by
         // mistake.
         let is_picked = mean(&mut self.include, path) || within.is_picked;
         let inner = Within { is_picked, ignoring };
         match is_picked && !is_ignored {
-            true => Verdict::In(inner),
-            false if is_folder => Verdict::Perhaps(inner),
-            false => Verdict::Out,
+            true => PathSelection::In(inner),
+            false if is_folder => PathSelection::Perhaps(inner),
+            false => PathSelection::Out,
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Stat, readlinkat, statat};
 
 use super::found::{FolderEntry, FolderEntryKind, FolderEntryList};
-use super::selection::{Selection, Verdict, Within};
+use super::selection::{PathSelection, Selection, Within};
 use super::told::NotedPaths;
 use crate::image::files::{FileKind, shown};
 use crate::image::layer::beneath::{Beneath, is_change};
@@ -110,7 +110,8 @@ impl<'a, 'l> Walk<'a, 'l> {
             let entry = Entry { folder: &folder, name, source, stat };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 folders.extend(self.subfolder(place, entry)?);
-            } else if let Verdict::In(_) = self.selection.judge(&entry.source, false, &place.within)
+            } else if let PathSelection::In(_) =
+                self.selection.judge(&entry.source, false, &place.within)
             {
                 self.open_waiting(place)?;
                 self.file(place, &entry)?;
@@ -128,9 +129,9 @@ impl<'a, 'l> Walk<'a, 'l> {
             return Ok(None);
         }
         let (within, goes_in) = match self.selection.judge(&entry.source, true, &place.within) {
-            Verdict::Out => return Ok(None),
-            Verdict::In(within) => (within, true),
-            Verdict::Perhaps(within) => (within, false),
+            PathSelection::Out => return Ok(None),
+            PathSelection::In(within) => (within, true),
+            PathSelection::Perhaps(within) => (within, false),
         };
         let mode = self.mode(&entry);
         self.xattrs(&entry)?;
