@@ -164,13 +164,19 @@ pub fn images(before: &ImageFacts, after: &ImageFacts, bounds: ListBounds) -> Im
     }
 }
 
-/// Compares the images of two releases, each with where it was read and its images by plan.
+/// A release that was read.
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'a> {
+    /// Where it was read.
+    pub location: &'a str,
+    /// Its images by plan.
+    pub images: &'a BTreeMap<String, ImageFacts>,
+}
+
+/// Compares the images of two releases.
 #[must_use]
-pub fn releases(
-    (before, old): (&str, &BTreeMap<String, ImageFacts>),
-    (after, new): (&str, &BTreeMap<String, ImageFacts>),
-    bounds: ListBounds,
-) -> ReleaseDiff {
+pub fn releases(before: Release<'_>, after: Release<'_>, bounds: ListBounds) -> ReleaseDiff {
+    let (old, new) = (before.images, after.images);
     let only = |of: &BTreeMap<String, ImageFacts>, other: &BTreeMap<String, ImageFacts>| {
         of.keys().filter(|plan| !other.contains_key(*plan)).cloned().collect()
     };
@@ -179,8 +185,8 @@ pub fn releases(
         Some(ImageDiff { plan: Some(plan.clone()), ..image })
     });
     ReleaseDiff {
-        before: before.to_owned(),
-        after: after.to_owned(),
+        before: before.location.to_owned(),
+        after: after.location.to_owned(),
         plans_removed: only(old, new),
         plans_added: only(new, old),
         images: both.collect(),

@@ -82,7 +82,7 @@ pub fn check(source: &Source, jobs: NonZeroUsize, limits: &Limits) -> ImageFacts
         .collect();
     let wanted: Vec<Descriptor> = wanted.into_values().collect();
     let room = ReadBudget::new();
-    let checked = layers::check_all(source, &wanted, jobs, (*limits, &room));
+    let checked = layers::check_all(source, &wanted, jobs, *limits, &room);
     for layer in checked.values() {
         facts.faults.extend(layer.faults.iter().cloned());
     }

@@ -242,19 +242,19 @@ impl Building {
                     self.anchors.insert(anchor, text.to_string());
                 }
                 let value = Value::Scalar { text: text.into_owned(), style: style_of(style) };
-                self.close(node(span, value, (anchor, tag.is_some())));
+                self.close(node(span, value, anchor, tag.is_some()));
             }
             Event::Alias(of) => {
                 let value = Value::Alias(self.anchors.get(&of).cloned());
-                self.close(node(span, value, (0, false)));
+                self.close(node(span, value, 0, false));
             }
-            Event::UnresolvedAlias(_) => self.close(node(span, Value::Alias(None), (0, false))),
+            Event::UnresolvedAlias(_) => self.close(node(span, Value::Alias(None), 0, false)),
             Event::SequenceStart(_, anchor, tag) => {
-                let node = node(span, Value::List(Vec::new()), (anchor, tag.is_some()));
+                let node = node(span, Value::List(Vec::new()), anchor, tag.is_some());
                 self.open.push(Open { node, key: None });
             }
             Event::MappingStart(_, anchor, tag) => {
-                let node = node(span, Value::Map(Vec::new()), (anchor, tag.is_some()));
+                let node = node(span, Value::Map(Vec::new()), anchor, tag.is_some());
                 self.open.push(Open { node, key: None });
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -297,7 +297,7 @@ impl Building {
     }
 }
 
-fn node(span: &Span, value: Value, (anchor, has_tag): (usize, bool)) -> Node {
+fn node(span: &Span, value: Value, anchor: usize, has_tag: bool) -> Node {
     let start = span.start.byte_offset().unwrap_or_default();
     let end = span.end.byte_offset().unwrap_or(start);
     Node {

@@ -95,7 +95,7 @@ pub fn set(text: &str, path: &[PathStep<'_>], value: &str) -> Result<String, Edi
             (PathStep::Key(key), Shape::Mapping { style, entries }) => {
                 let found = entries.iter().find(|entry| entry.key == *key);
                 if found.is_none() && done + 1 == path.len() {
-                    let edited = add(text, at, (*style, entries), key, value);
+                    let edited = add(text, at, *style, entries, key, value);
                     return checked(text, edited, path, value, at.line);
                 }
                 found.map(|entry| &entry.value)
@@ -125,7 +125,8 @@ pub fn set(text: &str, path: &[PathStep<'_>], value: &str) -> Result<String, Edi
 fn add(
     text: &str,
     mapping: &Part,
-    (style, entries): (StructureStyle, &[Entry]),
+    style: StructureStyle,
+    entries: &[Entry],
     key: &str,
     value: &str,
 ) -> String {

@@ -75,7 +75,7 @@ impl Yard {
         let folder = LayoutFolder::open(&self.path(out)).unwrap();
         let jobs = NonZeroUsize::MIN;
         let builder =
-            Builder::new((self.folder.path(), folder.path()), Timestamp::default(), jobs, &Silent);
+            Builder::new(self.folder.path(), folder.path(), Timestamp::default(), jobs, &Silent);
         let mut builder = builder.with_bases(bases);
         plans.iter().map(|plan| builder.build(plan, LayoutDestination::Folder(&folder))).collect()
     }

@@ -105,12 +105,12 @@ fn rendering(
 ) -> Rendering {
     let name = chart.metadata.as_ref().ok().and_then(|data| data.name.clone());
     let name = name.map(|word| word.text).unwrap_or_default();
-    let mut ended = run(helm, chart, (namespace, KUBERNETES_VERSION), settings, patience);
+    let mut ended = run(helm, chart, namespace, KUBERNETES_VERSION, settings, patience);
     for version in OTHER_VERSIONS {
         if !is_other_version_wanted(&ended) {
             break;
         }
-        let next = run(helm, chart, (namespace, version), settings, patience);
+        let next = run(helm, chart, namespace, version, settings, patience);
         // Where none is taken, the first answer stays.
         if !is_other_version_wanted(&next) {
             ended = next;
@@ -148,7 +148,8 @@ struct Ended {
 fn run(
     helm: &Path,
     chart: &Chart,
-    (namespace, version): (&str, &str),
+    namespace: &str,
+    version: &str,
     settings: &[String],
     patience: Duration,
 ) -> Result<Ended, String> {

@@ -117,7 +117,7 @@ impl RenderedChart {
         self.objects += 1;
         match pod(&kind, object) {
             Some(pod) => {
-                let workload = workload(template, (kind, name), pod);
+                let workload = workload(template, kind, name, pod);
                 self.variables(&workload, pod);
                 self.workloads.push(workload);
             }
@@ -186,7 +186,7 @@ fn pod<'a>(kind: &str, object: &'a Node) -> Option<&'a Node> {
     }
 }
 
-fn workload(template: &str, (kind, name): (String, String), pod: &Node) -> RenderedWorkload {
+fn workload(template: &str, kind: String, name: String, pod: &Node) -> RenderedWorkload {
     let text = |node: Option<&Node>, key: &str| {
         node.and_then(|node| node.get(key)).and_then(Node::said).unwrap_or_default().to_owned()
     };

@@ -14,7 +14,7 @@ use super::targets::Opener;
 use super::write_file;
 use crate::cli::{DiffArgs, DiffFormat, OutputFormat};
 use crate::diff::text::{self, DiffForm};
-use crate::diff::{self, ImageDiff, ListBounds, ReleaseDiff};
+use crate::diff::{self, ImageDiff, ListBounds, Release, ReleaseDiff};
 use crate::exit::Exit;
 use crate::image::facts::ImageFacts;
 use crate::offer::OfferFile;
@@ -50,7 +50,9 @@ pub fn run(args: &DiffArgs, context: &Context) -> anyhow::Result<Exit> {
         (Side::Release(before), Side::Release(after)) => {
             let (one, other) = (args.before.display(), args.after.display());
             let (one, other) = (one.to_string(), other.to_string());
-            Outcome::Release(diff::releases((&one, before), (&other, after), bounds))
+            let before = Release { location: &one, images: before };
+            let after = Release { location: &other, images: after };
+            Outcome::Release(diff::releases(before, after, bounds))
         }
         _ => bail!(
             "one of the two is an image, the other a release of several plans; name the layout of \

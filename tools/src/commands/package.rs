@@ -66,7 +66,7 @@ pub fn run(args: &PackageArgs, context: &Context) -> anyhow::Result<Exit> {
     let doing = if args.check { "checking" } else { "packaging" };
     let show = Show::on(&context.output, !args.no_progress);
     let progress = TerminalProgress::new(&context.output, show, doing, plans.len());
-    let builder = Builder::new((file.folder(), &output), epoch, jobs, &progress);
+    let builder = Builder::new(file.folder(), &output, epoch, jobs, &progress);
     let mut builder = builder.with_bases(&bases).with_revision(args.revision.as_deref());
     if !args.dry_run && !args.check {
         builder = builder.remembering(&output.join(STATE));

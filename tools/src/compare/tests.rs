@@ -62,8 +62,8 @@ impl Shop {
     }
 
     fn builder(&self) -> Builder<'_> {
-        let folders = (self.folder.path(), self.out.as_path());
-        Builder::new(folders, Timestamp::default(), NonZeroUsize::MIN, &Silent)
+        let (offer, output) = (self.folder.path(), self.out.as_path());
+        Builder::new(offer, output, Timestamp::default(), NonZeroUsize::MIN, &Silent)
     }
 
     fn plan(&self) -> PlanImage {
@@ -80,7 +80,7 @@ impl Shop {
         let mut builder = self.builder();
         let built = builder.build(&plan, LayoutDestination::Counted).unwrap();
         let rebuild =
-            |platform, layer, out: Out<'_>| builder.write_layer(&plan, (platform, layer), out);
+            |platform, layer, out: Out<'_>| builder.write_layer(&plan, platform, layer, out);
         let wanted = ExpectedImage { image: &built, rebuild: &rebuild };
         let layout = Source::open_path(&self.layout()).unwrap();
         let found = differences(&layout, &wanted).unwrap();

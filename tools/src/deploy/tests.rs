@@ -72,7 +72,8 @@ fn workload_of(facts: &ImageFacts) -> Result<Workload, DeployRefusal> {
         facts,
         &plan(),
         Some(&resources),
-        ("tidepool", &published()),
+        "tidepool",
+        &published(),
         WorkloadRequest::default(),
     )
 }
@@ -441,7 +442,7 @@ fn the_registry_is_a_parameter() {
     let origin: RegistryOrigin = "customer.azurecr.io".parse().unwrap();
     let wishes = WorkloadRequest { origin: Some(&origin), page: None };
     let facts = facts(&BOTH, &runtime());
-    let made = Workload::of(&facts, &plan(), None, ("tidepool", &published()), wishes).unwrap();
+    let made = Workload::of(&facts, &plan(), None, "tidepool", &published(), wishes).unwrap();
     let expected = format!("customer.azurecr.io/tidepool/server@{}", digest("index"));
     assert_eq!(made.image.reference(), expected);
     assert_eq!(pod(&made)["containers"][0]["image"], json!(expected));

@@ -123,7 +123,8 @@ impl Workload {
         facts: &ImageFacts,
         plan: &PlanImage,
         resources: Option<&Resources>,
-        (offer, registry): (&str, &RegistryOrigin),
+        offer: &str,
+        registry: &RegistryOrigin,
         wishes: WorkloadRequest<'_>,
     ) -> Result<Self, DeployRefusal> {
         let digest = whole(facts)?;

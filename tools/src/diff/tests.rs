@@ -14,6 +14,10 @@ use crate::image::files::{
 };
 use crate::output::Paint;
 
+const fn read_from<'a>(location: &'a str, images: &'a BTreeMap<String, ImageFacts>) -> Release<'a> {
+    Release { location, images }
+}
+
 fn digest(of: &str) -> Digest {
     let mut digester = Digester::new(Algorithm::Sha256);
     digester.update(of.as_bytes());
@@ -292,7 +296,7 @@ fn hostile_names_are_inert_in_every_form() {
     let diff = images(&before, &after, ListBounds::default());
     let plans = std::collections::BTreeMap::from([(evil.to_owned(), before.clone())]);
     let none = std::collections::BTreeMap::new();
-    let whole = releases((evil, &plans), ("b", &none), ListBounds::default());
+    let whole = releases(read_from(evil, &plans), read_from("b", &none), ListBounds::default());
     for form in [DiffForm::Text(Paint::PLAIN), DiffForm::Markdown] {
         for text in [written(&diff, form), release(&whole, form)] {
             assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
@@ -308,7 +312,11 @@ fn hostile_names_are_inert_in_every_form() {
 fn releases_are_matched_by_plan() {
     let one = facts(vec![image("amd64", vec![])]);
     let of = |plans: &[&str]| plans.iter().map(|plan| ((*plan).to_owned(), one.clone())).collect();
-    let diff = releases(("a", &of(&["x", "y"])), ("b", &of(&["y", "z"])), ListBounds::default());
+    let diff = releases(
+        read_from("a", &of(&["x", "y"])),
+        read_from("b", &of(&["y", "z"])),
+        ListBounds::default(),
+    );
     assert_eq!(
         (diff.plans_removed.as_slice(), diff.plans_added.as_slice()),
         (["x".to_owned()].as_slice(), ["z".to_owned()].as_slice())

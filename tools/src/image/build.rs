@@ -65,7 +65,8 @@ impl<'a> Builder<'a> {
     /// A builder for the offer in a folder, and the folder of its layouts, which is never input.
     #[must_use]
     pub fn new(
-        (offer_folder, output): (&'a Path, &'a Path),
+        offer_folder: &'a Path,
+        output: &'a Path,
         epoch: Timestamp,
         jobs: NonZeroUsize,
         progress: &'a dyn Progress,
@@ -182,14 +183,17 @@ impl<'a> Builder<'a> {
             platforms.push(match (base, MadeFrom::of(&plan.image, build)) {
                 (Some(base), MadeFrom::Adopt(_)) => BegunPlatform::Adopted(Box::new(self.adopt(
                     plan,
-                    (place, build),
+                    place,
+                    build,
                     base,
                     &mut writer,
                 )?)),
                 _ => BegunPlatform::Made(self.begin_platform(
                     plan,
-                    (place, build),
-                    (base, layers),
+                    place,
+                    build,
+                    base,
+                    layers,
                     &mut writer,
                 )?),
             });
@@ -201,13 +205,15 @@ impl<'a> Builder<'a> {
     fn begin_platform<'p>(
         &self,
         plan: &'p PlanImage,
-        (place, build): (usize, &'p PlatformBuild),
-        (base, layers): (Option<&'p BaseImage>, &mut Layers<'_, '_>),
+        place: usize,
+        build: &'p PlatformBuild,
+        base: Option<&'p BaseImage>,
+        layers: &mut Layers<'_, '_>,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<MadePlatform<'p>, BuildError> {
         let codec = Codec::from(plan.image.compression);
         let below = self.lay_base(plan, build, base, writer)?;
-        let prepared = self.prepare(plan, build, (base, below.clone()))?;
+        let prepared = self.prepare(plan, build, base, below.clone())?;
         let expected = prepared.iter().map(|layer| tar_bytes(layer.files())).sum();
         self.progress.expected(expected);
         let prepared: Vec<Arc<PreparedLayer>> = prepared.into_iter().map(Arc::new).collect();
@@ -263,7 +269,8 @@ impl<'a> Builder<'a> {
     pub fn write_layer(
         &self,
         plan: &PlanImage,
-        (platform, number): (usize, usize),
+        platform: usize,
+        number: usize,
         out: &mut dyn Write,
     ) -> Result<(), BuildError> {
         let Some(build) = plan.image.platforms.get(platform) else { return Ok(()) };
@@ -272,7 +279,7 @@ impl<'a> Builder<'a> {
         let below = base.map_or(0, |base| base.layers.len());
         let Some(number) = number.checked_sub(below) else { return Ok(()) };
         let below = self.lay_base(plan, build, base, &mut LayoutWriter::counted())?;
-        let prepared = self.prepare(plan, build, (base, below))?;
+        let prepared = self.prepare(plan, build, base, below)?;
         let Some(layer) = prepared.get(number) else { return Ok(()) };
         layer.write(out).map_err(|source| layer_error(plan, build, number, source))
     }
@@ -283,7 +290,8 @@ impl<'a> Builder<'a> {
         &self,
         plan: &PlanImage,
         build: &PlatformBuild,
-        (base, mut lower): (Option<&BaseImage>, Vec<Arc<LayerFiles>>),
+        base: Option<&BaseImage>,
+        mut lower: Vec<Arc<LayerFiles>>,
     ) -> Result<Vec<PreparedLayer>, BuildError> {
         let created = plan.image.created.unwrap_or(self.epoch);
         let of_base = |number: usize| {

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use self::frozen::KeyChange;
 use self::named::Named;
 use super::tree::{ResourceTree, TreeResource, TreeTarget, schema_name};
 
@@ -139,7 +140,11 @@ struct Changes<'a> {
 
 impl Changes<'_> {
     fn add(&mut self, path: &str, how: ChangeKind, before: Option<Value>, after: Option<Value>) {
-        let refused = frozen::refusal(self.target, &self.name.kind, path, how, (&before, &after));
+        let refused = frozen::refusal(
+            self.target,
+            &self.name.kind,
+            &KeyChange { path, how, before: before.as_ref(), after: after.as_ref() },
+        );
         let dot = if path.is_empty() || path.starts_with('[') { "" } else { "." };
         self.found.push(Change {
             plan: self.name.plan.clone(),

@@ -61,13 +61,14 @@ fn mapping(page: &mut String, name: &str, part: &Value, schema: &Value) {
     let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
     let others = properties.keys().map(String::as_str).filter(|key| !required.contains(key));
     for key in required.iter().copied().chain(others) {
-        row(page, (name, key), properties, required.contains(&key), schema);
+        row(page, name, key, properties, required.contains(&key), schema);
     }
 }
 
 fn row(
     page: &mut String,
-    (name, key): (&str, &str),
+    name: &str,
+    key: &str,
     properties: &Map<String, Value>,
     is_required: bool,
     schema: &Value,

@@ -161,7 +161,8 @@ fn bought(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
         let wanted =
             [("name", "plan-name"), ("publisher", "plan-publisher"), ("product", "plan-offerID")];
         for ((key, variable), found) in wanted.into_iter().zip(found) {
-            filled_in(seen, judge, template, (key, found.as_ref(), *spot), variable);
+            let field = ExtensionField { key, value: found.as_ref(), extension: *spot };
+            filled_in(seen, judge, template, field, variable);
         }
     }
 }
@@ -169,11 +170,19 @@ fn bought(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
 fn registered(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     let Some(template) = &seen.application.template.content else { return };
     for Extension { spot, extension_type, release_train, .. } in &template.extensions {
-        let (kind, train) = (extension_type.as_ref(), release_train.as_ref());
-        let variable = "clusterExtensionTypeName";
-        filled_in(seen, judge, template, ("extensionType", kind, *spot), variable);
-        filled_in(seen, judge, template, ("releaseTrain", train, *spot), "releaseTrain");
+        let field = |key, value| ExtensionField { key, value, extension: *spot };
+        let kind = field("extensionType", extension_type.as_ref());
+        filled_in(seen, judge, template, kind, "clusterExtensionTypeName");
+        let train = field("releaseTrain", release_train.as_ref());
+        filled_in(seen, judge, template, train, "releaseTrain");
     }
+}
+
+/// A field of an extension, and where the extension stands.
+struct ExtensionField<'a> {
+    key: &'a str,
+    value: Option<&'a Spanned<String>>,
+    extension: Spot,
 }
 
 /// Whether Microsoft fills in the value of the variable with this key.
@@ -181,12 +190,12 @@ fn filled_in(
     seen: &PlanView<'_>,
     judge: &mut Findings<'_>,
     template: &ArmTemplate,
-    (key, found, parent): (&str, Option<&Spanned<String>>, Spot),
+    ExtensionField { key, value, extension }: ExtensionField<'_>,
     variable: &str,
 ) {
-    let Some(found) = found else {
+    let Some(found) = value else {
         let message = format!("`{key}` is missing; it is `[variables('{variable}')]`");
-        return seen.template(judge, parent, message);
+        return seen.template(judge, extension, message);
     };
     let used = expression::of(&found.value).and_then(|at| expression::only_call(at, "variables"));
     if used != Some(variable) {

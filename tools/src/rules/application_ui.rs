@@ -86,8 +86,8 @@ fn shape(seen: &PlanView<'_>, judge: &mut Findings<'_>) {
     for fault in &ui.faults {
         seen.ui(judge, fault.spot, &fault.message);
     }
-    exactly(seen, judge, ("handler", ui.handler.as_ref()), HANDLER);
-    exactly(seen, judge, ("version", ui.version.as_ref()), VERSION);
+    exactly(seen, judge, "handler", ui.handler.as_ref(), HANDLER);
+    exactly(seen, judge, "version", ui.version.as_ref(), VERSION);
     match &ui.schema {
         None => seen.ui(judge, Spot::START, "the key `$schema` is missing"),
         Some(schema) if !is_schema(&schema.value) => {
@@ -105,7 +105,8 @@ fn is_schema(text: &str) -> bool {
 fn exactly(
     seen: &PlanView<'_>,
     judge: &mut Findings<'_>,
-    (key, found): (&str, Option<&Spanned<String>>),
+    key: &str,
+    found: Option<&Spanned<String>>,
     wanted: &str,
 ) {
     match found {

@@ -71,7 +71,9 @@ pub struct Site {
 impl<'a> Findings<'a> {
     pub(super) fn new(
         profile: Profile,
-        (rule, severity, fix): (&'static str, Severity, &'static str),
+        rule: &'static str,
+        severity: Severity,
+        fix: &'static str,
         scope: FindingScope<'a>,
     ) -> Self {
         let (site, judgement) = (Site::default(), Judgement::default());

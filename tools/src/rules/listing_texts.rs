@@ -15,7 +15,13 @@ pub(super) const RULES: &[Rule] = &[
         fix: "shorten the title to 50 characters",
         check: Check::Offer(|view, judge| {
             for texts in languages(view) {
-                length(judge, &texts.key("title"), "the title", texts.title, (200, Some(50)));
+                length(
+                    judge,
+                    &texts.key("title"),
+                    "the title",
+                    texts.title,
+                    LengthLimits::or_narrower(200, 50),
+                );
             }
         }),
     },
@@ -44,7 +50,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             for texts in languages(view) {
                 let (key, text) = (texts.key("searchSummary"), texts.search_summary);
-                length(judge, &key, "the search summary", text, (100, None));
+                length(judge, &key, "the search summary", text, LengthLimits::of(100));
                 one_line(judge, &key, "the search summary", text);
             }
         }),
@@ -59,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
         check: Check::Offer(|view, judge| {
             for texts in languages(view) {
                 let (key, text) = (texts.key("shortDescription"), texts.short_description);
-                length(judge, &key, "the short description", text, (256, None));
+                length(judge, &key, "the short description", text, LengthLimits::of(256));
                 one_line(judge, &key, "the short description", text);
             }
         }),
@@ -73,7 +79,8 @@ pub(super) const RULES: &[Rule] = &[
         fix: "shorten the description to 3,000 characters",
         check: Check::Offer(|view, judge| {
             for texts in languages(view) {
-                let (key, limits) = (texts.key("description"), (5_000, Some(3_000)));
+                let limits = LengthLimits::or_narrower(5_000, 3_000);
+                let key = texts.key("description");
                 length(judge, &key, "the description", texts.description, limits);
             }
         }),
@@ -125,13 +132,32 @@ pub(super) const RULES: &[Rule] = &[
     },
 ];
 
-/// Judges how many characters a text has: the most by any page, and the narrower page's most.
+/// The most characters of a text.
+#[derive(Clone, Copy)]
+pub(super) struct LengthLimits {
+    /// By any page.
+    most: usize,
+    /// By the narrower page, where the pages differ.
+    narrower: Option<usize>,
+}
+
+impl LengthLimits {
+    pub(super) const fn of(most: usize) -> Self {
+        Self { most, narrower: None }
+    }
+
+    pub(super) const fn or_narrower(most: usize, narrower: usize) -> Self {
+        Self { most, narrower: Some(narrower) }
+    }
+}
+
+/// Judges how many characters a text has.
 pub(super) fn length(
     judge: &mut Findings<'_>,
     key: &str,
     what: &str,
     text: &str,
-    (most, narrower): (usize, Option<usize>),
+    LengthLimits { most, narrower }: LengthLimits,
 ) {
     let count = text.chars().count();
     if text.trim().is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::listing_fields::languages;
-use super::listing_texts::length;
+use super::listing_texts::{LengthLimits, length};
 use super::texts::one_line;
 use super::{Check, Findings, OfferView, Rule, Severity};
 use crate::marketplace::payload::is_language;
@@ -54,10 +54,10 @@ fn plans(view: &OfferView<'_>, judge: &mut Findings<'_>) {
                 let message = format!("the plan is in `{}` twice", at.language);
                 judge.error(&key("language"), message);
             }
-            length(judge, &key("name"), "the name", &at.name, (200, Some(50)));
-            length(judge, &key("summary"), "the summary", &at.summary, (100, None));
+            length(judge, &key("name"), "the name", &at.name, LengthLimits::or_narrower(200, 50));
+            length(judge, &key("summary"), "the summary", &at.summary, LengthLimits::of(100));
             one_line(judge, &key("summary"), "the summary", &at.summary);
-            let limits = (3_000, Some(2_000));
+            let limits = LengthLimits::or_narrower(3_000, 2_000);
             length(judge, &key("description"), "the description", description, limits);
         }
         if plan.translations.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identity::id_fault;
-use super::listing_texts::length;
+use super::listing_texts::{LengthLimits, length};
 use super::texts::one_line;
 use super::{Check, Findings, OfferView, Rule, Severity, html, urls};
 use crate::offer::model::Visibility;
@@ -40,7 +40,7 @@ pub(super) const RULES: &[Rule] = &[
             let mut names = BTreeSet::new();
             for (place, plan) in view.offer.plans.iter().enumerate() {
                 let key = format!("plans[{place}].name");
-                length(judge, &key, "the name", &plan.name, (200, Some(50)));
+                length(judge, &key, "the name", &plan.name, LengthLimits::or_narrower(200, 50));
                 if !names.insert(plan.name.trim().to_lowercase()) {
                     judge.error(&key, format!("two plans have the name `{}`", plan.name));
                 }
@@ -58,10 +58,16 @@ pub(super) const RULES: &[Rule] = &[
             let texts = view.offer.plans.iter().zip(&view.content.plan_descriptions);
             for (place, (plan, description)) in texts.enumerate() {
                 let key = format!("plans[{place}].summary");
-                length(judge, &key, "the summary", &plan.summary, (100, None));
+                length(judge, &key, "the summary", &plan.summary, LengthLimits::of(100));
                 one_line(judge, &key, "the summary", &plan.summary);
                 let key = format!("plans[{place}].description");
-                length(judge, &key, "the description", description, (3_000, Some(2_000)));
+                length(
+                    judge,
+                    &key,
+                    "the description",
+                    description,
+                    LengthLimits::or_narrower(3_000, 2_000),
+                );
             }
         }),
     },

@@ -23,7 +23,7 @@ pub struct Rule {
 impl Rule {
     /// Takes what the check of this rule finds.
     pub(super) fn judge<'a>(&self, profile: Profile, scope: FindingScope<'a>) -> Findings<'a> {
-        Findings::new(profile, (self.id, self.severity, self.fix), scope)
+        Findings::new(profile, self.id, self.severity, self.fix, scope)
     }
 }
 

@@ -43,7 +43,8 @@ pub(super) fn check_all(
     source: &Source,
     wanted: &[Descriptor],
     jobs: NonZeroUsize,
-    (limits, room): (Limits, &ReadBudget),
+    limits: Limits,
+    room: &ReadBudget,
 ) -> BTreeMap<Digest, CheckedLayer> {
     let next = AtomicUsize::new(0);
     let checked = Mutex::new(BTreeMap::new());

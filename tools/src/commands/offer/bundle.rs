@@ -69,12 +69,12 @@ pub(super) fn run(args: &BundleArgs, context: &Context) -> anyhow::Result<Exit> 
     let files = Content::load(&file)?;
     let plans = selected(args, &file)?;
     match (&args.output, &args.built) {
-        (Some(output), _) => lay_out(args, (&file, &files), &plans, output, context),
+        (Some(output), _) => lay_out(args, &file, &files, &plans, output, context),
         (None, Some(built)) => {
             let [plan] = plans.as_slice() else {
                 bail!("name the plan whose bundle was made: --plan ID");
             };
-            take_up(args, (&file, &files), *plan, built, context)
+            take_up(args, &file, &files, *plan, built, context)
         }
         (None, None) => bail!("give --output DIR or --built"),
     }
@@ -106,7 +106,8 @@ fn selected<'a>(args: &BundleArgs, file: &'a OfferFile) -> anyhow::Result<Vec<At
 
 fn lay_out(
     args: &BundleArgs,
-    (file, files): (&OfferFile, &Content),
+    file: &OfferFile,
+    files: &Content,
     plans: &[At<'_>],
     output: &Path,
     context: &Context,
@@ -115,7 +116,7 @@ fn lay_out(
     // Rules would report only the effects in the rendered chart; `pin` is the fix.
     let unpinned = unpinned(file, files, plans.iter().map(|(place, plan, _)| (*place, *plan)));
     ensure!(unpinned.is_empty(), "{}", unpinned.join("\n"));
-    let report = judged(args, (file, files), plans)?;
+    let report = judged(args, file, files, plans)?;
     if report.exit() != Exit::Ok {
         context.output.result("offer bundle", &report, |paint| report.text(paint))?;
         return Ok(report.exit());
@@ -180,7 +181,8 @@ fn real(path: &Path) -> PathBuf {
 /// The rules' errors about the applications of these plans.
 fn judged(
     args: &BundleArgs,
-    (file, files): (&OfferFile, &Content),
+    file: &OfferFile,
+    files: &Content,
     plans: &[At<'_>],
 ) -> anyhow::Result<Report> {
     let named = std::iter::once(args.offer.as_path());
@@ -234,7 +236,8 @@ fn text(result: &LaidOut, offer: &Path) -> String {
 
 fn take_up(
     args: &BundleArgs,
-    (file, files): (&OfferFile, &Content),
+    file: &OfferFile,
+    files: &Content,
     (place, plan, kind): At<'_>,
     built: &str,
     context: &Context,

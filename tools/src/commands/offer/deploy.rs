@@ -131,8 +131,9 @@ impl<'a> Chosen<'a> {
             origin: self.args.registry.as_ref(),
             page: self.args.probe_path.as_ref(),
         };
-        let offer = (self.file.offer.offer.id.as_str(), &self.published);
-        Ok(Workload::of(&facts, &plan.image, plan.resources.as_ref(), offer, wishes)?)
+        let (offer, registry) = (self.file.offer.offer.id.as_str(), &self.published);
+        let resources = plan.resources.as_ref();
+        Ok(Workload::of(&facts, &plan.image, resources, offer, registry, wishes)?)
     }
 }
 

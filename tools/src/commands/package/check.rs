@@ -52,7 +52,7 @@ fn differences(
         }
     };
     let rebuild = |platform, layer, out: &mut (dyn std::io::Write + Send)| {
-        builder.write_layer(plan, (platform, layer), out)
+        builder.write_layer(plan, platform, layer, out)
     };
     let wanted = ExpectedImage { image: built, rebuild: &rebuild };
     let mut found = compare::differences(&layout, &wanted)?;

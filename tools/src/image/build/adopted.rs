@@ -18,7 +18,8 @@ impl Builder<'_> {
     pub(super) fn adopt(
         &mut self,
         plan: &PlanImage,
-        (place, build): (usize, &PlatformBuild),
+        place: usize,
+        build: &PlatformBuild,
         base: &BaseImage,
         writer: &mut LayoutWriter<'_>,
     ) -> Result<BuiltPlatform, BuildError> {

@@ -47,7 +47,7 @@ fn plan(id: &str) -> PlanImage {
 fn build(folder: &Path, out: &str, plans: &[&PlanImage], jobs: usize) -> Vec<BuiltImage> {
     let out = LayoutFolder::open(&folder.join(out)).unwrap();
     let jobs = NonZeroUsize::new(jobs).unwrap();
-    let mut builder = Builder::new((folder, out.path()), Timestamp::default(), jobs, &Silent);
+    let mut builder = Builder::new(folder, out.path(), Timestamp::default(), jobs, &Silent);
     let mut built = Vec::new();
     builder
         .build_all(plans, LayoutDestination::Folder(&out), &mut |_, image| built.push(image))
@@ -209,7 +209,7 @@ fn a_plan_that_fails_leaves_the_plans_before_it_and_nothing_of_its_own() {
     bad.image.platforms[1].layers = serde_json::from_str(r#"[{"dir": "nowhere"}]"#).unwrap();
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
     let two = NonZeroUsize::new(2).unwrap();
-    let mut builder = Builder::new((folder.path(), out.path()), Timestamp::default(), two, &Silent);
+    let mut builder = Builder::new(folder.path(), out.path(), Timestamp::default(), two, &Silent);
     let mut done = Vec::new();
     let mut see = |plan: &PlanImage, _: BuiltImage| done.push(plan.id.to_string());
     let result = builder.build_all(&[&good, &bad], LayoutDestination::Folder(&out), &mut see);
@@ -230,7 +230,7 @@ fn what_is_not_a_layout_is_not_replaced_and_a_second_writer_waits() {
     let busy = LayoutFolder::open(&folder.path().join("out")).unwrap_err();
     assert!(matches!(busy, WriteError::Busy { .. }));
     let mut builder =
-        Builder::new((folder.path(), out.path()), Timestamp::default(), NonZeroUsize::MIN, &Silent);
+        Builder::new(folder.path(), out.path(), Timestamp::default(), NonZeroUsize::MIN, &Silent);
     let error = builder.build(&plan, LayoutDestination::Folder(&out)).unwrap_err();
     assert!(matches!(error, BuildError::Write(WriteError::Foreign { .. })), "{error}");
     assert!(folder.path().join("out/one/thesis.txt").exists());
@@ -244,7 +244,7 @@ fn a_missing_folder_names_plan_platform_and_layer() {
     fs::remove_dir_all(folder.path().join("app")).unwrap();
     let out = LayoutFolder::open(&folder.path().join("out")).unwrap();
     let mut builder =
-        Builder::new((folder.path(), out.path()), Timestamp::default(), NonZeroUsize::MIN, &Silent);
+        Builder::new(folder.path(), out.path(), Timestamp::default(), NonZeroUsize::MIN, &Silent);
     let error = builder.build(&plan, LayoutDestination::Folder(&out)).unwrap_err();
     assert_eq!(error.to_string(), "plan one, linux/amd64, layer 2");
     assert!(std::error::Error::source(&error).unwrap().to_string().contains("build it first"));

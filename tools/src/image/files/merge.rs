@@ -119,7 +119,7 @@ impl Merge<'_> {
             self.look_for_oddities(group, from, above.last(), &mut merged);
             above.push(Above { at: first, from: seen.from, is_single: seen.is_single });
             if let Some((upper, lower)) = seen.replaced {
-                self.replacement(upper, lower, (from, below), &mut merged);
+                self.replacement(upper, lower, from, below, &mut merged);
             }
             let Some(node) = seen.node else { continue };
             if self.is_lost_link(node) {
@@ -233,7 +233,8 @@ impl Merge<'_> {
         &self,
         upper: EntryRef,
         lower: EntryRef,
-        (from, below): (u32, &[EntryRef]),
+        from: u32,
+        below: &[EntryRef],
         merged: &mut Merged,
     ) {
         let path = self.path(upper);

@@ -340,7 +340,8 @@ fn check_name(path: &[u8]) -> Result<(), LayerError> {
 pub(super) fn put_parents(
     entries: &mut LayerEntries<'_>,
     into: &[u8],
-    (mode, owner): (u32, (u32, u32)),
+    mode: u32,
+    owner: (u32, u32),
 ) -> Result<(), LayerError> {
     let claim = FolderClaim::Needed;
     for (at, _) in into.iter().enumerate().filter(|(_, byte)| **byte == b'/') {

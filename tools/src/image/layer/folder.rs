@@ -40,9 +40,9 @@ pub(super) fn prepare(
     let selection = Selection::of(input, setting.offer_folder)?;
     let first = entries.len();
     let owner = (input.owner.uid, input.owner.gid);
-    put_parents(entries, &into, (mode_of(&stat, input.modes).into(), owner))?;
+    put_parents(entries, &into, mode_of(&stat, input.modes).into(), owner)?;
     let before = entries.len() - first;
-    let mut walk = Walk::new((opened, &root), input, selection, entries, output);
+    let mut walk = Walk::new(opened, &root, input, selection, entries, output);
     walk.run(&into)?;
     walk.tell();
     let Walk { found, prefixes, newest_change, .. } = walk;

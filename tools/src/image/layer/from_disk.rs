@@ -100,7 +100,7 @@ impl FromDisk {
             let Some(stamp) = source.stamp else { return Ok(tar.append(header)?) };
             let relative = self.source_path(header.path, source.prefix);
             let path = || self.root.join(OsStr::from_bytes(&relative));
-            write_file(&root, &relative, (header, stamp), tar).map_err(|error| error.at(path()))
+            write_file(&root, &relative, header, stamp, tar).map_err(|error| error.at(path()))
         })
     }
 
@@ -183,19 +183,21 @@ impl FileFault {
 fn write_file<W: Write + ?Sized>(
     root: &Beneath,
     relative: &[u8],
-    (header, stamp): (&EntryHeader<'_>, ShortStamp),
+    header: &EntryHeader<'_>,
+    stamp: ShortStamp,
     tar: &mut TarWriter<'_, W>,
 ) -> Result<(), FileFault> {
     let opened = root.file(relative).map_err(|error| {
         if is_change(&error) { FileFault::Changed } else { FileFault::Read(error) }
     })?;
-    write_open(opened.into(), (header, stamp), tar)
+    write_open(opened.into(), header, stamp, tar)
 }
 
 /// Writes an open file after a check of its stamp, and checks it once more at the end.
 fn write_open<W: Write + ?Sized>(
     mut file: File,
-    (header, stamp): (&EntryHeader<'_>, ShortStamp),
+    header: &EntryHeader<'_>,
+    stamp: ShortStamp,
     tar: &mut TarWriter<'_, W>,
 ) -> Result<(), FileFault> {
     let is_same = |file: &File| match fstat(file) {

@@ -85,6 +85,6 @@ fn put_place(input: &FileInput, entries: &mut LayerEntries<'_>) -> Result<Vec<u8
         (folder, name.get(1..).unwrap_or_default())
     };
     let folder = entries.resolve(folder)?;
-    put_parents(entries, &folder, (0o755, (0, 0)))?;
+    put_parents(entries, &folder, 0o755, (0, 0))?;
     Ok(joined(&folder, name))
 }

@@ -101,14 +101,21 @@ const FROZEN: &[Frozen] = &[
     },
 ];
 
+/// A change of a key.
+pub(super) struct KeyChange<'a> {
+    pub(super) path: &'a str,
+    pub(super) how: ChangeKind,
+    pub(super) before: Option<&'a Value>,
+    pub(super) after: Option<&'a Value>,
+}
+
 /// Why a change is refused; none where it may be.
 pub(super) fn refusal(
     target: TreeTarget,
     kind: &str,
-    path: &str,
-    how: ChangeKind,
-    values: (&Option<Value>, &Option<Value>),
+    change: &KeyChange<'_>,
 ) -> Option<&'static str> {
+    let KeyChange { path, how, .. } = *change;
     let is_within = |field: &str| match path.strip_prefix(field) {
         Some(rest) => {
             path.is_empty()
@@ -121,7 +128,7 @@ pub(super) fn refusal(
         let is_item = row.how != GONE || row.field.is_empty() || is_whole_item(path, row.field);
         is_within(row.field) && row.how.contains(&how) && is_item
     });
-    row.map(|row| row.why).or_else(|| by_value(target, kind, path, how, values))
+    row.map(|row| row.why).or_else(|| by_value(target, kind, change))
 }
 
 /// Whether an item of a list goes, and not only a key of it.
@@ -145,19 +152,15 @@ fn is_free(path: &str, value: Option<&Value>) -> bool {
 fn by_value(
     target: TreeTarget,
     kind: &str,
-    path: &str,
-    how: ChangeKind,
-    (before, after): (&Option<Value>, &Option<Value>),
+    &KeyChange { path, how, before, after }: &KeyChange<'_>,
 ) -> Option<&'static str> {
     if target == TreeTarget::Live
         && kind == "price-and-availability-plan"
-        && is_free(path, before.as_ref()) != is_free(path, after.as_ref())
+        && is_free(path, before) != is_free(path, after)
     {
         return Some("a live plan that is free stays free, and one that is paid for stays so");
     }
-    let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
-    let (before, after) = (text(before), text(after));
-    let (before, after) = (before.as_deref(), after.as_deref());
+    let (before, after) = (before.and_then(Value::as_str), after.and_then(Value::as_str));
     match (kind, path) {
         ("property", "termsConditions")
             if target == TreeTarget::Live && before == Some("standardMicrosoft") =>

@@ -40,14 +40,15 @@ fn listings(file: &OfferFile, content: &Content, place: usize, plan: &Plan) -> V
     let language = &file.offer.listing.language;
     let description = content.plan_descriptions.get(place).map(String::as_str).unwrap_or_default();
     let key = format!("plans[{place}]");
-    let texts = (plan.name.as_str(), plan.summary.as_str(), description);
-    let mut sheets = vec![listing(&key, plan, language, texts)];
+    let texts = PlanTexts { language, name: &plan.name, summary: &plan.summary, description };
+    let mut sheets = vec![listing(&key, plan, &texts)];
     let translated = content.plan_translations.get(place);
     let translations = plan.translations.iter().zip(translated.into_iter().flatten());
     for (number, (at, description)) in translations.enumerate() {
         let key = format!("plans[{place}].translations[{number}]");
-        let texts = (at.name.as_str(), at.summary.as_str(), description.as_str());
-        let mut sheet = listing(&key, plan, &at.language, texts);
+        let texts =
+            PlanTexts { language: &at.language, name: &at.name, summary: &at.summary, description };
+        let mut sheet = listing(&key, plan, &texts);
         let language = FormField {
             key: format!("{key}.language"),
             label: "Language".to_owned(),
@@ -60,16 +61,20 @@ fn listings(file: &OfferFile, content: &Content, place: usize, plan: &Plan) -> V
     sheets
 }
 
-fn listing(
-    key: &str,
-    plan: &Plan,
-    language: &str,
-    (name, summary, description): (&str, &str, &str),
-) -> Sheet {
+/// The texts of a plan in one language.
+struct PlanTexts<'a> {
+    language: &'a str,
+    name: &'a str,
+    summary: &'a str,
+    description: &'a str,
+}
+
+fn listing(key: &str, plan: &Plan, texts: &PlanTexts<'_>) -> Sheet {
+    let PlanTexts { language, name, summary, description } = texts;
     let mut sheet = Sheet::new(Page::PlanListing, Some(format!("{}, {language}", plan.id)));
-    sheet.api(format!("{key}.name"), "Plan name", FieldValue::text(name));
-    sheet.api(format!("{key}.summary"), "Plan search results summary", FieldValue::text(summary));
-    let description = FieldValue::Long(description.to_owned());
+    sheet.api(format!("{key}.name"), "Plan name", FieldValue::text(*name));
+    sheet.api(format!("{key}.summary"), "Plan search results summary", FieldValue::text(*summary));
+    let description = FieldValue::Long((*description).to_owned());
     sheet.api(format!("{key}.description"), "Plan description", description);
     sheet
 }
@@ -152,7 +157,7 @@ fn technical(file: &OfferFile, content: &Content, place: usize, plan: &Plan) -> 
     registry(&mut sheet, file);
     match &plan.kind {
         PlanKind::Image(plan) => image(&mut sheet, file, plan),
-        PlanKind::Kubernetes(plan) => bundle(&mut sheet, file, content, (place, plan)),
+        PlanKind::Kubernetes(plan) => bundle(&mut sheet, file, content, place, plan),
     }
     sheet
 }
@@ -200,7 +205,8 @@ fn bundle(
     sheet: &mut Sheet,
     file: &OfferFile,
     content: &Content,
-    (place, plan): (usize, &KubernetesPlan),
+    place: usize,
+    plan: &KubernetesPlan,
 ) {
     let name = &file.offer.offer.registry;
     let azure = file.offer.registries.get(name).and_then(|entry| entry.azure.as_ref());

@@ -48,7 +48,7 @@ pub(super) fn draw(root: &Tile, title: &str) -> Markup {
 pub(super) fn draw_named(root: &Tile, title: &str, describe: &Describe<'_>) -> Markup {
     let mut tiles = Vec::new();
     let whole = Frame { x: 0.0, y: 0.0, width: WIDTH, height: HEIGHT };
-    place(&root.parts, whole, "", (&mut tiles, describe));
+    place(&root.parts, whole, "", &mut tiles, describe);
     html! {
         svg.treemap viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(title) {
             @for tile in &tiles { (tile) }
@@ -60,7 +60,8 @@ fn place(
     parts: &[Tile],
     frame: Frame,
     above: &str,
-    (tiles, describe): (&mut Vec<Markup>, &Describe<'_>),
+    tiles: &mut Vec<Markup>,
+    describe: &Describe<'_>,
 ) {
     let sizes: Vec<f64> = parts.iter().map(|part| as_float(part.bytes)).collect();
     for (part, frame) in parts.iter().zip(squarify(&sizes, frame)) {
@@ -73,7 +74,7 @@ fn place(
                 width: frame.width - 2.0 * FRAME,
                 height: frame.height - HEAD - FRAME,
             };
-            place(&part.parts, inside, &path, (&mut *tiles, describe));
+            place(&part.parts, inside, &path, tiles, describe);
         }
     }
 }

@@ -63,7 +63,8 @@ struct Place {
 
 impl<'a, 'l> Walk<'a, 'l> {
     pub(super) fn new(
-        (root, root_path): (Beneath, &'a Path),
+        root: Beneath,
+        root_path: &'a Path,
         input: &'a DirInput,
         selection: Selection<'a>,
         entries: &'a mut LayerEntries<'l>,
