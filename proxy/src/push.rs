@@ -1,7 +1,8 @@
 //! Writes through the store to the upstreams: upload sessions, their transfer, the outbox of staged
-//! pushes, locks for changes, write-once tags.
+//! pushes, mounts, locks for changes, write-once tags.
 
 pub(crate) mod change_locks;
+pub(crate) mod mount;
 pub(crate) mod outbox;
 pub(crate) mod transfer;
 pub(crate) mod uploads;

@@ -154,6 +154,7 @@ pub(super) const PROXY: &[&str] = &[
     "push/outbox/table",
     "push/outbox/barrier",
     "push/outbox/holds",
+    "push/mount",
     "push/transfer/content",
     "push/transfer/coalesce",
     "push/transfer/retry",

@@ -1,7 +1,6 @@
 //! Upload sessions over HTTP (distribution-spec end-4, end-5, end-6, end-11, end-13, end-14).
 
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, StatusCode, header};
@@ -13,20 +12,19 @@ use super::rated_body::IncomingBody;
 use super::request_body::RequestBody;
 use super::{App, Call};
 use crate::Error;
-use crate::access::Permission;
 use crate::bound::Bound;
-use crate::client::{Arrival, StartedUpload, UploadSession, Upstream, Urgency};
 use crate::context::RequestContext;
 use crate::http::admission::Limit;
 use crate::http::response;
 use crate::http::response::Answer;
 use crate::http::route::{UploadStart, upload_path};
-use crate::limits::MOUNT_SOURCES_MAX;
+use crate::push;
 use crate::push::change_locks::{ChangeGuard, LockSet};
+use crate::push::mount::MountRequest;
 use crate::push::uploads::{
     NewSession, NoSessionPermit, Session, SessionBounds, UploadDestination, Uploads,
 };
-use crate::registries::{Target, UpstreamRepo};
+use crate::registries::Target;
 use crate::runtime::body::Body;
 use crate::runtime::party;
 use crate::runtime::shares::Share;
@@ -36,12 +34,6 @@ pub(super) struct UploadEnd {
     pub(super) repo: RepoName,
     pub(super) id: UploadId,
     pub(super) digest: Digest,
-}
-
-/// A mount: of this blob, from the named repository, or from any.
-struct MountRequest {
-    digest: Digest,
-    from: Option<RepoName>,
 }
 
 pub(super) async fn start(
@@ -68,8 +60,9 @@ pub(super) async fn start(
             Ok(created(repo, &digest))
         }
         UploadStart::Mount { digest, from } => {
-            match source(app, context, repo, &digest, from).await? {
-                Some(from) => mount(app, context, repo, MountRequest { digest, from }, room).await,
+            let request = MountRequest { digest, from };
+            match push::mount::permitted(&app.cache, context, repo, request).await? {
+                Some(request) => mount(app, context, repo, request, room).await,
                 // As if the source did not have the blob.
                 None => session(app, context, repo, Some(digest.algorithm()), room).await,
             }
@@ -157,51 +150,19 @@ pub(super) fn require_own(
     if is_own { Ok(()) } else { Err(Error::UploadUnknown) }
 }
 
-/// The permitted source of a mount: the named one, or any that has the blob, if the caller may pull
-/// it; `None` when there is none. Where everyone may do everything, any source stays unnamed.
-async fn source(
-    app: &App,
-    context: &RequestContext,
-    repo: &RepoName,
-    digest: &Digest,
-    from: Option<RepoName>,
-) -> Result<Option<Option<RepoName>>, Error> {
-    let (access, caller) = (&context.config.access, &context.caller);
-    if access.is_open() {
-        return Ok(Some(from));
-    }
-    let may_pull =
-        async |repo: &RepoName| access.authorize(caller, &Permission::pull(repo)).await.is_ok();
-    if let Some(from) = from {
-        return Ok(may_pull(&from).await.then_some(Some(from)));
-    }
-    if let Target::Upstream(_) = context.target(repo)? {
-        // Without a source, upstreams are asked about the repository itself.
-        return Ok(may_pull(repo).await.then_some(None));
-    }
-    let (store, digest) = (Arc::clone(&app.cache.store), *digest);
-    let holders = app.cache.blocking.run(move || store.settled_holders(&digest)).await?;
-    for holder in holders.into_iter().take(MOUNT_SOURCES_MAX) {
-        if may_pull(&holder).await {
-            return Ok(Some(Some(holder)));
-        }
-    }
-    Ok(None)
-}
-
 /// Takes a blob from another repository; when that cannot be, opens a session instead.
 async fn mount(
     app: &App,
     context: &RequestContext,
     repo: &RepoName,
-    MountRequest { digest, from }: MountRequest,
+    request: MountRequest,
     mut room: Share,
 ) -> Result<Answer, Error> {
-    let target = context.target_for_party(repo)?;
+    let (target, digest) = (context.target_for_party(repo)?, request.digest);
     let _turn = linking(app, context, &target, repo, digest).await?;
     let destination = match target {
         Target::Local(_) => {
-            if lend(app, repo, &digest, from.as_ref()).await? {
+            if push::mount::link(&app.cache, repo, &request).await? {
                 return Ok(created(repo, &digest));
             }
             None
@@ -209,86 +170,27 @@ async fn mount(
         Target::Upstream(upstream_repo) if upstream_repo.is_staged() => {
             let party = context.party();
             app.outbox.room(&party)?;
-            if app.outbox.mount((repo, party), &upstream_repo, digest, from).await? {
+            if app.outbox.mount((repo, party), &upstream_repo, digest, request.from).await? {
                 return Ok(created(repo, &digest));
             }
             None
         }
         Target::Upstream(upstream_repo) => {
-            let from = from.filter(|_| Upstream::mounts(&digest));
-            let from = from.and_then(|from| upstream_repo.beside(&from));
+            let from = push::mount::source_beside(&upstream_repo, &request);
             let there = upstream_repo.clone();
-            let asking = async move { mount_beyond(&there, &digest, from.as_ref()).await };
-            let push;
-            (push, room) = keeping(room, asking).await?;
-            if push.is_none() {
+            let asking =
+                async move { push::mount::at_upstream(&there, &digest, from.as_ref()).await };
+            let session;
+            (session, room) = keeping(room, asking).await?;
+            if session.is_none() {
                 app.cache.link(repo, &digest).await?;
                 return Ok(created(repo, &digest));
             }
-            Some(UploadDestination { upstream_repo, open: push, expected: Some(digest) })
+            Some(UploadDestination { upstream_repo, open: session, expected: Some(digest) })
         }
     };
     let algorithm = Some(digest.algorithm());
     open(app, context, NewSession { repo, algorithm, destination, room }).await
-}
-
-/// Has the upstream mount the blob from another repository of its own; if the upstream refuses,
-/// opens a session. Without a source the upstream is asked only whether the repository has the
-/// blob: a caller that names a digest need not have access to it. A login that may not read there
-/// can still push.
-async fn mount_beyond(
-    upstream_repo: &UpstreamRepo,
-    digest: &Digest,
-    from: Option<&RepoName>,
-) -> Result<Option<UploadSession>, Error> {
-    let UpstreamRepo { upstream, repo, .. } = upstream_repo;
-    if from.is_none() && !upstream.recently_missed(repo, digest) {
-        match upstream.blob_size(repo, digest).await {
-            Ok(Some(_)) => return Ok(None),
-            Ok(None) => {}
-            Err(error) => not_so(upstream.address(), error)?,
-        }
-    }
-    if let Some(from) = from {
-        match upstream.mount(repo, digest, from, Urgency::Long).await {
-            Ok(StartedUpload::Mounted) => {
-                upstream.arrived(repo, digest, Arrival::Mounted);
-                return Ok(None);
-            }
-            Ok(StartedUpload::Session(push)) => return Ok(Some(push)),
-            Err(error) => not_so(upstream.address(), error)?,
-        }
-    }
-    upstream.open_upload(repo, Some(digest.algorithm()), Urgency::Long).await.map(Some)
-}
-
-/// A refused mount only means that the bytes are sent; other errors stay errors.
-fn not_so(upstream: &str, error: Error) -> Result<(), Error> {
-    match error {
-        Error::UpstreamDenied { .. } => {}
-        Error::UpstreamRefused { status, .. } if status.is_client_error() => {}
-        error => return Err(error),
-    }
-    tracing::debug!(upstream, %error, "not mounted");
-    Ok(())
-}
-
-/// Links a blob of `from` to a repository, or of any repository when none is named; `false` when
-/// the blob is not here.
-async fn lend(
-    app: &App,
-    repo: &RepoName,
-    digest: &Digest,
-    from: Option<&RepoName>,
-) -> Result<bool, Error> {
-    let (store, repo) = (Arc::clone(&app.cache.store), repo.clone());
-    let (digest, from) = (*digest, from.cloned());
-    let lent = app.cache.blocking.run(move || {
-        let linked = from.map_or(Ok(true), |from| store.has_blob(&from, &digest))?;
-        // Checked and linked at once: its last repository may be letting it go.
-        Ok::<_, wharf_store::StoreError>(linked && store.link_if_here(&repo, &digest)?)
-    });
-    Ok(lent.await?)
 }
 
 pub(super) fn status(app: &App, repo: &RepoName, id: UploadId) -> Result<Answer, Error> {

@@ -1,16 +1,13 @@
-//! Ways to skip a transfer: the upstream has the blob, another of its repositories has it, or
-//! another upload sends the same (`coalesce.rs`). A failure on such a way only means to send.
+//! Ways to skip a transfer: the upstream has the blob, another of its repositories has it
+//! (`push/mount.rs`), or another upload sends the same (`coalesce.rs`). A failure on such a way only means to send.
 //!
-//! Invariant: only content verified here is mounted; a named digest is no proof. Nor does a mount
-//! use an algorithm that upstreams do not mount reliably (`Upstream::mounts`).
-
-use std::sync::Arc;
+//! Invariant: only content verified here is mounted; a named digest is no proof.
 
 use wharf_oci::{Digest, RepoName};
 
-use super::{Known, Sender, Session, Stop};
-use crate::client::{Arrival, StartedUpload, Upstream, Urgency};
-use crate::limits::MOUNTS_MAX;
+use super::{Known, Sender, Session, Stop, Transfers};
+use crate::client::{Arrival, StartedUpload, Urgency};
+use crate::push::mount;
 use crate::registries::UpstreamRepo;
 
 impl Sender {
@@ -68,24 +65,12 @@ impl Sender {
         matches!(there, Ok(Some(there)) if Some(there) == self.content.size_bytes())
     }
 
-    /// Other repositories of the same upstream known here to have the blob.
     async fn lenders(&self, digest: &Digest) -> Vec<RepoName> {
-        // A caller's own login asks only for repositories that the caller named.
-        if self.upstream_repo.upstream.caller_fingerprint().is_some() || !Upstream::mounts(digest) {
-            return Vec::new();
-        }
-        let (store, digest) = (Arc::clone(&self.transfers.store), *digest);
-        let holders = self.transfers.blocking.run(move || store.settled_holders(&digest)).await;
-        let holders = holders.unwrap_or_else(|error| {
-            tracing::warn!(%error, "who has a blob cannot be read");
-            Vec::new()
-        });
-        let there = holders.iter().filter_map(|repo| self.upstream_repo.beside(repo));
-        there.filter(|repo| *repo != self.upstream_repo.repo).take(MOUNTS_MAX).collect()
+        let Transfers { store, blocking, .. } = &*self.transfers;
+        mount::sources_beside(store, blocking, &self.upstream_repo, digest).await
     }
 
-    /// Mounts the blob from a repository that has it. Only content verified here: a client with the
-    /// bytes may have them there, one that only names a digest may not.
+    /// Mounts the blob from a repository that has it.
     async fn borrow(&mut self, digest: &Digest) -> bool {
         let named = self.source.take();
         for lender in named.into_iter().chain(self.lenders(digest).await) {
@@ -97,25 +82,18 @@ impl Sender {
     }
 
     pub(super) async fn mount(&mut self, digest: &Digest, from: &RepoName) -> bool {
-        if !Upstream::mounts(digest) {
-            return false;
-        }
-        let UpstreamRepo { upstream, repo, .. } = &self.upstream_repo;
         self.landing.send_replace(true);
-        let mounted = upstream.mount(repo, digest, from, self.urgency()).await;
+        let started = mount::attempt(&self.upstream_repo, digest, from, self.urgency()).await;
         self.landing.send_replace(false);
-        match mounted {
-            Ok(StartedUpload::Mounted) => true,
-            Ok(StartedUpload::Session(push)) => {
+        match started {
+            Some(StartedUpload::Mounted) => true,
+            Some(StartedUpload::Session(session)) => {
                 if matches!(self.session, Session::None) {
-                    self.session = Session::Open(push);
+                    self.session = Session::Open(session);
                 }
                 false
             }
-            Err(error) => {
-                tracing::debug!(upstream = upstream.address(), %error, "not mounted");
-                false
-            }
+            None => false,
         }
     }
 }
