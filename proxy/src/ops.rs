@@ -1,4 +1,5 @@
-//! The server as a whole, and the reload of its configuration.
+//! The server as a whole: its start, the reload of its configuration, its drain.
 
+pub(crate) mod drain;
 pub(crate) mod reload;
 pub(crate) mod serve;

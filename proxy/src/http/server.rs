@@ -1,4 +1,4 @@
-//! Connections: accept, admit, drain. One connection is in `http/server/connection.rs`, its
+//! Connections: accept, admit. Their drain is in `ops/drain.rs`. One connection is in `http/server/connection.rs`, its
 //! timeouts in `http/server/timeouts.rs`; the record of each request is in `http/access_log.rs`.
 //!
 //! Invariant: the accept loop waits for no client. A stopping server accepts no connection, and
@@ -66,15 +66,14 @@ pub(crate) enum Purpose {
     Admin,
 }
 
-/// Serves until `stop` is set, then until every connection is done or the deadline has passed. The
-/// remaining connections end after their request.
-pub(crate) async fn serve(
+/// Accepts until `stop` is set; from then on the open connections end after their request. Returns
+/// them, with the listener to be closed.
+pub(crate) async fn accept(
     mut listener: Listeners,
     purpose: Purpose,
     app: Arc<App>,
     mut stop: tokio::sync::watch::Receiver<bool>,
-    deadline: Duration,
-) -> Connections {
+) -> (Listeners, Connections) {
     let connections = match purpose {
         Purpose::Registry => app.admission.connections.clone(),
         Purpose::Admin => app.admission.admin_connections.clone(),
@@ -98,14 +97,7 @@ pub(crate) async fn serve(
             }
         }
     }
-    if purpose == Purpose::Registry {
-        app.readiness.drain();
-    }
-    drop(listener);
-    if tokio::time::timeout(deadline, connections.all_gone()).await.is_err() {
-        tracing::warn!(?deadline, "transfers were cut off at the deadline");
-    }
-    connections
+    (listener, connections)
 }
 
 /// How far a request came: the next try does not repeat passed checks.

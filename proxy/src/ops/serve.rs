@@ -1,5 +1,5 @@
-//! The server as a whole: the order of binding and opening, the tasks beside requests, and the
-//! order of its end.
+//! The server as a whole: the order of binding and opening, and the tasks beside requests. Its end is
+//! in `ops/drain.rs`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wharf_store::{RocksStore, StoreError, StoreOptions};
 
+use super::drain;
 use super::reload::Reloader;
 use crate::config::active::{ActiveConfig, RuntimeConfig};
 use crate::http::admission::Admission;
 use crate::http::handlers::{App, ManifestPuts};
 use crate::http::server::{Listeners, Purpose};
 use crate::http::tls::Tls;
-use crate::limits::{FINISHING_DEADLINE, LAST_ANSWERS_TIMEOUT};
 use crate::maintenance::Maintenance;
 use crate::maintenance::control::Control;
 use crate::maintenance::readiness::Readiness;
@@ -187,15 +187,18 @@ impl Server {
         self.admin.as_ref().map(Listeners::addresses).unwrap_or_default()
     }
 
-    /// Serves until `stop` becomes true, then drains, then finishes work in which others have a
-    /// part, then suspends uploads in the store. The admin address answers to the last.
+    /// Serves until `stop` becomes true, then drains (`ops/drain.rs`). The admin address answers to the
+    /// last.
     pub async fn run(self, told: Signals) {
         let Signals { stop, reload, source, loaded } = told;
         let Self { app, registry, admin, control, scrub_rate, deadline } = self;
         let (over, is_over) = watch::channel(false);
         let admin = admin.map(|admin| {
-            let served = server::serve(admin, Purpose::Admin, Arc::clone(&app), is_over, deadline);
-            tokio::spawn(served)
+            let accepting = server::accept(admin, Purpose::Admin, Arc::clone(&app), is_over);
+            tokio::spawn(async move {
+                let (listener, connections) = accepting.await;
+                drain::close(listener, &connections, deadline).await;
+            })
         });
         let mut behind = JoinSet::new();
         if let Some(control) = control {
@@ -212,17 +215,9 @@ impl Server {
         behind.spawn(reloader.serve(reload, stop.clone()));
         app.outbox.start();
         let expiry = tokio::spawn(expire(app.uploads.clone()));
-        let registry = server::serve(registry, Purpose::Registry, Arc::clone(&app), stop, deadline);
-        let connections = registry.await;
-        expiry.abort();
-        let unfinished = app.detached.settled(FINISHING_DEADLINE).await;
-        if unfinished > 0 {
-            tracing::warn!(unfinished, "uploads, manifests or deletions are not finished in time");
-        }
-        app.uploads.suspend().await;
-        let _ = tokio::time::timeout(LAST_ANSWERS_TIMEOUT, connections.all_gone()).await;
-        app.outbox.stop().await;
-        app.active.current().upstreams.cancellations_sent().await;
+        let accepting = server::accept(registry, Purpose::Registry, Arc::clone(&app), stop);
+        let (listener, connections) = accepting.await;
+        drain::drain(&app, listener, &connections, deadline, &expiry.abort_handle()).await;
         behind.join_all().await;
         over.send_replace(true);
         if let Some(admin) = admin {

@@ -229,6 +229,7 @@ pub(super) const PROXY: &[&str] = &[
     "http/server/same_origin",
     "http/server",
     "ops",
+    "ops/drain",
     "ops/reload",
     "ops/serve",
     "cli/fd_limit",
