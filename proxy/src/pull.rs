@@ -10,7 +10,6 @@ mod generations;
 mod manifest_memory;
 mod manifests;
 mod negative;
-mod served_manifest;
 mod shared_manifests;
 mod stored;
 mod tags;
@@ -35,7 +34,7 @@ use crate::runtime::subscribers::Subscription;
 
 pub(crate) use bypass::Bypassed;
 pub(crate) use generations::Change;
-pub(crate) use served_manifest::ServedManifest;
+pub(crate) use shared_manifests::ServedManifest;
 pub(crate) use stored::StoredBlob;
 
 use crate::runtime::ttl_set::TtlSet;
@@ -78,10 +77,7 @@ pub(crate) struct Cache {
     bypass_limit: bypass::BypassLimit,
     /// A request after a change does not join a fetch from before it, nor one at the upstream of
     /// another configuration.
-    manifests: SingleFlight<
-        (usize, RepoName, Digest, Accept, Generation),
-        served_manifest::ServedManifest,
-    >,
+    manifests: SingleFlight<(usize, RepoName, Digest, Accept, Generation), ServedManifest>,
     tags: SingleFlight<tags::FetchKey, tags::Resolved>,
     /// Tells answers from before a change.
     generations: Arc<Generations>,

@@ -2,7 +2,6 @@
 
 mod admin;
 mod blobs;
-mod collected_body;
 mod current_digest;
 mod deletes;
 mod listings;
@@ -11,7 +10,6 @@ mod manifest_puts;
 mod manifests;
 mod namespace;
 mod permission;
-mod rated_body;
 mod reachability;
 mod redelivery;
 mod references;

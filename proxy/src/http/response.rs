@@ -1,10 +1,12 @@
-//! Answers, spelled once: headers and bodies of successes, and the body of every error.
+//! Answers, spelled once: headers and bodies of successes, and the body of every error. Every answer
+//! passes through [`fit`], so handlers need not know which answers have content.
 
 use http::header::{
     ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     HeaderName, HeaderValue, IF_NONE_MATCH, LINK, LOCATION, RANGE, RETRY_AFTER, WARNING,
 };
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
+use hyper::body::Body as _;
 use serde::Serialize;
 use wharf_oci::{ContentRange, Digest, ErrorBody, ErrorCode, ErrorEntry, RepoName, UploadId};
 
@@ -242,29 +244,26 @@ pub(crate) fn error(error: &Error) -> Answer {
     answer(shown.status, &headers, Body::full(body.to_json()))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use wharf_oci::{Algorithm, Digester};
-
-    #[test]
-    fn the_account_is_told_what_an_answer_is_and_its_caller_perhaps_another_word() {
-        let digest = Digester::digest(Algorithm::Sha256, b"a");
-        let came = ReadOutcome::from_another(Outcome::Hit);
-        let answer = head(blob(&digest, None, came.told, Body::empty()), 1);
-        let mut answer = with_account(answer, came);
-        assert_eq!(answer.headers()[WHARF_CACHE], "fill");
-        assert_eq!(answer.headers()[DOCKER_CONTENT_DIGEST], digest.to_string().as_str());
-        let facts = AnswerFacts { outcome: Some(Outcome::Hit), digest: Some(digest) };
-        assert_eq!(AnswerFacts::take(&mut answer), facts);
-        assert_eq!(AnswerFacts::take(&mut answer), AnswerFacts::default());
+/// Fits the content and its length header to method and status (RFC 9110 §6.4.1, §8.6, §9.3.2,
+/// §15.3.5, §15.4.5): removes forbidden content, and adds lengths that hyper omits, of empty content over
+/// HTTP/2 and of the content for GET. An answer to HEAD, a 204 and a 304 have no content in either
+/// version of HTTP: HTTP/1.1 clients cannot see it, and HTTP/2 peers that keep to RFC 9113 §8.1.1 reset
+/// the stream.
+pub(crate) fn fit(method: &Method, answer: &mut Answer) {
+    if matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        *answer.body_mut() = Body::empty();
+        return;
     }
-
-    #[test]
-    fn what_came_to_be_has_a_digest_and_a_refusal_nothing() {
-        let digest = Digester::digest(Algorithm::Sha256, b"a");
-        let facts = AnswerFacts { outcome: None, digest: Some(digest) };
-        assert_eq!(AnswerFacts::take(&mut created("/".to_owned(), &digest)), facts);
-        assert_eq!(AnswerFacts::take(&mut error(&Error::Denied)), AnswerFacts::default());
+    let (is_head, length) = (method == Method::HEAD, answer.body().size_hint().exact());
+    // The empty body of an answer to HEAD does not give the length for GET.
+    let length = length.filter(|bytes| is_head == (*bytes > 0));
+    if let Some(bytes) = length {
+        answer.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(bytes));
+    }
+    if is_head {
+        *answer.body_mut() = Body::empty();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,6 @@
 //! open connections may finish until the deadline.
 
 mod connection;
-mod framing;
 mod head_checks;
 mod hold_policy;
 mod http2_body;
@@ -205,7 +204,7 @@ impl Connection {
             if is_last && !is_http2 {
                 response::close(&mut answer);
             }
-            framing::fit(&parts.method, &mut answer);
+            response::fit(&parts.method, &mut answer);
             answer.map(|body| TimedBody::new(body, open, &watch, is_http2, &budget))
         };
         let rules = self.app.active.current();

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_store::TagRecord;
 
-use super::served_manifest::ServedManifest;
+use super::shared_manifests::ServedManifest;
 use crate::limits::{RECENT_MANIFESTS_BYTES_MAX, RECENT_MANIFESTS_MAX};
 
 /// The memory.

@@ -11,7 +11,7 @@ use super::Cache;
 use super::generations::{Change, Generation, Generations, Validity};
 use super::manifest_memory::ManifestMemory;
 use super::negative::Absent;
-use super::served_manifest::ServedManifest;
+use super::shared_manifests::ServedManifest;
 use super::shared_manifests::SharedManifests;
 use crate::Error;
 use crate::client::{Accept, FetchedManifest, Urgency};

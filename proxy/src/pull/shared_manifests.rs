@@ -7,12 +7,31 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use wharf_oci::Digest;
+use wharf_oci::{Digest, MediaType};
+use wharf_store::StoredManifest;
 
-use super::served_manifest::ServedManifest;
 use crate::Error;
 use crate::limits::SHARED_MANIFEST_BYTES;
 use crate::runtime::memory_gauge::{MemoryBudget, Reservation, cover};
+
+/// A manifest ready to be sent.
+#[derive(Debug, Clone)]
+pub(crate) struct ServedManifest {
+    pub digest: Digest,
+    /// For `Content-Type`.
+    pub media_type: MediaType,
+    /// The bytes exactly as pushed.
+    pub bytes: Bytes,
+    /// Whether the bytes count in the memory budget.
+    pub is_counted: bool,
+}
+
+impl From<StoredManifest> for ServedManifest {
+    fn from(stored: StoredManifest) -> Self {
+        let StoredManifest { digest, media_type, bytes } = stored;
+        Self { digest, media_type, bytes, is_counted: false }
+    }
+}
 
 /// The manifests of all current answers.
 #[derive(Default)]

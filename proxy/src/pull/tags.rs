@@ -15,7 +15,7 @@ use super::Cache;
 use super::generations::Generation;
 use super::manifests::{ManifestRequest, fetch, usable};
 use super::negative::Absent;
-use super::served_manifest::ServedManifest;
+use super::shared_manifests::ServedManifest;
 use crate::Error;
 use crate::client::{Accept, Urgency};
 use crate::limits::{READ_STALE_TIME, STALE_TIME};

@@ -7,7 +7,6 @@
 //! exactly the bytes of its reported offset.
 
 mod commits;
-mod guard;
 mod session;
 mod session_permit;
 mod suspended;
@@ -38,9 +37,8 @@ use crate::runtime::spans;
 use crate::runtime::store::Store;
 
 use commits::Commits;
-pub(crate) use guard::{CompletedUpload, SessionGuard};
-pub(crate) use session::Session;
 use session::SessionBytes;
+pub(crate) use session::{CompletedUpload, Session, SessionGuard};
 pub(crate) use session_permit::{NoSessionPermit, SessionBounds};
 use suspended::SuspendedSession;
 use upstream_side::UpstreamSide;

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 use wharf_oci::{Digest, Endpoint, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
 
-use super::collected_body;
-use super::collected_body::Taking;
 use super::manifest_push::{ManifestPut, ProvenManifest};
-use super::request_body::{RequestBody, WholeBody};
+use super::request_body::{CollectBounds, RequestBody, WholeBody};
 use super::{App, Call, manifest_puts};
 use crate::Error;
 use crate::client::{Accept, Conditions};
@@ -165,6 +163,6 @@ async fn collect(
     let limit_bytes = limits.manifest_bytes;
     let too_large =
         |size_bytes| Error::Parse(ParseError::ManifestTooLarge { size_bytes, limit_bytes });
-    let taking = Taking { budget, limit_bytes, min_rate: limits.min_rate, too_large };
-    collected_body::collect(headers, body, taking).await
+    let min_rate = limits.min_rate;
+    body.collect(headers, CollectBounds { budget, limit_bytes, min_rate, too_large }).await
 }

@@ -1,16 +1,21 @@
-//! The body of a request: read piece by piece, or whole. A request that is tried again needs its
-//! body again, so a body read whole is kept until the request is over.
+//! The body of a request: read piece by piece as it arrives, or collected whole. A request that is
+//! tried again needs its body again, so a body read whole is kept until the request is over.
 //!
-//! Invariant: a kept body counts in its caller's budget until it is dropped.
+//! Invariants: every byte of a whole body in memory was reserved before, and counts in its caller's
+//! budget until the body is dropped. Only the wait for the client counts for its rate
+//! (`runtime/min_rate.rs`): while its bytes wait for a write slot here, or for an upstream, it cannot
+//! be slow.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::runtime::memory_gauge::Reservation;
+use crate::runtime::memory_gauge::{CollectedBytes, MemoryBudget, Reservation};
+use crate::runtime::min_rate::{MinRate, RateError, RatedBody};
 
 /// A body, and its state.
 pub(crate) struct RequestBody {
@@ -26,6 +31,35 @@ pub(crate) struct RequestBody {
 pub(crate) struct WholeBody {
     pub(crate) bytes: Bytes,
     hold: Arc<Mutex<Reservation>>,
+}
+
+/// A body on its way in.
+pub(super) struct IncomingBody<'a>(RatedBody<&'a mut Incoming>);
+
+impl<'a> IncomingBody<'a> {
+    pub(super) const fn new(body: &'a mut Incoming, min_rate: MinRate) -> Self {
+        Self(RatedBody::new(body, min_rate))
+    }
+
+    /// The next bytes; `None` at the end. Safe to give up in the middle.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        self.0.next().await.map_err(|error| match error {
+            RateError::TooSlow(_) => Error::BodyTooSlow,
+            RateError::Broken(_) => Error::BodyBroken,
+        })
+    }
+}
+
+/// The bounds for collecting a body.
+pub(super) struct CollectBounds<'a, F> {
+    /// The budget of the caller.
+    pub(super) budget: &'a MemoryBudget,
+    /// The most bytes.
+    pub(super) limit_bytes: u64,
+    /// The least rate.
+    pub(super) min_rate: MinRate,
+    /// The error for a body of this many bytes, or more.
+    pub(super) too_large: F,
 }
 
 impl WholeBody {
@@ -56,13 +90,38 @@ impl RequestBody {
         &mut self.incoming
     }
 
-    /// The whole body, if it is here.
-    pub(super) fn whole(&self) -> Option<WholeBody> {
-        self.whole.clone()
+    /// The body, and its reservation. Refused as soon as the body is known to be too large, or finds no
+    /// room: an announced length is reserved before anything is read. A repeated try has the body from
+    /// the first.
+    pub(super) async fn collect(
+        &mut self,
+        headers: &HeaderMap,
+        bounds: CollectBounds<'_, impl Fn(u64) -> Error>,
+    ) -> Result<WholeBody, Error> {
+        if let Some(whole) = self.whole.clone() {
+            return Ok(whole);
+        }
+        let CollectBounds { budget, limit_bytes, min_rate, too_large } = bounds;
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+        if let Some(size) = announced.filter(|size: &u64| *size > limit_bytes) {
+            return Err(too_large(size));
+        }
+        let mut hold = budget.take(announced.unwrap_or(0))?;
+        let mut collected = CollectedBytes::with_room(announced.unwrap_or(0));
+        let most = usize::try_from(limit_bytes).unwrap_or(usize::MAX);
+        let mut arriving = IncomingBody::new(self.pieces(), min_rate);
+        while let Some(bytes) = arriving.next().await? {
+            let size = collected.len() + bytes.len();
+            if size > most {
+                return Err(too_large(size as u64));
+            }
+            collected.push(&bytes, most, &mut hold)?;
+        }
+        Ok(self.keep(collected.into_bytes(), hold))
     }
 
-    /// Keeps the whole body.
-    pub(super) fn keep(&mut self, bytes: Bytes, hold: Reservation) -> WholeBody {
+    fn keep(&mut self, bytes: Bytes, hold: Reservation) -> WholeBody {
         let whole = WholeBody { bytes, hold: Arc::new(Mutex::new(hold)) };
         self.whole = Some(whole.clone());
         self.is_begun = false;
@@ -85,3 +144,6 @@ impl RequestBody {
         self.incoming
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,7 @@ use url::form_urlencoded;
 use wharf_oci::Secret;
 
 use super::App;
-use super::collected_body::{Taking, collect};
-use super::request_body::{RequestBody, WholeBody};
+use super::request_body::{CollectBounds, RequestBody, WholeBody};
 use crate::Error;
 use crate::access::{Credentials, Grants, TokenRequest};
 use crate::config::active::RuntimeConfig;
@@ -118,7 +117,7 @@ async fn form(
     }
     let too_large = |_| Error::Parameter("the form is too long; ask for fewer scopes at once");
     let (limit_bytes, min_rate) = (limits.form_bytes, limits.min_rate);
-    let taking = Taking { budget, limit_bytes, min_rate, too_large };
-    let read = tokio::time::timeout(STALL_TIMEOUT, collect(&parts.headers, body, taking));
+    let bounds = CollectBounds { budget, limit_bytes, min_rate, too_large };
+    let read = tokio::time::timeout(STALL_TIMEOUT, body.collect(&parts.headers, bounds));
     read.await.map_err(|_| Error::BodyBroken)?
 }

@@ -8,8 +8,7 @@ use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
-use super::rated_body::IncomingBody;
-use super::request_body::RequestBody;
+use super::request_body::{IncomingBody, RequestBody};
 use super::{App, Call};
 use crate::Error;
 use crate::bound::Bound;

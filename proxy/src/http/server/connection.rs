@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::stream::{ClientStream, StreamActivity};
 use super::timeouts::{ConnectionTimeouts, TimedOut};
-use super::{Connection, Purpose, framing};
+use super::{Connection, Purpose};
 use crate::bound::Bound;
 use crate::error::chain;
 use crate::http::admission::{ConnectionPermit, Limit};
@@ -86,7 +86,7 @@ impl Connection {
                 }
                 let mut answer = response::error(&crate::Error::TooMany(Bound::Connections));
                 response::close(&mut answer);
-                framing::fit(request.method(), &mut answer);
+                response::fit(request.method(), &mut answer);
                 std::future::ready(Ok::<_, Infallible>(answer))
             });
             let builder = builder(&limits, agreed);
