@@ -2,10 +2,10 @@
 //!
 //! The rooms, from the top; imports point down this list (`tests/e2e/layering.rs` has each module's rank):
 //!
-//! - `ops`: the server as a whole, and the reload of its configuration.
+//! - `ops`: the server as a whole, the reload of its configuration, its drain.
 //! - `http`: connections, admission, [`Route`], handlers, answers, the record of each request.
 //! - `maintenance`: commands of an operator on the store of a running server; readiness.
-//! - `push`: upload sessions, transfer upstream, the outbox of staged pushes, locks for changes.
+//! - `push`: upload sessions, transfer upstream, mounts, the outbox of staged pushes, locks for changes.
 //! - `pull`: hit, join, fill, bypass.
 //! - `context`: one request: caller, configuration, target.
 //! - `config`: the whole configuration, its changes, the one in force.

@@ -4,15 +4,14 @@
 //! Invariant: the accept loop waits for no client. A stopping server accepts no connection, and
 //! open connections may finish until the deadline.
 
+mod answer_body;
 mod connection;
 mod head_checks;
 mod hold_policy;
-mod http2_body;
 mod linger;
 mod listeners;
 mod same_origin;
 mod stream;
-mod timed_body;
 mod timeouts;
 mod unread_body;
 
@@ -48,10 +47,10 @@ use crate::limits::{ADMIN_CONNECTIONS_MAX, HOLD_PASSED_OVER_MAX, PARTY_ADMIN_CON
 use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::party::Party;
 
+use answer_body::AnswerBody;
 use hold_policy::{HoldPolicy, NextTry};
 use linger::LingerEnd;
-use timed_body::TimedBody;
-use timeouts::ConnectionTimeouts;
+use timeouts::{ConnectionTimeouts, RequestGuard};
 use unread_body::UnreadBody;
 
 pub(crate) use listeners::Listeners;
@@ -195,7 +194,7 @@ impl Connection {
         &self,
         request: Request<Incoming>,
         watch: Arc<ConnectionTimeouts>,
-    ) -> Response<RecordedBody<TimedBody>> {
+    ) -> Response<RecordedBody<AnswerBody<RequestGuard>>> {
         let (parts, body) = request.into_parts();
         let mut body = RequestBody::new(body);
         let open = watch.open(parts.version);
@@ -205,7 +204,7 @@ impl Connection {
                 response::close(&mut answer);
             }
             response::fit(&parts.method, &mut answer);
-            answer.map(|body| TimedBody::new(body, open, &watch, is_http2, &budget))
+            answer.map(|body| watch.answer_body(body, open, is_http2, &budget))
         };
         let rules = self.app.active.current();
         let request = RequestHead { parts: &parts, rules: &rules };

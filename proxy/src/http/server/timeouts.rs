@@ -12,10 +12,12 @@ use http::Version;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::http2_body::Http2Body;
+use super::answer_body::{AnswerBody, Http2Body};
 use super::linger::Linger;
 use crate::http::admission::{Limit, LimitCounts, Occupant};
 use crate::limits::GOODBYE_TIMEOUT;
+use crate::runtime::body::Body;
+use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::min_rate::{MinRate, RateDebt};
 use crate::settings::limits::Limits;
 
@@ -173,16 +175,22 @@ impl ConnectionTimeouts {
         state.stuck_since.get_or_insert_with(Instant::now);
     }
 
-    /// Follows a body with an HTTP/2 window of its own.
-    pub(super) fn follow(&self, given: &Arc<Mutex<Http2Body>>) {
+    /// The body of an answer to an open request; one with an HTTP/2 window of its own is followed.
+    pub(super) fn answer_body(
+        &self,
+        body: Body,
+        request: RequestGuard,
+        is_http2: bool,
+        budget: &MemoryBudget,
+    ) -> AnswerBody<RequestGuard> {
+        if !is_http2 {
+            return AnswerBody::whole(body, request, budget);
+        }
+        let (answer, stream) = AnswerBody::stream(body, request, budget, self.min_rate);
         let mut state = self.lock();
         state.streams.retain(|stream| stream.strong_count() > 0);
-        state.streams.push(Arc::downgrade(given));
-    }
-
-    /// The least rate of a client.
-    pub(super) const fn min_rate(&self) -> MinRate {
-        self.min_rate
+        state.streams.push(Arc::downgrade(&stream));
+        answer
     }
 
     /// Resolves when the connection is to end.

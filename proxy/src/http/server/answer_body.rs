@@ -1,12 +1,17 @@
-//! A body over HTTP/2, where the client grants a window for each stream: passed on piece by piece.
+//! The body of an answer on its way to a client. Its pieces in memory are counted here (whole and
+//! relayed bodies count themselves, `runtime/body.rs`, `pull/bypass.rs`). Over HTTP/2, where a client
+//! grants a window for each stream, it is passed on piece by piece, and the stream has a timeout of its
+//! own.
 //!
-//! Invariant: time runs only between a piece passed on and the connection's next poll.
+//! Invariant: time runs only between a piece passed on and the connection's next poll; waits here
+//! or at an upstream make no client slow.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body as _, SizeHint};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use crate::limits::HTTP2_PIECE_BYTES;
@@ -14,9 +19,23 @@ use crate::runtime::body::{Body, BodyError};
 use crate::runtime::memory_gauge::{MemoryBudget, StreamReservation};
 use crate::runtime::min_rate::{MinRate, RateDebt};
 
+/// A body, and the guard of its request.
+pub(super) struct AnswerBody<G> {
+    passage: Passage,
+    _request: G,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a box would cost most answers an allocation")]
+enum Passage {
+    /// Over HTTP/1.1, where the connection has the timeouts.
+    Whole(Counted),
+    /// Over HTTP/2.
+    Stream(Arc<Mutex<Http2Body>>),
+}
+
 /// A body with counted bytes in memory.
-pub(super) struct Counted {
-    pub(super) body: Body,
+struct Counted {
+    body: Body,
     /// None for a body that counts itself.
     pieces: Option<StreamReservation>,
 }
@@ -31,9 +50,64 @@ pub(super) struct Http2Body {
     since: Option<Instant>,
 }
 
+impl<G> AnswerBody<G> {
+    /// The body of an answer over HTTP/1.1.
+    pub(super) fn whole(body: Body, request: G, budget: &MemoryBudget) -> Self {
+        Self { passage: Passage::Whole(Counted::new(body, budget)), _request: request }
+    }
+
+    /// The body of an answer over HTTP/2, and its stream for the connection's timeouts.
+    pub(super) fn stream(
+        body: Body,
+        request: G,
+        budget: &MemoryBudget,
+        min_rate: MinRate,
+    ) -> (Self, Arc<Mutex<Http2Body>>) {
+        let stream = Arc::new(Mutex::new(Http2Body::new(Counted::new(body, budget), min_rate)));
+        let passage = Passage::Stream(Arc::clone(&stream));
+        (Self { passage, _request: request }, stream)
+    }
+}
+
+impl<G: Unpin> HttpBody for AnswerBody<G> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let next = match &mut self.passage {
+            Passage::Whole(counted) => counted.poll_next(context),
+            Passage::Stream(stream) => {
+                stream.lock().unwrap_or_else(PoisonError::into_inner).poll_next(context)
+            }
+        };
+        next.map(|next| next.map(|bytes| bytes.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.passage {
+            Passage::Whole(counted) => counted.body.is_end_stream(),
+            Passage::Stream(stream) => {
+                stream.lock().unwrap_or_else(PoisonError::into_inner).is_end()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.passage {
+            Passage::Whole(counted) => counted.body.size_hint(),
+            Passage::Stream(stream) => {
+                stream.lock().unwrap_or_else(PoisonError::into_inner).size_hint()
+            }
+        }
+    }
+}
+
 impl Counted {
     /// Counted from its creation on, not only from the first poll.
-    pub(super) fn new(body: Body, budget: &MemoryBudget) -> Self {
+    fn new(body: Body, budget: &MemoryBudget) -> Self {
         let pieces = body.ready_bytes().map(|ready| {
             let mut pieces = budget.pieces();
             pieces.set(ready, false);
@@ -42,10 +116,7 @@ impl Counted {
         Self { body, pieces }
     }
 
-    pub(super) fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let next = ready!(Pin::new(&mut self.body).poll_frame(context));
         let next = next.map(|frame| frame.map(|frame| frame.into_data().unwrap_or_default()));
         let given = next.as_ref().and_then(|next| next.as_ref().ok()).map_or(0, Bytes::len);
@@ -57,7 +128,7 @@ impl Counted {
 }
 
 impl Http2Body {
-    pub(super) fn new(counted: Counted, min_rate: MinRate) -> Self {
+    fn new(counted: Counted, min_rate: MinRate) -> Self {
         Self { body: Some(counted), rest: Bytes::new(), debt: RateDebt::new(min_rate), since: None }
     }
 
@@ -78,10 +149,7 @@ impl Http2Body {
         self.body.is_none()
     }
 
-    pub(super) fn poll_next(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, BodyError>>> {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         if let Some(since) = self.since.take() {
             // The check of the timeouts ends the stream; here the debt is only counted.
             let _ = self.debt.waited(since.elapsed());
@@ -101,13 +169,13 @@ impl Http2Body {
         Poll::Ready(Some(Ok(piece)))
     }
 
-    pub(super) fn is_end(&self) -> bool {
+    fn is_end(&self) -> bool {
         let body = self.body.as_ref();
         self.rest.is_empty() && body.is_some_and(|counted| counted.body.is_end_stream())
     }
 
     /// Not exact once the body was given up: the announced rest will not come.
-    pub(super) fn size_hint(&self) -> SizeHint {
+    fn size_hint(&self) -> SizeHint {
         let Some(counted) = &self.body else { return SizeHint::default() };
         let rest = self.rest.len() as u64;
         match counted.body.size_hint().exact() {
