@@ -78,7 +78,7 @@ struct Sender {
     upstream_repo: UpstreamRepo,
     content: TransferContent,
     known: watch::Receiver<Known>,
-    session: Session,
+    session: UpstreamSession,
     patience: TransferRetry,
     /// While other transfers may follow this one.
     lead: Option<LeadGuard>,
@@ -91,7 +91,7 @@ struct Sender {
 }
 
 /// The session at the upstream.
-enum Session {
+enum UpstreamSession {
     /// There is none.
     None,
     /// The session continues at a known offset.
@@ -180,7 +180,7 @@ impl Transfers {
             upstream_repo,
             content,
             known,
-            session: open.map_or(Session::None, Session::Open),
+            session: open.map_or(UpstreamSession::None, UpstreamSession::Open),
             patience: TransferRetry::new(TRANSFER_RETRY_TIME),
             lead: None,
             source: None,
@@ -303,7 +303,9 @@ impl Sender {
             self.proven().await?;
         }
         self.patience.waited(since.elapsed());
-        let Session::Open(mut push) = std::mem::replace(&mut self.session, Session::None) else {
+        let UpstreamSession::Open(mut push) =
+            std::mem::replace(&mut self.session, UpstreamSession::None)
+        else {
             return Ok(None);
         };
         let done = if there_bytes > 0 {
@@ -321,21 +323,21 @@ impl Sender {
             Ok(()) if there_bytes == 0 => return Ok(Some(Arrival::Sent)),
             Ok(()) if push.sent_bytes() > sent_bytes => {
                 self.took(push.sent_bytes());
-                self.session = Session::Open(push);
+                self.session = UpstreamSession::Open(push);
             }
             // Or the upstream lost some of its bytes.
             Ok(()) => {
-                self.session = Session::Lost(push, false);
+                self.session = UpstreamSession::Lost(push, false);
                 let reason = "it took a chunk and nothing of it".to_owned();
                 return Err(Error::UpstreamFailed { operation: "sending a chunk", reason }.into());
             }
             // The upstream did not look at the request.
             Err(error @ (Error::UpstreamBusy { .. } | Error::TooMany(_))) => {
-                self.session = Session::Open(push);
+                self.session = UpstreamSession::Open(push);
                 return Err(error.into());
             }
             Err(error) => {
-                self.session = Session::Lost(push, there_bytes == 0);
+                self.session = UpstreamSession::Lost(push, there_bytes == 0);
                 return Err(error.into());
             }
         }
@@ -355,10 +357,10 @@ impl Sender {
     /// Provides a session with a known offset, and returns the offset; `None` when the blob is
     /// there after all.
     async fn ready(&mut self) -> Result<Option<u64>, Stop> {
-        match std::mem::replace(&mut self.session, Session::None) {
-            Session::Open(push) => return Ok(Some(self.open_at(push))),
-            Session::None => {}
-            Session::Lost(mut push, ended) => {
+        match std::mem::replace(&mut self.session, UpstreamSession::None) {
+            UpstreamSession::Open(push) => return Ok(Some(self.open_at(push))),
+            UpstreamSession::None => {}
+            UpstreamSession::Lost(mut push, ended) => {
                 // An end without an answer may have succeeded all the same.
                 let known = *self.known.borrow();
                 if let (true, Known::Proven(digest)) = (ended, known)
@@ -375,7 +377,7 @@ impl Sender {
                         push.forget();
                     }
                     Err(error) => {
-                        self.session = Session::Lost(push, ended);
+                        self.session = UpstreamSession::Lost(push, ended);
                         return Err(error.into());
                     }
                 }
@@ -390,7 +392,7 @@ impl Sender {
 
     fn open_at(&mut self, push: UploadSession) -> u64 {
         let sent_bytes = push.sent_bytes();
-        self.session = Session::Open(push);
+        self.session = UpstreamSession::Open(push);
         sent_bytes
     }
 
@@ -411,7 +413,7 @@ impl Sender {
     }
 }
 
-impl Session {
+impl UpstreamSession {
     fn take(&mut self) -> Option<UploadSession> {
         match std::mem::replace(self, Self::None) {
             Self::None => None,

@@ -13,7 +13,7 @@ use http::StatusCode;
 use tracing::Instrument as _;
 use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 
-use super::write_once_check::{ChangeContext, Kind, TagDecision};
+use super::write_once_check::{ChangeContext, ContentKind, TagDecision};
 use super::{App, Call};
 use crate::Error;
 use crate::http::response;
@@ -95,7 +95,7 @@ async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answ
     let decided = match reference {
         Reference::Tag(tag) => scene.decide_untag(tag).await?,
         Reference::Digest(digest) => {
-            scene.decide_removal(digest, Kind::Manifest).await?;
+            scene.decide_removal(digest, ContentKind::Manifest).await?;
             TagDecision::default()
         }
     };
@@ -157,7 +157,7 @@ async fn remove_blob(
     let ChangeContext { app, target, place, repo, .. } = scene;
     let content = LockSet::to_unlink(target, repo, *digest);
     let _guards = DeletionLocks::of_content(target, place, content).take(app, party).await?;
-    scene.decide_removal(digest, Kind::Blob).await?;
+    scene.decide_removal(digest, ContentKind::Blob).await?;
     // Before the request to the upstream: the outbox may not deliver the blob after that. When the
     // upstream refuses, the blob stays in the outbox as before.
     let held = app.outbox.hold(repo, digest).await;

@@ -40,7 +40,7 @@ pub(super) struct ChangeContext<'a> {
 
 /// The kind of content of a delete by digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ContentKind {
     Manifest,
     Blob,
 }
@@ -99,7 +99,11 @@ impl ChangeContext<'_> {
 
     /// Whether a manifest or a blob may be deleted: not while a write-once tag reaches it, directly
     /// or through manifests.
-    pub(super) async fn decide_removal(&self, digest: &Digest, kind: Kind) -> Result<(), Error> {
+    pub(super) async fn decide_removal(
+        &self,
+        digest: &Digest,
+        kind: ContentKind,
+    ) -> Result<(), Error> {
         if !WriteOnce::concerns(self.target, self.place) {
             return Ok(());
         }
@@ -137,7 +141,7 @@ impl ChangeContext<'_> {
         &self,
         repos: &HashSet<RepoName>,
         digest: &Digest,
-        kind: Kind,
+        kind: ContentKind,
     ) -> Result<HashSet<Digest>, Error> {
         for repo in repos {
             if let Some(names) = names_here(self.app, repo, *digest).await? {
@@ -145,7 +149,7 @@ impl ChangeContext<'_> {
             }
         }
         let mut found = HashSet::new();
-        if kind == Kind::Manifest {
+        if kind == ContentKind::Manifest {
             found.insert(*digest);
         }
         let (Target::Upstream(upstream_repo), reference) =
@@ -155,7 +159,7 @@ impl ChangeContext<'_> {
         };
         // Whether a blob is a manifest too is only known of content here: registries answer such a
         // question in too many ways.
-        if kind == Kind::Manifest {
+        if kind == ContentKind::Manifest {
             let there = names_there(upstream_repo, &reference, &self.app.own_budget()).await?;
             found.extend(there.into_iter().flatten());
         }

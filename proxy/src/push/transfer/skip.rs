@@ -5,7 +5,7 @@
 
 use wharf_oci::{Digest, RepoName};
 
-use super::{Known, Sender, Session, Stop, Transfers};
+use super::{Known, Sender, Stop, Transfers, UpstreamSession};
 use crate::client::{Arrival, StartedUpload, Urgency};
 use crate::push::mount;
 use crate::registries::UpstreamRepo;
@@ -88,8 +88,8 @@ impl Sender {
         match started {
             Some(StartedUpload::Mounted) => true,
             Some(StartedUpload::Session(session)) => {
-                if matches!(self.session, Session::None) {
-                    self.session = Session::Open(session);
+                if matches!(self.session, UpstreamSession::None) {
+                    self.session = UpstreamSession::Open(session);
                 }
                 false
             }

@@ -14,7 +14,7 @@ use wharf_oci::{Digest, RepoName, UploadId};
 use crate::Error;
 use crate::limits::{RECENT_COMMITS_MAX, RECENT_COMMITS_TIME};
 
-type Outcome = Option<Result<(), Error>>;
+type CommitResult = Option<Result<(), Error>>;
 
 /// All commits.
 #[derive(Default, Clone)]
@@ -24,7 +24,7 @@ struct Commit {
     repo: RepoName,
     owner: Option<String>,
     digest: Digest,
-    outcome: watch::Receiver<Outcome>,
+    outcome: watch::Receiver<CommitResult>,
     /// The expiry of a finished commit; none while it is running.
     until: Option<Instant>,
 }
@@ -33,7 +33,7 @@ struct Commit {
 pub(super) struct Committing {
     commits: Commits,
     id: UploadId,
-    told: watch::Sender<Outcome>,
+    told: watch::Sender<CommitResult>,
     is_done: bool,
 }
 
