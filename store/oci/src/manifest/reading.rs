@@ -47,7 +47,7 @@ struct Fields {
 pub(super) fn draft(bytes: &Bytes, declared: Option<&MediaType>, detail: Detail) -> Draft {
     let (mut faults, mut inner) = (Faults::default(), Faults::default());
     let fields = std::str::from_utf8(bytes).map_err(|error| error.to_string()).and_then(|json| {
-        Fields::read((bytes, json), detail, &mut inner).map_err(|error| error.to_string())
+        Fields::read(bytes, json, detail, &mut inner).map_err(|error| error.to_string())
     });
     let is_object = fields.is_ok();
     let mut fields = fields.unwrap_or_else(|error| {
@@ -76,7 +76,8 @@ pub(super) fn draft(bytes: &Bytes, declared: Option<&MediaType>, detail: Detail)
 
 impl Fields {
     fn read(
-        (bytes, json): (&Bytes, &str),
+        bytes: &Bytes,
+        json: &str,
         detail: Detail,
         faults: &mut Faults,
     ) -> Result<Self, serde_json::Error> {
@@ -116,10 +117,9 @@ impl Fields {
         if read_artifact_type.is_none() && artifact_type.is_some() {
             faults.odd(|| "`artifactType` is not text".to_owned());
         }
-        let mut one = |raw: Option<&RawValue>, name| descriptor(raw?, name, (detail, &mut *faults));
+        let mut one = |raw: Option<&RawValue>, name| descriptor(raw?, name, detail, faults);
         let (config, subject) = (one(config, "config"), one(subject, "subject"));
-        let mut list =
-            |raw: Option<&RawValue>, name| descriptors(raw?, name, (detail, &mut *faults));
+        let mut list = |raw: Option<&RawValue>, name| descriptors(raw?, name, detail, faults);
         let (layers, blobs) = (list(layers, "layers"), list(blobs, "blobs"));
         let manifests = list(manifests, "manifests");
         let (read, unread) = match detail {
@@ -145,7 +145,8 @@ impl Fields {
 fn descriptor(
     raw: &RawValue,
     place: &str,
-    (detail, faults): (Detail, &mut Faults),
+    detail: Detail,
+    faults: &mut Faults,
 ) -> Option<Descriptor> {
     match detail {
         Detail::All => Descriptor::read(raw, place, faults),
@@ -157,7 +158,8 @@ fn descriptor(
 fn descriptors(
     raw: &RawValue,
     name: &str,
-    (detail, faults): (Detail, &mut Faults),
+    detail: Detail,
+    faults: &mut Faults,
 ) -> Option<Vec<Descriptor>> {
     let mut count = 0;
     each(raw, |_, raw| count += usize::from(raw.get().starts_with('{')));
@@ -165,7 +167,7 @@ fn descriptors(
     // twice its size.
     let mut found = Vec::with_capacity(count.min(raw.get().len() / DESCRIPTOR_BYTES));
     let is_array = each(raw, |place, raw| {
-        found.extend(descriptor(raw, &format!("{name}[{place}]"), (detail, &mut *faults)));
+        found.extend(descriptor(raw, &format!("{name}[{place}]"), detail, faults));
     });
     if !is_array {
         faults.wrong(|| format!("`{name}` is not an array"));
