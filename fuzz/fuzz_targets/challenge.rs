@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|header: &str| {
-    let _ = wharf_proxy::parse_challenge(header);
+    let _ = wharf_client::challenge::parse(header);
 });

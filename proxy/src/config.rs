@@ -24,6 +24,7 @@ use wharf_store::limits::LIMIT_BYTES_MIN;
 
 use access::AccessKeys;
 use exposure::{Everyone, Exposure};
+use wharf_client::outbound::proxies::OutboundProxies;
 
 use crate::access::options::AccessConfig;
 use crate::limits::SHUTDOWN_DEADLINE;
@@ -31,7 +32,6 @@ use crate::settings::error::ConfigError;
 use crate::settings::hosts::HostName;
 use crate::settings::limits::{Limits, LimitsFile};
 use crate::settings::listen::Listen;
-use crate::settings::outbound_proxy::OutboundProxies;
 use crate::settings::patterns::TagRule;
 use crate::settings::telemetry::TelemetryConfig;
 use crate::settings::tls::TlsConfig;

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use wharf_client::runtime::party::Party;
 use wharf_oci::RepoName;
 
 use crate::Error;
@@ -13,7 +14,6 @@ use crate::access::Caller;
 use crate::config::active::RuntimeConfig;
 use crate::registries::Target;
 use crate::runtime::memory_gauge::MemoryBudget;
-use crate::runtime::party::Party;
 
 /// Everything that is known of a request before its work begins.
 pub(crate) struct RequestContext {

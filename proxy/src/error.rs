@@ -4,11 +4,13 @@
 //! Invariant: an error names the operation and its key.
 
 mod fault;
+mod of_client;
 mod response;
 
 use std::fmt;
 
 use http::StatusCode;
+use wharf_client::{MemoryOwner, chain};
 use wharf_oci::{Digest, ErrorCode, Mismatch, ParseError, RepoName, Tag};
 use wharf_store::StoreError;
 
@@ -354,34 +356,6 @@ pub enum Error {
     Store(StoreFault),
 }
 
-/// The owner of the memory share that is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MemoryOwner {
-    /// All callers together.
-    All,
-    /// One caller's, or one address's.
-    Party,
-    /// One connection's.
-    Connection,
-}
-
-impl fmt::Display for MemoryOwner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => {
-                "bodies on their way take all the memory that there is for them; try again in a moment"
-            }
-            Self::Party => {
-                "bodies on their way to you, or from you, take your share of the memory; read the answers \
-                 that wait and end the requests that are open, or send fewer at once, then try again"
-            }
-            Self::Connection => {
-                "too many bytes wait on this connection; read the answers that wait on it, then try again"
-            }
-        })
-    }
-}
-
 /// A store error as every waiter of one download gets it: its kind and its message.
 #[derive(Debug, Clone)]
 pub struct StoreFault {
@@ -401,17 +375,6 @@ impl From<StoreError> for Error {
         let full = matches!(error, StoreError::Full { .. });
         Self::Store(StoreFault { full, text: chain(&error) })
     }
-}
-
-/// An error with all of its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn now(there: Option<&Digest>) -> String {

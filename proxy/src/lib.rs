@@ -11,17 +11,14 @@
 //! - `config`: the whole configuration, its changes, the one in force.
 //! - `access`: who the caller is, and what is permitted.
 //! - `registries`: from a repository's name to its upstream.
-//! - `client`: one upstream registry over HTTP.
+//! - `upstream`: one upstream: its client (`wharf-client`) and its configuration.
 //! - `observe`: log, audit log, metrics, traces.
-//! - `outbound`: connections to other machines, through proxies.
 //! - `settings`: the sections of the configuration, one file each.
 //! - `runtime`: threads, memory, queues, shares, bodies.
-//! - `bound`, `caller_login`, `error`, `limits`: leaves.
+//! - `bound`, `error`, `limits`: leaves.
 
 mod access;
 mod bound;
-mod caller_login;
-mod client;
 mod config;
 mod context;
 mod error;
@@ -30,15 +27,14 @@ pub mod limits;
 pub mod maintenance;
 pub mod observe;
 mod ops;
-mod outbound;
 mod pull;
 mod push;
 mod registries;
 mod runtime;
 mod settings;
+mod upstream;
 
 pub use access::{HashKind, new_token, password_line, read_login_words};
-pub use client::challenge::{Challenge, parse as parse_challenge};
 pub use config::{Config, ConfigSource, LoadedConfig, Overrides};
 pub use error::{Error, ErrorResponse, Fault};
 pub use http::route::{

@@ -1,12 +1,16 @@
-//! Every bound of the proxy, in one place: sizes, counts, times. A request refused at a bound
+//! Every bound of the proxy, in one place: sizes, counts, times; those of its requests to upstreams are in
+//! `limits.rs` of `wharf-client`. A request refused at a bound
 //! counts as `wharfd_failures_total{fault="load"}`. `[limits]` lets an operator move some of them
 //! (`settings/limits.rs`); their defaults are here.
 
 use std::time::Duration;
 
-/// One party's part of a shared bound, unless the configuration says otherwise: one fourth, so that
-/// no two parties take all.
-pub const SHARES: usize = 4;
+pub use wharf_client::limits::{
+    BLOB_BYTES_MAX, CHANGE_LOCK_WAIT_MAX, CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN,
+    CONNECT_TIMEOUT, FLIGHTS_MAX, LIST_PAGES_MAX, PERMIT_TIME, QUOTA_WAIT_MAX, RETRY_AFTER_MAX,
+    RETRY_AFTER_SECONDS, RETRY_PAUSE, RETRY_PAUSE_MAX, SHARES,
+};
+
 /// Connections of clients open at once. The next connection displaces an idle one of the party with
 /// the most connections, or is answered 429 and closed. One address without trust as a proxy has a
 /// share.
@@ -95,8 +99,6 @@ pub const MANIFEST_READS_MAX: usize = 4;
 /// Documents up to this size are parsed and hashed on the async thread, in bytes; larger ones
 /// become a blocking job.
 pub const READ_HERE_BYTES: usize = 64 * 1024;
-/// A body without a length is reserved in steps of at least this many bytes.
-pub const COLLECT_STEP_BYTES: usize = 64 * 1024;
 /// Requests in progress at once: each takes some 20 KiB.
 pub const REQUESTS_MAX: usize = 8_192;
 /// Of these requests, those of one party.
@@ -181,11 +183,6 @@ pub const BYPASSES_MAX: usize = 256;
 pub const ARRIVAL_WAIT: Duration = Duration::from_millis(500);
 /// How often readers see bytes of an unfilled segment, while no more arrive.
 pub const SHOW_PERIOD: Duration = Duration::from_millis(200);
-/// Requests for manifests and tokens at once.
-pub const FLIGHTS_MAX: usize = 1_024;
-/// How long a download or a request without a waiting client keeps its place before another caller
-/// may displace it.
-pub const UNWANTED_GRACE: Duration = Duration::from_secs(5);
 /// Upload sessions open or suspended at once. The next session displaces the longest idle one of
 /// the party with the most sessions, or is answered 429. One caller has a share.
 pub const UPLOADS_MAX: usize = 1_024;
@@ -261,16 +258,8 @@ pub const SCRUB_PAUSE: Duration = Duration::from_hours(1);
 /// Damages in the scrub's memory, so that each is logged once.
 pub const SCRUB_REMEMBERED_MAX: usize = 10_000;
 
-/// Largest blob, in bytes: ACR's limit of 200 GiB.
-pub const BLOB_BYTES_MAX: u64 = 200 * 1024 * 1024 * 1024;
-/// Largest JSON answer of an upstream read into memory, in bytes: lists, tokens, errors.
-pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Largest token or refusal, in bytes; such answers are not counted.
-pub const SHORT_ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// Entries of a listing when the client names no number, and the most it gets.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
-/// Pages of an upstream's list read for one answer, of which no more than one is in memory.
-pub const LIST_PAGES_MAX: usize = 32;
 /// Largest page of a list of referrers, in bytes; a `Link` leads to the rest. One entry has
 /// `REFERRER_BYTES_MAX` of `wharf-oci` at most.
 pub const REFERRERS_PAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -281,11 +270,6 @@ pub const REFERRERS_INDEX_BYTES: usize = 1024;
 pub const REFERRERS_ASKED_MAX: usize = 16;
 /// Query parameters read from a request.
 pub const QUERY_PARAMETERS_MAX: usize = 32;
-/// Manifest types in a client's `Accept` that an upstream is asked for beside the types known here;
-/// further ones are left out.
-pub const ACCEPT_TYPES_MAX: usize = 16;
-/// Entity tags in `If-Match` and `If-None-Match`.
-pub const ENTITY_TAGS_MAX: usize = 64;
 /// Tags that one manifest PUT may set (`?tag=`).
 pub const TAGS_PER_PUT_MAX: usize = 16;
 
@@ -394,18 +378,6 @@ pub const REDELIVERY_TIME_MAX: Duration = Duration::from_mins(10);
 /// For how long a stale answer is served without a request, after the upstream did not answer.
 pub const STALE_TIME: Duration = Duration::from_secs(2);
 
-/// Body of one PATCH to an upstream at first, in bytes. ACR may refuse more than about 20 MB in one
-/// request (harbor#23015) and counts every PATCH as a write operation.
-pub const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
-/// The smallest chunk, in bytes, whatever the upstream refuses.
-pub const CHUNK_BYTES_MIN: u64 = 1024 * 1024;
-/// The largest chunk, in bytes, even for an upstream that accepts more: a lost end costs one chunk
-/// sent again.
-pub const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The longest time of a chunk after which chunks still grow.
-pub const CHUNK_TIME_MAX: Duration = Duration::from_secs(10);
-/// For how long a chunk size refused by an upstream is not tried again.
-pub const CHUNK_REFUSED_TIME: Duration = Duration::from_mins(10);
 /// For how long an upload goes on trying while the upstream takes nothing of it.
 pub const TRANSFER_RETRY_TIME: Duration = Duration::from_mins(1);
 /// The same for a staged blob, which is taken up again later.
@@ -421,16 +393,8 @@ pub const COALESCING_WAIT: Duration = Duration::from_secs(10);
 pub const COALESCING_BEHIND_BYTES: u64 = 32 * 1024 * 1024;
 /// Repositories asked to lend a blob (`mount`) before its bytes are sent.
 pub const MOUNTS_MAX: usize = 2;
-/// For how long a client's own HEAD of a blob spares the proxy the same request.
-pub const MISSED_TIME: Duration = Duration::from_mins(1);
 /// How long an upstream may take to begin its answer, unless the configuration says otherwise.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
-/// The same for the answer to a write: the upstream begins it after the whole chunk.
-pub const WRITE_TIMEOUT: Duration = Duration::from_mins(2);
-/// The same for a revalidation whose stale answer can be served.
-pub const REVALIDATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection to an upstream may take, unless the configuration says otherwise.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a body may be slower than its least rate; of a client's, also how long it may stand
 /// still.
 pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -439,99 +403,16 @@ pub const STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub const SILENCE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The least rate of a body from an upstream, unless the configuration says otherwise.
 pub const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
-/// Challenges of one request that are answered with a token.
-pub const CHALLENGES_MAX: usize = 3;
-/// Redirects followed for one blob.
-pub const REDIRECTS_MAX: usize = 5;
-/// How often a useless redirect link is fetched anew.
-pub const LINKS_MAX: usize = 3;
-/// Idle connections kept to one host of an upstream.
-pub const IDLE_CONNECTIONS_MAX: usize = 32;
-/// Receive window of one HTTP/2 body from an upstream, in bytes; also the most that one such body
-/// holds in memory.
-pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// The same for one HTTP/2 connection, in bytes: as much as all its bodies together may have, so
-/// that clients with a relay they do not read hold up no other answers.
-pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 512 * 1024 * 1024;
-/// How often one download is resumed in all; see `TRIES_MAX` for how often in a row.
-pub const RESUMES_MAX: u32 = 64;
-/// Bytes of progress after which a failure is the first of a new row.
-pub const RESUME_PROGRESS_BYTES: u64 = 1024 * 1024;
 /// Read requests in flight to one upstream, unless the configuration says otherwise; the window
 /// shrinks when the upstream answers 429.
 pub const UPSTREAM_READS_MAX: u32 = 128;
 /// The same for write requests.
 pub const UPSTREAM_WRITES_MAX: u32 = 64;
-/// One caller's part of either window, where access is `passthrough`: one fourth.
-pub const CALLER_WINDOW_SHARE: u32 = 4;
-/// Requests that queue for one upstream's window; the next one is answered 429.
-pub const UPSTREAM_WAITING_MAX: usize = 2_048;
-/// Of these queued requests, those of one party.
-pub const PARTY_UPSTREAM_WAITING_MAX: usize = UPSTREAM_WAITING_MAX / SHARES;
-/// How long a request queues for a window: for other requests, and for pauses that each are short
-/// enough.
-pub const CHANGE_LOCK_WAIT_MAX: Duration = Duration::from_mins(1);
-/// The same when a stale answer is at hand.
-pub const TURN_WAIT_BRIEF: Duration = Duration::from_millis(500);
-/// The smallest window.
-pub const WINDOW_MIN: u32 = 4;
-/// The smallest window that is divided between parties.
-pub const SHARED_WINDOW_MIN: u32 = 16;
-/// The shortest time between two cuts of a window: refusals that come together are one.
-pub const QUOTA_CUT_PERIOD: Duration = Duration::from_secs(1);
-/// The longest `Retry-After` that keeps all requests away from an upstream.
-pub const QUOTA_WAIT_MAX: Duration = Duration::from_mins(2);
-/// Failures in a row before an upstream is probed: one request makes this many tries and has one
-/// left.
-pub const BREAKER_FAILURES: u32 = 3;
-/// After this time without another failure, a failure is the first of a row.
-pub const BREAKER_ROW_TIME: Duration = Duration::from_mins(1);
-/// Repositories without an answer in one row after which their callers leave an upstream alone
-/// although its probe is answered: the answer then comes from a gateway with nothing behind it.
-pub const BREAKER_REPOSITORIES: usize = 4;
-/// Parties refused in that way; further parties try the upstream themselves.
-pub const BREAKER_PARTIES_MAX: usize = 1_024;
-/// How long the probe of an upstream may take.
-pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer to the probe is believed.
-pub const PROBE_PAUSE: Duration = Duration::from_secs(1);
-/// For how long a path that fails while its upstream is up counts for nothing.
-pub const FAILING_PATH_TIME: Duration = Duration::from_secs(10);
-/// Such failing paths remembered.
-pub const FAILING_PATHS_MAX: usize = 1_024;
-/// The breaker's first pause for an upstream; it doubles.
-pub const BREAKER_PAUSE: Duration = Duration::from_secs(1);
-/// The longest such pause. It costs one probe without an owner, so held requests go on soon after
-/// the upstream is back.
-pub const BREAKER_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// Tries of one request to an upstream in all.
-pub const TRIES_MAX: u32 = 4;
-/// The first pause between tries; it doubles.
-pub const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// The longest such pause.
-pub const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
-/// How long a write is tried beyond `TRIES_MAX` during an outage of the upstream: a refused client
-/// would send everything again.
-pub const OUTAGE_PATIENCE: Duration = Duration::from_secs(15);
-/// The same while the upstream answers 429, and how long such a request queues for a window.
-pub const BUSY_PATIENCE: Duration = Duration::from_mins(3);
-/// The most tries in either case.
-pub const PATIENT_TRIES_MAX: u32 = 32;
-/// The longest upstream `Retry-After` obeyed while a client waits.
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
-/// Tokens remembered.
-pub const TOKENS_MAX: usize = 1_024;
-/// The same for one caller, where access is `passthrough`; past it the tokens with the earliest end
-/// are forgotten.
-pub const CALLER_TOKENS_MAX: usize = 64;
 /// Callers with remembered tokens, where access is `passthrough`; past it the least recently seen
 /// callers are forgotten.
 pub const CALLERS_MAX: usize = 1_024;
 /// How long an unseen caller is remembered, checked when a new one comes.
 pub const CALLER_IDLE_MAX: Duration = Duration::from_hours(1);
-/// How long an upstream's permission for a caller is believed without another request, and never
-/// longer than the token behind it lives.
-pub const PERMIT_TIME: Duration = Duration::from_mins(1);
 /// The same for a refusal.
 pub const REFUSAL_TIME: Duration = Duration::from_secs(3);
 /// Unknown logins probed at one upstream at once, where access is `passthrough`.
@@ -543,40 +424,10 @@ pub const STRANGERS_EACH_MAX: usize = 2;
 pub const STRANGERS_WAITING_MAX: usize = 256;
 /// How long one of them queues.
 pub const STRANGER_WAIT_MAX: Duration = Duration::from_secs(10);
-/// How long the upstream may take for the probe of a login; less when its answers have less time.
-pub const STRANGER_TIME_MAX: Duration = Duration::from_secs(10);
 /// Permissions remembered, and as many refusals.
 pub const PERMITS_MAX: usize = 16_384;
-/// How long the address of an upstream's token server is believed.
-pub const CHALLENGE_TIME: Duration = Duration::from_mins(10);
-/// How often a request that joined another caller's work tries again by itself, after that work
-/// failed for a reason of its owner only.
-pub const JOINS_MAX: u32 = 8;
 /// Longest user name of a login, in bytes.
 pub const USER_BYTES_MAX: usize = 255;
-/// How long a token without an `expires_in` counts as valid (Docker token specification).
-pub const TOKEN_LIFETIME: Duration = Duration::from_mins(1);
-/// A token is not used in its last seconds.
-pub const TOKEN_MARGIN: Duration = Duration::from_secs(15);
-/// A token used in the last fifth of its life is renewed in the background.
-pub const TOKEN_PARTS: u32 = 5;
-/// Longest token kept and sent, in bytes. ACR's have a few thousand.
-pub const TOKEN_BYTES_MAX: usize = 64 * 1024;
-/// How long a refresh token without an expiry counts as valid; ACR's live three hours.
-pub const REFRESH_LIFETIME: Duration = Duration::from_hours(1);
-/// How long a login from Docker's configuration or a credential helper is used before the next
-/// look-up: helpers hand out short-lived tokens without their lifetime.
-pub const LOGIN_LIFETIME: Duration = Duration::from_mins(5);
-/// The least time between two look-ups of a refused login.
-pub const RENEW_PAUSE: Duration = Duration::from_secs(10);
-/// How long Entra ID may take to issue a token, all tries together.
-pub const ENTRA_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long a credential helper or `az` may take.
-pub const PROGRAM_TIMEOUT: Duration = Duration::from_secs(30);
-/// Bytes of such a program's output.
-pub const PROGRAM_OUTPUT_BYTES_MAX: u64 = 1024 * 1024;
-/// Bytes read of Docker's `config.json`.
-pub const DOCKER_CONFIG_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// How long a tag is served without a request to the upstream, unless the configuration says
 /// otherwise.
@@ -591,8 +442,6 @@ pub const NEGATIVE_TTL: Duration = Duration::from_secs(2);
 pub const NEGATIVES_MAX: usize = 10_000;
 /// Registries that one pattern of hosts may come to stand for.
 pub const TEMPLATE_HOSTS_MAX: usize = 64;
-/// `Retry-After` for a refused client, in seconds.
-pub const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Longest name of a caller, in characters; a longer subject of an issuer is refused.
 pub const CALLER_NAME_CHARS_MAX: usize = 256;

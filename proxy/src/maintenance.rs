@@ -130,7 +130,7 @@ pub enum MaintenanceError {
 
 impl From<StoreError> for MaintenanceError {
     fn from(error: StoreError) -> Self {
-        let text = crate::error::chain(&error);
+        let text = wharf_client::chain(&error);
         match error {
             StoreError::Exists { .. } => Self::Refused(text),
             StoreError::NotAStore { .. }
@@ -220,12 +220,12 @@ fn open_here(folder: &Path) -> Result<RocksStore, MaintenanceError> {
     }
     // The command did not begin: an unreadable marker makes the store unusable.
     let exists = RocksStore::exists(folder)
-        .map_err(|error| MaintenanceError::Unusable(crate::error::chain(&error)))?;
+        .map_err(|error| MaintenanceError::Unusable(wharf_client::chain(&error)))?;
     if !exists {
         return Err(StoreError::NoStore { path: folder.to_owned() }.into());
     }
     RocksStore::open(folder).map_err(|error| {
-        let mut text = crate::error::chain(&error);
+        let mut text = wharf_client::chain(&error);
         if matches!(error, StoreError::Locked { .. }) {
             text.push_str(", which does not answer; stop it, or wait until it has started");
         }

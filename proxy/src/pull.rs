@@ -16,12 +16,13 @@ mod tags;
 
 use std::sync::Arc;
 
+use wharf_client::runtime::subscribers::Subscription;
+use wharf_client::{Accept, BlobState, Urgency};
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{BlobInfo, InFlight, StoreError};
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::client::{Accept, BlobState, Urgency};
 use crate::context::RequestContext;
 use crate::limits::{FILLS_MAX, FLIGHTS_MAX, NEGATIVES_MAX};
 use crate::observe::outcome::Outcome;
@@ -30,17 +31,16 @@ use crate::runtime::blocking::BlockingPool;
 use crate::runtime::body::Completion;
 use crate::runtime::single_flight::SingleFlight;
 use crate::runtime::store::Store;
-use crate::runtime::subscribers::Subscription;
 
 pub(crate) use bypass::Bypassed;
 pub(crate) use generations::Change;
 pub(crate) use shared_manifests::ServedManifest;
 pub(crate) use stored::StoredBlob;
 
-use crate::runtime::ttl_set::TtlSet;
 use generations::{Generation, Generations, Validity};
 use negative::{Absent, NegativeCache};
 use stored::StoredLookup;
+use wharf_client::runtime::ttl_set::TtlSet;
 
 /// How an answer came about, and what its caller is told of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +193,7 @@ impl Cache {
         let upstream_repo = upstream_repo.for_party(context.party());
         let there = upstream_repo
             .upstream
+            .client
             .blob_there(&upstream_repo.repo, digest, Urgency::Patient)
             .await?;
         let size_bytes = match there {
@@ -268,6 +269,7 @@ impl Cache {
     ) -> Result<(), Error> {
         match upstream_repo
             .upstream
+            .client
             .blob_there(&upstream_repo.repo, digest, Urgency::Patient)
             .await?
         {

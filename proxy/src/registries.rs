@@ -11,17 +11,18 @@ mod caller_clients;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use wharf_client::Accept;
+use wharf_client::caller_login::CallerLogin;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{Digest, RepoName};
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::caller_login::CallerLogin;
-use crate::client::{Accept, Upstream};
 use crate::limits::{CANCEL_TIMEOUT, TEMPLATE_HOSTS_MAX};
-use crate::runtime::party::Party;
 use crate::settings::error::ConfigError;
 use crate::settings::patterns::{HostPattern, TagRule};
 use crate::settings::upstream::{PushMode, UpstreamConfig};
+use crate::upstream::Upstream;
 
 use caller_clients::CallerClients;
 
@@ -340,7 +341,7 @@ impl UpstreamSet {
         let upstreams = self.all();
         let all = async {
             for upstream in &upstreams {
-                upstream.cancellations_sent().await;
+                upstream.client.cancellations_sent().await;
             }
         };
         if tokio::time::timeout(CANCEL_TIMEOUT, all).await.is_err() {

@@ -54,7 +54,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn comments_name_things_by_their_nouns() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    for tree in ["store", "proxy", "tools", "tests", "benches", "fuzz"] {
+    for tree in ["store", "client", "proxy", "tools", "tests", "benches", "fuzz"] {
         let mut files = Vec::new();
         sources(&root.join(tree), &mut files);
         let (mut all, mut relative, mut vague) = (0, 0, 0);

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ring::hmac;
 
-use crate::runtime::party::Party;
+use wharf_client::runtime::party::Party;
 
 /// A keyed hash that stands for credentials.
 pub(super) type CacheKey = [u8; 32];

@@ -8,10 +8,11 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock};
 
+use wharf_client::caller_login::CallerLogin;
+use wharf_client::runtime::party::Party;
+
 use super::grants::Grants;
-use crate::caller_login::CallerLogin;
 use crate::limits::CALLER_NAME_CHARS_MAX;
-use crate::runtime::party::Party;
 
 /// The caller of a request. Cheap to clone.
 #[derive(Clone)]
@@ -207,7 +208,8 @@ mod tests {
     #[test]
     fn a_claimed_name_is_nobody_s_until_the_upstream_knows_its_login() {
         let client: IpAddr = [192, 0, 2, 1].into();
-        let login = Arc::new(crate::caller_login::Fingerprints::new().login("alice", "secret"));
+        let login =
+            Arc::new(wharf_client::caller_login::Fingerprints::random().login("alice", "secret"));
         let caller = Caller::with_login("alice", Arc::clone(&login)).at(client);
         let noted = caller.clone();
         for _ in 0..2 {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
 
 /// All permits of one kind, and the requests waiting for one.
 #[derive(Clone)]

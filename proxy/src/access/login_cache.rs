@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::ttl_map::TtlMap;
 
 use super::cache_key::CacheKey;
 use super::caller::Caller;
 use crate::limits::{VERIFIED_MAX, VERIFIED_TIME};
-use crate::runtime::mutex::Mutex;
-use crate::runtime::ttl_map::TtlMap;
 
 /// Callers by their credentials.
 pub(super) struct LoginCache {

@@ -15,6 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
+use wharf_client::runtime::ttl_set::TtlSet;
 
 use super::cache_key::{CacheKey, CacheKeys};
 use super::recent_logins::RecentLogins;
@@ -23,9 +26,6 @@ use crate::limits::{
     AUDIT_REPEAT_TIME, LOGIN_COUNTERS, LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS,
     LOGIN_FAILURES_PERIOD, LOGIN_FAILURES_PERIOD_ADDRESS, LOGINS_KNOWN_MAX, LOGINS_KNOWN_TIME,
 };
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
-use crate::runtime::ttl_set::TtlSet;
 
 /// Failure counters and recent successful logins.
 pub(super) struct LoginThrottle {

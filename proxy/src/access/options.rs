@@ -10,14 +10,14 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 use url::{Host, Url};
+use wharf_client::outbound::proxies::OutboundProxies;
+use wharf_client::outbound::tls::client_config;
 
 use super::api_tokens::ApiTokens;
 use super::passwords::Passwords;
 use super::rules::AccessRules;
 use crate::settings::address::{self, Address, AddressError};
 use crate::settings::error::ConfigError;
-use crate::settings::outbound_proxy::OutboundProxies;
-use crate::settings::tls_client::client_config;
 
 /// The kind of access control.
 #[derive(Debug, Clone, Default)]

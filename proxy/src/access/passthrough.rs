@@ -1,5 +1,5 @@
 //! Access decided by the upstream itself: the proxy sends the caller's credentials upstream, for
-//! exactly the permission a request needs. `client/rights.rs` asks the upstream, and this module
+//! exactly the permission a request needs. `Client::permit` asks the upstream, and this module
 //! caches its answers. Whether the upstream knows the login at all is asked first
 //! (`unproven_logins.rs`).
 //!
@@ -14,6 +14,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use tokio::time::Instant;
+use wharf_client::caller_login::Fingerprints;
+use wharf_client::{ProbedRight, RequestedRight, ScopeAction as Right};
 use wharf_oci::{Algorithm, Digester};
 
 use super::login_throttle::LoginThrottle;
@@ -22,11 +24,10 @@ use super::unproven_logins::UnprovenLogins;
 use super::{Action, Caller, Permission, RegistryScope};
 use crate::Error;
 use crate::bound::{Bound, BoundUsage};
-use crate::caller_login::Fingerprints;
-use crate::client::{ProbedRight, RequestedRight, ScopeAction as Right, Upstream};
 use crate::limits::{FLIGHTS_MAX, RETRY_AFTER_SECONDS, USER_BYTES_MAX};
 use crate::registries::{Target, UpstreamSet};
 use crate::runtime::single_flight::SingleFlight;
+use crate::upstream::Upstream;
 
 /// The user name that stands for "the password is a token", as `az acr login` has it.
 const TOKEN_USER: &str = "00000000-0000-0000-0000-000000000000";
@@ -57,7 +58,7 @@ impl Passthrough {
         let fingerprints = before.map(|before| before.fingerprints.clone());
         Self {
             upstreams,
-            fingerprints: fingerprints.unwrap_or_else(Fingerprints::new),
+            fingerprints: fingerprints.unwrap_or_else(Fingerprints::random),
             strangers,
             permits: Arc::default(),
             asking: SingleFlight::new(FLIGHTS_MAX, Bound::AccessQuestions),
@@ -191,7 +192,8 @@ impl Passthrough {
             }
             let Some(login) = caller.login() else { return };
             let began = Instant::now();
-            let answer = upstreams.caller_client(&upstream, login).permit(&asked.wish).await;
+            let answer = upstreams.caller_client(&upstream, login).client.permit(&asked.wish).await;
+            let answer = answer.map_err(Error::from);
             match &answer {
                 Ok((permit, life)) => permits.insert(asked, *permit, began, *life),
                 Err(error) => {

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wharf_client::caller_login::Fingerprint;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::ttl_map::TtlMap;
+use wharf_client::{ProbedRight, RequestedRight};
 
-use crate::caller_login::Fingerprint;
-use crate::client::{ProbedRight, RequestedRight};
 use crate::limits::{PERMIT_TIME, PERMITS_MAX, REFUSAL_TIME};
-use crate::runtime::mutex::Mutex;
-use crate::runtime::ttl_map::TtlMap;
 
 /// The key of an upstream question for a caller.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -67,8 +67,8 @@ impl PermissionCache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller_login::Fingerprints;
-    use crate::client::ScopeAction;
+    use wharf_client::ScopeAction;
+    use wharf_client::caller_login::Fingerprints;
 
     fn question(
         prints: &Fingerprints,
@@ -86,7 +86,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_is_for_one_login_one_repository_and_one_right() {
-        let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
+        let (prints, permits) = (Fingerprints::random(), PermissionCache::default());
         let asked = question(&prints, "alice", "a", ScopeAction::Pull);
         permits.insert(asked.clone(), ProbedRight::Granted, Instant::now(), PERMIT_TIME);
         assert_eq!(permits.get(&asked), Some(ProbedRight::Granted));
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_counts_no_longer_than_it_may_and_the_last_one_counts() {
-        let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
+        let (prints, permits) = (Fingerprints::random(), PermissionCache::default());
         let asked = question(&prints, "alice", "a", ScopeAction::Pull);
         let hour = Duration::from_hours(1);
         for (permit, time) in
@@ -128,7 +128,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn refusals_take_no_room_from_leaves() {
-        let (prints, permits) = (Fingerprints::new(), PermissionCache::default());
+        let (prints, permits) = (Fingerprints::random(), PermissionCache::default());
         let asked = |number: usize| question(&prints, &number.to_string(), "a", ScopeAction::Pull);
         for number in 0..PERMITS_MAX + 5 {
             permits.insert(asked(number), ProbedRight::Stranger, Instant::now(), PERMIT_TIME);

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::runtime::mutex::Mutex;
-use crate::runtime::ttl_map::TtlMap;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::ttl_map::TtlMap;
 
 /// Keys that expire after the same time.
 pub(super) struct RecentLogins<K> {

@@ -1,6 +1,6 @@
 //! Logins not yet proven to the upstream, or not recently. The proxy asks the upstream about them
 //! apart from known logins: a few at once, fairly among clients, each with one short try
-//! (`client/login_check.rs`), and within the limits on failures (`login_throttle.rs`).
+//! (`Client::knows`), and within the limits on failures (`login_throttle.rs`).
 //!
 //! Invariant: a login is known from the moment the upstream confirms it, from its own network, for
 //! a bounded time; an unproven login never delays a known one.
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
+use wharf_client::runtime::ttl_set::TtlSet;
 
 use super::Caller;
 use super::cache_key::CacheKey;
@@ -18,13 +19,12 @@ use super::login_throttle::{LoginThrottle, TriedLogin};
 use super::recent_logins::RecentLogins;
 use crate::Error;
 use crate::bound::{Bound, BoundUsage};
-use crate::client::Upstream;
 use crate::limits::{
     LOGINS_KNOWN_MAX, LOGINS_PROVEN_TIME, NEGATIVES_MAX, PERMITS_MAX, QUOTA_WAIT_MAX, REFUSAL_TIME,
     STRANGER_WAIT_MAX, STRANGERS_EACH_MAX, STRANGERS_MAX, STRANGERS_WAITING_MAX,
 };
 use crate::runtime::single_flight::SingleFlight;
-use crate::runtime::ttl_set::TtlSet;
+use crate::upstream::Upstream;
 
 /// The unproven logins of one registry.
 pub(super) struct UnprovenLogins {
@@ -158,7 +158,7 @@ impl Stranger {
             attempt.given_up();
             return Err(Error::TooMany(Bound::UnprovenLogins));
         };
-        let answer = upstream.knows(shown).await;
+        let answer = upstream.client.knows(shown).await;
         drop(place);
         match answer {
             Ok(Some(life)) => {
@@ -174,6 +174,7 @@ impl Stranger {
                 Ok(None)
             }
             Err(error) => {
+                let error = Error::from(error);
                 if let Error::UpstreamBusy { retry_after_seconds } = &error {
                     let wait = Duration::from_secs(*retry_after_seconds).min(QUOTA_WAIT_MAX);
                     all.told.insert(mark, wait);

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use wharf_client::runtime::party::Party;
 use wharf_oci::{RepoName, Secret, Timestamp};
 
 use super::TokenRequest;
@@ -31,7 +32,6 @@ use crate::bound::{Bound, BoundUsage};
 use crate::limits::{PASSWORD_CHECKS_MAX, PASSWORD_CHECKS_WAITING_MAX};
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock;
-use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
 
 /// Users, issuers and rules.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 use url::Url;
+use wharf_client::outbound::proxies::OutboundProxies;
 
 use super::passthrough;
 use crate::access::options::{AccessConfig, IssuerConfig, UsersConfig, refuse};
@@ -21,7 +22,6 @@ use crate::limits::{ISSUED_LIFETIME, ISSUED_LIFETIME_MAX, ISSUED_LIFETIME_MIN};
 use crate::settings::address::Address;
 use crate::settings::error::ConfigError;
 use crate::settings::hosts::HostName;
-use crate::settings::outbound_proxy::OutboundProxies;
 use crate::settings::patterns::RepoPattern;
 use crate::settings::upstream::UpstreamConfig;
 

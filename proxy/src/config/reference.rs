@@ -23,7 +23,7 @@ use crate::limits::{
     UPSTREAM_WRITES_MAX,
 };
 use crate::settings::address::Address;
-use crate::settings::credentials::{DockerConfigKey, EntraTable, SCOPE};
+use crate::settings::credentials::{DockerConfigKey, EntraTable};
 use crate::settings::error::ConfigError;
 use crate::settings::hosts::HostName;
 use crate::settings::limits::{Limits, LimitsFile};
@@ -34,6 +34,7 @@ use crate::settings::tls::TlsConfig;
 use crate::settings::trusted_proxies::TrustedProxies;
 use crate::settings::units::ByteSize;
 use crate::settings::upstream::{TagTtl, UpstreamConfig};
+use wharf_client::ENTRA_SCOPE;
 
 const HEAD: &str = r#"# `wharfd.toml`
 
@@ -223,7 +224,7 @@ fn defaults() -> Vec<(&'static str, &'static str, Value)> {
         ("FileConfig", "insecure_open", json!(false)),
         ("FileConfig", "insecure_http", json!(false)),
         ("FileConfig", "shutdown_deadline_seconds", seconds(SHUTDOWN_DEADLINE)),
-        ("EntraTable", "scope", json!(SCOPE)),
+        ("EntraTable", "scope", json!(ENTRA_SCOPE)),
         ("TlsConfig", "client_auth", json!("required")),
         ("AccessKeys", "kind", json!("open")),
         ("AccessKeys", "token_lifetime_seconds", seconds(ISSUED_LIFETIME)),

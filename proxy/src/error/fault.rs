@@ -3,7 +3,7 @@
 //!
 //! Invariant: the match for the fault has no wildcard, so that no new error is forgotten.
 
-use super::{Error, MemoryOwner};
+use super::Error;
 
 /// The side at fault: decides an error's log level and its metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,21 +160,6 @@ impl Error {
             Self::UpstreamDenied { .. } | Self::ManifestBlobUnknown { .. } => true,
             _ => self.is_held_back(),
         }
-    }
-
-    /// Whether the error concerns the login sent upstream: another caller may succeed.
-    #[must_use]
-    pub(crate) const fn is_about_login(&self) -> bool {
-        matches!(
-            self,
-            Self::UpstreamDenied { .. } | Self::LoginFailed { .. } | Self::UpstreamBusy { .. }
-        )
-    }
-
-    /// Whether one party's share of the memory is full; other parties are not affected.
-    #[must_use]
-    pub(crate) const fn is_about_a_share(&self) -> bool {
-        matches!(self, Self::TooManyBytes(MemoryOwner::Party | MemoryOwner::Connection))
     }
 
     /// Whether stored content may be served instead: the upstream could not answer. A definite

@@ -19,7 +19,6 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::access::Caller;
-use crate::client::Upstream;
 use crate::http::response::AnswerFacts;
 use crate::http::route::Route;
 use crate::http::user_agent::UserAgent;
@@ -28,6 +27,7 @@ use crate::observe::outcome::Outcome;
 use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::shares::Share;
 use crate::runtime::spans;
+use crate::upstream::Upstream;
 
 /// The number of the next request.
 static REQUESTS: AtomicU64 = AtomicU64::new(1);

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use http::Method;
 use tokio::time::Instant;
+use wharf_client::runtime::party::Party;
 
 use crate::Error;
 use crate::access::Caller;
@@ -24,7 +25,6 @@ use crate::http::forwarded::UntrustedForwarders;
 use crate::http::route::Route;
 use crate::limits::{PARTY_REQUESTS_MAX, RATE_WAITING_MAX, REQUESTS_MAX};
 use crate::runtime::memory_gauge::{MemoryBudget, MemoryGauge};
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares, SharesUsage};
 use crate::settings::limits::{Limits, Rate};
 
@@ -63,7 +63,7 @@ pub(crate) struct LimitUsage {
 /// too much is taken. The memory of other requests is reserved when it is known.
 pub(crate) fn memory(route: &Route, budget: &MemoryBudget) -> Result<(), Error> {
     match route {
-        Route::StartUpload { .. } | Route::Blob { head: false, .. } => budget.may_begin(),
+        Route::StartUpload { .. } | Route::Blob { head: false, .. } => Ok(budget.may_begin()?),
         _ => Ok(()),
     }
 }

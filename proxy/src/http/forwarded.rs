@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use http::header::{FORWARDED, HeaderMap, HeaderName};
+use wharf_client::runtime::party::Party;
 
 use crate::limits::{FORWARDED_HOPS_MAX, UNTRUSTED_FORWARDERS_MAX};
-use crate::runtime::party::Party;
 use crate::settings::trusted_proxies::TrustedProxies;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -183,8 +183,8 @@ fn is_port(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::trusted_proxies::Network;
     use proptest::prelude::*;
+    use wharf_client::outbound::proxies::Network;
 
     fn trusted(networks: &[&str]) -> TrustedProxies {
         let parse = |text: &&str| Network::try_from((*text).to_owned()).unwrap();

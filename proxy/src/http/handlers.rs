@@ -22,6 +22,8 @@ mod write_once_check;
 use std::sync::Arc;
 
 use http::{HeaderMap, StatusCode, header};
+use wharf_client::runtime::party;
+use wharf_client::runtime::party::Party;
 
 use crate::Error;
 use crate::config::active::ActiveConfig;
@@ -44,8 +46,6 @@ use crate::registries::Target;
 use crate::runtime::body::Body;
 use crate::runtime::detached::DetachedTasks;
 use crate::runtime::memory_gauge::MemoryBudget;
-use crate::runtime::party;
-use crate::runtime::party::Party;
 use crate::settings::limits::Limits;
 
 pub(crate) use admin::admin;

@@ -26,13 +26,15 @@ use hyper::body::Incoming;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use wharf_client::MemoryOwner;
+use wharf_client::runtime::party::Party;
 
 use crate::Error;
 use crate::access::{Caller, RequestOrigin, TOKEN_PATH};
 use crate::bound::Bound;
 use crate::config::active::RuntimeConfig;
 use crate::context::RequestContext;
-use crate::error::{Fault, MemoryOwner};
+use crate::error::Fault;
 use crate::http::access_log::{RecordedBody, RequestFacts, RequestRecord};
 use crate::http::admission;
 use crate::http::admission::{
@@ -45,7 +47,6 @@ use crate::http::response::{API_VERSION, Answer};
 use crate::http::route;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, HOLD_PASSED_OVER_MAX, PARTY_ADMIN_CONNECTIONS_MAX};
 use crate::runtime::memory_gauge::MemoryBudget;
-use crate::runtime::party::Party;
 
 use answer_body::AnswerBody;
 use hold_policy::{HoldPolicy, NextTry};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 const PAGE: &str = include_str!("../../../docs/reference/limits.md");
 const OURS: &str = include_str!("../limits.rs");
+const OF_THE_CLIENT: &str = include_str!("../../../client/src/limits.rs");
 const OF_THE_STORE: &str = include_str!("../../../store/src/limits.rs");
 
 /// Names of constants, with their types.
@@ -27,8 +28,8 @@ fn named(page: &str) -> BTreeSet<&str> {
 #[test]
 fn every_bound_is_on_the_page_about_them() {
     let named = named(PAGE);
-    let bounds =
-        constants(OURS).filter(|(name, kind)| name.ends_with("_MAX") && *kind != "Duration");
+    let bounds = constants(OURS).chain(constants(OF_THE_CLIENT));
+    let bounds = bounds.filter(|(name, kind)| name.ends_with("_MAX") && *kind != "Duration");
     let missing: Vec<_> =
         bounds.map(|(name, _)| name).filter(|name| !named.contains(name)).collect();
     assert_eq!(missing, [""; 0], "docs/reference/limits.md does not name these");
@@ -36,8 +37,8 @@ fn every_bound_is_on_the_page_about_them() {
 
 #[test]
 fn the_page_names_no_bound_that_is_gone() {
-    let known: BTreeSet<_> =
-        constants(OURS).chain(constants(OF_THE_STORE)).map(|(name, _)| name).collect();
+    let known = [OURS, OF_THE_CLIENT, OF_THE_STORE].into_iter().flat_map(constants);
+    let known: BTreeSet<_> = known.map(|(name, _)| name).collect();
     let other = "TOOMANYREQUESTS";
     let gone: Vec<_> =
         named(PAGE).into_iter().filter(|n| !known.contains(n) && *n != other).collect();

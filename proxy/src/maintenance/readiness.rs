@@ -46,7 +46,7 @@ impl Readiness {
             return found.clone();
         }
         let found = match timeout(READY_TIMEOUT, maintenance.probe()).await {
-            Ok(tried) => tried.map_err(|error| crate::error::chain(&error)),
+            Ok(tried) => tried.map_err(|error| wharf_client::chain(&error)),
             Err(_) => Err(format!("a small write takes more than {READY_TIMEOUT:?}")),
         };
         if let (Err(reason), true) = (&found, last.as_ref().is_none_or(|(_, was)| was.is_ok())) {

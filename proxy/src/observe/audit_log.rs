@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
+use wharf_client::runtime::mutex::Mutex;
+
 use crate::limits::{AUDIT_CLOSE_TIMEOUT, AUDIT_LINES_MAX};
-use crate::runtime::mutex::Mutex;
 
 pub(crate) use lines::{AuditLines, ExceptAudit};
 

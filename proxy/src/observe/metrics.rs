@@ -1,5 +1,5 @@
 //! The counters, and the page that shows them. Counters of an upstream are the upstream's own
-//! (`client/state.rs`); gauges read for the page itself are in `http/metrics_page/gauges.rs`.
+//! (`upstream.rs`); gauges read for the page itself are in `http/metrics_page/gauges.rs`.
 //!
 //! Invariant: labels come from closed sets, of the code or of the configuration, never from
 //! requests.
@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
+use wharf_client::runtime::mutex::Mutex;
 
 use crate::bound::Bound;
 use crate::error::Fault;
 use crate::observe::audit_log;
 use crate::observe::outcome::{Outcome, OutcomeCounts};
-use crate::runtime::mutex::Mutex;
 use crate::runtime::spans;
 
 pub(crate) use latency::RouteClass;

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use wharf_client::chain;
 
 use crate::config::active::RuntimeConfig;
 use crate::config::{Config, ConfigKeys, ConfigSource, LoadedConfig, needs_restart};
-use crate::error;
 use crate::http::handlers::App;
 use crate::limits::CHANGES_SHOWN_MAX;
 use crate::observe::audit_log;
@@ -113,7 +113,7 @@ impl Reloader {
 
 /// Reads and makes everything that can fail. Blocks.
 fn prepare(source: &ConfigSource, app: &App) -> Result<Prepared, String> {
-    let said = |error: crate::ConfigError| error::chain(&error);
+    let said = |error: crate::ConfigError| chain(&error);
     let loaded = source.load().map_err(said)?;
     let (config, before) = (&loaded.config, app.active.current());
     let (upstreams, tags) = (&config.upstreams, &config.write_once_tags);

@@ -10,17 +10,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use wharf_client::Download;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{Digest, Digester, Span};
 
 use super::{Cache, unknown};
 use crate::Error;
 use crate::bound::Bound;
-use crate::client::Download;
 use crate::limits::{BYPASSES_MAX, RELAY_QUEUE, SHARES};
 use crate::registries::UpstreamRepo;
 use crate::runtime::body::RelayFrame;
 use crate::runtime::memory_gauge::{MemoryBounds, MemoryBudget, MemoryGauge, cover};
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 /// A blob, or a part of one, past the store.
@@ -70,7 +70,7 @@ impl Cache {
         digest: &Digest,
     ) -> Result<Bypassed, Error> {
         let room = self.bypass_limit.take(party).ok_or(Error::TooMany(Bound::RelayedDownloads))?;
-        let download = upstream_repo.upstream.blob(&upstream_repo.repo, digest).await?;
+        let download = upstream_repo.upstream.client.blob(&upstream_repo.repo, digest).await?;
         let download = download.ok_or_else(|| unknown(&upstream_repo.repo, digest))?;
         let digester = Digester::new(digest.algorithm());
         let what = What::Whole { digester, digest: *digest };
@@ -85,7 +85,8 @@ impl Cache {
         part: Span,
         room: BypassPermit,
     ) -> Result<Option<Bypassed>, Error> {
-        let download = upstream_repo.upstream.blob_part(&upstream_repo.repo, digest, part).await?;
+        let download =
+            upstream_repo.upstream.client.blob_part(&upstream_repo.repo, digest, part).await?;
         Ok(download.map(|download| start(download, What::Part, room, &self.blocking.held())))
     }
 }

@@ -10,6 +10,8 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wharf_client::runtime::party;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{ByteRange, ContentRange, Digest, RepoName};
 use wharf_store::{BlobInfo, InFlight, Tail};
 
@@ -23,8 +25,6 @@ use crate::limits::{
 use crate::observe::outcome::Outcome;
 use crate::registries::UpstreamRepo;
 use crate::runtime::body::Completion;
-use crate::runtime::party;
-use crate::runtime::party::Party;
 use crate::runtime::single_flight::{FlightAnswer, OnBehalfOf};
 use fetch::Fill;
 

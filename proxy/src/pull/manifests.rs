@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tracing::Instrument as _;
+use wharf_client::{Accept, FetchedManifest, Urgency};
 use wharf_oci::{Digest, Manifest, MediaType, Reference, RepoName, Tag};
 use wharf_store::{StoreError, TagRecord};
 
@@ -14,7 +15,6 @@ use super::negative::Absent;
 use super::shared_manifests::ServedManifest;
 use super::shared_manifests::SharedManifests;
 use crate::Error;
-use crate::client::{Accept, FetchedManifest, Urgency};
 use crate::context::RequestContext;
 use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;
 use crate::observe::outcome::Outcome;
@@ -293,8 +293,11 @@ pub(super) async fn fetch(
     urgency: Urgency,
 ) -> Result<ServedManifest, Error> {
     let ManifestRequest { writer, upstream_repo, budget } = asking;
-    let fetched =
-        upstream_repo.upstream.manifest(&upstream_repo.repo, reference, urgency, budget).await?;
+    let fetched = upstream_repo
+        .upstream
+        .client
+        .manifest(&upstream_repo.repo, reference, urgency, budget)
+        .await?;
     let mut fetched = fetched.ok_or_else(|| Error::ManifestUnknown {
         repo: writer.repo.clone(),
         reference: reference.to_string(),

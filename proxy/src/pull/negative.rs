@@ -3,14 +3,14 @@
 //!
 //! Invariant: a "not there" from before a write or a new configuration is not remembered after it.
 
+use wharf_client::Accept;
+use wharf_client::caller_login::Fingerprint;
+use wharf_client::runtime::ttl_set::{Epoch, TtlSet};
 use wharf_oci::{Digest, Reference, RepoName};
 
 use crate::Error;
-use crate::caller_login::Fingerprint;
-use crate::client::Accept;
 use crate::limits::NEGATIVES_MAX;
 use crate::registries::UpstreamRepo;
-use crate::runtime::ttl_set::{Epoch, TtlSet};
 
 /// A blob or a manifest that an upstream does not have.
 #[derive(PartialEq, Eq, Hash)]

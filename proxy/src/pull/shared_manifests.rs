@@ -111,9 +111,9 @@ impl Single {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::MemoryOwner;
     use crate::runtime::memory_gauge::{MemoryBounds, MemoryGauge};
-    use crate::runtime::party::Party;
+    use wharf_client::MemoryOwner;
+    use wharf_client::runtime::party::Party;
     use wharf_oci::{Algorithm, Digester, MediaType};
 
     const SIZE: u64 = SHARED_MANIFEST_BYTES as u64;

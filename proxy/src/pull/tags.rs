@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use wharf_client::{Accept, Urgency};
 use wharf_oci::{Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
@@ -17,7 +18,6 @@ use super::manifests::{ManifestRequest, fetch, usable};
 use super::negative::Absent;
 use super::shared_manifests::ServedManifest;
 use crate::Error;
-use crate::client::{Accept, Urgency};
 use crate::limits::{READ_STALE_TIME, STALE_TIME};
 use crate::observe::outcome::Outcome;
 use crate::registries::UpstreamRepo;
@@ -140,8 +140,12 @@ impl Cache {
             return Ok(());
         }
         let reference = Reference::Tag(tag.clone());
-        let there =
-            upstream_repo.upstream.manifest(&upstream_repo.repo, &reference, Urgency::Long, budget);
+        let there = upstream_repo.upstream.client.manifest(
+            &upstream_repo.repo,
+            &reference,
+            Urgency::Long,
+            budget,
+        );
         let there = there.await?;
         // A read since then has seen the current manifest: the store has it.
         let here = usable(self.tagged(repo, tag, budget).await)?;
@@ -198,7 +202,8 @@ async fn revalidate(asked: &Asked, old: ServedManifest) -> Result<Resolved, Erro
     let asking = &ManifestRequest { upstream_repo, ..asking.clone() };
     let upstream_repo = &asking.upstream_repo;
     let reference = Reference::Tag(tag.clone());
-    let digest = upstream_repo.upstream.manifest_digest(&upstream_repo.repo, &reference).await?;
+    let digest =
+        upstream_repo.upstream.client.manifest_digest(&upstream_repo.repo, &reference).await?;
     if digest == Some(old.digest) {
         writer.point(tag, TagRecord { digest: old.digest, checked_ms: now_ms() }).await?;
         return Ok((old, Outcome::Hit));

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 use tokio::time::timeout;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::Error;
@@ -21,7 +22,6 @@ use crate::limits::{
     CHANGE_LOCK_QUEUE_MAX, CHANGE_LOCK_WAIT_MAX, CHANGE_LOCKS_MAX, PARTY_CHANGE_LOCKS_MAX,
 };
 use crate::registries::Target;
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 /// A repository at its registry: the registry, and the name there.

@@ -4,15 +4,15 @@
 //! (`push/outbox.rs`).
 //!
 //! Invariant: a caller gets a blob only from a repository that it may pull from, and an upstream is
-//! asked only where it mounts digests of that algorithm reliably (`Upstream::mounts`).
+//! asked only where it mounts digests of that algorithm reliably (`Client::mounts`).
 
 use std::sync::Arc;
 
+use wharf_client::{Arrival, Client, StartedUpload, UploadSession, Urgency};
 use wharf_oci::{Digest, RepoName};
 
 use crate::Error;
 use crate::access::Permission;
-use crate::client::{Arrival, StartedUpload, UploadSession, Upstream, Urgency};
 use crate::context::RequestContext;
 use crate::limits::{MOUNT_SOURCES_MAX, MOUNTS_MAX};
 use crate::pull::Cache;
@@ -84,24 +84,24 @@ pub(crate) async fn at_upstream(
     from: Option<&RepoName>,
 ) -> Result<Option<UploadSession>, Error> {
     let UpstreamRepo { upstream, repo, .. } = upstream_repo;
-    if from.is_none() && !upstream.recently_missed(repo, digest) {
-        match upstream.blob_size(repo, digest).await {
+    if from.is_none() && !upstream.client.recently_missed(repo, digest) {
+        match upstream.client.blob_size(repo, digest).await {
             Ok(Some(_)) => return Ok(None),
             Ok(None) => {}
-            Err(error) => passed_over(upstream.address(), error)?,
+            Err(error) => passed_over(upstream.address(), error.into())?,
         }
     }
     if let Some(from) = from {
-        match upstream.mount(repo, digest, from, Urgency::Long).await {
+        match upstream.client.mount(repo, digest, from, Urgency::Long).await {
             Ok(StartedUpload::Mounted) => {
-                upstream.arrived(repo, digest, Arrival::Mounted);
+                upstream.client.arrived(repo, digest, Arrival::Mounted);
                 return Ok(None);
             }
             Ok(StartedUpload::Session(session)) => return Ok(Some(session)),
-            Err(error) => passed_over(upstream.address(), error)?,
+            Err(error) => passed_over(upstream.address(), error.into())?,
         }
     }
-    upstream.open_upload(repo, Some(digest.algorithm()), Urgency::Long).await.map(Some)
+    Ok(Some(upstream.client.open_upload(repo, Some(digest.algorithm()), Urgency::Long).await?))
 }
 
 /// A refused mount only means that the bytes are sent; other errors stay errors.
@@ -121,7 +121,7 @@ pub(crate) fn source_beside(
     upstream_repo: &UpstreamRepo,
     MountRequest { digest, from }: &MountRequest,
 ) -> Option<RepoName> {
-    let from = from.as_ref().filter(|_| Upstream::mounts(digest))?;
+    let from = from.as_ref().filter(|_| Client::mounts(digest))?;
     upstream_repo.beside(from)
 }
 
@@ -135,7 +135,7 @@ pub(crate) async fn sources_beside(
     digest: &Digest,
 ) -> Vec<RepoName> {
     // A caller's own login asks only for repositories that the caller named.
-    if upstream_repo.upstream.caller_fingerprint().is_some() || !Upstream::mounts(digest) {
+    if upstream_repo.upstream.caller_fingerprint().is_some() || !Client::mounts(digest) {
         return Vec::new();
     }
     let (store, digest) = (Arc::clone(store), *digest);
@@ -156,11 +156,11 @@ pub(crate) async fn attempt(
     from: &RepoName,
     urgency: Urgency,
 ) -> Option<StartedUpload> {
-    if !Upstream::mounts(digest) {
+    if !Client::mounts(digest) {
         return None;
     }
     let UpstreamRepo { upstream, repo, .. } = upstream_repo;
-    match upstream.mount(repo, digest, from, urgency).await {
+    match upstream.client.mount(repo, digest, from, urgency).await {
         Ok(started) => Some(started),
         Err(error) => {
             tracing::debug!(upstream = upstream.address(), %error, "not mounted");

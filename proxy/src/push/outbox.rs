@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use wharf_client::runtime::party;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{Digest, RepoName};
 use wharf_store::{Destination, Errand, ReadyBlob, StoreError};
 
@@ -30,8 +32,6 @@ use crate::push::transfer::Transfers;
 use crate::registries::UpstreamRepo;
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock::now_ms;
-use crate::runtime::party;
-use crate::runtime::party::Party;
 use crate::runtime::shares::Shares;
 use crate::runtime::store::Store;
 

@@ -16,15 +16,16 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing::Instrument as _;
+use wharf_client::runtime::party;
+use wharf_client::{Arrival, ClientError, UploadSession};
 use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_store::BlobReader;
 
 use crate::Error;
-use crate::client::{Arrival, UploadSession};
 use crate::limits::{CANCEL_TIMEOUT, CHUNK_BYTES, TRANSFER_RETRY_TIME};
 use crate::registries::UpstreamRepo;
 use crate::runtime::blocking::BlockingPool;
-use crate::runtime::party;
 use crate::runtime::spans;
 use crate::runtime::store::Store;
 
@@ -113,6 +114,12 @@ impl From<Error> for Stop {
     }
 }
 
+impl From<ClientError> for Stop {
+    fn from(error: ClientError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl Transfers {
     pub(crate) fn new(blocking: BlockingPool, store: Arc<dyn Store>) -> Self {
         Self { blocking, store, coalescing: Arc::default() }
@@ -129,7 +136,7 @@ impl Transfers {
         let sender = self.sender(upstream_repo, content, told, open);
         Transfer {
             known,
-            work: tokio::spawn(party::hand_on(spans::branch().carry("send", sender.run()))),
+            work: tokio::spawn(party::hand_on(sender.run().instrument(spans::detached("send")))),
         }
     }
 
@@ -229,7 +236,7 @@ impl Sender {
         match self.arrive().await {
             Ok(way) => {
                 let digest = self.proven().await.map_err(abandoned)?;
-                self.upstream_repo.upstream.arrived(&self.upstream_repo.repo, &digest, way);
+                self.upstream_repo.upstream.client.arrived(&self.upstream_repo.repo, &digest, way);
                 if let Some(lead) = &self.lead {
                     lead.there(digest);
                 }
@@ -247,11 +254,13 @@ impl Sender {
     }
 
     async fn arrive(&mut self) -> Result<Arrival, Stop> {
-        let removals = self.upstream_repo.upstream.removals();
+        let removals = self.upstream_repo.upstream.client.removals();
         if let Some(way) = self.spare().await? {
             let digest = self.proven().await?;
             // The blob may have been deleted there while the client continued to send.
-            if removals == self.upstream_repo.upstream.removals() || self.is_there(&digest).await {
+            if removals == self.upstream_repo.upstream.client.removals()
+                || self.is_there(&digest).await
+            {
                 return Ok(way);
             }
         }
@@ -295,7 +304,7 @@ impl Sender {
     /// Sends a chunk, or ends the upload; returns the way of arrival, once the blob arrived.
     async fn step(&mut self) -> Result<Option<Arrival>, Stop> {
         let Some(sent_bytes) = self.ready().await? else { return Ok(Some(Arrival::Sent)) };
-        let floor = self.upstream_repo.upstream.chunk_floor();
+        let floor = self.upstream_repo.upstream.client.chunk_floor();
         let wanted = sent_bytes + CHUNK_BYTES.min(self.patience.most_bytes()).max(floor);
         let since = Instant::now();
         let there_bytes = self.content.arrived(wanted).await?.saturating_sub(sent_bytes);
@@ -332,7 +341,7 @@ impl Sender {
                 return Err(Error::UpstreamFailed { operation: "sending a chunk", reason }.into());
             }
             // The upstream did not look at the request.
-            Err(error @ (Error::UpstreamBusy { .. } | Error::TooMany(_))) => {
+            Err(error @ (ClientError::Busy { .. } | ClientError::TooMany(_))) => {
                 self.session = UpstreamSession::Open(push);
                 return Err(error.into());
             }
@@ -373,7 +382,7 @@ impl Sender {
                     Ok(true) => return Ok(Some(self.open_at(push))),
                     Ok(false) => drop(push),
                     // The upstream does not know the session any more, or it is of no use.
-                    Err(Error::UpstreamRefused { status, .. }) if status.is_client_error() => {
+                    Err(ClientError::Refused { status, .. }) if status.is_client_error() => {
                         push.forget();
                     }
                     Err(error) => {
@@ -386,7 +395,7 @@ impl Sender {
         }
         let (UpstreamRepo { upstream, repo, .. }, algorithm) =
             (&self.upstream_repo, self.known.borrow().algorithm());
-        let push = upstream.open_upload(repo, algorithm, self.urgency()).await?;
+        let push = upstream.client.open_upload(repo, algorithm, self.urgency()).await?;
         Ok(Some(self.open_at(push)))
     }
 
@@ -399,7 +408,7 @@ impl Sender {
     /// Waits before the next try, or gives up with the error.
     async fn recover(&mut self, error: Error) -> Result<(), Stop> {
         let RetryStep { wait, anew } = self.patience.after(error)?;
-        self.upstream_repo.upstream.mended();
+        self.upstream_repo.upstream.client.mended();
         tokio::time::sleep(wait).await;
         // A transfer given up meanwhile has no waiting client.
         if self.known.has_changed().is_err() {

@@ -18,12 +18,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use wharf_client::runtime::party::Party;
+use wharf_client::{UploadSession, Urgency};
 use wharf_oci::{Algorithm, Digest, Mismatch, RepoName, UploadId};
 use wharf_store::{BlobInfo, BlobWriter, NewUpload, ReadyBlob, Retention, StoreError};
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::client::{UploadSession, Urgency};
 use crate::context::RequestContext;
 use crate::push::change_locks::ChangeGuard;
 use crate::push::outbox::Outbox;
@@ -31,7 +32,6 @@ use crate::push::transfer::Transfers;
 use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::blocking::{BlobFeed, BlockingPool};
 use crate::runtime::detached::DetachedTasks;
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::runtime::spans;
 use crate::runtime::store::Store;
@@ -135,6 +135,7 @@ impl Uploads {
         }
         let push = upstream_repo
             .upstream
+            .client
             .open_upload(&upstream_repo.repo, algorithm, Urgency::Long)
             .await?;
         Ok(Some(UploadDestination { upstream_repo, open: Some(push), expected: None }))
@@ -406,7 +407,7 @@ impl Uploads {
         let publish = move || ready.publish_into(Retention::Cached, &of);
         let kept = self.blocking.run(publish).instrument(spans::step("publish")).await;
         if let Err(error) = kept {
-            let error = crate::error::chain(&error);
+            let error = wharf_client::chain(&error);
             tracing::error!(%repo, %digest, error, "a blob was pushed and is not kept here");
         }
         Ok(())
@@ -429,7 +430,7 @@ impl Uploads {
                 name.session = Some(Session { held, side, room });
             }
             Err(error) => {
-                let error = crate::error::chain(&error);
+                let error = wharf_client::chain(&error);
                 tracing::error!(error, "an upload that its upstream did not take was lost");
             }
         }

@@ -15,8 +15,8 @@ use wharf_oci::{Digest, RepoName, Tag};
 use crate::limits::{OVERRIDE_TIME_MAX, OVERRIDES_MAX};
 use crate::push::change_locks::RepoLocation;
 use crate::registries::{Target, UpstreamSet};
-use crate::runtime::mutex::Mutex;
-use crate::runtime::ttl_map::TtlMap;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::ttl_map::TtlMap;
 
 /// The rules of write-once tags, and the overrides.
 pub(crate) struct WriteOnce {

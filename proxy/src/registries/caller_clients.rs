@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
+use wharf_client::caller_login::{CallerLogin, Fingerprint};
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::ttl_map::TtlMap;
 
-use crate::caller_login::{CallerLogin, Fingerprint};
-use crate::client::Upstream;
 use crate::limits::{CALLER_IDLE_MAX, CALLERS_MAX};
-use crate::runtime::mutex::Mutex;
-use crate::runtime::ttl_map::TtlMap;
+use crate::upstream::Upstream;
 
 /// An upstream's identity, and the fingerprint of the caller's login.
 type Key = (usize, Fingerprint);
@@ -45,7 +45,7 @@ impl CallerClients {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller_login::Fingerprints;
+    use wharf_client::caller_login::Fingerprints;
 
     fn upstream() -> Arc<Upstream> {
         Arc::new(Upstream::new(&"http://a".parse().unwrap()).unwrap())
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_login_finds_its_own_view_and_no_other() {
-        let (caller_clients, prints) = (CallerClients::default(), Fingerprints::new());
+        let (caller_clients, prints) = (CallerClients::default(), Fingerprints::random());
         let (one, two) = (upstream(), upstream());
         let alice = caller_clients.client(&one, &prints.login("alice", "a"));
         assert!(Arc::ptr_eq(&alice, &caller_clients.client(&one, &prints.login("alice", "a"))));
@@ -67,7 +67,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn past_the_bound_whoever_was_not_seen_for_longest_goes() {
         let (caller_clients, prints, upstream) =
-            (CallerClients::default(), Fingerprints::new(), upstream());
+            (CallerClients::default(), Fingerprints::random(), upstream());
         let (alice, bob) = (prints.login("alice", "a"), prints.login("bob", "b"));
         let [first, second] = [&alice, &bob].map(|login| caller_clients.client(&upstream, login));
         for number in 2..CALLERS_MAX {
@@ -86,7 +86,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_is_not_seen_for_long_is_forgotten() {
         let (caller_clients, prints, upstream) =
-            (CallerClients::default(), Fingerprints::new(), upstream());
+            (CallerClients::default(), Fingerprints::random(), upstream());
         let alice = caller_clients.client(&upstream, &prints.login("alice", "a"));
         tokio::time::advance(CALLER_IDLE_MAX / 2).await;
         caller_clients.client(&upstream, &prints.login("bob", "b"));

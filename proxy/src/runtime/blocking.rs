@@ -13,14 +13,15 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinHandle};
+use wharf_client::Offload;
+use wharf_client::runtime::party;
+use wharf_client::runtime::party::Party;
 
 use crate::limits::{
     BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, MANIFEST_READS_MAX, PARTY_BLOCKING_JOBS_MAX,
     READ_HERE_BYTES, WRITERS_MAX,
 };
 use crate::runtime::memory_gauge::{MemoryGauge, ReadReservation};
-use crate::runtime::party;
-use crate::runtime::party::Party;
 
 pub(crate) use blob_feed::BlobFeed;
 use job_queue::{JobPermit, JobQueue};
@@ -165,6 +166,16 @@ impl BlockingPool {
 
     fn owner(&self) -> Party {
         self.owner.clone().unwrap_or_else(party::at_work)
+    }
+}
+
+impl Offload for BlockingPool {
+    async fn read<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        self.read(bytes, job).await
     }
 }
 

@@ -6,7 +6,6 @@
 
 mod bypassed;
 mod in_flight;
-mod payload;
 mod stored;
 
 use std::collections::VecDeque;
@@ -18,6 +17,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::mpsc;
+use wharf_client::runtime::subscribers::Subscription;
 use wharf_oci::Span;
 use wharf_store::{BlobReader, InFlight, StoreError};
 
@@ -25,13 +25,12 @@ use crate::Error;
 use crate::limits::SMALL_BODY_BYTES;
 use crate::runtime::blocking::BlockingPool;
 use crate::runtime::memory_gauge::{MemoryBudget, Reservation, cover};
-use crate::runtime::subscribers::Subscription;
 
 pub(crate) use bypassed::RelayFrame;
 use bypassed::RelayedBody;
 pub(crate) use in_flight::Completion;
 use in_flight::InFlightBody;
-pub(crate) use payload::{Outgoing, Payload, SentBytes};
+
 use stored::StoredBody;
 pub(crate) use stored::{Batch, read_batch};
 
@@ -233,10 +232,10 @@ impl HttpBody for Body {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::MemoryOwner;
     use crate::runtime::memory_gauge::{MemoryBounds, MemoryGauge};
-    use crate::runtime::party::Party;
     use http_body_util::BodyExt as _;
+    use wharf_client::MemoryOwner;
+    use wharf_client::runtime::party::Party;
 
     fn budget(held: &Arc<MemoryGauge>) -> MemoryBudget {
         held.budget(Party::Ourselves, MemoryBounds { most: 10_000, share: 8_000 })

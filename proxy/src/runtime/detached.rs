@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::runtime::party;
+use wharf_client::runtime::party;
 
 /// All detached tasks.
 #[derive(Clone, Default)]

@@ -8,20 +8,18 @@
 //! Invariant: counted bytes belong to a live reservation; a dropped reservation counts nothing.
 
 mod budget;
-mod collected;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use bytes::Bytes;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
 
 use crate::limits::BYTES_IN_FLIGHT_SHORT;
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
 
 pub(crate) use budget::{MemoryBudget, Reservation, StreamReservation};
-pub(crate) use collected::CollectedBytes;
 
 /// The memory of all parties together.
 #[derive(Default)]

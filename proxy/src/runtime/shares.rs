@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
 
 /// All shares of one resource.
 #[derive(Default, Clone)]

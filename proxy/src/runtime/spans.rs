@@ -8,17 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::HeaderMap;
 use http::request::Parts;
-use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::TraceContextExt as _;
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tracing::instrument::Instrumented;
-use tracing::{Instrument as _, Metadata, Span, field};
+use tracing::{Metadata, Span, field};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
-
-/// The target of every span: the log leaves it out, and the traces take nothing else.
-const SPANS: &str = "wharfd::spans";
+use wharf_client::traces::SPANS;
 
 static SENT: AtomicU64 = AtomicU64::new(0);
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -92,35 +88,6 @@ pub(crate) fn step(name: &'static str) -> Span {
     tracing::info_span!(target: SPANS, "step", otel.name = name)
 }
 
-/// The span of one request to an upstream, or to where it redirects; only the own address is named.
-pub(crate) fn upstream_request(method: &http::Method, address: &str, what: &'static str) -> Span {
-    tracing::info_span!(
-        target: SPANS,
-        "upstream request",
-        otel.kind = "client",
-        http.request.method = %method,
-        server.address = address,
-        wharf.operation = what,
-        http.response.status_code = field::Empty,
-        otel.status_code = field::Empty,
-    )
-}
-
-/// Records an upstream's status; nothing without an answer.
-pub(crate) fn end_upstream_request(span: &Span, status: Option<http::StatusCode>) {
-    if span.is_disabled() {
-        return;
-    }
-    match status {
-        Some(status) => {
-            span.record("http.response.status_code", status.as_u16());
-        }
-        None => {
-            span.record("otel.status_code", "ERROR");
-        }
-    }
-}
-
 /// Sends an upstream the trace of its request, when so configured.
 pub(crate) fn propagate(span: &Span, headers: &mut HeaderMap) {
     if PROPAGATE.load(Ordering::Relaxed) && !span.is_disabled() {
@@ -129,29 +96,14 @@ pub(crate) fn propagate(span: &Span, headers: &mut HeaderMap) {
     }
 }
 
-/// A place in a trace, for work that may outlive its request: the work's span is a child of this
-/// place without keeping the request's span open.
-pub(crate) struct SpanParent(Option<Context>);
-
-/// The current place.
-pub(crate) fn branch() -> SpanParent {
+/// The span of work that may outlive its request: a child of the current place in the trace, which does not
+/// keep the request's span open.
+pub(crate) fn detached(name: &'static str) -> Span {
     let here = Span::current();
-    SpanParent((!here.is_disabled()).then(|| here.context()))
-}
-
-impl SpanParent {
-    /// Does the work in a span of its own.
-    pub(crate) fn carry<W: Future>(self, name: &'static str, work: W) -> Instrumented<W> {
-        let span = match self.0 {
-            None => Span::none(),
-            Some(parent) => {
-                let span = tracing::info_span!(
-                    target: SPANS, parent: None, "work", otel.name = name
-                );
-                let _ = span.set_parent(parent);
-                span
-            }
-        };
-        work.instrument(span)
+    if here.is_disabled() {
+        return Span::none();
     }
+    let span = tracing::info_span!(target: SPANS, parent: None, "work", otel.name = name);
+    let _ = span.set_parent(here.context());
+    span
 }

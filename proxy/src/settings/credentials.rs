@@ -6,30 +6,10 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use wharf_oci::{DockerConfig, Login, Secret, StoredLogin};
+use wharf_client::{Application, ENTRA_SCOPE, Entra, EntraIdentity};
+use wharf_oci::{DockerConfig, Secret, StoredLogin};
 
 use super::address::Address;
-
-/// The scope of Entra tokens for any registry of the public cloud.
-pub(crate) const SCOPE: &str = "https://containerregistry.azure.net/.default";
-
-/// Where the secret of a login comes from; nothing is read yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CredentialSource {
-    /// No login is sent.
-    Anonymous,
-    /// A constant user and password.
-    Password(Login),
-    /// `config.json` of Docker, with its credential helpers.
-    Docker {
-        /// The file's path.
-        path: PathBuf,
-        /// `HOST[:PORT]` of the upstream.
-        host: String,
-    },
-    /// An Entra identity.
-    Entra(Entra),
-}
 
 /// `docker_config`: `true` for the usual file, or the path of one.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -125,55 +105,6 @@ fn shown_variable(name: &str) -> &str {
     if is_name { name } else { hidden }
 }
 
-/// An Entra identity, with every part that its kind needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Entra {
-    /// The identity.
-    pub(crate) identity: EntraIdentity,
-    /// The tenant, sent to the registry when it is known.
-    pub(crate) tenant: Option<String>,
-    /// The scope of the Entra token.
-    pub(crate) scope: String,
-}
-
-/// An identity, and its kind of proof.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum EntraIdentity {
-    /// An application with a secret.
-    ClientSecret {
-        /// The application, and its authority.
-        application: Application,
-        /// The client secret.
-        secret: Secret,
-    },
-    /// A Kubernetes service account.
-    Workload {
-        /// The application, and its authority.
-        application: Application,
-        /// The token of the service account; read again from time to time.
-        token_file: PathBuf,
-    },
-    /// The identity of the machine or of the app service.
-    Managed {
-        /// The user-assigned one with this client id; the system's own when not given.
-        client_id: Option<String>,
-    },
-    /// The user who ran `az login`.
-    AzureCli,
-}
-
-/// An application of Entra ID.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Application {
-    /// The tenant's id.
-    pub(crate) tenant: String,
-    /// Its client id.
-    pub(crate) client_id: String,
-    /// The authority that issues tokens; the public cloud, or `AZURE_AUTHORITY_HOST`, when not
-    /// given.
-    pub(crate) authority: Option<Address>,
-}
-
 /// The identity that logs in to Azure Container Registry. The table stands after the other keys of its
 /// upstream, as TOML wants it. A kind refuses the keys of another kind; `scope` goes with all.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -247,7 +178,7 @@ impl TryFrom<EntraKeys> for EntraTable {
             return Err("client_id is the id of an application, or of an identity".into());
         }
         if keys.scope.as_deref().is_some_and(|scope| !word(scope, ".-_:/")) {
-            return Err(format!("scope is an address such as {SCOPE}"));
+            return Err(format!("scope is an address such as {ENTRA_SCOPE}"));
         }
         Ok(Self(keys))
     }
@@ -304,7 +235,7 @@ impl EntraKeys {
         Ok(Application {
             tenant: Self::or_variable(self.tenant.as_ref(), "tenant", "AZURE_TENANT_ID")?,
             client_id: Self::or_variable(self.client_id.as_ref(), "client_id", "AZURE_CLIENT_ID")?,
-            authority: self.authority.clone(),
+            authority: self.authority.as_ref().map(Address::to_url),
         })
     }
 }
@@ -343,7 +274,7 @@ impl EntraTable {
             EntraIdentity::Managed { .. } | EntraIdentity::AzureCli => None,
         };
         let tenant = of_application.or_else(|| keys.tenant.clone());
-        let scope = keys.scope.clone().unwrap_or_else(|| SCOPE.to_owned());
+        let scope = keys.scope.clone().unwrap_or_else(|| ENTRA_SCOPE.to_owned());
         Ok(Entra { identity, tenant, scope })
     }
 }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use wharf_client::outbound::proxies::UnusableProxy;
+
 use super::units::ByteSize;
 
 /// Why a configuration cannot be run.
@@ -75,13 +77,8 @@ pub enum ConfigError {
         reason: String,
     },
     /// An unusable outbound proxy.
-    #[error("{variable}: {reason}")]
-    Egress {
-        /// The environment variable.
-        variable: &'static str,
-        /// The reason, without the variable's value.
-        reason: &'static str,
-    },
+    #[error(transparent)]
+    Egress(#[from] UnusableProxy),
     /// Listening to the network without saying so.
     #[error(
         "{0} can be reached by others, and everyone may push: say who may with [access] in the \

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use wharf_client::runtime::min_rate::MinRate;
 use wharf_oci::MANIFEST_SIZE_BYTES_MAX;
 
 use crate::limits;
 use crate::runtime::memory_gauge::MemoryBounds;
-use crate::runtime::min_rate::MinRate;
 use crate::settings::error::ConfigError;
 use crate::settings::units::ByteSize;
 

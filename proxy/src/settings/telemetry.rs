@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use url::Url;
+use wharf_client::outbound::proxies::OutboundProxies;
 
 use super::address::{Address, AddressError};
-use super::outbound_proxy::OutboundProxies;
 use crate::settings::error::ConfigError;
 
 /// Where traces go when only a base address is given.

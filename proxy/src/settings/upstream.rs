@@ -9,20 +9,19 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use url::{Position, Url};
+use wharf_client::outbound::proxies::OutboundProxies;
+use wharf_client::outbound::tls::client_config;
+use wharf_client::runtime::min_rate::MinRate;
+use wharf_client::{CredentialSource, Timeouts};
 use wharf_oci::{Algorithm, Digest, Digester, Login, RepoName, Tag};
 
 use super::address::{self, Address, AddressError};
-use super::credentials::{
-    CredentialSource, DockerConfigKey, EntraTable, SecretPlace, has_docker_login,
-};
-use super::outbound_proxy::OutboundProxies;
+use super::credentials::{DockerConfigKey, EntraTable, SecretPlace, has_docker_login};
 use super::patterns::{HostPattern, TagPattern, TagRule};
-use super::tls_client::client_config;
 use crate::limits::{
     ANSWER_TIMEOUT, BYTES_PER_SECOND_MIN, CONNECT_TIMEOUT, NEGATIVE_TTL, SILENCE_TIMEOUT,
     STALL_TIMEOUT, TAG_TTL, UPSTREAM_READS_MAX, UPSTREAM_WRITES_MAX,
 };
-use crate::runtime::min_rate::MinRate;
 use crate::settings::error::ConfigError;
 
 /// One registry behind the proxy. A timeout, `max_reads` and `max_writes` of 0 count as 1.
@@ -147,23 +146,6 @@ pub(crate) struct TagTtl {
     seconds: u64,
 }
 
-/// The timeouts of one upstream, and its largest windows.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UpstreamTimeouts {
-    /// To open a connection.
-    pub connect: Duration,
-    /// Until an answer begins.
-    pub answer: Duration,
-    /// The minimum rate of a body.
-    pub min_rate: MinRate,
-    /// The most concurrent reading requests.
-    pub reads_max: u32,
-    /// The most concurrent writing requests.
-    pub writes_max: u32,
-    /// Whether HTTP/2 is offered.
-    pub http2: bool,
-}
-
 impl std::str::FromStr for UpstreamConfig {
     type Err = ConfigError;
 
@@ -269,13 +251,13 @@ impl UpstreamConfig {
         self.negative_ttl_seconds.map_or(NEGATIVE_TTL, Duration::from_secs)
     }
 
-    pub(crate) fn patience(&self) -> UpstreamTimeouts {
+    pub(crate) fn patience(&self) -> Timeouts {
         let seconds = |given: Option<u64>, default| {
             given.map_or(default, |seconds| Duration::from_secs(seconds.max(1)))
         };
         // A given limit for slow bodies is also the limit for silent ones.
         let silence = self.silence_timeout_seconds.or(self.stall_timeout_seconds);
-        UpstreamTimeouts {
+        Timeouts {
             connect: seconds(self.connect_timeout_seconds, CONNECT_TIMEOUT),
             answer: seconds(self.answer_timeout_seconds, ANSWER_TIMEOUT),
             min_rate: MinRate {

@@ -15,13 +15,13 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
 use url::Url;
+use wharf_client::chain;
+use wharf_client::outbound;
+use wharf_client::outbound::OutboundPath;
 
 use crate::access::options::{IssuerConfig, is_safe_to_ask};
-use crate::error::chain;
 use crate::limits::{CONNECT_TIMEOUT, KEYS_BYTES_MAX, KEYS_FETCH_TIMEOUT};
-use crate::outbound;
-use crate::outbound::OutboundPath;
-use crate::outbound::USER_AGENT;
+use crate::settings::USER_AGENT;
 use crate::settings::address::Address;
 use crate::settings::error::ConfigError;
 
@@ -48,6 +48,7 @@ impl IssuerClient {
             tls: config.tls()?,
             connect_timeout,
             http2: false,
+            user_agent: USER_AGENT,
         };
         let mut builder = Client::builder(TokioExecutor::new());
         builder.pool_timer(TokioTimer::new()).pool_max_idle_per_host(1);

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use jsonwebtoken::{Algorithm, DecodingKey, Header};
 use serde::Deserialize;
 use tokio::time::Instant;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
 
 use super::fetch::IssuerClient;
 use crate::Error;
 use crate::access::options::IssuerConfig;
 use crate::bound::Bound;
 use crate::limits::{ISSUER_KEYS_MAX, KEYS_AGE_MAX, KEYS_FETCH_PAUSE, KEYS_YOUNG};
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
 use crate::runtime::single_flight::{OnBehalfOf, SingleFlight};
 use crate::settings::error::ConfigError;
 

@@ -2,10 +2,10 @@
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use wharf_client::BreakerState;
+use wharf_client::caller_login::Fingerprints;
 
 use super::*;
-use crate::caller_login::Fingerprints;
-use crate::client::BreakerState;
 use crate::limits::{LOGIN_FAILURES_BURST, LOGIN_FAILURES_BURST_ADDRESS};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
@@ -21,7 +21,7 @@ impl Scene {
         let failures = Arc::new(LoginThrottle::new().unwrap());
         let strangers = Arc::new(UnprovenLogins::new(url, failures));
         let upstream = Arc::new(Upstream::new(&url.parse().unwrap()).unwrap());
-        Self { strangers, upstream, prints: Fingerprints::new() }
+        Self { strangers, upstream, prints: Fingerprints::random() }
     }
 
     async fn ask(&self, user: &str, password: &str) -> Result<bool, Error> {
@@ -38,9 +38,9 @@ impl Scene {
 
     /// Unproven logins leave the upstream's recorded state untouched.
     fn assert_untouched(&self) {
-        let state = self.upstream.state();
+        let state = self.upstream.state().client;
         assert_eq!(state.breaker, BreakerState::Closed);
-        let fresh = Upstream::new(&"http://a".parse().unwrap()).unwrap().state().reads;
+        let fresh = Upstream::new(&"http://a".parse().unwrap()).unwrap().state().client.reads;
         assert_eq!((state.reads.window, state.reads.throttled), (fresh.window, 0));
     }
 }

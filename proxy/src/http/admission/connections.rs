@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use wharf_client::runtime::party::Party;
 
 use super::Limit;
 use crate::limits::{PARTY_REFUSALS_MAX, REFUSALS_MAX};
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 /// The holder of a permit, as far as displacement needs it.

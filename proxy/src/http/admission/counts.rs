@@ -4,11 +4,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wharf_client::MemoryOwner;
 use wharf_oci::ParseError;
 
 use crate::Error;
 use crate::bound::Bound;
-use crate::error::MemoryOwner;
 
 /// A bound that refuses or cuts off clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,9 +5,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wharf_client::runtime::party::Party;
+
 use crate::http::user_agent::UserAgent;
 use crate::limits::{HELD_MAX, PARTY_HELD_MAX};
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 /// The outcome of a held request.

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+use wharf_client::runtime::party::Party;
 
 use crate::limits::{PARTY_RATE_WAITING_MAX, RATE_WAITING_MAX, RATES_MAX};
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::settings::limits::Rate;
 

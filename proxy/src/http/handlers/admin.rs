@@ -9,13 +9,13 @@ use wharf_store::limits::DELIVERIES_MAX;
 use super::App;
 use super::listings::plain;
 use crate::bound::{Bound, BoundUsage};
-use crate::client::Upstream;
 use crate::http::metrics_page::{self, AdmissionGauges, Gauges, ProcessState};
 use crate::http::response::Answer;
 use crate::limits::{
     BYPASSES_MAX, CHANGE_LOCKS_MAX, FILLS_MAX, FLIGHTS_MAX, PARTY_CHANGE_LOCKS_MAX, PUTS_MAX,
     SHARES, UPLOADS_MAX,
 };
+use crate::upstream::Upstream;
 
 /// Answers a request on the admin address.
 pub(crate) async fn admin(app: &App, method: &Method, path: &str) -> Answer {

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use wharf_client::{TagState, Urgency};
 use wharf_oci::{Digest, Manifest, Reference, RepoName};
 use wharf_store::StoreError;
 
 use super::App;
 use super::reachability::names;
 use crate::Error;
-use crate::client::{TagState, Urgency};
 use crate::registries::{Target, UpstreamRepo};
 use crate::runtime::memory_gauge::MemoryBudget;
 
@@ -41,7 +41,7 @@ pub(super) async fn digest_there(
     reference: &Reference,
     budget: &MemoryBudget,
 ) -> Result<Option<Digest>, Error> {
-    match upstream_repo.upstream.manifest_there(&upstream_repo.repo, reference).await? {
+    match upstream_repo.upstream.client.manifest_there(&upstream_repo.repo, reference).await? {
         TagState::Absent => Ok(None),
         TagState::Is(digest) => Ok(Some(digest)),
         TagState::Unsaid => {
@@ -59,6 +59,7 @@ pub(super) async fn names_there(
 ) -> Result<Option<[Digest; 2]>, Error> {
     let fetched = upstream_repo
         .upstream
+        .client
         .manifest(&upstream_repo.repo, reference, Urgency::Long, budget)
         .await?;
     let names = fetched.map(|fetched| {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tracing::Instrument as _;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{Digest, Endpoint, Reference, RepoName};
 
 use super::write_once_check::{ChangeContext, ContentKind, TagDecision};
@@ -23,7 +24,6 @@ use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
 use crate::push::write_once::WriteOnce;
 use crate::registries::Target;
 use crate::runtime::body::Body;
-use crate::runtime::party::Party;
 use crate::runtime::store::Store;
 
 /// Deletes a tag, or a manifest with every tag that points to it. Goes on to its end when the
@@ -103,9 +103,10 @@ async fn remove(scene: &ChangeContext<'_>, reference: &Reference) -> Result<Answ
     if let Target::Upstream(upstream_repo) = scene.target {
         let endpoint =
             Endpoint::Manifest { repo: upstream_repo.repo.clone(), reference: reference.clone() };
-        match upstream_repo.upstream.delete(&endpoint).await {
+        match upstream_repo.upstream.client.delete(&endpoint).await {
             Ok(deleted) => known = deleted,
             Err(error) => {
+                let error = Error::from(error);
                 let unsure = (!error.is_refusal()).then_some(reference);
                 scene.undo(decided, &[], unsure).await;
                 return Err(error);
@@ -164,7 +165,7 @@ async fn remove_blob(
     let mut known = held.is_some();
     if let Target::Upstream(upstream_repo) = *target {
         let endpoint = Endpoint::Blob { repo: upstream_repo.repo.clone(), digest: *digest };
-        known |= upstream_repo.upstream.delete(&endpoint).await?;
+        known |= upstream_repo.upstream.client.delete(&endpoint).await?;
     }
     if let Some(held) = held {
         held.forget().await?;

@@ -71,7 +71,7 @@ impl TagPage<'_> {
     ) -> Result<Answer, Error> {
         let endpoint = Endpoint::Tags { repo: upstream_repo.repo.clone() };
         let query = self.cursor.render();
-        let listing = upstream_repo.upstream.list(&endpoint, &query, budget).await?;
+        let listing = upstream_repo.upstream.client.list(&endpoint, &query, budget).await?;
         let listing = listing.ok_or_else(|| Error::NameUnknown(self.repo.clone()))?;
         let list: TagList = serde_json::from_slice(&listing.bytes).map_err(|error| {
             Error::UpstreamFailed { operation: "listing tags", reason: error.to_string() }

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use wharf_client::{AcceptedManifest, Conditions, ReferrersReader, TagState};
 use wharf_oci::{Digest, Manifest, PageQuery, Reference, RepoName, Tag};
 use wharf_store::TagRecord;
 
@@ -18,10 +19,10 @@ use super::write_once_check::{ChangeContext, TagDecision};
 use super::{App, references};
 use crate::Error;
 use crate::access::Caller;
-use crate::client::{AcceptedManifest, Conditions, ReferrersReader, TagState};
 use crate::pull::Change;
 use crate::push::change_locks::RepoLocation;
 use crate::registries::{Target, UpstreamRepo};
+use crate::runtime::blocking::BlockingPool;
 use crate::runtime::clock::now_ms;
 use crate::runtime::memory_gauge::MemoryBudget;
 use crate::runtime::store::Store;
@@ -171,8 +172,8 @@ impl ManifestPush {
             sent.done.push(name);
         }
         if let (false, Some(subject)) = (told, self.proven.manifest.subject()) {
-            let (budget, blocking) = (&self.proven.put.budget, &self.app.cache.blocking);
-            let reader = ReferrersReader { budget, blocking };
+            let (budget, offload) = (&self.proven.put.budget, &self.app.cache.blocking);
+            let reader = ReferrersReader { budget, offload };
             sent.keeps_referrers = keeps_referrers(upstream_repo, &subject.digest, reader).await;
         }
         sent
@@ -186,14 +187,11 @@ impl ManifestPush {
         name: &Reference,
     ) -> Result<AcceptedManifest, Error> {
         let (conditions, manifest) = (self.conditions_of(name), &self.proven.manifest);
-        let put = || {
+        let put = async || {
             let (media_type, bytes) = (manifest.media_type(), manifest.bytes().clone());
-            upstream_repo.upstream.put_manifest(
-                (&upstream_repo.repo, name),
-                media_type,
-                bytes,
-                &conditions,
-            )
+            let target = (&upstream_repo.repo, name);
+            let client = &upstream_repo.upstream.client;
+            client.put_manifest(target, media_type, bytes, &conditions).await.map_err(Error::from)
         };
         match put().await {
             Err(refusal) if references::is_about_content(&refusal) => {
@@ -235,7 +233,7 @@ async fn is_locked_there(upstream_repo: &UpstreamRepo, name: &Reference, error: 
     if !refused || !upstream_repo.upstream.config().locks_tags() {
         return false;
     }
-    let there = upstream_repo.upstream.manifest_there(&upstream_repo.repo, name).await;
+    let there = upstream_repo.upstream.client.manifest_there(&upstream_repo.repo, name).await;
     matches!(there, Ok(TagState::Is(_) | TagState::Unsaid))
 }
 
@@ -243,10 +241,13 @@ async fn is_locked_there(upstream_repo: &UpstreamRepo, name: &Reference, error: 
 async fn keeps_referrers(
     upstream_repo: &UpstreamRepo,
     subject: &Digest,
-    reader: ReferrersReader<'_>,
+    reader: ReferrersReader<'_, MemoryBudget, BlockingPool>,
 ) -> bool {
     let first = PageQuery::default();
-    let page =
-        upstream_repo.upstream.referrers_page(&upstream_repo.repo, subject, &first, reader).await;
+    let page = upstream_repo
+        .upstream
+        .client
+        .referrers_page(&upstream_repo.repo, subject, &first, reader)
+        .await;
     matches!(page, Ok(Some(_)))
 }

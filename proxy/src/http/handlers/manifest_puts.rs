@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
+use wharf_client::runtime::ttl_map::TtlMap;
 use wharf_oci::{Digest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
 
@@ -19,10 +22,7 @@ use crate::limits::{PUTS_MAX, RECENT_COMMITS_MAX, RECENT_COMMITS_TIME};
 use crate::push::change_locks::{ChangeGuard, LockSet, RepoLocation};
 use crate::push::write_once::WriteOnce;
 use crate::registries::Target;
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
 use crate::runtime::single_flight::SingleFlight;
-use crate::runtime::ttl_map::TtlMap;
 
 /// All manifest puts of the process.
 pub(crate) struct ManifestPuts {

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
+use wharf_client::{Accept, Conditions};
 use wharf_oci::{Digest, Endpoint, Manifest, MediaType, ParseError, Reference, RepoName, Tag};
 
 use super::manifest_push::{ManifestPut, ProvenManifest};
 use super::request_body::{CollectBounds, RequestBody, WholeBody};
 use super::{App, Call, manifest_puts};
 use crate::Error;
-use crate::client::{Accept, Conditions};
 use crate::http::response;
 use crate::http::response::{Answer, OCI_SUBJECT, OCI_TAG};
 use crate::limits::MANIFEST_COUNTED_LENGTHS_MAX;

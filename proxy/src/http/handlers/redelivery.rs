@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use wharf_client::Conditions;
 use wharf_oci::{Digest, Manifest, Reference};
 use wharf_store::{StoreError, StoredManifest};
 
 use super::references;
 use super::references::{RequiredPart, UpstreamPush};
 use crate::Error;
-use crate::client::Conditions;
 use crate::limits::{
     REDELIVERED_MAX, REDELIVERIES_AT_ONCE, REDELIVERY_DEPTH_MAX, REDELIVERY_TIME_MAX,
 };
@@ -162,7 +162,11 @@ impl<'a> Redelivery<'a> {
         let _turn = app.turns.take(party, wanted).await?;
         let (reference, conditions) = (Reference::Digest(digest), Conditions::default());
         let (name, media_type) = ((&upstream_repo.repo, &reference), &stored.media_type);
-        upstream_repo.upstream.put_manifest(name, media_type, stored.bytes, &conditions).await?;
+        upstream_repo
+            .upstream
+            .client
+            .put_manifest(name, media_type, stored.bytes, &conditions)
+            .await?;
         tracing::info!(%repo, %digest, "a manifest was gone from the upstream and was put again");
         Ok(true)
     }

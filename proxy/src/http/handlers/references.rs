@@ -10,17 +10,17 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::task::JoinSet;
+use wharf_client::runtime::party::Party;
+use wharf_client::{BlobState, TagState, Urgency};
 use wharf_oci::{Descriptor, Digest, ErrorCode, Manifest, Reference, RepoName};
 use wharf_store::StoreError;
 
 use super::App;
 use crate::Error;
-use crate::client::{BlobState, TagState, Urgency};
 use crate::limits::{MISSING_NAMED_MAX, PART_QUESTIONS_MAX};
 use crate::pull::Change;
 use crate::push::change_locks::LockSet;
 use crate::registries::{Target, UpstreamRepo};
-use crate::runtime::party::Party;
 use crate::runtime::store::Store;
 
 /// A push to a repository of an upstream.
@@ -227,14 +227,18 @@ impl RequiredPart {
             Self::Blob(digest) => {
                 let there = upstream_repo
                     .upstream
+                    .client
                     .blob_there(&upstream_repo.repo, &digest, Urgency::Long)
                     .await?;
                 Ok(there != BlobState::Absent)
             }
             Self::Manifest(digest) => {
                 let reference = Reference::Digest(digest);
-                let there =
-                    upstream_repo.upstream.manifest_there(&upstream_repo.repo, &reference).await?;
+                let there = upstream_repo
+                    .upstream
+                    .client
+                    .manifest_there(&upstream_repo.repo, &reference)
+                    .await?;
                 Ok(there != TagState::Absent)
             }
             // As a blob first: some registries fail at a manifest request for a blob.

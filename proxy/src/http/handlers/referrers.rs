@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use http::header::CONTENT_TYPE;
+use wharf_client::{ReferrersApi, ReferrersReader};
 use wharf_oci::{Digest, PageQuery, Reference, Referrer, ReferrerList, RepoName};
 use wharf_store::Page;
 
 use super::App;
 use crate::Error;
-use crate::client::{ReferrersApi, ReferrersReader};
 use crate::context::RequestContext;
 use crate::http::response;
 use crate::http::response::{Answer, OCI_FILTERS_APPLIED};
@@ -28,6 +28,7 @@ use crate::http::route::{ReferrersCursor, Route, render};
 use crate::limits::{REFERRERS_ASKED_MAX, REFERRERS_INDEX_BYTES, REFERRERS_PAGE_BYTES_MAX};
 use crate::observe::outcome::Outcome;
 use crate::registries::{Target, UpstreamRepo};
+use crate::runtime::blocking::BlockingPool;
 use crate::runtime::memory_gauge::{MemoryBudget, Reservation};
 
 /// A request for referrers: the subject, the filter, the position, and the caller.
@@ -160,7 +161,7 @@ async fn stale(
         ReferrersCursor::Stale(after) => Some(*after),
         ReferrersCursor::There { .. } | ReferrersCursor::Here(_) => return Err(error),
     };
-    match upstream_repo.upstream.referrers_api() {
+    match upstream_repo.upstream.client.referrers_api() {
         ReferrersApi::Present => {}
         ReferrersApi::Absent => return Err(Error::ReferrersUnsupported(asked.repo.clone())),
         ReferrersApi::Unknown => return Err(error),
@@ -212,8 +213,8 @@ enum Kept {
 }
 
 impl There<'_> {
-    fn reader(&self) -> ReferrersReader<'_> {
-        ReferrersReader { budget: &self.asked.budget, blocking: &self.app.cache.blocking }
+    fn reader(&self) -> ReferrersReader<'_, MemoryBudget, BlockingPool> {
+        ReferrersReader { budget: &self.asked.budget, offload: &self.app.cache.blocking }
     }
 
     async fn page(&self, cursor: &ReferrersCursor) -> Result<Draft, Error> {
@@ -230,7 +231,7 @@ impl There<'_> {
     async fn theirs(&self, query: &PageQuery, at: usize) -> Result<Draft, Error> {
         let ReferrersQuery { repo, subject, .. } = self.asked;
         let (upstream, there) = (&self.upstream_repo.upstream, &self.upstream_repo.repo);
-        let page = upstream.referrers_page(there, subject, query, self.reader()).await?;
+        let page = upstream.client.referrers_page(there, subject, query, self.reader()).await?;
         let page = page.ok_or_else(|| Error::ReferrersUnsupported(repo.clone()))?;
         let is_all = query.is_first() && at == 0 && page.next.is_none();
         let mut listed = HashSet::new();
@@ -267,7 +268,7 @@ impl There<'_> {
         let wanted: HashSet<Digest> = wanted.filter_map(digest_of).collect();
         let (upstream, repo) = (&self.upstream_repo.upstream, &self.upstream_repo.repo);
         let list = (repo, &self.asked.subject);
-        let listed = upstream.listed_referrers(list, wanted, self.reader()).await?;
+        let listed = upstream.client.listed_referrers(list, wanted, self.reader()).await?;
         if listed.is_none() && kept == Kept::Unlisted {
             let (repo, subject) = (&self.asked.repo, &self.asked.subject);
             tracing::warn!(%repo, %subject, "the upstream's list is too long to be compared with");
@@ -317,8 +318,12 @@ impl There<'_> {
 
     async fn is_there(&self, digest: Digest) -> bool {
         let reference = Reference::Digest(digest);
-        let asked =
-            self.upstream_repo.upstream.manifest_digest(&self.upstream_repo.repo, &reference).await;
+        let asked = self
+            .upstream_repo
+            .upstream
+            .client
+            .manifest_digest(&self.upstream_repo.repo, &reference)
+            .await;
         matches!(asked, Ok(Some(there)) if there == digest)
     }
 }

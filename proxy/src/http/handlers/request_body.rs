@@ -14,8 +14,9 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
 use crate::Error;
-use crate::runtime::memory_gauge::{CollectedBytes, MemoryBudget, Reservation};
-use crate::runtime::min_rate::{MinRate, RateError, RatedBody};
+use crate::runtime::memory_gauge::{MemoryBudget, Reservation};
+use wharf_client::CollectedBytes;
+use wharf_client::runtime::min_rate::{MinRate, RateError, RatedBody};
 
 /// A body, and its state.
 pub(crate) struct RequestBody {
@@ -65,7 +66,7 @@ pub(super) struct CollectBounds<'a, F> {
 impl WholeBody {
     /// Grows the reservation to this many bytes in all, or fails for want of room.
     pub(super) fn grow_to(&self, bytes: u64) -> Result<(), Error> {
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner).grow_to(bytes)
+        Ok(self.hold.lock().unwrap_or_else(PoisonError::into_inner).grow_to(bytes)?)
     }
 }
 

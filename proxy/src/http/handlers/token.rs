@@ -10,6 +10,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use url::form_urlencoded;
+use wharf_client::runtime::party::Party;
 use wharf_oci::Secret;
 
 use super::App;
@@ -22,7 +23,6 @@ use crate::http::response;
 use crate::http::response::Answer;
 use crate::limits::STALL_TIMEOUT;
 use crate::runtime::memory_gauge::MemoryBudget;
-use crate::runtime::party::Party;
 use crate::settings::limits::Limits;
 
 /// Answers a request for a token.

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use http::{HeaderMap, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
+use wharf_client::runtime::party;
 use wharf_oci::{Algorithm, ChunkRange, Digest, Endpoint, RepoName, UploadId};
 
 use super::request_body::{IncomingBody, RequestBody};
@@ -25,7 +26,6 @@ use crate::push::uploads::{
 };
 use crate::registries::Target;
 use crate::runtime::body::Body;
-use crate::runtime::party;
 use crate::runtime::shares::Share;
 
 /// The upload and its final digest.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use tokio::task::JoinSet;
+use wharf_client::ClientError;
 use wharf_oci::{Digest, Endpoint, Manifest, Reference, RepoName, Tag};
 use wharf_store::StoreError;
 
@@ -198,8 +199,12 @@ impl ChangeContext<'_> {
         let Some(upstream_repo) = self.locking() else { return Ok(()) };
         for spent in &mut decided.spent {
             let reference = Reference::Tag(spent.tag.clone());
-            let unlocked =
-                upstream_repo.upstream.set_lock(&upstream_repo.repo, &reference, false).await;
+            let unlocked = upstream_repo
+                .upstream
+                .client
+                .set_lock(&upstream_repo.repo, &reference, false)
+                .await
+                .map_err(Error::from);
             // A login that may not unlock a tag has left it locked, and may not lock it either.
             spent.is_unlocked = !unlocked.as_ref().is_err_and(Error::is_refusal);
             unlocked?;
@@ -246,9 +251,9 @@ impl ChangeContext<'_> {
 
     async fn lock_again(&self, reference: &Reference) {
         let Some(upstream_repo) = self.locking() else { return };
-        match upstream_repo.upstream.set_lock(&upstream_repo.repo, reference, true).await {
+        match upstream_repo.upstream.client.set_lock(&upstream_repo.repo, reference, true).await {
             // A deleted tag has nothing to lock.
-            Ok(()) | Err(Error::UpstreamRefused { status: StatusCode::NOT_FOUND, .. }) => {}
+            Ok(()) | Err(ClientError::Refused { status: StatusCode::NOT_FOUND, .. }) => {}
             Err(error) => {
                 tracing::error!(repo = %self.repo, %reference, %error,
                     "a write-once tag was left unlocked");
@@ -264,10 +269,10 @@ impl ChangeContext<'_> {
         let tags = tags.iter().map(|tag| Reference::Tag(tag.clone()));
         for reference in tags.chain([Reference::Digest(*digest)]) {
             let locked =
-                upstream_repo.upstream.set_lock(&upstream_repo.repo, &reference, true).await;
+                upstream_repo.upstream.client.set_lock(&upstream_repo.repo, &reference, true).await;
             locked.map_err(|error| {
                 let (repo, reference) = (self.repo.clone(), reference.to_string());
-                Error::NotLocked { repo, reference, reason: error.to_string() }
+                Error::NotLocked { repo, reference, reason: Error::from(error).to_string() }
             })?;
         }
         Ok(())
@@ -383,7 +388,8 @@ impl ChangeContext<'_> {
         let (mut covered, mut query) = (Vec::new(), String::new());
         let budget = self.app.own_budget();
         for _ in 0..LIST_PAGES_MAX {
-            let Some(listing) = upstream_repo.upstream.list(&endpoint, &query, &budget).await?
+            let Some(listing) =
+                upstream_repo.upstream.client.list(&endpoint, &query, &budget).await?
             else {
                 return Ok(covered);
             };

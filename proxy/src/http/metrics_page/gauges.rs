@@ -7,12 +7,12 @@ use wharf_store::Usage;
 use super::limits::AdmissionGauges;
 use super::process::ProcessState;
 use crate::bound::{Bound, BoundUsage};
-use crate::client::UpstreamState;
 use crate::limits::{BATCHES_AHEAD_MAX, BLOCKING_JOBS_MAX, WRITERS_MAX};
 use crate::maintenance::scrubbing::ScrubState;
 use crate::observe::metrics::page::{Kind, Page};
 use crate::push::outbox::OutboxState;
 use crate::runtime::blocking::{JobsState, WriteSlotsState};
+use crate::upstream::UpstreamState;
 
 /// All gauges of one reading.
 pub(crate) struct Gauges {

@@ -8,7 +8,6 @@ use http::StatusCode;
 
 use super::*;
 use crate::bound::{Bound, BoundUsage};
-use crate::client::UpstreamState;
 use crate::error::Fault;
 use crate::http::admission::{Limit, LimitUsage};
 use crate::http::tls::TlsState;
@@ -17,6 +16,7 @@ use crate::observe::metrics::{FinishedRequest, RouteClass};
 use crate::observe::outcome::Outcome;
 use crate::push::outbox::OutboxState;
 use crate::runtime::blocking::{JobsState, WriteSlotsState};
+use crate::upstream::UpstreamState;
 use wharf_store::Usage;
 
 fn gauges(upstreams: &[&str]) -> Gauges {
@@ -162,7 +162,7 @@ fn every_counter_is_rendered_under_its_name() {
 #[test]
 fn entries_with_one_label_are_summed_up() {
     let text = full_page();
-    let asked = UpstreamState::sample().counts.asked;
+    let asked = UpstreamState::sample().client.counts.asked;
     for (label, count) in [("https://a.example", 2 * asked), ("https://*", asked)] {
         let line = format!("wharfd_upstream_requests_total{{upstream=\"{label}\"}} {count}\n");
         assert!(text.contains(&line), "{line}{text}");

@@ -13,11 +13,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
+use wharf_client::runtime::min_rate::{MinRate, RateDebt};
 
 use crate::limits::HTTP2_PIECE_BYTES;
 use crate::runtime::body::{Body, BodyError};
 use crate::runtime::memory_gauge::{MemoryBudget, StreamReservation};
-use crate::runtime::min_rate::{MinRate, RateDebt};
 
 /// A body, and the guard of its request.
 pub(super) struct AnswerBody<G> {

@@ -17,12 +17,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use wharf_client::chain;
 
 use super::stream::{ClientStream, StreamActivity};
 use super::timeouts::{ConnectionTimeouts, TimedOut};
 use super::{Connection, Purpose};
 use crate::bound::Bound;
-use crate::error::chain;
 use crate::http::admission::{ConnectionPermit, Limit};
 use crate::http::response;
 use crate::http::tls;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::Version;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use wharf_client::runtime::min_rate::{MinRate, RateDebt};
 
 use super::answer_body::{AnswerBody, Http2Body};
 use super::linger::Linger;
@@ -18,7 +19,6 @@ use crate::http::admission::{Limit, LimitCounts, Occupant};
 use crate::limits::GOODBYE_TIMEOUT;
 use crate::runtime::body::Body;
 use crate::runtime::memory_gauge::MemoryBudget;
-use crate::runtime::min_rate::{MinRate, RateDebt};
 use crate::settings::limits::Limits;
 
 /// The state and the clocks of one connection.

@@ -20,15 +20,16 @@ use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout};
 use url::Url;
+use wharf_client::outbound;
+use wharf_client::outbound::OutboundPath;
+use wharf_client::outbound::proxies::OutboundProxies;
+use wharf_client::outbound::tls::client_config;
 
 use crate::limits::{
     COLLECTOR_ANSWER_BYTES_MAX, COLLECTOR_PAUSE, COLLECTOR_TIMEOUT, SPANS_PER_BATCH, SPANS_PERIOD,
 };
-use crate::outbound;
-use crate::outbound::OutboundPath;
+use crate::settings::USER_AGENT;
 use crate::settings::error::ConfigError;
-use crate::settings::outbound_proxy::OutboundProxies;
-use crate::settings::tls_client::client_config;
 
 /// Sends spans until it is told to stop.
 pub struct Collector {
@@ -132,7 +133,8 @@ impl Http {
         let tls = client_config(None)?;
         let connect_timeout = COLLECTOR_TIMEOUT;
         let dial = outbound::dial(connect_timeout);
-        let way = OutboundPath { egress, dial, tls, connect_timeout, http2: false };
+        let user_agent = USER_AGENT;
+        let way = OutboundPath { egress, dial, tls, connect_timeout, http2: false, user_agent };
         Ok(Self(way.client(&Client::builder(TokioExecutor::new()))))
     }
 }

@@ -9,22 +9,22 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use tracing::Instrument as _;
+use wharf_client::Download;
+use wharf_client::runtime::party::Party;
+use wharf_client::runtime::ttl_set::TtlSet;
 use wharf_oci::{ByteRange, Digest, RepoName};
 use wharf_store::{BlobWriter, PartKey, ResumedPart, Retention, StoreError};
 
 use super::RunningFill;
 use crate::Error;
-use crate::client::Download;
 use crate::limits::{BLOB_BYTES_MAX, SHOW_PERIOD, UNSIZED_BLOB_BYTES_MAX, UNSTORABLE_TIME};
 use crate::pull::generations::{Generation, Generations};
 use crate::pull::{link_unless_removed, unknown};
 use crate::registries::UpstreamRepo;
 use crate::runtime::blocking::{BlobFeed, BlockingPool, WriteOwner};
-use crate::runtime::party::Party;
 use crate::runtime::single_flight::Leader;
 use crate::runtime::spans;
 use crate::runtime::store::Store;
-use crate::runtime::ttl_set::TtlSet;
 
 /// The state of the download, independent of its requests.
 #[derive(Clone)]
@@ -109,7 +109,7 @@ impl Fill {
 
     async fn begin(&self) -> Result<(Download, BlobWriter), Error> {
         let download =
-            self.upstream_repo.upstream.blob(&self.upstream_repo.repo, &self.digest).await?;
+            self.upstream_repo.upstream.client.blob(&self.upstream_repo.repo, &self.digest).await?;
         let download = download.ok_or_else(|| unknown(&self.repo, &self.digest))?;
         let (store, algorithm) = (Arc::clone(&self.store), self.digest.algorithm());
         let size_bytes = download.size_bytes();
@@ -131,7 +131,9 @@ impl Fill {
         let rest = ByteRange::From { first: writer.size_bytes() }.resolve(size_bytes);
         let upstream = &self.upstream_repo.upstream;
         let answered = match rest {
-            Some(rest) => upstream.blob_part(&self.upstream_repo.repo, &self.digest, rest).await,
+            Some(rest) => {
+                upstream.client.blob_part(&self.upstream_repo.repo, &self.digest, rest).await
+            }
             None => Ok(None),
         };
         let begun = match answered {
@@ -147,7 +149,7 @@ impl Fill {
                     return Ok((download, writer));
                 }
             }
-            Err(error) if error.is_outage() => Err(error),
+            Err(error) if error.is_outage() => Err(error.into()),
             Ok(_) | Err(_) => self.begin().await,
         };
         if begun.is_err() {

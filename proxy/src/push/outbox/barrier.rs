@@ -5,6 +5,7 @@
 //! share of the waiting manifests.
 
 use tokio::time::{Instant, sleep_until};
+use wharf_client::runtime::party::Party;
 use wharf_oci::{Manifest, RepoName};
 
 use super::Outbox;
@@ -16,7 +17,6 @@ use crate::limits::{
     BARRIER_WAITERS_MAX, PARTY_BARRIER_WAITERS_MAX,
 };
 use crate::runtime::clock::now_ms;
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 
 impl Outbox {

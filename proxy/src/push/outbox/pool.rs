@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 
+use wharf_client::runtime::party::Party;
+
 use crate::Error;
 use crate::bound::Bound;
 use crate::limits::SHARES;
-use crate::runtime::party::Party;
 
 /// A number of blobs, and their bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

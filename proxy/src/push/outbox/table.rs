@@ -1,5 +1,5 @@
 //! The table of pending deliveries, and their order. Pure state: no IO, no waiting. A lane has the
-//! deliveries to one upstream; its queue is in `runtime/round_robin.rs`, the outbox's bounds are in
+//! deliveries to one upstream; its queue is a `RoundRobin`, the outbox's bounds are in
 //! `pool.rs`.
 //!
 //! Invariant: a key is sent by at most one worker at a time; a waiting key is in the queue of its
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::Instant;
+use wharf_client::runtime::party::Party;
+use wharf_client::runtime::round_robin::{Eligibility, RoundRobin};
 use wharf_oci::{Digest, ErrorCode, RepoName};
 use wharf_store::limits::DELIVERIES_MAX;
 use wharf_store::{Delivery, Refusal};
@@ -22,8 +24,6 @@ use crate::limits::{
     DELIVERY_PAUSE, DELIVERY_PAUSE_MAX, DELIVERY_WORKERS_MAX, DELIVERY_WORKERS_SPARE,
     QUOTA_WAIT_MAX, REFUSED_TIME, REFUSED_TOLD_TIME,
 };
-use crate::runtime::party::Party;
-use crate::runtime::round_robin::{Eligibility, RoundRobin};
 
 /// A blob of a repository here.
 pub(super) type Key = (RepoName, Digest);

@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use wharf_client::Arrival;
 use wharf_oci::{Algorithm, Digest, Digester, RepoName};
 use wharf_store::limits::SEGMENT_BYTES;
 
 use super::{Sender, Stop, TransferContent};
-use crate::client::Arrival;
 use crate::limits::{COALESCING_BEHIND_BYTES, COALESCING_WAIT};
 
 /// The leading uploads of this moment. At most as many entries as uploads.

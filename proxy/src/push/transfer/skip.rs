@@ -1,12 +1,13 @@
 //! Ways to skip a transfer: the upstream has the blob, another of its repositories has it
 //! (`push/mount.rs`), or another upload sends the same (`coalesce.rs`). A failure on such a way only means to send.
 //!
-//! Invariant: only content verified here is mounted; a named digest is no proof.
+//! Invariant: only content verified here is mounted; a named digest is no proof. Nor does a mount
+//! use an algorithm that upstreams do not mount reliably (`Client::mounts`).
 
+use wharf_client::{Arrival, StartedUpload, Urgency};
 use wharf_oci::{Digest, RepoName};
 
 use super::{Known, Sender, Stop, Transfers, UpstreamSession};
-use crate::client::{Arrival, StartedUpload, Urgency};
 use crate::push::mount;
 use crate::registries::UpstreamRepo;
 
@@ -44,10 +45,10 @@ impl Sender {
     /// told "absent" has asked for us.
     async fn known_bytes(&self, digest: &Digest) -> Result<Option<u64>, Stop> {
         let UpstreamRepo { upstream, repo, .. } = &self.upstream_repo;
-        if upstream.recently_missed(repo, digest) {
+        if upstream.client.recently_missed(repo, digest) {
             return Ok(None);
         }
-        match upstream.blob_size(repo, digest).await {
+        match upstream.client.blob_size(repo, digest).await {
             // No client waits: the delivery asks again later.
             Err(error) if self.urgency() == Urgency::Patient => Err(error.into()),
             size => Ok(size.ok().flatten()),
@@ -61,7 +62,8 @@ impl Sender {
 
     /// Whether the upstream has exactly the blob here.
     pub(super) async fn is_there(&self, digest: &Digest) -> bool {
-        let there = self.upstream_repo.upstream.blob_size(&self.upstream_repo.repo, digest).await;
+        let there =
+            self.upstream_repo.upstream.client.blob_size(&self.upstream_repo.repo, digest).await;
         matches!(there, Ok(Some(there)) if Some(there) == self.content.size_bytes())
     }
 

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wharf_client::runtime::party::Party;
 use wharf_oci::UploadId;
 
 use super::suspended::ExpiredSessions;
 use super::{Sessions, Table, Uploads};
 use crate::runtime::clock::now_ms;
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares, SharesUsage};
 
 /// Why there is no room for a session.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{RepoName, UploadId};
 use wharf_store::StoreError;
 
@@ -18,7 +19,6 @@ use super::{Session, SessionGuard, Slot, Table, Uploads};
 use crate::Error;
 use crate::limits::{SUSPEND_DEADLINE, UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX};
 use crate::registries::Target;
-use crate::runtime::party::Party;
 use crate::runtime::shares::{Share, Shares};
 use crate::runtime::store::Store;
 

@@ -1,10 +1,11 @@
 //! Sessions over a store in memory: one writer at a time, rest, resumption, expiry.
 
+use wharf_client::runtime::party::Party;
+
 use super::*;
 use crate::config::active::ActiveConfig;
 use crate::limits::{UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX, UPLOADS_MAX};
 use crate::runtime::clock::now_ms;
-use crate::runtime::party::Party;
 use crate::runtime::shares::SharesUsage;
 use bytes::Bytes;
 use wharf_oci::Digester;

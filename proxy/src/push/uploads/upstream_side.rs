@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
+use wharf_client::UploadSession;
 use wharf_oci::Digest;
 use wharf_store::InFlight;
 
 use crate::Error;
-use crate::client::UploadSession;
 use crate::push::transfer::{Transfer, TransferContent, Transfers};
 use crate::registries::UpstreamRepo;
 

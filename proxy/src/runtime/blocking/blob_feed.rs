@@ -11,6 +11,8 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use wharf_client::runtime::party;
+use wharf_client::runtime::party::Party;
 use wharf_oci::{Digest, Mismatch};
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{BlobWriter, InFlight, PartKey, ReadyBlob, StoreError};
@@ -20,8 +22,6 @@ use super::{BlockingPool, spawn, unwind};
 use crate::Error;
 use crate::limits::{BATCH_BYTES, TURN_BYTES, UNPLACED_BYTES_MAX, WRITE_SLOT_IDLE_MAX};
 use crate::runtime::memory_gauge::{MemoryBounds, StreamReservation};
-use crate::runtime::party;
-use crate::runtime::party::Party;
 
 /// Feeds a writer: collects a batch while the one before is hashed and stored.
 pub(crate) struct BlobFeed {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
-use crate::runtime::round_robin::{Eligibility, RoundRobin};
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
+use wharf_client::runtime::round_robin::{Eligibility, RoundRobin};
 
 /// All permits of one kind, and the queue for them.
 pub(super) struct JobQueue {

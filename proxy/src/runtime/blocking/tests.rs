@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use wharf_client::runtime::party::Party;
+use wharf_client::runtime::subscribers::Subscribers;
 use wharf_oci::{Algorithm, Digester};
 use wharf_store::contract::noise;
 use wharf_store::limits::SEGMENT_BYTES;
@@ -11,8 +13,6 @@ use wharf_store::{BlobStore, Retention, RocksStore};
 use super::write_slots::{WriteOwner, WriteSlot, WriteSlots};
 use super::*;
 use crate::limits::{TURN_BYTES, UNPLACED_BYTES_MAX};
-use crate::runtime::party::Party;
-use crate::runtime::subscribers::Subscribers;
 
 /// Longer than any test takes without a deadlock.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -189,7 +189,7 @@ async fn a_third_party_gets_the_next_place_however_many_the_others_wait_for() {
 #[tokio::test]
 async fn what_nobody_wants_gets_a_place_after_everybody_else() {
     let places = Arc::new(WriteSlots::new(1));
-    let subscribers = Subscribers::new();
+    let subscribers = Subscribers::default();
     let unwanted = WriteOwner::those_at(subscribers.clone(), Party::Caller("alice".into()));
     let held = places.take(&unwanted).await;
     assert!(!places.are_wanted_before(&unwanted));

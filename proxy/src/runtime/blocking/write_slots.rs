@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::party::Party;
+use wharf_client::runtime::subscribers::Subscribers;
 
 use crate::limits::WRITE_SLOT_TIME_MAX;
-use crate::runtime::mutex::Mutex;
-use crate::runtime::party::Party;
-use crate::runtime::subscribers::Subscribers;
 
 /// All slots, and the queue for them.
 pub(super) struct WriteSlots {

@@ -5,12 +5,12 @@
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use wharf_client::runtime::subscribers::Subscription;
 use wharf_store::limits::SEGMENT_BYTES;
 use wharf_store::{InFlight, StoreError, Tail};
 
 use super::{BodyError, Job};
 use crate::runtime::blocking::BlockingPool;
-use crate::runtime::subscribers::Subscription;
 
 /// Follows a blob in flight at the pace of the client.
 pub(crate) struct InFlightBody {

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wharf_client::runtime::party::Party;
+use wharf_client::{MemoryFull, MemoryOwner, MemoryReservation};
+
 use super::{MemoryBounds, Part};
-use crate::Error;
-use crate::error::MemoryOwner;
 use crate::limits::CONNECTION_BYTES_PART;
-use crate::runtime::party::Party;
 
 /// The party and connection charged for a request, and their bounds. Found once for each request.
 #[derive(Clone)]
@@ -62,7 +62,7 @@ impl MemoryBudget {
     }
 
     /// Reserves bytes of a whole body, before they are read.
-    pub(crate) fn take(&self, bytes: u64) -> Result<Reservation, Error> {
+    pub(crate) fn take(&self, bytes: u64) -> Result<Reservation, MemoryFull> {
         let mut hold = self.nothing();
         hold.grow_to(bytes)?;
         Ok(hold)
@@ -83,14 +83,14 @@ impl MemoryBudget {
     }
 
     /// Reserves bytes that many requests may share: in all only.
-    pub(crate) fn take_shared(&self, bytes: u64) -> Result<Reservation, Error> {
+    pub(crate) fn take_shared(&self, bytes: u64) -> Result<Reservation, MemoryFull> {
         let mut hold = self.nothing();
         hold.reserve(bytes, 0)?;
         Ok(hold)
     }
 
     /// Reserves shared bytes for this party only.
-    pub(crate) fn take_own(&self, bytes: u64) -> Result<Reservation, Error> {
+    pub(crate) fn take_own(&self, bytes: u64) -> Result<Reservation, MemoryFull> {
         // However many of the party's requests wait for the bytes, they are not one connection's.
         let mut hold = self.clone().on(&Arc::default()).nothing();
         hold.reserve(0, bytes)?;
@@ -105,14 +105,14 @@ impl MemoryBudget {
 
     /// Whether a streamed body may begin: not when all memory is taken, and past the party's share
     /// only while at most half is.
-    pub(crate) fn may_begin(&self) -> Result<(), Error> {
+    pub(crate) fn may_begin(&self) -> Result<(), MemoryFull> {
         let (all, part) = (self.part.held.bytes(), &self.part);
         if all >= self.bounds.most {
-            return Err(Error::TooManyBytes(MemoryOwner::All));
+            return Err(MemoryFull(MemoryOwner::All));
         }
         let own = part.whole.load(Ordering::Relaxed) + part.pieces.load(Ordering::Relaxed);
         if own > self.bounds.share && all > self.bounds.most / 2 {
-            return Err(Error::TooManyBytes(MemoryOwner::Party));
+            return Err(MemoryFull(MemoryOwner::Party));
         }
         Ok(())
     }
@@ -135,17 +135,17 @@ impl MemoryBudget {
 
 impl Reservation {
     /// Grows the reservation to this many bytes, or refuses and leaves it as it was.
-    pub(crate) fn grow_to(&mut self, bytes: u64) -> Result<(), Error> {
+    pub(crate) fn grow_to(&mut self, bytes: u64) -> Result<(), MemoryFull> {
         let (pool, own) = (bytes.saturating_sub(self.pool), bytes.saturating_sub(self.own));
         self.reserve(pool, own)
     }
 
     /// Reserves more. A party or connection with no other reservation may take one body, however
     /// large it is.
-    fn reserve(&mut self, pool: u64, own: u64) -> Result<(), Error> {
+    fn reserve(&mut self, pool: u64, own: u64) -> Result<(), MemoryFull> {
         let MemoryBudget { part, bounds, connection } = &self.budget;
         let of_connection = bounds.share / CONNECTION_BYTES_PART;
-        let refused = |of| Err(Error::TooManyBytes(of));
+        let refused = |of| Err(MemoryFull(of));
         if !add(connection, own, self.own, of_connection) {
             return refused(MemoryOwner::Connection);
         }
@@ -176,6 +176,20 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.set(0, 0);
+    }
+}
+
+impl wharf_client::MemoryBudget for MemoryBudget {
+    type Reservation = Reservation;
+
+    fn take(&self, bytes: u64) -> Result<Reservation, MemoryFull> {
+        self.take(bytes)
+    }
+}
+
+impl MemoryReservation for Reservation {
+    fn grow_to(&mut self, bytes: u64) -> Result<(), MemoryFull> {
+        self.grow_to(bytes)
     }
 }
 

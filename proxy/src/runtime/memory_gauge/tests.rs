@@ -1,8 +1,8 @@
 //! The memory budget: which reservations are granted, and how all of them come back.
 
+use wharf_client::{MemoryFull, MemoryOwner};
+
 use super::*;
-use crate::Error;
-use crate::error::MemoryOwner;
 
 const BOUNDS: MemoryBounds = MemoryBounds { most: 100, share: 40 };
 
@@ -14,16 +14,13 @@ fn budget(pool: &Arc<MemoryGauge>, last: u8) -> MemoryBudget {
     pool.budget(Party::behind([10, 0, 0, last].into()), BOUNDS)
 }
 
-fn refused<T>(taken: Result<T, Error>) -> MemoryOwner {
-    match taken {
-        Err(Error::TooManyBytes(of)) => of,
-        Err(error) => panic!("{error}"),
-        Ok(_) => panic!("it was given"),
-    }
+fn refused<T>(taken: Result<T, MemoryFull>) -> MemoryOwner {
+    let Err(MemoryFull(owner)) = taken.map(drop) else { panic!("it was given") };
+    owner
 }
 
 /// On a connection of its own, so that only the other bounds count.
-fn take(budget: &MemoryBudget, bytes: u64) -> Result<Reservation, Error> {
+fn take(budget: &MemoryBudget, bytes: u64) -> Result<Reservation, MemoryFull> {
     budget.clone().on(&Arc::default()).take(bytes)
 }
 

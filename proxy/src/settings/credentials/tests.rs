@@ -20,7 +20,7 @@ fn every_kind_is_read_with_its_own_keys() {
         EntraIdentity::ClientSecret { application, secret }
             if application.client_id == "c" && secret.expose() == "hunter2"
     ));
-    assert_eq!((entra.tenant.as_deref(), entra.scope.as_str()), (Some("t"), SCOPE));
+    assert_eq!((entra.tenant.as_deref(), entra.scope.as_str()), (Some("t"), ENTRA_SCOPE));
     assert!(!format!("{entra:?}").contains("hunter2"));
     let text = format!(
         "kind = \"workload-identity\"\ntenant = \"t\"\nclient_id = \"c\"\ntoken_file = \"{}\"",
