@@ -107,6 +107,12 @@ mod tests {
         assert_eq!(parse("Bearer service=\"x\""), None);
         assert_eq!(parse("Negotiate"), None);
         assert_eq!(parse("Bearer realm=\"open"), None);
+        let unquoted = "Basic realm=\"x, y\", bearer realm=https://a/t";
+        let bearer = |realm: &str| {
+            Some(Challenge::Bearer { realm: realm.to_owned(), service: None, scope: None })
+        };
+        assert_eq!(parse(unquoted), bearer("https://a/t"));
+        assert_eq!(parse(r#"Bearer realm="a\"b""#), bearer("a\"b"));
     }
 
     /// Replays the corpus of the fuzz target `challenge` on the stable compiler.

@@ -7,7 +7,6 @@
 
 mod docker;
 mod entra;
-mod programs;
 mod source;
 
 use base64::Engine as _;

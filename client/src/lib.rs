@@ -33,8 +33,9 @@ mod memory;
 mod offload;
 pub mod outbound;
 mod payload;
+pub mod programs;
 mod redirects;
-mod retry;
+pub mod retry;
 pub mod runtime;
 mod scope;
 mod settings;
@@ -60,6 +61,6 @@ pub use memory::{
 };
 pub use offload::{InPlace, Offload};
 pub use outbound::BoxError;
-pub use scope::{Scope, ScopeAction};
+pub use scope::{Scope, ScopeAction, lifetime as token_lifetime};
 pub use settings::{HostList, Settings, Timeouts, UnusableLogin};
 pub use state::{Arrival, ClientState, CounterSnapshot, TokenResult};

@@ -1,6 +1,7 @@
 //! The retry policy: the retried answers, the number of tries and the pauses. Pure but for the
-//! clock of `Retry-After`; the caller does the waiting.
+//! clock of `Retry-After` and the jitter; the caller does the waiting.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, Response, StatusCode, header};
@@ -49,9 +50,27 @@ impl RetryBudget {
     }
 }
 
-/// The pause before the next try without a `Retry-After`: doubling from the first.
+/// The pause before the next try without a `Retry-After`: doubling from the first, and jittered.
 pub(crate) fn pause(tries: u32) -> Duration {
+    jittered(doubled(tries))
+}
+
+fn doubled(tries: u32) -> Duration {
     RETRY_PAUSE.saturating_mul(1_u32 << tries.saturating_sub(1).min(10)).min(RETRY_PAUSE_MAX)
+}
+
+/// A random time between half of a pause and all of it, so that many clients do not come back at once.
+#[must_use]
+pub fn jittered(pause: Duration) -> Duration {
+    let random = RandomState::new().hash_one(0_u8) % 1024;
+    let half = pause / 2;
+    half + half.mul_f64(f64::from(u16::try_from(random).unwrap_or_default()) / 1024.0)
+}
+
+/// Whether an answer with this status may be different the next time.
+#[must_use]
+pub const fn is_temporary(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
 }
 
 /// Judges an answer with the small budget; `tries` counts this one.
@@ -74,16 +93,7 @@ fn judge_answer(
     status: StatusCode,
     headers: &HeaderMap,
 ) -> RetryDecision {
-    let temporary = matches!(
-        status,
-        StatusCode::REQUEST_TIMEOUT
-            | StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::INTERNAL_SERVER_ERROR
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT
-    );
-    if !temporary {
+    if !is_temporary(status) {
         return RetryDecision::Stands;
     }
     // "At once" is not a pause: the usual one applies.
@@ -132,7 +142,8 @@ pub(crate) fn judge_down(
 /// The pause of `Retry-After`, in either form of RFC 9110 §10.2.3, capped at the longest wait;
 /// `None` when it is malformed. A time of day is compared with the answer's own `Date`, when there
 /// is one.
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: header::HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
     let value = text(header::RETRY_AFTER)?;
     let now = || {
@@ -177,14 +188,26 @@ mod tests {
         headers
     }
 
+    /// Whether this is another try after a jittered pause of this length.
+    fn is_again(decision: &RetryDecision, pause: Duration) -> bool {
+        matches!(decision, RetryDecision::Again(wait) if (pause / 2..=pause).contains(wait))
+    }
+
+    #[test]
+    fn clients_that_failed_together_come_back_apart() {
+        let pauses: std::collections::BTreeSet<_> = (0..64).map(|_| pause(1)).collect();
+        assert!(pauses.len() > 1, "{pauses:?}");
+        assert!(pauses.iter().all(|pause| (RETRY_PAUSE / 2..=RETRY_PAUSE).contains(pause)));
+    }
+
     #[test]
     fn what_is_temporary_is_tried_again_a_bounded_number_of_times() {
         let none = HeaderMap::new();
         let few = |status, tries| judge(status, &none, tries);
         assert_eq!(few(StatusCode::OK, 1), RetryDecision::Stands);
         assert_eq!(few(StatusCode::NOT_FOUND, 1), RetryDecision::Stands);
-        assert_eq!(few(StatusCode::BAD_GATEWAY, 1), RetryDecision::Again(RETRY_PAUSE));
-        assert_eq!(few(StatusCode::BAD_GATEWAY, 2), RetryDecision::Again(RETRY_PAUSE * 2));
+        assert!(is_again(&few(StatusCode::BAD_GATEWAY, 1), RETRY_PAUSE));
+        assert!(is_again(&few(StatusCode::BAD_GATEWAY, 2), RETRY_PAUSE * 2));
         assert_eq!(few(StatusCode::BAD_GATEWAY, TRIES_MAX), RetryDecision::Stands);
     }
 
@@ -202,10 +225,7 @@ mod tests {
         );
         assert_ne!(busy((PATIENT_TRIES_MAX, Duration::ZERO)), wait);
         let failed = |so_far| judge_failure(so_far, RetryBudget::LONG);
-        assert_eq!(
-            failed((TRIES_MAX, Duration::from_secs(5))),
-            RetryDecision::Again(RETRY_PAUSE_MAX)
-        );
+        assert!(is_again(&failed((TRIES_MAX, Duration::from_secs(5))), RETRY_PAUSE_MAX));
         assert_eq!(failed((TRIES_MAX, OUTAGE_PATIENCE)), RetryDecision::Stands);
         let down = |elapsed| judge_down((1, elapsed), RetryBudget::LONG, Duration::from_secs(2));
         assert_eq!(down(Duration::ZERO), RetryDecision::Again(Duration::from_secs(2)));
@@ -225,7 +245,7 @@ mod tests {
         assert_eq!(long, RetryDecision::Busy { retry_after_seconds: 90 });
         let for_ever = judge("999999", 1);
         assert_eq!(for_ever, RetryDecision::Busy { retry_after_seconds: QUOTA_WAIT_MAX.as_secs() });
-        assert_eq!(judge("0", 2), RetryDecision::Again(RETRY_PAUSE * 2), "at once is no pause");
+        assert!(is_again(&judge("0", 2), RETRY_PAUSE * 2), "at once is no pause");
         let last = judge("2", TRIES_MAX);
         assert_eq!(last, RetryDecision::Busy { retry_after_seconds: 2 });
     }

@@ -100,7 +100,8 @@ impl Scope {
 
 /// The rest of a token's lifetime, from its `exp` claim: ACR states it nowhere else. The signature
 /// is not verified, because the token is only sent and not trusted.
-pub(crate) fn lifetime(token: &str) -> Option<Duration> {
+#[must_use]
+pub fn lifetime(token: &str) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Claims {
         exp: u64,

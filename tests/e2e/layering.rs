@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("wharf-store", &["wharf-oci"]),
     ("wharf-client", &["wharf-oci"]),
     ("wharf-proxy", &["wharf-oci", "wharf-store", "wharf-client"]),
-    ("wharf-tools", &["wharf-oci"]),
+    ("wharf-tools", &["wharf-oci", "wharf-client"]),
     ("wharf-testkit", &["wharf-oci"]),
     ("wharf-double", &["wharf-oci", "wharf-testkit"]),
     ("wharf-e2e", &["wharf-oci", "wharf-testkit", "wharf-double"]),

@@ -5,11 +5,11 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 use std::{fmt, io};
 
-use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+use wharf_client::programs;
 use wharf_oci::{DockerConfig, StoredLogin};
 
 use crate::input;
@@ -206,26 +206,13 @@ async fn ask_helper(helper: &str, host: &str) -> Result<Option<Login>, Credentia
     if helper.is_empty() || helper.contains(['/', '\\']) {
         return Err(failed("its name is not the name of a program".to_owned()));
     }
-    let mut child = tokio::process::Command::new(format!("docker-credential-{helper}"))
-        .arg("get")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|error| failed(error.to_string()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A helper that does not read its input reports it by its exit code.
-        let _ = stdin.write_all(host.as_bytes()).await;
-    }
-    let output = tokio::time::timeout(HELPER_PATIENCE, child.wait_with_output())
-        .await
-        .map_err(|_| failed("it did not end".to_owned()))?
-        .map_err(|error| failed(error.to_string()))?;
-    if !output.status.success() {
+    let mut command = Command::new(format!("docker-credential-{helper}"));
+    let exited = programs::run(command.arg("get"), host.as_bytes(), HELPER_PATIENCE).await;
+    let exited = exited.map_err(failed)?;
+    if !exited.status.success() {
         return Ok(None);
     }
-    let answer = wharf_oci::parse_helper_answer(&output.stdout);
+    let answer = wharf_oci::parse_helper_answer(&exited.stdout);
     Ok(answer.map_err(|error| failed(error.to_string()))?.map(Login::from))
 }
 

@@ -4,7 +4,6 @@
 //! resumed sessions, mounts with a fallback to uploads, and answers byte for byte.
 
 mod auth;
-mod challenge;
 mod content;
 mod download;
 mod error;
@@ -27,6 +26,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION};
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use hyper::body::Incoming;
+use wharf_client::outbound::proxies::OutboundProxies;
 use wharf_oci::{Endpoint, ErrorBody, Reference, RepoName};
 
 use self::auth::{Authenticator, TokenScope};
@@ -57,6 +57,8 @@ const ERROR_CHARS_MAX: usize = 300;
 pub struct Options {
     /// Certificates to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// The proxies of the network.
+    pub proxies: Arc<OutboundProxies>,
     /// How often and how long to try.
     pub policy: Policy,
     /// How long to bear silence.
@@ -96,6 +98,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             ca_file: None,
+            proxies: Arc::default(),
             policy: Policy::default(),
             timeouts: Timeouts::default(),
             // Each chunk counts as a write against the registry's quota; above 16 MiB some refuse.
@@ -132,7 +135,8 @@ impl Registry {
         login: Option<Login>,
         options: Options,
     ) -> Result<Self, RegistryError> {
-        let transport = Transport::new(options.ca_file.as_deref(), options.timeouts)?;
+        let proxies = Arc::clone(&options.proxies);
+        let transport = Transport::new(options.ca_file.as_deref(), options.timeouts, proxies)?;
         let auth = Authenticator::new(host.to_string(), plain_http, login, options.policy);
         let scheme = if plain_http { "http" } else { "https" };
         Ok(Self { host, scheme, options, transport, auth, requests: AtomicU64::new(0) })
@@ -175,8 +179,8 @@ impl Registry {
         let mut budget = Budget::new(self.options.policy);
         loop {
             match self.call_once(call).await {
-                Ok(response) if retry::is_transient(response.status()) => {
-                    let asked = retry::retry_after(response.headers());
+                Ok(response) if wharf_client::retry::is_temporary(response.status()) => {
+                    let asked = wharf_client::retry::retry_after(response.headers());
                     let error = self.refusal(call, response).await;
                     self.pause(&mut budget, call, error, asked).await?;
                 }

@@ -187,7 +187,7 @@ impl UploadSession {
             Ok(response) => {
                 chunk.taken(began.elapsed());
                 self.location = next_location(&self.wire, &url, &response)?;
-                let taken = offset(&response).unwrap_or(end);
+                let taken = taken(text(response.headers(), header::RANGE), end);
                 self.wire.drain(response, SENDING).await?;
                 self.sent_bytes = self.believed(taken)?;
                 Ok(())
@@ -312,8 +312,39 @@ fn chunk_floor(response: &Response<Incoming>) -> u64 {
     said.and_then(|value| value.to_str().ok()?.trim().parse().ok()).unwrap_or(0)
 }
 
+/// The number of bytes that a registry has after a chunk up to `end`, from the `Range` of its answer; all of
+/// them without one. Registries write `0-0` for none, and after a chunk of one byte for that byte.
+fn taken(range: Option<&str>, end: u64) -> u64 {
+    let said = range.and_then(|text| text.parse().ok()).and_then(count);
+    said.filter(|bytes| *bytes > 1 || end == 1).unwrap_or(if said.is_some() { 0 } else { end })
+}
+
 /// The number of bytes in `Range: 0-last`.
-fn offset(response: &Response<Incoming>) -> Option<u64> {
-    let range: ChunkRange = text(response.headers(), header::RANGE)?.parse().ok()?;
+fn count(range: ChunkRange) -> Option<u64> {
     range.last.checked_add(1)
+}
+
+/// The same, of an answer.
+fn offset(response: &Response<Incoming>) -> Option<u64> {
+    text(response.headers(), header::RANGE)?.parse().ok().and_then(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_that_took_nothing_of_a_chunk_is_not_taken_to_have_one_byte() {
+        for (range, end, bytes) in [
+            (Some("0-0"), 8_000, 0),
+            (Some("0-0"), 1, 1),
+            (Some("0-1"), 8_000, 2),
+            (Some("0-7999"), 8_000, 8_000),
+            (None, 8_000, 8_000),
+            (Some("bytes=0-5"), 8_000, 6),
+            (Some("nothing"), 8_000, 8_000),
+        ] {
+            assert_eq!(taken(range, end), bytes, "{range:?} {end}");
+        }
+    }
 }

@@ -9,9 +9,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use wharf_oci::{DockerConfig, Login, StoredLogin, parse_helper_answer};
 
-use super::programs;
 use crate::ClientError;
-use crate::limits::DOCKER_CONFIG_BYTES_MAX;
+use crate::limits::{DOCKER_CONFIG_BYTES_MAX, PROGRAM_TIMEOUT};
+use crate::programs;
 
 /// The file and the `HOST[:PORT]` to look up.
 pub(crate) struct DockerLogins {
@@ -49,7 +49,7 @@ impl DockerLogins {
             return Err(failed("is not the name of a program".to_owned()));
         }
         let mut command = Command::new(format!("docker-credential-{name}"));
-        let ended = programs::run(command.arg("get"), self.host.as_bytes()).await;
+        let ended = programs::run(command.arg("get"), self.host.as_bytes(), PROGRAM_TIMEOUT).await;
         let ended = ended.map_err(failed)?;
         if !ended.status.success() {
             return Err(failed(format!(

@@ -35,14 +35,14 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Deserialize;
 use wharf_oci::Secret;
 
-use super::programs;
 use super::source::{Application, Entra, EntraIdentity};
 use crate::ClientError;
 use crate::error::chain;
-use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, ENTRA_TIMEOUT, TRIES_MAX};
+use crate::limits::{ANSWER_BYTES_MAX, CONNECT_TIMEOUT, ENTRA_TIMEOUT, PROGRAM_TIMEOUT, TRIES_MAX};
 use crate::outbound;
 use crate::outbound::OutboundPath;
 use crate::outbound::proxies::OutboundProxies;
+use crate::programs;
 use crate::retry;
 use crate::retry::RetryDecision;
 use crate::settings::Settings;
@@ -296,7 +296,8 @@ impl Executor for Programs {
     async fn run(&self, program: &OsStr, arguments: &[&OsStr]) -> io::Result<Output> {
         let failed = |reason: String| io::Error::other(Trouble::Program(format!("az {reason}")));
         let mut command = tokio::process::Command::new(program);
-        let ended = programs::run(command.args(arguments), b"").await.map_err(failed)?;
+        let ended =
+            programs::run(command.args(arguments), b"", PROGRAM_TIMEOUT).await.map_err(failed)?;
         // A shell's exit code for a missing program.
         if ended.status.code() == Some(127) {
             return Err(failed(

@@ -115,11 +115,14 @@ impl<K: Eq + Hash, V> TtlMap<K, V> {
     }
 
     /// The number of entries; an expired one counts until it is removed.
+    #[cfg(any(test, feature = "test-util"))]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no entry, not even an expired one.
+    /// Whether there is no entry; an expired one counts until it is removed.
+    #[must_use]
+    #[cfg(any(test, feature = "test-util"))]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

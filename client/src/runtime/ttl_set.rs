@@ -1,4 +1,4 @@
-//! Facts from a moment ago, believed for a while: absent names, tags whose registry did not answer,
+//! Facts from a moment ago, believed for a while: absent names, tags whose upstream did not answer,
 //! blobs that the store refused.
 //!
 //! Invariant: bounded. A fact without room is not remembered, which costs a request, never a wrong

@@ -1,5 +1,5 @@
 //! Access decided by the upstream itself: the proxy sends the caller's credentials upstream, for
-//! exactly the permission a request needs. `Client::permit` asks the upstream, and this module
+//! exactly the permission a request needs. `client/rights.rs` asks the upstream, and this module
 //! caches its answers. Whether the upstream knows the login at all is asked first
 //! (`unproven_logins.rs`).
 //!

@@ -12,6 +12,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use wharf_client::ENTRA_SCOPE;
 
 use super::access::{AccessKeys, RuleKeys};
 use super::{FileConfig, LISTEN_DEFAULT, needs_restart};
@@ -34,7 +35,6 @@ use crate::settings::tls::TlsConfig;
 use crate::settings::trusted_proxies::TrustedProxies;
 use crate::settings::units::ByteSize;
 use crate::settings::upstream::{TagTtl, UpstreamConfig};
-use wharf_client::ENTRA_SCOPE;
 
 const HEAD: &str = r#"# `wharfd.toml`
 

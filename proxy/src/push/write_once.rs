@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use wharf_client::runtime::mutex::Mutex;
+use wharf_client::runtime::ttl_map::TtlMap;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::limits::{OVERRIDE_TIME_MAX, OVERRIDES_MAX};
 use crate::push::change_locks::RepoLocation;
 use crate::registries::{Target, UpstreamSet};
-use wharf_client::runtime::mutex::Mutex;
-use wharf_client::runtime::ttl_map::TtlMap;
 
 /// The rules of write-once tags, and the overrides.
 pub(crate) struct WriteOnce {

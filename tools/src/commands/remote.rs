@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
+use wharf_client::outbound::proxies::OutboundProxies;
+
 use super::{Context, variable};
 use crate::credentials::{Keyring, LoginLookup};
 use crate::exit::Exit;
@@ -42,6 +44,7 @@ pub(super) async fn open(
     let output = context.output.clone();
     let options = Options {
         ca_file: context.global.ca_file.clone(),
+        proxies: OutboundProxies::of(variable).map(Arc::new)?,
         notice: Notice::new(move |message| output.note(message)),
         ..Options::default()
     };

@@ -16,20 +16,17 @@ use hyper::body::Incoming;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use wharf_client::challenge::{self, Challenge};
+use wharf_client::limits::{TOKEN_LIFETIME, TOKEN_MARGIN};
+use wharf_client::retry::{is_temporary, retry_after};
+use wharf_client::token_lifetime;
 use wharf_oci::RepoName;
 
-use super::challenge::Challenge;
 use super::error::RegistryError;
-use super::retry::{Budget, Policy, is_transient, retry_after};
+use super::retry::{Budget, Policy};
 use super::transport::Transport;
 use super::{error_message, network_error};
 use crate::credentials::Login;
-
-/// How long a token holds when its service does not say (token specification: 60 seconds).
-const TOKEN_SECONDS: u64 = 60;
-
-/// A token is not used for its last seconds, so it does not expire on the way.
-const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 
 /// Largest answer of a token service.
 const TOKEN_BYTES_MAX: usize = 256 * 1024;
@@ -113,7 +110,7 @@ impl Authenticator {
         match state.challenge.clone() {
             None => Ok(None),
             Some(Challenge::Basic) => Ok(self.login.as_ref().and_then(basic_header)),
-            Some(Challenge::Bearer { realm, service }) => {
+            Some(Challenge::Bearer { realm, service, .. }) => {
                 if let Some(token) = state.tokens.get(scope)
                     && token.until > Instant::now()
                 {
@@ -140,7 +137,7 @@ impl Authenticator {
         let challenge = headers
             .get_all(WWW_AUTHENTICATE)
             .iter()
-            .filter_map(|value| Challenge::parse(value.to_str().ok()?))
+            .filter_map(|value| challenge::parse(value.to_str().ok()?))
             .max_by_key(|challenge| matches!(challenge, Challenge::Bearer { .. }));
         let mut state = self.state.lock().await;
         match (challenge, &state.challenge) {
@@ -195,7 +192,7 @@ impl Authenticator {
                 Ok(mut response) => {
                     let status = response.status();
                     let message = error_message(transport, &uri, response.body_mut()).await;
-                    if !is_transient(status) {
+                    if !is_temporary(status) {
                         return Err(self.unauthorized(scope, &format!("{status} {message}")));
                     }
                     let asked = retry_after(response.headers());
@@ -276,9 +273,39 @@ fn sensitive(text: &str) -> Option<HeaderValue> {
 fn token_of(body: &[u8]) -> Option<Token> {
     let answer: TokenAnswer = serde_json::from_slice(body).ok()?;
     let token = answer.access_token.or(answer.token).filter(|token| !token.is_empty())?;
-    let lifetime = Duration::from_secs(answer.expires_in.unwrap_or(TOKEN_SECONDS).min(86_400));
+    // ACR says the end of a token in the token alone.
+    let lifetime = answer.expires_in.map(Duration::from_secs).or_else(|| token_lifetime(&token));
+    let lifetime = lifetime.unwrap_or(TOKEN_LIFETIME).min(Duration::from_hours(24));
     Some(Token {
         header: sensitive(&format!("Bearer {token}"))?,
-        until: Instant::now() + lifetime.saturating_sub(TOKEN_MARGIN.min(lifetime / 2)),
+        until: Instant::now() + lifetime.saturating_sub(TOKEN_MARGIN),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::SystemTime;
+
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    /// For how long a token of this answer is used, in seconds.
+    fn used_for(answer: &str) -> u64 {
+        let until = token_of(answer.as_bytes()).unwrap().until;
+        until.saturating_duration_since(Instant::now()).as_secs()
+    }
+
+    #[test]
+    fn a_token_is_used_until_shortly_before_the_end_that_it_or_its_service_says() {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let claims = URL_SAFE_NO_PAD.encode(format!("{{\"exp\":{}}}", now + 4_500));
+        let of_acr = format!("{{\"access_token\":\"e30.{claims}.x\"}}");
+        assert!((4_400..4_500).contains(&used_for(&of_acr)), "{}", used_for(&of_acr));
+        let said = used_for("{\"token\":\"opaque\",\"expires_in\":300}");
+        assert!((200..300).contains(&said), "{said}");
+        let unsaid = used_for("{\"token\":\"opaque\"}");
+        assert!(unsaid < TOKEN_LIFETIME.as_secs(), "{unsaid}");
+    }
 }

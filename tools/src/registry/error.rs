@@ -98,7 +98,7 @@ impl RegistryError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Network { .. } | Self::Stalled { .. } => true,
-            Self::Refused { status, .. } => super::retry::is_transient(*status),
+            Self::Refused { status, .. } => wharf_client::retry::is_temporary(*status),
             Self::Unauthorized { .. }
             | Self::Unreachable { .. }
             | Self::Exhausted { .. }

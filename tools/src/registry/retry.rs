@@ -1,11 +1,9 @@
-//! The retry policy: the failures to retry, the number of tries and the pauses. The client obeys a
-//! registry's `Retry-After`, up to a bound; without one it retries after a growing, jittered pause.
+//! How often and how long a command tries. It obeys a registry's `Retry-After`, up to a bound; without one it
+//! retries after a growing, jittered pause.
 
-use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
+use wharf_client::retry::jittered;
 
 /// Bounds of patience.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +52,8 @@ impl Budget {
         if self.tried >= self.policy.attempts {
             return None;
         }
-        if let Some(asked) = asked {
+        // "At once" is not a pause: the usual one applies.
+        if let Some(asked) = asked.filter(|asked| !asked.is_zero()) {
             return Some(asked.min(self.policy.asked_pause_max));
         }
         let doubled =
@@ -68,54 +67,10 @@ impl Budget {
     }
 }
 
-/// A random time between half of the pause and all of it, so that many clients do not come back at
-/// once.
-fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().hash_one(0_u8) % 1024;
-    let half = pause / 2;
-    half + half.mul_f64(f64::from(u16::try_from(random).unwrap_or_default()) / 1024.0)
-}
-
-/// Whether an answer with this status may be different the next time.
-pub(super) fn is_transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
-}
-
-/// The pause an answer asks for: seconds, or a date (RFC 9110 §10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    retry_after_at(headers, SystemTime::now())
-}
-
-fn retry_after_at(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn headers(value: &str) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(RETRY_AFTER, value.parse().unwrap());
-        headers
-    }
-
-    #[test]
-    fn a_pause_is_read_as_seconds_or_as_a_date() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
-        let read = |value| retry_after_at(&headers(value), now);
-        assert_eq!(read("7"), Some(Duration::from_secs(7)));
-        assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(7)));
-        assert_eq!(read("Sun, 06 Nov 1994 08:49:27 GMT"), Some(Duration::ZERO));
-        assert_eq!(read("soon"), None);
-        assert_eq!(retry_after_at(&HeaderMap::new(), now), None);
-    }
 
     #[test]
     fn a_budget_ends_believes_the_registry_and_starts_over_on_progress() {
@@ -129,6 +84,7 @@ mod tests {
         assert_eq!(budget.tried(), 3);
         budget.progressed();
         assert!(budget.failed(None).unwrap() <= Policy::default().first_pause);
+        assert!(budget.failed(Some(Duration::ZERO)).unwrap() >= Policy::default().first_pause);
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn quick() -> Options {
         },
         chunk_bytes: CHUNK_BYTES,
         ca_file: None,
+        proxies: Arc::default(),
         notice: Notice::default(),
     }
 }
@@ -359,6 +360,40 @@ async fn nobody_at_an_address_is_told_at_once_with_what_to_do() {
         assert_eq!(crate::exit::Exit::of(&error), crate::exit::Exit::Network);
         assert_eq!(crate::exit::Exit::Network.hint_for(&error), None);
     }
+}
+
+#[tokio::test]
+async fn a_challenge_that_is_cut_off_is_no_challenge() {
+    let cut = vec![("www-authenticate", "Bearer realm=\"http://127.0.0.1:1/token".to_owned())];
+    let faults = [Fault::Answer(Method::HEAD, 401, cut)].into();
+    let (_shared, address) = start(Fake { faults, ..Fake::default() }).await;
+    let reference = Reference::Tag("1.0".parse().unwrap());
+    let error = registry(&address).head_manifest(&repo(), &reference).await.unwrap_err();
+    assert!(error.is_unauthorized(), "{error}");
+    assert!(error.to_string().contains("does not say how to authenticate"), "{error}");
+}
+
+/// The same through a proxy for plain HTTP.
+fn behind_proxy(proxy: &str) -> Registry {
+    let proxy = format!("http://{proxy}");
+    let proxies = OutboundProxies::of(|name| (name == "HTTP_PROXY").then(|| proxy.clone()));
+    let options = Options { proxies: Arc::new(proxies.unwrap()), ..quick() };
+    Registry::new("registry.example.com".parse().unwrap(), true, None, options).unwrap()
+}
+
+#[tokio::test]
+async fn a_registry_is_reached_through_the_proxy_of_the_network() {
+    let (shared, address) = start(Fake::default()).await;
+    let reference = Reference::Tag("1.0".parse().unwrap());
+    let found = behind_proxy(&address).head_manifest(&repo(), &reference).await;
+    assert!(found.unwrap().is_none());
+    assert_eq!(shared.lock().unwrap().seen[0].headers["host"], "registry.example.com");
+    // Bound but not listening.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = held.local_addr().unwrap().to_string();
+    let error = behind_proxy(&closed).head_manifest(&repo(), &reference).await.unwrap_err();
+    assert!(error.to_string().contains("NO_PROXY"), "{error}");
 }
 
 #[tokio::test]

@@ -17,13 +17,15 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use wharf_client::outbound;
+use wharf_client::outbound::OutboundPath;
+use wharf_client::outbound::proxies::OutboundProxies;
 
 use super::error::RegistryError;
 use super::unreachable;
@@ -59,7 +61,7 @@ impl Default for Timeouts {
 
 /// The client of one registry.
 pub(super) struct Transport {
-    client: Client<HttpsConnector<HttpConnector>, Pieces>,
+    client: outbound::Client<HttpConnector, Pieces>,
     timeouts: Timeouts,
     /// The hosts of this run's answers: a failure of one of them is temporary, a failure of another
     /// host is a mistake.
@@ -69,21 +71,24 @@ pub(super) struct Transport {
 }
 
 impl Transport {
-    /// A client with trust in the system's certificates and those in `ca_file`.
-    pub(super) fn new(ca_file: Option<&Path>, timeouts: Timeouts) -> Result<Self, RegistryError> {
-        let mut http = HttpConnector::new();
-        http.enforce_http(false);
-        http.set_nodelay(true);
-        http.set_connect_timeout(Some(timeouts.connect));
-        let https = HttpsConnectorBuilder::new()
-            .with_tls_config(tls_config(ca_file)?)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(http);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build(https);
+    /// A client with trust in the system's certificates and those in `ca_file`. It connects through these
+    /// proxies.
+    pub(super) fn new(
+        ca_file: Option<&Path>,
+        timeouts: Timeouts,
+        proxies: Arc<OutboundProxies>,
+    ) -> Result<Self, RegistryError> {
+        let path = OutboundPath {
+            egress: proxies,
+            dial: outbound::dial(timeouts.connect),
+            tls: tls_config(ca_file)?,
+            connect_timeout: timeouts.connect,
+            http2: false,
+            user_agent: USER_AGENT,
+        };
+        let mut pool = Client::builder(TokioExecutor::new());
+        pool.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(30));
+        let client = path.client(&pool);
         Ok(Self { client, timeouts, answered: Mutex::default(), hung_up: AtomicU64::new(0) })
     }
 

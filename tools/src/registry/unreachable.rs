@@ -6,6 +6,7 @@ use std::io;
 
 use http::HeaderName;
 use hyper_util::client::legacy;
+use wharf_client::outbound::ProxyError;
 
 /// The header every answer of a registry has.
 pub(super) const API_VERSION: HeaderName =
@@ -19,6 +20,7 @@ const SPEAKS_PLAIN: &str = "it does not speak TLS; a registry on plain HTTP need
      the offer";
 const NO_NAME: &str = "check how the host is spelled, and that this machine resolves names";
 const CLOSED: &str = "nothing listens there: check the host and its port";
+const PROXY: &str = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY";
 const SILENT: &str = "check the host, its port and the firewalls between";
 const NOT_TRUSTED: &str =
     "its certificate is not trusted; name the authority that signed it with --ca-file";
@@ -39,6 +41,9 @@ pub(super) fn advice(error: &legacy::Error) -> Option<&'static str> {
         return is_parse.then_some(SPEAKS_TLS);
     }
     for link in links(error) {
+        if link.downcast_ref::<ProxyError>().is_some() {
+            return Some(PROXY);
+        }
         let mut inner = link.downcast_ref::<io::Error>();
         while let Some(io) = inner {
             if let Some(advice) = io_advice(io) {

@@ -221,7 +221,7 @@ impl Registry {
         response: Response<Incoming>,
     ) -> Result<Judged, RegistryError> {
         let status = response.status();
-        let asked = super::retry::retry_after(response.headers());
+        let asked = wharf_client::retry::retry_after(response.headers());
         let error = self.refusal(call, response).await;
         match status {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Judged::Lost(error)),
@@ -277,7 +277,7 @@ impl Registry {
             let (error, asked) = match self.call_once(&call).await {
                 Ok(response) if response.status().is_success() => return Ok(Ended::Done),
                 Ok(response) => {
-                    let asked = super::retry::retry_after(response.headers());
+                    let asked = wharf_client::retry::retry_after(response.headers());
                     (self.refusal(&call, response).await, asked)
                 }
                 Err(error) => (error, None),

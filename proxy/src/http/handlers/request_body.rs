@@ -12,11 +12,11 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
+use wharf_client::CollectedBytes;
+use wharf_client::runtime::min_rate::{MinRate, RateError, RatedBody};
 
 use crate::Error;
 use crate::runtime::memory_gauge::{MemoryBudget, Reservation};
-use wharf_client::CollectedBytes;
-use wharf_client::runtime::min_rate::{MinRate, RateError, RatedBody};
 
 /// A body, and its state.
 pub(crate) struct RequestBody {

@@ -1,8 +1,7 @@
 //! Ways to skip a transfer: the upstream has the blob, another of its repositories has it
 //! (`push/mount.rs`), or another upload sends the same (`coalesce.rs`). A failure on such a way only means to send.
 //!
-//! Invariant: only content verified here is mounted; a named digest is no proof. Nor does a mount
-//! use an algorithm that upstreams do not mount reliably (`Client::mounts`).
+//! Invariant: only content verified here is mounted; a named digest is no proof.
 
 use wharf_client::{Arrival, StartedUpload, Urgency};
 use wharf_oci::{Digest, RepoName};

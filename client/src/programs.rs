@@ -4,22 +4,29 @@
 //! the program outlives its time.
 
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
-use crate::limits::{PROGRAM_OUTPUT_BYTES_MAX, PROGRAM_TIMEOUT};
+use crate::limits::PROGRAM_OUTPUT_BYTES_MAX;
 
 /// How a program ended.
-pub(super) struct ExitedProgram {
-    pub(super) status: ExitStatus,
-    pub(super) stdout: Vec<u8>,
+pub struct ExitedProgram {
+    /// Its exit code, or the signal that ended it.
+    pub status: ExitStatus,
+    /// What it printed.
+    pub stdout: Vec<u8>,
 }
 
-/// Runs a program to its end with the given standard input. Its standard error is discarded: it may
-/// hold the secret.
-pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<ExitedProgram, String> {
+/// Runs a program to its end with the given standard input, for at most this time. Its standard error is
+/// discarded: it may hold the secret. The error says how it failed, to be read after its name.
+pub async fn run(
+    command: &mut Command,
+    input: &[u8],
+    at_most: Duration,
+) -> Result<ExitedProgram, String> {
     let child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -28,8 +35,8 @@ pub(super) async fn run(command: &mut Command, input: &[u8]) -> Result<ExitedPro
         .spawn()
         .map_err(|error| format!("cannot be started: {error}"))?;
     let mut group = Group(child);
-    let ended = tokio::time::timeout(PROGRAM_TIMEOUT, converse(&mut group.0, input)).await;
-    ended.map_err(|_| format!("did not end within {} s", PROGRAM_TIMEOUT.as_secs()))?
+    let ended = tokio::time::timeout(at_most, converse(&mut group.0, input)).await;
+    ended.map_err(|_| format!("did not end within {} s", at_most.as_secs()))?
 }
 
 async fn converse(child: &mut Child, input: &[u8]) -> Result<ExitedProgram, String> {
@@ -69,6 +76,8 @@ impl Drop for Group {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(30);
+
     fn shell(script: &str) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
@@ -77,14 +86,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_gets_its_input_and_its_output_is_returned() {
-        let ended = run(&mut shell("read host; echo \"for $host\"; exit 3"), b"h\n").await.unwrap();
+        let ended =
+            run(&mut shell("read host; echo \"for $host\"; exit 3"), b"h\n", LONG).await.unwrap();
         assert_eq!((ended.stdout.as_slice(), ended.status.code()), (&b"for h\n"[..], Some(3)));
-        assert!(run(&mut Command::new("/nonexistent/program"), b"").await.is_err());
+        assert!(run(&mut Command::new("/nonexistent/program"), b"", LONG).await.is_err());
     }
 
     #[tokio::test]
     async fn a_program_that_prints_without_end_is_ended() {
-        let error = run(&mut shell("while :; do echo secret-word; done"), b"").await.err().unwrap();
+        let error =
+            run(&mut shell("while :; do echo secret-word; done"), b"", LONG).await.err().unwrap();
         assert!(error.contains("bytes") && !error.contains("secret-word"), "{error}");
     }
 
@@ -100,7 +111,7 @@ mod tests {
             }
         };
         tokio::select! {
-            _ = run(&mut command, b"") => panic!("it waits"),
+            _ = run(&mut command, b"", LONG) => panic!("it waits"),
             () = written => {}
         }
         let pid: i32 = std::fs::read_to_string(&path).unwrap().trim().parse().unwrap();
