@@ -86,7 +86,7 @@ bench: ## run the benches
 bench-store: ## what the store does, as a table of figures against targets (takes minutes, and 8 GiB of disk)
 	cargo run --release --locked -p wharf-benches --bin bench-store
 
-bench-tools: ## wharf verify and package beside gzip, pigz, skopeo, umoci and buildah (15 minutes, 12 GiB of disk)
+bench-tools: ## wharf verify, package and promote beside the programs that people have (25 minutes, 12 GiB of disk)
 	cargo build --release --locked -p wharf-tools
 	@benches/tools/run.sh
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# What `wharf verify` and `wharf package` take, beside the programs that people have, as tables. Needs
-# 6 GiB of disk, and 12 GiB for `package`. Each figure is the median of RUNS runs (3), in turns, with
+# What `wharf verify`, `wharf package` and `wharf promote` take, beside the programs that people have, as
+# tables. Needs 6 GiB of disk, and 12 GiB for `package`. Each figure is the median of RUNS runs (3), in turns, with
 # the files in the page cache.
 #
-# run.sh [verify] [package]: both without an argument. buildah needs root, or a user namespace.
+# run.sh [verify] [package] [promote]: all without an argument. buildah needs root, or a user namespace.
 # WHARF=PROGRAM takes another program than the release build; BENCH_DIR=FOLDER keeps what is made.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,9 +20,12 @@ else
 fi
 
 [ -x "$wharf" ] || { echo "there is no $wharf: cargo build --release -p wharf-tools" >&2; exit 1; }
-for program in gzip zstd skopeo umoci python3 pigz buildah; do
-	command -v "$program" >/dev/null || { echo "$program is missing" >&2; exit 1; }
-done
+needs() {
+	local program
+	for program; do
+		command -v "$program" >/dev/null || { echo "$program is missing" >&2; exit 1; }
+	done
+}
 
 # layouts NAME ARGUMENTS...: makes layouts unless they are there.
 layouts() {
@@ -78,6 +81,7 @@ heading() {
 blob() { find "$bed/$1/blobs" -type f -printf "%s %p\n" | sort -rn | head -n 1 | cut -d" " -f2; }
 
 verify() {
+	needs gzip zstd skopeo umoci python3
 	layouts gz big
 	layouts n100000 files 100000
 	layouts n1000000 files 1000000
@@ -100,6 +104,7 @@ verify() {
 
 # package: the first run is compared with others, the second with the first.
 package() {
+	needs gzip python3 pigz umoci buildah
 	layouts tree.yaml tree
 	layouts many.yaml many 100000
 	layouts huge.yaml huge
@@ -124,13 +129,22 @@ $(stat -c %s "$bed/layer.gz") by pigz -6, $(stat -c %s "$(blob out/plan)") by wh
 	compare "tree again, one file longer; first run" "wall <= 0.15, < 64 MiB" "$first" "rm -rf $out; $first" "echo more >>$grown"
 	compare "tree again, nothing changed; first run" "less, < 64 MiB" "$first" "rm -rf $out; $first"
 }
+# promote: requests are counted in the access logs of two docker-registries. Of these programs, those
+# that are installed: regctl and regsync (go install github.com/regclient/regclient/cmd/NAME@v0.11.7), crane
+# (github.com/google/go-containerregistry/cmd/crane@v0.22.1), oras (oras.land/oras/cmd/oras@v1.3.6), skopeo.
+promote() {
+	needs python3 docker-registry
+	local go_bin
+	go_bin=$(command -v go >/dev/null && go env GOPATH || echo "$HOME/go")/bin
+	PATH=$PATH:$go_bin WHARF=$wharf RUNS=$runs python3 "$here/promotion.py" "$bed"
+}
 declare -A targets=([tree]="wall <= 0.40, < 64 MiB" [many]="< 64 MiB" [huge]="< 64 MiB")
 
-[ $# -gt 0 ] || set -- verify package
+[ $# -gt 0 ] || set -- verify package promote
 for part; do
 	case $part in
-	verify | package) "$part" ;;
-	*) echo "no part $part: verify, package" >&2; exit 2 ;;
+	verify | package | promote) "$part" ;;
+	*) echo "no part $part: verify, package, promote" >&2; exit 2 ;;
 	esac
 	echo
 done

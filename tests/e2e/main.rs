@@ -44,6 +44,7 @@ mod pages;
 mod passthrough;
 mod patience;
 mod private;
+mod promotion;
 mod pull;
 mod push;
 mod reading;

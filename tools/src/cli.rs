@@ -5,6 +5,7 @@
 
 mod offer;
 mod package;
+mod promote;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ pub use self::offer::{
     PinArgs, PublishedArgs, RecordArgs, RecordTarget, RenderArgs, SchemaArgs, SchemaFormat,
 };
 pub use self::package::{ExplainArgs, PackageArgs};
+pub use self::promote::{
+    LedgerArgs, ProgressForm, PromoteApplyArgs, PromoteCommand, PromotePlanArgs, Tier,
+};
 
 use crate::offer::values::{LoginServer, PlanId, RegistryName};
 use crate::rules::{Profile, Severity};
@@ -339,61 +343,6 @@ pub struct PushArgs {
     /// Move tags that point elsewhere; without this only `latest` moves
     #[arg(long)]
     pub allow_tag_move: bool,
-}
-
-/// `wharf promote`.
-#[derive(Debug, Subcommand)]
-pub enum PromoteCommand {
-    /// Find out what has to be copied, and write it down; changes nothing
-    Plan(PromotePlanArgs),
-    /// Copy what a plan says
-    Apply(PromoteApplyArgs),
-    /// Say how far an apply came
-    Status(LedgerArgs),
-    /// Put the tags back to where they pointed before an apply
-    Undo(LedgerArgs),
-}
-
-/// `wharf promote plan`.
-#[derive(Debug, Args)]
-pub struct PromotePlanArgs {
-    /// The offer file
-    pub offer: PathBuf,
-    /// The registry to copy from
-    #[arg(long, value_name = "NAME")]
-    pub from: RegistryName,
-    /// The registry to copy to
-    #[arg(long, value_name = "NAME")]
-    pub to: RegistryName,
-    /// Only this plan (repeat for more)
-    #[arg(long = "plan", value_name = "ID")]
-    pub plans: Vec<PlanId>,
-    /// Where the plan goes [default: stdout]
-    #[arg(long, value_name = "PLAN")]
-    pub output: Option<PathBuf>,
-    /// Move tags that point elsewhere; without this only `latest` moves
-    #[arg(long)]
-    pub allow_tag_move: bool,
-}
-
-/// `wharf promote apply`.
-#[derive(Debug, Args)]
-pub struct PromoteApplyArgs {
-    /// The plan
-    pub plan: PathBuf,
-    /// Where progress is kept [default: PLAN with `.ledger` added]
-    #[arg(long, value_name = "FILE")]
-    pub ledger: Option<PathBuf>,
-    /// Go on where the ledger stops
-    #[arg(long)]
-    pub resume: bool,
-}
-
-/// Commands about a ledger.
-#[derive(Debug, Args)]
-pub struct LedgerArgs {
-    /// The ledger
-    pub ledger: PathBuf,
 }
 
 /// `wharf tags`.

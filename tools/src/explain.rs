@@ -16,7 +16,7 @@ pub use self::content::{content_of_counted, content_of_layout};
 pub use self::text::text;
 
 /// Most bytes of one request of an upload, as in `registry::Options`.
-const CHUNK_BYTES: u64 = 8 * 1024 * 1024;
+const CHUNK_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A blob or manifest of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,7 +313,7 @@ impl Registry {
             (&mut cost.mounted_bytes, 1)
         } else {
             // Opened, filled and closed.
-            (&mut cost.sent_bytes, 2 + blob.bytes.div_ceil(CHUNK_BYTES))
+            (&mut cost.sent_bytes, 1 + blob.bytes.div_ceil(CHUNK_BYTES).max(1))
         };
         *counter = counter.saturating_add(blob.bytes);
         cost.requests += 1 + requests;

@@ -185,6 +185,13 @@ impl Output {
         }
     }
 
+    /// Prints a line for programs that follow a command; they asked for it.
+    pub fn event<T: Serialize>(&self, event: &T) {
+        if let Ok(line) = serde_json::to_string(event) {
+            self.complain(&escaped(&line));
+        }
+    }
+
     /// Prints a warning; `-q` silences it.
     pub fn warning(&self, message: &str) {
         let paint = self.stderr;

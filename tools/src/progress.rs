@@ -223,7 +223,7 @@ impl Counts {
 }
 
 /// A time as people say it.
-fn time(left: Duration) -> String {
+pub(crate) fn time(left: Duration) -> String {
     match left.as_secs() {
         0 => "under 1 s".to_owned(),
         seconds @ 1..60 => format!("{seconds} s"),

@@ -6,10 +6,14 @@
 
 pub mod apply;
 pub mod companions;
+pub mod forecast;
+pub mod images;
 pub mod ledger;
+pub mod manifests;
 pub mod plan;
-mod tree;
+pub mod planner;
 pub mod undo;
+pub mod watch;
 
 use serde::{Deserialize, Serialize};
 

@@ -13,13 +13,15 @@ mod image_ref;
 mod referrers;
 mod retry;
 mod source;
+mod tag_list;
 mod transport;
 mod unreachable;
 mod upload;
+mod windows;
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,9 +38,12 @@ pub use self::image_ref::{ImageRef, ImageRefError};
 use self::retry::Budget;
 pub use self::retry::Policy;
 pub use self::source::BlobSource;
+pub use self::tag_list::TagList;
 pub use self::transport::Timeouts;
-use self::transport::{Transport, shown};
-pub use self::upload::UploadOutcome;
+use self::transport::{Pieces, Transport, shown};
+pub use self::upload::{KeptSession, UploadHints, UploadOutcome, UploadWatch};
+pub use self::windows::Quota;
+use self::windows::Windows;
 use crate::credentials::Login;
 use crate::offer::values::LoginServer;
 
@@ -65,6 +70,8 @@ pub struct Options {
     pub timeouts: Timeouts,
     /// How many bytes one request of an upload carries.
     pub chunk_bytes: u64,
+    /// The requests a minute that the registry is known to take.
+    pub quota: Quota,
     /// The receiver of notices about delays.
     pub notice: Notice,
 }
@@ -102,7 +109,8 @@ impl Default for Options {
             policy: Policy::default(),
             timeouts: Timeouts::default(),
             // Each chunk counts as a write against the registry's quota; above 16 MiB some refuse.
-            chunk_bytes: 8 * 1024 * 1024,
+            chunk_bytes: 16 * 1024 * 1024,
+            quota: Quota::default(),
             notice: Notice::default(),
         }
     }
@@ -115,7 +123,14 @@ pub struct Registry {
     options: Options,
     transport: Transport,
     auth: Authenticator,
+    windows: Windows,
     requests: AtomicU64,
+    /// Held by the very first request: its answer says how to log in, for all others.
+    first: tokio::sync::Mutex<()>,
+    is_met: AtomicBool,
+    /// Whether it has the referrers API, once that is known. Held by the one who asks first.
+    referrers_api: OnceLock<bool>,
+    referrers_turn: tokio::sync::Mutex<()>,
 }
 
 /// A request, before authentication and redirects.
@@ -139,7 +154,22 @@ impl Registry {
         let transport = Transport::new(options.ca_file.as_deref(), options.timeouts, proxies)?;
         let auth = Authenticator::new(host.to_string(), plain_http, login, options.policy);
         let scheme = if plain_http { "http" } else { "https" };
-        Ok(Self { host, scheme, options, transport, auth, requests: AtomicU64::new(0) })
+        let windows = Windows::new(options.quota);
+        let (requests, referrers_api) = (AtomicU64::new(0), OnceLock::new());
+        let (first, is_met) = (tokio::sync::Mutex::default(), AtomicBool::new(false));
+        Ok(Self {
+            host,
+            scheme,
+            options,
+            transport,
+            auth,
+            windows,
+            requests,
+            first,
+            is_met,
+            referrers_api,
+            referrers_turn: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Where it is.
@@ -218,9 +248,26 @@ impl Registry {
         Ok(())
     }
 
-    /// Sends a request once: with credentials, a second time after a refused token, and along
-    /// redirects; a redirect gets the token only on this registry.
+    /// Sends a request once. The very first one goes alone: its answer says how to log in, so the
+    /// others are not turned away.
     async fn call_once(&self, call: &Call<'_>) -> Result<Response<Incoming>, RegistryError> {
+        if self.is_met.load(Ordering::Acquire) {
+            return self.call_in_turn(call).await;
+        }
+        let turn = self.first.lock().await;
+        if self.is_met.load(Ordering::Acquire) {
+            drop(turn);
+            return self.call_in_turn(call).await;
+        }
+        // Held until the answer.
+        let answer = self.call_in_turn(call).await;
+        self.is_met.store(answer.is_ok(), Ordering::Release);
+        answer
+    }
+
+    /// Sends a request: with credentials, a second time after a refused token, and along redirects;
+    /// a redirect gets the token only on this registry.
+    async fn call_in_turn(&self, call: &Call<'_>) -> Result<Response<Incoming>, RegistryError> {
         let mut uri = call.uri.clone();
         let mut renewed = false;
         let mut hops = 0;
@@ -232,9 +279,7 @@ impl Registry {
                 token = self.auth.header(&self.transport, call.scope).await?;
                 headers.extend(token.clone().map(|token| (AUTHORIZATION, token)));
             }
-            self.requests.fetch_add(1, Ordering::Relaxed);
-            let mut response =
-                self.transport.send(&call.method, &uri, headers, call.body.clone()).await?;
+            let mut response = self.send(&call.method, &uri, headers, call.body.clone()).await?;
             match response.status() {
                 StatusCode::UNAUTHORIZED if ours && !renewed => {
                     self.auth.refused(response.headers(), call.scope, token.as_ref()).await?;
@@ -255,6 +300,21 @@ impl Registry {
                 _ => return Ok(response),
             }
         }
+    }
+
+    /// Sends one request in its turn.
+    async fn send(
+        &self,
+        method: &Method,
+        uri: &Uri,
+        headers: HeaderMap,
+        body: impl Into<Pieces> + Send,
+    ) -> Result<Response<Incoming>, RegistryError> {
+        let pass = self.windows.enter(method).await;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = self.transport.send(method, uri, headers, body).await;
+        pass.end(answer.as_ref().ok().map(Response::status));
+        answer
     }
 
     /// Whether a request to this address may carry our credentials.

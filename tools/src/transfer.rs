@@ -4,18 +4,32 @@
 //! Invariant: before a manifest is put, its children and blobs were put or found there; a registry
 //! in disagreement is given everything once more.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+mod known;
+
+use std::collections::BTreeSet;
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::StatusCode;
 use serde::Serialize;
-use wharf_oci::{Descriptor, Digest, Manifest, Reference, RepoName, Tag};
+use tokio::sync::Semaphore;
+use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, Reference, RepoName, Tag};
 
-use crate::registry::{BlobSource, Registry, RegistryError, UploadOutcome};
+pub use self::known::KnownBlobs;
+use crate::registry::{
+    BlobSource, KeptSession, Registry, RegistryError, UploadHints, UploadOutcome, UploadWatch,
+};
 
-/// How many blobs of one image are on their way at once.
-const BLOBS_AT_ONCE: usize = 4;
+/// How many blobs of one image are looked after at once.
+const BLOBS_AT_ONCE: usize = 16;
+
+/// How many of all blobs are on their way at once, when the caller does not say.
+const ON_THE_WAY: usize = 4;
+
+/// How many manifests of one image are put at once.
+const MANIFESTS_AT_ONCE: usize = 8;
+
+/// A larger blob is looked for before it is sent, even where it is not expected.
+const SENT_UNASKED_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The content below some manifests.
 #[derive(Debug, Default)]
@@ -44,29 +58,32 @@ impl ManifestTree {
         self.manifests.iter().find(|manifest| manifest.digest() == *digest)
     }
 
+    /// The manifests in groups: those of one group list only those of earlier ones.
+    fn levels(&self) -> Vec<Vec<&Manifest>> {
+        let mut levels: Vec<Vec<&Manifest>> = Vec::new();
+        let mut below: BTreeSet<Digest> = BTreeSet::new();
+        let mut level = Vec::new();
+        for manifest in &self.manifests {
+            let lists_new = match manifest.kind() {
+                ManifestKind::Index { manifests } => {
+                    manifests.iter().any(|child| !below.contains(&child.digest))
+                }
+                ManifestKind::Image { .. } | ManifestKind::Opaque => false,
+            };
+            if lists_new && !level.is_empty() {
+                below.extend(level.iter().map(|at: &&Manifest| at.digest()));
+                levels.push(std::mem::take(&mut level));
+            }
+            level.push(manifest);
+        }
+        levels.push(level);
+        levels
+    }
+
     /// Bytes of all blobs.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.blobs.iter().fold(0, |sum, blob| sum.saturating_add(blob.size))
-    }
-}
-
-/// The repositories of a registry with a known blob, for others to mount it from.
-#[derive(Debug, Default)]
-pub struct KnownBlobs(Mutex<BTreeMap<Digest, RepoName>>);
-
-impl KnownBlobs {
-    /// Takes note a repository has a blob.
-    pub fn add(&self, digest: Digest, repo: &RepoName) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.entry(digest).or_insert_with(|| repo.clone());
-    }
-
-    /// A repository to mount from, other than the written one.
-    #[must_use]
-    pub fn of(&self, digest: &Digest, but: &RepoName) -> Option<RepoName> {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(digest).filter(|repo| *repo != but).cloned()
     }
 }
 
@@ -78,6 +95,8 @@ pub struct TransferBytes {
     /// Mounted from another repository.
     pub mounted_bytes: u64,
     pub skipped_bytes: u64,
+    /// Sent once more, because a chunk or a session was lost.
+    pub resent_bytes: u64,
 }
 
 impl TransferBytes {
@@ -86,6 +105,14 @@ impl TransferBytes {
         self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
         self.mounted_bytes = self.mounted_bytes.saturating_add(other.mounted_bytes);
         self.skipped_bytes = self.skipped_bytes.saturating_add(other.skipped_bytes);
+        self.resent_bytes = self.resent_bytes.saturating_add(other.resent_bytes);
+    }
+
+    /// Takes in what a second try had to bring: it had been counted as there.
+    const fn correct(&mut self, again: Self) {
+        let late = again.sent_bytes.saturating_add(again.mounted_bytes);
+        self.skipped_bytes = self.skipped_bytes.saturating_sub(late);
+        self.add(Self { skipped_bytes: 0, ..again });
     }
 
     fn count(&mut self, how: UploadOutcome, size_bytes: u64) {
@@ -113,6 +140,10 @@ pub enum TransferStep<'a> {
     Blob(&'a Descriptor, UploadOutcome),
     /// A manifest is there, by its digest.
     Manifest(&'a Digest),
+    /// The upload of a blob goes on here, should it be interrupted.
+    Session(&'a Descriptor, &'a KeptSession),
+    /// So many bytes of blobs were sent.
+    Sent(u64),
 }
 
 /// Opens the source of a blob.
@@ -120,6 +151,40 @@ pub type Open<'a> = dyn Fn(&Descriptor) -> Result<BlobSource, RegistryError> + S
 
 /// Told each step; an error of it ends the transfer.
 pub type Tell<'a, E> = dyn Fn(TransferStep<'_>) -> Result<(), E> + Sync + 'a;
+
+/// How a tree is put.
+pub struct TransferTerms<'a, E> {
+    /// Which blobs need no look.
+    pub skip: &'a (dyn Fn(&Digest) -> bool + Sync),
+    /// The sessions of an earlier run.
+    pub kept: &'a (dyn Fn(&Digest) -> Option<KeptSession> + Sync),
+    /// Whether the repository may have parts of the tree.
+    pub may_have_parts: bool,
+    /// Whether a blob of an earlier transfer into this repository needs no look.
+    pub trusts: bool,
+    /// The manifests to be put later, by their tags.
+    pub later: &'a [Digest],
+    /// How many blobs of all transfers are on their way at once.
+    pub slots: &'a Semaphore,
+    pub tell: &'a Tell<'a, E>,
+}
+
+/// Passes on what an upload says.
+struct Watch<'a, E> {
+    blob: &'a Descriptor,
+    tell: &'a Tell<'a, E>,
+}
+
+impl<E> UploadWatch for Watch<'_, E> {
+    fn session(&self, session: &KeptSession) {
+        // An error here meets the next step again.
+        let _ = (self.tell)(TransferStep::Session(self.blob, session));
+    }
+
+    fn sent(&self, bytes: u64) {
+        let _ = (self.tell)(TransferStep::Sent(bytes));
+    }
+}
 
 impl TransferDestination<'_> {
     /// Puts a whole tree, without tags. `skip` decides which blobs need no look.
@@ -130,28 +195,31 @@ impl TransferDestination<'_> {
         skip: &(dyn Fn(&Digest) -> bool + Sync),
         tell: &Tell<'_, E>,
     ) -> Result<TransferBytes, E> {
-        let mut moved = self.put_blobs(tree, open, skip, tell).await?;
-        let mut healed = false;
-        let mut place = 0;
-        while let Some(manifest) = tree.manifests.get(place) {
-            let reference = Reference::Digest(manifest.digest());
-            match self.registry.put_manifest(self.repo, &reference, manifest).await {
-                Ok(()) => {
-                    tell(TransferStep::Manifest(&manifest.digest()))?;
-                    place += 1;
-                }
-                Err(error) if !healed && is_incomplete(&error) => {
-                    // It said a part is there and does not find it: everything once more.
-                    healed = true;
-                    place = 0;
-                    let again = self.put_blobs(tree, open, &|_| false, tell).await?;
-                    // The missing blobs had been counted as there.
-                    let late = again.sent_bytes.saturating_add(again.mounted_bytes);
-                    moved.skipped_bytes = moved.skipped_bytes.saturating_sub(late);
-                    moved.add(TransferBytes { skipped_bytes: 0, ..again });
-                }
-                Err(error) => return Err(error.into()),
+        let slots = Semaphore::new(ON_THE_WAY);
+        let (kept, later) = (&|_: &Digest| None, &[][..]);
+        let (may_have_parts, trusts, slots) = (true, true, &slots);
+        let terms = TransferTerms { skip, kept, may_have_parts, trusts, later, slots, tell };
+        self.put_on(tree, open, &terms).await
+    }
+
+    /// The same on these terms.
+    pub async fn put_on<E: From<RegistryError>>(
+        &self,
+        tree: &ManifestTree,
+        open: &Open<'_>,
+        terms: &TransferTerms<'_, E>,
+    ) -> Result<TransferBytes, E> {
+        let mut moved = self.put_blobs(tree, open, terms).await?;
+        if let Err(error) = self.put_manifests(tree, terms).await? {
+            if !is_incomplete(&error) {
+                return Err(error.into());
             }
+            // It said a part is there and does not find it: everything once more.
+            let skip = &|_: &Digest| false;
+            let again = TransferTerms { skip, may_have_parts: true, trusts: false, ..*terms };
+            let late = self.put_blobs(tree, open, &again).await?;
+            moved.correct(late);
+            self.put_manifests(tree, &again).await??;
         }
         Ok(moved)
     }
@@ -160,21 +228,17 @@ impl TransferDestination<'_> {
         &self,
         tree: &ManifestTree,
         open: &Open<'_>,
-        skip: &(dyn Fn(&Digest) -> bool + Sync),
-        tell: &Tell<'_, E>,
+        terms: &TransferTerms<'_, E>,
     ) -> Result<TransferBytes, E> {
         let (skipped, wanted): (Vec<&Descriptor>, Vec<&Descriptor>) =
-            tree.blobs.iter().partition(|blob| skip(&blob.digest));
+            tree.blobs.iter().partition(|blob| (terms.skip)(&blob.digest));
         let mut before = TransferBytes::default();
         for blob in skipped {
             before.count(UploadOutcome::Existed, blob.size);
         }
         let uploads = stream::iter(wanted).map(|blob| async move {
-            let mut source = open(blob)?;
-            let from = self.known.of(&blob.digest, self.repo);
-            let how = self.registry.upload(self.repo, &mut source, from.as_slice()).await?;
-            self.known.add(blob.digest, self.repo);
-            tell(TransferStep::Blob(blob, how))?;
+            let how = self.put_blob(blob, open, terms).await?;
+            (terms.tell)(TransferStep::Blob(blob, how))?;
             Ok::<_, E>((how, blob.size))
         });
         let counted = uploads.buffer_unordered(BLOBS_AT_ONCE).try_fold(
@@ -187,16 +251,81 @@ impl TransferDestination<'_> {
         counted.await
     }
 
-    /// Points a tag at an existing manifest, and checks the result.
+    /// Puts one blob. Of all who need a blob that the registry has nowhere, one brings it, and the
+    /// others mount it.
+    async fn put_blob<E: From<RegistryError>>(
+        &self,
+        blob: &Descriptor,
+        open: &Open<'_>,
+        terms: &TransferTerms<'_, E>,
+    ) -> Result<UploadOutcome, E> {
+        let claim = self.known.claim(blob.digest).await;
+        let place = claim.place().cloned();
+        if terms.trusts && place.as_ref() == Some(self.repo) {
+            return Ok(UploadOutcome::Existed);
+        }
+        let claim = if place.is_some() { None } else { Some(claim) };
+        let mount_from = place.filter(|place| place != self.repo);
+        let slot = terms.slots.acquire().await.expect("the semaphore is never closed");
+        let mut source = open(blob)?;
+        let kept = (terms.kept)(&blob.digest);
+        let is_asked = terms.may_have_parts || blob.size > SENT_UNASKED_BYTES;
+        let hints = UploadHints {
+            mount_from: mount_from.as_slice(),
+            may_exist: mount_from.is_none() && (is_asked || kept.is_some()),
+            kept: kept.as_ref(),
+            watch: &Watch { blob, tell: terms.tell },
+        };
+        let how = self.registry.upload_with(self.repo, &mut source, &hints).await?;
+        drop(slot);
+        if let Some(claim) = claim {
+            claim.brought(self.repo);
+        }
+        Ok(how)
+    }
+
+    /// Puts the manifests, each after those it lists. The inner error is a refusal, perhaps of an
+    /// incomplete one.
+    async fn put_manifests<E: From<RegistryError>>(
+        &self,
+        tree: &ManifestTree,
+        terms: &TransferTerms<'_, E>,
+    ) -> Result<Result<(), RegistryError>, E> {
+        for level in tree.levels() {
+            let wanted = level.into_iter().filter(|at| !terms.later.contains(&at.digest()));
+            let puts = stream::iter(wanted).map(|manifest| async move {
+                let digest = manifest.digest();
+                let reference = Reference::Digest(digest);
+                match self.registry.put_manifest(self.repo, &reference, manifest).await {
+                    Ok(()) => (terms.tell)(TransferStep::Manifest(&digest)).map(Ok),
+                    Err(error) => Ok(Err(error)),
+                }
+            });
+            let put: Vec<Result<(), RegistryError>> =
+                puts.buffer_unordered(MANIFESTS_AT_ONCE).try_collect().await?;
+            if let Err(error) = put.into_iter().collect::<Result<(), _>>() {
+                return Ok(Err(error));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Points a tag at a manifest whose parts are there, and checks the result.
     pub async fn tag(&self, tag: &Tag, manifest: &Manifest) -> Result<(), RegistryError> {
         let reference = Reference::Tag(tag.clone());
         self.registry.put_manifest(self.repo, &reference, manifest).await?;
+        self.check_tag(tag, &manifest.digest()).await
+    }
+
+    /// Checks where a written tag points.
+    pub async fn check_tag(&self, tag: &Tag, expected: &Digest) -> Result<(), RegistryError> {
+        let reference = Reference::Tag(tag.clone());
         let found = self.registry.head_manifest(self.repo, &reference).await?;
         match found {
-            Some(found) if found.digest == manifest.digest() => Ok(()),
+            Some(found) if found.digest == *expected => Ok(()),
             found => Err(RegistryError::Content {
                 url: self.registry.manifest_url(self.repo, &reference),
-                expected: manifest.digest(),
+                expected: *expected,
                 reason: found.map_or_else(
                     || "the tag is not there after it was written".to_owned(),
                     |found| format!("the tag points at {} after it was written", found.digest),
@@ -207,7 +336,8 @@ impl TransferDestination<'_> {
 }
 
 /// Whether a registry refused a manifest because it misses a part of it.
-fn is_incomplete(error: &RegistryError) -> bool {
+#[must_use]
+pub fn is_incomplete(error: &RegistryError) -> bool {
     match error {
         RegistryError::Refused { status, message, .. } => {
             matches!(*status, StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST)

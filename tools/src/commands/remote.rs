@@ -12,7 +12,7 @@ use crate::credentials::{Keyring, LoginLookup};
 use crate::exit::Exit;
 use crate::offer::model::Credentials;
 use crate::offer::values::LoginServer;
-use crate::registry::{Notice, Options, Registry};
+use crate::registry::{Notice, Options, Quota, Registry};
 
 /// Where a registry is, and how to log in.
 pub(super) struct Endpoint<'a> {
@@ -30,6 +30,15 @@ pub(super) async fn open(
     endpoint: &Endpoint<'_>,
     context: &Context,
 ) -> anyhow::Result<Arc<Registry>> {
+    open_with(endpoint, Quota::default(), context).await
+}
+
+/// Opens a registry of a known quota.
+pub(super) async fn open_with(
+    endpoint: &Endpoint<'_>,
+    quota: Quota,
+    context: &Context,
+) -> anyhow::Result<Arc<Registry>> {
     let authfile = context.global.authfile.as_deref();
     let keyring = Keyring { authfile, variable: &variable };
     let host = endpoint.host.as_str();
@@ -45,6 +54,7 @@ pub(super) async fn open(
     let options = Options {
         ca_file: context.global.ca_file.clone(),
         proxies: OutboundProxies::of(variable).map(Arc::new)?,
+        quota,
         notice: Notice::new(move |message| output.note(message)),
         ..Options::default()
     };

@@ -2,11 +2,14 @@
 //! server replaced when the environment says so. Rendering never uses this: the marketplace gets
 //! the file's own login server.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use wharf_oci::RepoName;
 
 use super::OfferFile;
 use super::error::OfferError;
-use super::model::Credentials;
+use super::model::{Credentials, Registry};
 use super::values::{LoginServer, RegistryName};
 
 /// Where `--to NAME` or `--from NAME` leads.
@@ -33,11 +36,20 @@ pub fn target(
     name: &RegistryName,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<RegistryTarget, OfferError> {
-    let registries = &file.offer.registries;
+    target_of(file.path(), &file.offer.registries, name, variable)
+}
+
+/// The same of the registries of another file.
+pub fn target_of(
+    path: &Path,
+    registries: &BTreeMap<RegistryName, Registry>,
+    name: &RegistryName,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<RegistryTarget, OfferError> {
     let Some(entry) = registries.get(name) else {
         let known: Vec<&str> = registries.keys().map(RegistryName::as_str).collect();
         return Err(OfferError::NoSuchRegistry {
-            path: file.path().to_owned(),
+            path: path.to_owned(),
             name: name.to_string(),
             known: known.join(", "),
         });

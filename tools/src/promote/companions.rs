@@ -5,15 +5,21 @@
 //! Invariant: the destination's own companions are never taken away. A list of referrers under a
 //! tag is merged, and a tag with other signatures than the source's is left and named.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+mod tag_lists;
 
+use std::collections::BTreeSet;
+
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Descriptor, Digest, Manifest, ManifestKind, Reference, RepoName, Tag};
 
-use super::tree::{Fetched, fetch_tree};
+pub use self::tag_lists::TagLists;
+use super::manifests::{Fetched, Manifests};
 use crate::registry::{BlobSource, Registry, RegistryError};
-use crate::transfer::{KnownBlobs, TransferBytes, TransferDestination, TransferStep};
+use crate::transfer::{TransferBytes, TransferDestination, TransferTerms};
+
+/// How many manifests of one image are asked about at once.
+const SUBJECTS_AT_ONCE: usize = 16;
 
 /// The endings of cosign's tags beside an image.
 const TAG_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
@@ -95,8 +101,9 @@ impl std::fmt::Display for Companion {
 /// Where images are, and where they go.
 #[derive(Clone, Copy)]
 pub struct RegistryPair<'a> {
-    /// The registry they are on.
-    pub from: &'a Registry,
+    /// The registry they are on, its manifests and its lists of tags.
+    pub from: &'a Manifests,
+    pub tags: &'a TagLists,
     /// The repository there.
     pub source: &'a RepoName,
     /// The registry they go to.
@@ -108,30 +115,50 @@ pub struct RegistryPair<'a> {
 impl RegistryPair<'_> {
     /// The companions of these manifests, each after its subject.
     pub async fn find(&self, manifests: &[Descriptor]) -> Result<Vec<Companion>, RegistryError> {
-        let mut found = Vec::new();
+        let mut found: Vec<Companion> = Vec::new();
         let mut met: BTreeSet<Digest> = manifests.iter().map(|manifest| manifest.digest).collect();
-        let mut subjects: VecDeque<Digest> = met.iter().copied().collect();
-        while let Some(subject) = subjects.pop_front() {
-            let mut referrers = self.from.referrers(self.source, &subject).await?;
-            referrers.extend(self.from.listed_under_tag(self.source, &subject).await?);
-            let there = match referrers.as_slice() {
-                [] => Vec::new(),
-                _ => self.to.referrers(self.destination, &subject).await?,
-            };
-            for digest in referrers {
-                if found.len() < COMPANIONS_MAX && met.insert(digest) {
-                    let is_there = there.contains(&digest);
-                    let action =
-                        if is_there { CompanionAction::UpToDate } else { CompanionAction::Copy };
-                    let (tag, before, reason) = (None, None, String::new());
-                    found.push(Companion { subject, tag, digest, before, action, reason });
+        let mut wave: Vec<Digest> = met.iter().copied().collect();
+        while !wave.is_empty() && found.len() < COMPANIONS_MAX {
+            let asked = stream::iter(wave).map(|subject| self.of_subject(subject));
+            let answers: Vec<Vec<Companion>> =
+                asked.buffered(SUBJECTS_AT_ONCE).try_collect().await?;
+            wave = Vec::new();
+            for companion in answers.into_iter().flatten() {
+                if companion.tag.is_none() {
+                    if !met.insert(companion.digest) {
+                        continue;
+                    }
                     // A signature may itself be signed.
-                    subjects.push_back(digest);
+                    wave.push(companion.digest);
                 }
+                found.push(companion);
             }
-            for suffix in TAG_SUFFIXES {
-                found.extend(self.tagged(subject, suffix).await?);
-            }
+            found.truncate(COMPANIONS_MAX);
+        }
+        Ok(found)
+    }
+
+    /// The companions of one manifest.
+    async fn of_subject(&self, subject: Digest) -> Result<Vec<Companion>, RegistryError> {
+        let registry = self.from.registry();
+        let mut found = Vec::new();
+        let mut referrers = registry.listed_by_api(self.source, &subject).await?;
+        let listed = referrers.get_or_insert_default();
+        if self.tags.may_have(self.source, &list_tag(&subject)).await? {
+            listed.extend(registry.listed_under_tag(self.source, &subject).await?);
+        }
+        let there = match listed.as_slice() {
+            [] => Vec::new(),
+            _ => self.to.referrers(self.destination, &subject).await?,
+        };
+        for digest in listed.iter().copied() {
+            let is_there = there.contains(&digest);
+            let action = if is_there { CompanionAction::UpToDate } else { CompanionAction::Copy };
+            let (tag, before, reason) = (None, None, String::new());
+            found.push(Companion { subject, tag, digest, before, action, reason });
+        }
+        for suffix in TAG_SUFFIXES {
+            found.extend(self.tagged(subject, suffix).await?);
         }
         Ok(found)
     }
@@ -142,10 +169,14 @@ impl RegistryPair<'_> {
         subject: Digest,
         suffix: &str,
     ) -> Result<Option<Companion>, RegistryError> {
-        let name = format!("{}-{}.{suffix}", subject.algorithm(), subject.hex());
+        let name = format!("{}.{suffix}", list_tag(&subject));
         let Ok(tag) = name.parse::<Tag>() else { return Ok(None) };
+        if !self.tags.may_have(self.source, &name).await? {
+            return Ok(None);
+        }
         let reference = Reference::Tag(tag.clone());
-        let Some(found) = self.from.head_manifest(self.source, &reference).await? else {
+        let registry = self.from.registry();
+        let Some(found) = registry.head_manifest(self.source, &reference).await? else {
             return Ok(None);
         };
         let before = self.to.head_manifest(self.destination, &reference).await?;
@@ -167,7 +198,7 @@ impl RegistryPair<'_> {
     /// Whether the source's signatures are the destination's and more: each one is a layer.
     async fn is_extended(&self, before: Digest, after: Digest) -> Result<bool, RegistryError> {
         let before = self.to.manifest(self.destination, &Reference::Digest(before)).await?;
-        let after = self.from.manifest(self.source, &Reference::Digest(after)).await?;
+        let after = self.from.by_digest(self.source, after).await?;
         let layers = |manifest: Option<&Manifest>| match manifest.map(Manifest::kind) {
             Some(ManifestKind::Image { layers, .. }) => {
                 Some(layers.iter().map(|layer| layer.digest).collect::<BTreeSet<_>>())
@@ -179,33 +210,37 @@ impl RegistryPair<'_> {
     }
 }
 
-/// Copies companions of one image.
-pub struct Copying<'a> {
-    /// The registry they are on.
-    pub from: Arc<Registry>,
-    /// The repository there.
-    pub source: &'a RepoName,
-    pub to: TransferDestination<'a>,
+/// The tag under which clients list the referrers of a manifest.
+fn list_tag(subject: &Digest) -> String {
+    format!("{}-{}", subject.algorithm(), subject.hex())
 }
 
-impl Copying<'_> {
+/// Copies companions of one image.
+pub(super) struct Copying<'a, E> {
+    pub(super) from: &'a Manifests,
+    /// The repository there.
+    pub(super) source: &'a RepoName,
+    pub(super) to: TransferDestination<'a>,
+    pub(super) terms: TransferTerms<'a, E>,
+}
+
+impl<E: From<RegistryError>> Copying<'_, E> {
     /// Puts the content of a companion, and lists it among its subject's referrers. A tag is still
     /// to be written. `None` if the source has lost it.
-    pub async fn put<E: From<RegistryError>>(
+    pub(super) async fn put(
         &self,
         companion: &Companion,
-        tell: &(dyn Fn(TransferStep<'_>) -> Result<(), E> + Sync),
     ) -> Result<Option<(Manifest, TransferBytes)>, E> {
-        let fetched = fetch_tree(&self.from, self.source, &[companion.digest]).await?;
+        let fetched = self.from.tree(self.source, &[companion.digest]).await?;
         let Fetched::Tree(tree) = fetched else { return Ok(None) };
-        if self.from.host() == self.to.registry.host() {
-            let known: &KnownBlobs = self.to.known;
-            tree.blobs.iter().for_each(|blob| known.add(blob.digest, self.source));
+        let from = self.from.registry();
+        if from.host() == self.to.registry.host() {
+            tree.blobs.iter().for_each(|blob| self.to.known.add(blob.digest, self.source));
         }
         let open = |blob: &Descriptor| {
-            Ok(BlobSource::remote(Arc::clone(&self.from), self.source.clone(), blob.clone()))
+            Ok(BlobSource::remote(from.clone(), self.source.clone(), blob.clone()))
         };
-        let moved = self.to.put::<E>(&tree, &open, &|_| false, tell).await?;
+        let moved = self.to.put_on(&tree, &open, &self.terms).await?;
         let Some(manifest) = tree.manifest(&companion.digest) else { return Ok(None) };
         if companion.tag.is_none() {
             let (registry, repo) = (self.to.registry, self.to.repo);

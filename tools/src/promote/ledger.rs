@@ -1,20 +1,21 @@
-//! The ledger of an apply: one JSON line per event, appended and synced before the next step.
+//! The ledger of an apply: one JSON line per event, written before the next step. A killed program
+//! loses no line. What must also survive a loss of power is synced, many events at once.
 //!
-//! Invariant: every event in the ledger has happened; before a tag is written, the ledger has its
-//! old digest. A last line cut off by a crash is dropped, nothing else ever is.
+//! Invariant: every event in the ledger has happened; before a tag is written, its old digest is on
+//! the disk. A last line cut off by a crash is dropped, nothing else ever is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Digest, RepoName, Tag, Timestamp};
 
 use super::ImageState;
 use super::plan::RegistryRef;
-use crate::registry::UploadOutcome;
+use crate::registry::{KeptSession, UploadOutcome};
 use crate::{clock, input};
 
 /// Largest ledger, in bytes.
@@ -66,6 +67,14 @@ pub enum Event {
         digest: Digest,
         size_bytes: u64,
         how: UploadOutcome,
+    },
+    /// The upload of a blob goes on here.
+    Session {
+        /// The plan of the offer.
+        plan: String,
+        digest: Digest,
+        #[serde(flatten)]
+        session: KeptSession,
     },
     /// A manifest is there, by its digest.
     Manifest {
@@ -132,7 +141,16 @@ struct Line {
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    file: Mutex<File>,
+    file: Mutex<Written>,
+    /// How many lines are on the disk. Held during a sync, so that many wait for one.
+    synced: tokio::sync::Mutex<u64>,
+}
+
+/// The file, and how many lines were written by this program.
+#[derive(Debug)]
+struct Written {
+    file: Arc<File>,
+    lines: u64,
 }
 
 /// The state of all events of a ledger.
@@ -158,6 +176,8 @@ pub struct ItemHistory {
     /// Whether tags of it were put back since.
     pub is_undone: bool,
     pub blobs: BTreeSet<Digest>,
+    /// The open uploads of blobs.
+    pub sessions: BTreeMap<Digest, KeptSession>,
     /// The planned digest of each tag, an unchanged tag too.
     pub wanted: BTreeMap<Tag, Digest>,
     /// Tags written, or about to be written, in order.
@@ -192,21 +212,25 @@ impl Ledger {
         let file =
             input::open_with(path, OpenOptions::new().read(true).append(true)).map_err(failed)?;
         let ledger = Self::lock(path, file)?;
-        let mut file = ledger.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = ledger.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file: &File = &written.file;
         let mut text = Vec::new();
-        (&mut *file).take(LEDGER_BYTES_MAX).read_to_end(&mut text).map_err(failed)?;
+        file.take(LEDGER_BYTES_MAX).read_to_end(&mut text).map_err(failed)?;
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         text.truncate(whole);
         file.set_len(whole as u64).map_err(failed)?;
         file.seek(SeekFrom::End(0)).map_err(failed)?;
-        drop(file);
+        drop(written);
         let history = read(path, &text)?;
         Ok((ledger, history))
     }
 
     fn lock(path: &Path, file: File) -> Result<Self, LedgerError> {
         match file.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), file: Mutex::new(file) }),
+            Ok(()) => {
+                let file = Mutex::new(Written { file: Arc::new(file), lines: 0 });
+                Ok(Self { path: path.to_owned(), file, synced: tokio::sync::Mutex::default() })
+            }
             Err(TryLockError::WouldBlock) => Err(LedgerError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => {
                 Err(LedgerError::Io { path: path.to_owned(), source })
@@ -214,15 +238,40 @@ impl Ledger {
         }
     }
 
-    /// Appends an event and waits until it is on the disk.
+    /// Appends an event.
     pub fn append(&self, event: Event) -> Result<(), LedgerError> {
         let failed = |source| LedgerError::Io { path: self.path.clone(), source };
         let time = clock::now();
         let mut line =
             serde_json::to_vec(&Line { time, event }).map_err(io::Error::other).map_err(failed)?;
         line.push(b'\n');
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(failed)
+        let mut written = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        written.lines += 1;
+        (&*written.file).write_all(&line).map_err(failed)
+    }
+
+    /// Waits until every event so far is on the disk.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tokio's own files do the same, without the lock of this one. One runs at a time"
+    )]
+    pub async fn sync(&self) -> Result<(), LedgerError> {
+        let failed = |source| LedgerError::Io { path: self.path.clone(), source };
+        let due = self.written().1;
+        let mut synced = self.synced.lock().await;
+        if *synced >= due {
+            return Ok(());
+        }
+        let (file, lines) = self.written();
+        let done = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        done.map_err(io::Error::from).and_then(|done| done).map_err(failed)?;
+        *synced = lines;
+        Ok(())
+    }
+
+    fn written(&self) -> (Arc<File>, u64) {
+        let written = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        (Arc::clone(&written.file), written.lines)
     }
 }
 
@@ -273,6 +322,7 @@ impl ItemHistory {
             state: None,
             is_undone: false,
             blobs: BTreeSet::new(),
+            sessions: BTreeMap::new(),
             wanted: item.tags,
             tags: Vec::new(),
         }
@@ -291,6 +341,7 @@ impl LedgerHistory {
         self.is_ended = matches!(event, Event::End);
         let name = match &event {
             Event::Blob { plan, .. }
+            | Event::Session { plan, .. }
             | Event::Manifest { plan, .. }
             | Event::Tagging { plan, .. }
             | Event::Tagged { plan, .. }
@@ -301,7 +352,11 @@ impl LedgerHistory {
         let Some(item) = self.items.iter_mut().find(|item| item.plan == name) else { return };
         match event {
             Event::Blob { digest, .. } => {
+                item.sessions.remove(&digest);
                 item.blobs.insert(digest);
+            }
+            Event::Session { digest, session, .. } => {
+                item.sessions.insert(digest, session);
             }
             Event::Tagging { tag, before, after, .. } => {
                 // A second run meets the tag where the first one put it; the first one counts.

@@ -1,21 +1,25 @@
-//! The steps of a promotion, found out by reading both sides once and bound to their own digest.
+//! The steps of a promotion, bound to their own digest.
 //!
 //! Invariant: a parsed plan is the made plan, byte for byte in meaning; each tag is resolved once,
 //! and everything after that goes by digest.
 
-use serde::{Deserialize, Serialize};
-use wharf_oci::{Algorithm, Descriptor, Digest, Digester, Reference, RepoName, Tag};
+use std::collections::BTreeMap;
 
-use super::companions::{Companion, CompanionAction, RegistryPair};
-use super::tree::{Fetched, fetch_tree};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use wharf_oci::{Algorithm, Descriptor, Digest, Digester, Manifest, Reference, RepoName, Tag};
+
+use super::companions::{Companion, CompanionAction};
 use crate::moves::Write;
 use crate::offer::model::Credentials;
 use crate::offer::secrets::Secret;
 use crate::offer::values::LoginServer;
-use crate::registry::{Registry, RegistryError};
 
 /// The version of the plan's format.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
+
+/// How much text of manifests a plan holds; an apply asks the source for the others.
+const TEXTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Largest plan file.
 pub const PLAN_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -42,7 +46,16 @@ pub struct Content {
     pub allow_tag_move: bool,
     /// The images, one per plan of the offer.
     pub items: Vec<Item>,
+    /// The manifests of these images as text, for a reader, and so that an apply need not ask for
+    /// them again.
+    #[serde(default, skip_serializing_if = "ManifestTexts::is_empty")]
+    pub manifests: ManifestTexts,
 }
+
+/// Manifests as text, byte for byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ManifestTexts(BTreeMap<Digest, String>);
 
 /// A registry of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +99,9 @@ pub struct Item {
     pub source: RepoName,
     /// The repository it goes to.
     pub destination: RepoName,
+    /// Whether the destination had no such repository.
+    #[serde(default)]
+    pub new_repository: bool,
     /// The planned action.
     pub action: PlanAction,
     /// The reason for doing nothing; for a lost manifest it has the exact address.
@@ -116,6 +132,8 @@ pub enum PlanAction {
     UpToDate,
     /// Nothing: a tag points elsewhere.
     Refused,
+    /// Nothing: another image of the plan writes the same tag.
+    Conflict,
     /// Nothing: the source does not have it.
     #[serde(rename = "lost")]
     Missing,
@@ -126,11 +144,32 @@ pub enum PlanAction {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TagStep {
     pub tag: Tag,
+    /// What the source calls it, if not by this tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<SourceName>,
     /// Its planned digest.
     pub digest: Digest,
     /// Its digest when the plan was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Digest>,
+}
+
+/// A tag or a digest of the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum SourceName {
+    Tag(Tag),
+    Digest(Digest),
+}
+
+/// What the source calls the target of a tag.
+#[must_use]
+pub fn reference_of(source: Option<&SourceName>, tag: &Tag) -> Reference {
+    match source {
+        None => Reference::Tag(tag.clone()),
+        Some(SourceName::Tag(tag)) => Reference::Tag(tag.clone()),
+        Some(SourceName::Digest(digest)) => Reference::Digest(*digest),
+    }
 }
 
 /// Why a file is no plan.
@@ -219,86 +258,28 @@ impl CredentialNames {
     }
 }
 
-/// The request to plan one image.
-pub struct PlanRequest<'a> {
-    /// The plan of the offer.
-    pub plan: &'a str,
-    /// The registry it is on.
-    pub from: &'a Registry,
-    /// The repository there.
-    pub source: RepoName,
-    /// The registry it goes to.
-    pub to: &'a Registry,
-    /// The repository there.
-    pub destination: RepoName,
-    /// The tags in the order of writing.
-    pub tags: Vec<Tag>,
-    /// Whether tags other than `latest` may be moved.
-    pub allow_tag_move: bool,
-}
+impl ManifestTexts {
+    /// Adds a manifest, as far as there is room. One that is no text is left out.
+    pub fn add(&mut self, manifest: &Manifest) {
+        let room = self.0.values().map(String::len).sum::<usize>() + manifest.bytes().len();
+        if let Ok(text) = std::str::from_utf8(manifest.bytes())
+            && room <= TEXTS_BYTES_MAX
+        {
+            self.0.entry(manifest.digest()).or_insert_with(|| text.to_owned());
+        }
+    }
 
-impl PlanRequest<'_> {
-    /// Reads both sides.
-    pub async fn answer(self) -> Result<Item, RegistryError> {
-        let mut item = Item {
-            plan: self.plan.to_owned(),
-            source: self.source.clone(),
-            destination: self.destination.clone(),
-            action: PlanAction::UpToDate,
-            reason: String::new(),
-            tags: Vec::new(),
-            manifests: Vec::new(),
-            blobs: Vec::new(),
-            companions: Vec::new(),
-            left_behind: Vec::new(),
-        };
-        let mut roots = Vec::new();
-        for tag in &self.tags {
-            let reference = Reference::Tag(tag.clone());
-            let Some(found) = self.from.head_manifest(&self.source, &reference).await? else {
-                let url = self.from.manifest_url(&self.source, &reference);
-                return Ok(Item {
-                    action: PlanAction::Missing,
-                    reason: format!("{url} is not there"),
-                    ..item
-                });
-            };
-            let before = self.to.head_manifest(&self.destination, &reference).await?;
-            let before = before.map(|found| found.digest);
-            item.tags.push(TagStep { tag: tag.clone(), digest: found.digest, before });
-            if !roots.contains(&found.digest) {
-                roots.push(found.digest);
-            }
-        }
-        match fetch_tree(self.from, &self.source, &roots).await? {
-            Fetched::Tree(tree) => {
-                item.manifests =
-                    tree.manifests.iter().map(wharf_oci::Manifest::descriptor).collect();
-                item.blobs = tree.blobs;
-            }
-            Fetched::Missing(url) => {
-                return Ok(Item {
-                    action: PlanAction::Missing,
-                    reason: format!("{url} is not there"),
-                    ..item
-                });
-            }
-        }
-        let sides = RegistryPair {
-            from: self.from,
-            source: &self.source,
-            to: self.to,
-            destination: &self.destination,
-        };
-        item.companions = sides.find(&item.manifests).await?;
-        let left = item.companions.iter().filter(|at| at.action == CompanionAction::Left);
-        item.left_behind = left.map(|companion| companion.digest).collect();
-        let place = format!("{}/{}", self.to.host(), self.destination);
-        (item.action, item.reason) = decide(&item.tags, &place, self.allow_tag_move);
-        if item.action == PlanAction::UpToDate && item.companions_to_copy().next().is_some() {
-            item.action = PlanAction::Copy;
-        }
-        Ok(item)
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The manifest of a descriptor, if its text is here and has its digest.
+    #[must_use]
+    pub fn manifest(&self, descriptor: &Descriptor) -> Option<Manifest> {
+        let text = self.0.get(&descriptor.digest)?;
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        let manifest = Manifest::parse(bytes, Some(&descriptor.media_type)).ok()?;
+        (manifest.digest() == descriptor.digest).then_some(manifest)
     }
 }
 
@@ -328,6 +309,12 @@ impl Item {
 }
 
 impl TagStep {
+    /// What the source calls it.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        reference_of(self.source.as_ref(), &self.tag)
+    }
+
     /// The effect of the write.
     #[must_use]
     pub const fn write(&self) -> Write<'_> {

@@ -13,8 +13,9 @@ use super::apply::{Apply, ImageOutcome};
 use super::companions::CompanionAction;
 use super::ledger::{BeginItem, Event, Ledger, LedgerHistory};
 use super::plan::{
-    Content, Plan, PlanAction, PlanError, PlanRequest, RegistryRef, TagStep, decide,
+    Content, ManifestTexts, Plan, PlanAction, PlanError, RegistryRef, TagStep, decide,
 };
+use super::planner::{PlanRequest, Planner, WantedTag};
 use super::undo::{UndoState, undo};
 use super::*;
 use crate::registry::fake::{Fake, Fault, Shared, start};
@@ -93,19 +94,21 @@ impl Journey {
     }
 
     async fn plan(&self, names: &[&str], allow_tag_move: bool) -> Plan {
-        let mut items = Vec::new();
-        for name in names {
-            let question = PlanRequest {
-                plan: name,
-                from: &self.registry,
-                source: format!("stage/{name}").parse().unwrap(),
-                to: &self.registry,
-                destination: format!("prod/{name}").parse().unwrap(),
-                tags: ["1.0-amd64", "1.0", "latest"].map(|tag| tag.parse().unwrap()).into(),
-                allow_tag_move,
-            };
-            items.push(question.answer().await.unwrap());
-        }
+        self.plan_with(names, allow_tag_move, false).await
+    }
+
+    async fn plan_with(&self, names: &[&str], allow_tag_move: bool, late: bool) -> Plan {
+        let tags = ["1.0-amd64", "1.0", "latest"];
+        let requests = names.iter().map(|name| PlanRequest {
+            plan: (*name).to_owned(),
+            source: format!("stage/{name}").parse().unwrap(),
+            destination: format!("prod/{name}").parse().unwrap(),
+            tags: tags.map(|tag| WantedTag::from(tag.parse::<wharf_oci::Tag>().unwrap())).into(),
+        });
+        let requests: Vec<PlanRequest> = requests.collect();
+        let (from, to) = (Arc::clone(&self.registry), Arc::clone(&self.registry));
+        let planner = Planner::new(from, to, allow_tag_move, late);
+        let (items, manifests) = planner.plan(&requests, &|_| {}).await.unwrap();
         let side = |name: &str| RegistryRef {
             name: name.to_owned(),
             login_server: self.address.parse().unwrap(),
@@ -114,7 +117,7 @@ impl Journey {
             offer_folder: ".".into(),
         };
         let (from, to) = (side("staging"), side("production"));
-        Plan::new(Content { offer: "o".to_owned(), from, to, allow_tag_move, items })
+        Plan::new(Content { offer: "o".to_owned(), from, to, allow_tag_move, items, manifests })
     }
 
     fn ledger(&self, plan: &Plan) -> Ledger {
@@ -146,8 +149,9 @@ impl Journey {
         history: Option<LedgerHistory>,
     ) -> Vec<ImageOutcome> {
         let (from, to) = (Arc::clone(&self.registry), Arc::clone(&self.registry));
-        let apply = Apply { content: plan.content(), from, to, ledger, history };
-        apply.run(&|_| {}).await.unwrap()
+        let read_back = true;
+        let apply = Apply { content: plan.content(), from, to, ledger, history, read_back };
+        apply.run(&()).await.unwrap()
     }
 
     fn faults(&self, faults: Vec<Fault>) {
@@ -176,12 +180,16 @@ async fn everything_is_mounted_and_latest_comes_after_all_other_tags() {
     }
     let fake = journey.shared.lock().unwrap();
     let puts = fake.seen.iter().filter(|seen| seen.method == Method::PUT);
-    let tags: Vec<&str> = puts
+    let written: Vec<(&str, &str)> = puts
         .filter_map(|seen| seen.path.rsplit_once("/manifests/"))
-        .map(|(_, reference)| reference)
-        .filter(|reference| !reference.contains(':'))
+        .filter(|(_, reference)| !reference.contains(':'))
         .collect();
-    assert_eq!(tags, ["1.0-amd64", "1.0", "1.0-amd64", "1.0", "latest", "latest"]);
+    for repo in ["/v2/prod/a", "/v2/prod/b"] {
+        let tags = written.iter().filter(|(at, _)| *at == repo).map(|(_, tag)| *tag);
+        assert_eq!(tags.collect::<Vec<_>>(), ["1.0-amd64", "1.0", "latest"]);
+    }
+    let floating = written.iter().position(|(_, tag)| *tag == "latest");
+    assert_eq!(floating, Some(4), "{written:?}");
 }
 
 #[tokio::test]
@@ -193,8 +201,7 @@ async fn what_is_promoted_already_is_not_touched() {
     assert_eq!(again.content().items[0].action, PlanAction::UpToDate);
     journey.shared.lock().unwrap().seen.clear();
     assert_eq!(states(&journey.apply(&again).await), [ImageState::UpToDate]);
-    let fake = journey.shared.lock().unwrap();
-    assert!(fake.seen.iter().all(|seen| seen.method == Method::HEAD));
+    assert!(journey.shared.lock().unwrap().seen.is_empty(), "the plan has looked");
 }
 
 #[tokio::test]
@@ -233,7 +240,7 @@ async fn a_tag_that_moved_after_the_plan_is_not_overwritten() {
 async fn a_failed_run_goes_on_from_its_ledger() {
     let journey = Journey::new(&["a", "b"]).await;
     let plan = journey.plan(&["a", "b"], false).await;
-    journey.faults((0..2).map(|_| Fault::Answer(Method::PUT, 500, Vec::new())).collect());
+    journey.faults((0..2).map(|_| Fault::At(Method::PUT, "prod/a/manifests", 500)).collect());
     assert_eq!(states(&journey.apply(&plan).await), [ImageState::Failed, ImageState::Promoted]);
     assert_eq!(journey.tag("prod/a", "latest"), None);
     journey.shared.lock().unwrap().seen.clear();
@@ -369,14 +376,16 @@ async fn an_image_that_was_signed_after_its_promotion_gets_its_signatures_later(
     for layers in [["one"].as_slice(), &["one", "two"]] {
         journey.sign("stage/a", subject, layers);
         std::fs::remove_file(journey.ledger_path()).unwrap();
-        let plan = journey.plan(&["a"], false).await;
+        let quick = journey.plan(&["a"], false).await;
+        assert_eq!(quick.content().items[0].action, PlanAction::UpToDate);
+        let plan = journey.plan_with(&["a"], false, true).await;
         assert_eq!(plan.content().items[0].action, PlanAction::Copy);
         let outcomes = journey.apply(&plan).await;
         assert_eq!(actions(&outcomes[0]), [CompanionAction::Copied]);
         assert_eq!(journey.tag("prod/a", &sig), journey.tag("stage/a", &sig));
     }
     std::fs::remove_file(journey.ledger_path()).unwrap();
-    let again = journey.plan(&["a"], false).await;
+    let again = journey.plan_with(&["a"], false, true).await;
     assert_eq!(again.content().items[0].action, PlanAction::UpToDate);
 }
 
@@ -402,7 +411,7 @@ async fn bytes_that_are_there_are_counted_as_skipped_after_a_resume_too() {
     let journey = Journey::new(&["a", "b"]).await;
     let plan = journey.plan(&["a", "b"], false).await;
     let sizes: Vec<u64> = plan.content().items.iter().map(super::plan::Item::size_bytes).collect();
-    journey.faults((0..2).map(|_| Fault::Answer(Method::PUT, 500, Vec::new())).collect());
+    journey.faults((0..2).map(|_| Fault::At(Method::PUT, "prod/a/manifests", 500)).collect());
     assert_eq!(states(&journey.apply(&plan).await), [ImageState::Failed, ImageState::Promoted]);
     let (ledger, history) = Ledger::reopen(&journey.ledger_path()).unwrap();
     let outcomes = journey.run(&plan, &ledger, Some(history)).await;
@@ -451,13 +460,14 @@ fn a_plan_that_was_changed_is_refused() {
         to: side,
         allow_tag_move: false,
         items: Vec::new(),
+        manifests: ManifestTexts::default(),
     };
     let text = Plan::new(content).to_json();
     assert!(Plan::parse(text.as_bytes()).is_ok());
     let changed = text.replace("\"allowTagMove\": false", "\"allowTagMove\": true");
     assert!(matches!(Plan::parse(changed.as_bytes()), Err(PlanError::Changed { .. })));
-    let newer = text.replace("\"schemaVersion\": 1", "\"schemaVersion\": 2");
-    assert!(matches!(Plan::parse(newer.as_bytes()), Err(PlanError::Version { found: 2 })));
+    let newer = text.replace("\"schemaVersion\": 2", "\"schemaVersion\": 3");
+    assert!(matches!(Plan::parse(newer.as_bytes()), Err(PlanError::Version { found: 3 })));
     assert!(matches!(Plan::parse(b"{}"), Err(PlanError::Malformed(_))));
 }
 
@@ -465,6 +475,7 @@ fn a_plan_that_was_changed_is_refused() {
 fn only_latest_moves_without_permission() {
     let step = |tag: &str, before: Option<&[u8]>| TagStep {
         tag: tag.parse().unwrap(),
+        source: None,
         digest: digest(b"new"),
         before: before.map(digest),
     };

@@ -73,6 +73,7 @@ pub async fn undo(
         }
     }
     ledger.append(Event::End)?;
+    ledger.sync().await?;
     Ok(all)
 }
 

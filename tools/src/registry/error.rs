@@ -110,6 +110,41 @@ impl RegistryError {
         }
     }
 
+    /// Whether no registry answers at the address.
+    #[must_use]
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether a blob to be read is not there.
+    #[must_use]
+    pub fn is_missing_blob(&self) -> bool {
+        match self {
+            Self::Refused { method, url, status, .. } => {
+                *method == Method::GET
+                    && *status == StatusCode::NOT_FOUND
+                    && url.contains("/blobs/")
+            }
+            _ => false,
+        }
+    }
+
+    /// The same error for another item that meets it too.
+    #[must_use]
+    pub fn repeated(&self) -> Self {
+        match self {
+            Self::Unreachable { url, reason, advice } => {
+                Self::Unreachable { url: url.clone(), reason: reason.clone(), advice }
+            }
+            other => Self::Exhausted {
+                method: Method::GET,
+                url: String::new(),
+                attempts: 1,
+                last: other.to_string(),
+            },
+        }
+    }
+
     /// The status of a refusal.
     #[must_use]
     pub const fn status(&self) -> Option<StatusCode> {

@@ -19,6 +19,8 @@ use wharf_oci::{Algorithm, Digester};
 pub(crate) enum Fault {
     /// This answer, and nothing done.
     Answer(Method, u16, Vec<(&'static str, String)>),
+    /// The same for a request with this in its path.
+    At(Method, &'static str, u16),
     /// Everything is done, then the connection breaks before the answer.
     BreakAfter(Method),
     /// The connection breaks before anything is done.
@@ -34,8 +36,9 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    fn fits(&self, method: &Method) -> bool {
+    fn fits(&self, method: &Method, path: &str) -> bool {
         match self {
+            Self::At(m, part, _) => m == method && path.contains(part),
             Self::Answer(m, ..)
             | Self::BreakAfter(m)
             | Self::BreakBefore(m)
@@ -115,7 +118,7 @@ async fn serve(state: Shared, request: Request<Incoming>) -> Result<Answer, std:
         let bytes = fake.blobs.values().next().cloned().unwrap_or_default();
         return Ok(reply(200, &[("content-length", bytes.len().to_string())], bytes));
     }
-    let place = fake.faults.iter().position(|fault| fault.fits(&head.method));
+    let place = fake.faults.iter().position(|fault| fault.fits(&head.method, head.uri.path()));
     let mut fault = place.and_then(|place| fake.faults.remove(place));
     match &fault {
         Some(Fault::ForgetSessions(_)) => fake.sessions.clear(),
@@ -131,6 +134,9 @@ async fn serve(state: Shared, request: Request<Incoming>) -> Result<Answer, std:
     {
         let body = Bytes::from_static(br#"{"errors":[{"code":"UNKNOWN"}]}"#);
         return Ok(reply(status, &headers, body));
+    }
+    if let Some(Fault::At(_, _, status)) = fault {
+        return Ok(reply(status, &[], Bytes::from_static(br#"{"errors":[{"code":"UNKNOWN"}]}"#)));
     }
     let answer = fake.route(&asked, body, fault.as_ref());
     match fault {
@@ -170,6 +176,9 @@ impl Fake {
 
     fn route(&mut self, asked: &RecordedRequest, body: Bytes, fault: Option<&Fault>) -> Answer {
         let rest = asked.path.strip_prefix("/v2/").unwrap_or_default();
+        if let Some(repo) = rest.strip_suffix("/tags/list") {
+            return self.tags(repo);
+        }
         if let Some((repo, reference)) = rest.split_once("/manifests/") {
             return self.manifest(asked, (repo, reference), body);
         }
@@ -190,6 +199,15 @@ impl Fake {
             return reply(307, &[("location", elsewhere.clone())], Bytes::new());
         }
         reply(200, &[("content-length", bytes.len().to_string())], bytes)
+    }
+
+    fn tags(&self, repo: &str) -> Answer {
+        let names = self.manifests.keys().filter(|(at, _)| at == repo).map(|(_, name)| name);
+        let tags: Vec<&String> = names.filter(|name| !name.contains(':')).collect();
+        if tags.is_empty() {
+            return reply(404, &[], Bytes::new());
+        }
+        reply(200, &[], Bytes::from(serde_json::json!({"name": repo, "tags": tags}).to_string()))
     }
 
     fn manifest(
@@ -277,9 +295,11 @@ impl Fake {
                 reply(204, &[], Bytes::new())
             }
             _ => {
-                assert_eq!(headers["content-length"], "0");
+                assert_eq!(headers["content-length"], body.len().to_string().as_str());
                 let digest = query.rsplit("digest=").next().unwrap().to_owned();
-                let bytes = Bytes::from(self.sessions.remove(&id).unwrap());
+                let mut whole = self.sessions.remove(&id).unwrap();
+                whole.extend_from_slice(body);
+                let bytes = Bytes::from(whole);
                 if Digester::digest(Algorithm::Sha256, &bytes).to_string() != digest {
                     return reply(
                         400,

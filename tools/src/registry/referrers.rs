@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, LINK};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use hyper::body::Incoming;
 use serde_json::{Value, json};
 use wharf_oci::{
     Digest, Endpoint, MANIFEST_SIZE_BYTES_MAX, Manifest, ManifestKind, MediaType, Reference,
@@ -14,7 +15,7 @@ use wharf_oci::{
 
 use super::auth::TokenScope;
 use super::error::RegistryError;
-use super::{Registry, resolve};
+use super::{Call, Registry, resolve};
 
 /// How many pages of one list are read.
 const PAGES_MAX: usize = 100;
@@ -85,8 +86,28 @@ impl Registry {
         })
     }
 
-    /// `None` for a registry without the API. Some registries then answer with a page for people.
-    async fn listed_by_api(
+    /// The list of the API; `None` for a registry without the API, which is asked once. Some
+    /// registries then answer with a page for people.
+    pub async fn listed_by_api(
+        &self,
+        repo: &RepoName,
+        subject: &Digest,
+    ) -> Result<Option<Vec<Digest>>, RegistryError> {
+        // The first question goes alone: its answer may spare the others.
+        let turn = match self.referrers_api.get() {
+            None => Some(self.referrers_turn.lock().await),
+            Some(_) => None,
+        };
+        let turn = turn.filter(|_| self.referrers_api.get().is_none());
+        if self.referrers_api.get() == Some(&false) {
+            return Ok(None);
+        }
+        let listed = self.pages_of_api(repo, subject).await;
+        drop(turn);
+        listed
+    }
+
+    async fn pages_of_api(
         &self,
         repo: &RepoName,
         subject: &Digest,
@@ -100,6 +121,7 @@ impl Registry {
         for _ in 0..PAGES_MAX {
             let response = self.call(&call).await?;
             if matches!(response.status().as_u16(), 400 | 404 | 405 | 406 | 501) {
+                self.learn_absence(&call, response).await;
                 return Ok(None);
             }
             let mut response = self.expect(&call, response, &[StatusCode::OK]).await?;
@@ -109,6 +131,7 @@ impl Registry {
             let declared = declared.and_then(|value| value.to_str().ok()?.parse().ok());
             let page = body.and_then(|body| ReferrerList::parse(&body, declared.as_ref()));
             let Some(page) = page else { return Ok(None) };
+            let _ = self.referrers_api.set(true);
             let digests = page.entries().iter().map(|entry| entry.digest().parse::<Digest>());
             listed.extend(digests.filter_map(Result::ok));
             match next_page(&call.uri, response.headers()).filter(|next| self.is_ours(next)) {
@@ -117,6 +140,18 @@ impl Registry {
             }
         }
         Ok(Some(listed))
+    }
+}
+
+impl Registry {
+    /// A registry without the API does not know the address; one with it may not know the
+    /// repository or the manifest.
+    async fn learn_absence(&self, call: &Call<'_>, response: Response<Incoming>) {
+        let is_route = matches!(response.status().as_u16(), 404 | 405 | 501);
+        let said = self.refusal(call, response).await.to_string();
+        if is_route && !said.contains("NAME_") && !said.contains("MANIFEST_") {
+            let _ = self.referrers_api.set(false);
+        }
     }
 }
 
@@ -143,7 +178,7 @@ fn entries(list: &Manifest) -> Vec<Digest> {
 }
 
 /// Where the list goes on: `Link: <ADDRESS>; rel="next"` (RFC 8288).
-fn next_page(base: &Uri, headers: &HeaderMap) -> Option<Uri> {
+pub(super) fn next_page(base: &Uri, headers: &HeaderMap) -> Option<Uri> {
     let text = headers.get(LINK)?.to_str().ok()?;
     let (address, parameters) = text.strip_prefix('<')?.split_once('>')?;
     parameters.contains("next").then(|| resolve(base, address)).flatten()

@@ -2,7 +2,8 @@
 //! read again, because an upload may have to go back.
 //!
 //! Invariant: bytes of another registry are hashed in their order, and a source with another digest
-//! is an error before the upload is ended.
+//! is an error before the upload is ended. An upload that goes on in its middle is proven by its
+//! registry alone.
 
 use std::fs::File;
 use std::io;
@@ -10,12 +11,16 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::mpsc::Sender;
 use tokio::task::spawn_blocking;
 use wharf_oci::{Descriptor, Digester, RepoName};
 
 use super::Registry;
 use super::download::BlobDownload;
 use super::error::RegistryError;
+
+/// How much of a blob is read at once.
+const PIECE_BYTES: usize = 128 * 1024;
 
 /// The bytes of one blob.
 pub enum BlobSource {
@@ -62,23 +67,33 @@ impl BlobSource {
         }
     }
 
-    /// The bytes from an offset on, at most this many; fewer only at the end of the blob.
-    pub(super) async fn chunk(
+    /// Gives out this many bytes from an offset on, in pieces. It ends early when nobody takes
+    /// them any more.
+    pub(super) async fn feed(
         &mut self,
         offset: u64,
-        at_most: u64,
-    ) -> Result<Bytes, RegistryError> {
-        match self {
-            Self::File(source) => source.chunk(offset, at_most).await,
-            Self::Remote(source) => source.chunk(offset, at_most).await,
+        length: u64,
+        taker: Sender<Bytes>,
+    ) -> Result<(), RegistryError> {
+        let end = offset.saturating_add(length).min(self.descriptor().size);
+        let mut at = offset;
+        while at < end {
+            let piece = match self {
+                Self::File(source) => source.piece(at, end).await?,
+                Self::Remote(source) => source.piece(at, end).await?,
+            };
+            at += piece.len() as u64;
+            if taker.send(piece).await.is_err() {
+                break;
+            }
         }
+        Ok(())
     }
 }
 
-/// How many bytes a chunk at this offset has.
-fn chunk_len(descriptor: &Descriptor, offset: u64, at_most: u64) -> usize {
-    let left = descriptor.size.saturating_sub(offset).min(at_most);
-    usize::try_from(left).unwrap_or(usize::MAX)
+/// How many bytes the next piece has at most.
+fn piece_len(offset: u64, end: u64) -> usize {
+    usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX).min(PIECE_BYTES)
 }
 
 impl FileSource {
@@ -87,10 +102,10 @@ impl FileSource {
         reason = "tokio's own files do the same; theirs have a position, which blobs of one archive \
                   would share. As many run as blobs are sent at once"
     )]
-    async fn chunk(&mut self, offset: u64, at_most: u64) -> Result<Bytes, RegistryError> {
+    async fn piece(&mut self, offset: u64, end: u64) -> Result<Bytes, RegistryError> {
         let digest = self.descriptor.digest;
         let failed = |source: io::Error| RegistryError::Source { digest, source };
-        let mut bytes = BytesMut::zeroed(chunk_len(&self.descriptor, offset, at_most));
+        let mut bytes = BytesMut::zeroed(piece_len(offset, end));
         let (file, at) = (Arc::clone(&self.file), self.start.saturating_add(offset));
         // A disk may be slow, and other uploads go on meanwhile.
         let read = spawn_blocking(move || file.read_exact_at(&mut bytes, at).map(|()| bytes));
@@ -100,14 +115,10 @@ impl FileSource {
 }
 
 impl RemoteSource {
-    async fn chunk(&mut self, offset: u64, at_most: u64) -> Result<Bytes, RegistryError> {
-        let wanted = chunk_len(self.download.descriptor(), offset, at_most);
-        let mut bytes = BytesMut::with_capacity(wanted);
+    /// The last piece of a blob is given out only after the proof of the whole.
+    async fn piece(&mut self, offset: u64, end: u64) -> Result<Bytes, RegistryError> {
         self.download.seek(offset);
-        while bytes.len() < wanted {
-            bytes.extend_from_slice(&self.download.next(wanted - bytes.len()).await?);
-        }
-        let bytes = bytes.freeze();
+        let bytes = self.download.next(piece_len(offset, end)).await?;
         self.prove(offset, &bytes)?;
         Ok(bytes)
     }

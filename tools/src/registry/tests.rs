@@ -26,6 +26,7 @@ fn quick() -> Options {
             answer: Duration::from_secs(5),
         },
         chunk_bytes: CHUNK_BYTES,
+        quota: Quota::default(),
         ca_file: None,
         proxies: Arc::default(),
         notice: Notice::default(),
@@ -78,10 +79,11 @@ async fn upload(
     (shared, result)
 }
 
+/// The parts of a blob that were sent: by PATCH, or by the PUT that ends the session.
 fn patches(shared: &Shared) -> Vec<String> {
     let fake = shared.lock().unwrap();
-    let patches = fake.seen.iter().filter(|seen| seen.method == Method::PATCH);
-    patches.map(|seen| seen.headers["content-range"].to_str().unwrap().to_owned()).collect()
+    let ranges = fake.seen.iter().filter_map(|seen| seen.headers.get("content-range"));
+    ranges.map(|range| range.to_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -97,6 +99,24 @@ async fn a_blob_goes_up_in_chunks_and_is_not_sent_twice() {
     let (shared, result) = upload(2500, Vec::new(), fake).await;
     assert_eq!(result.unwrap(), UploadOutcome::Existed);
     assert_eq!(shared.lock().unwrap().seen.len(), 1);
+}
+
+#[tokio::test]
+async fn a_small_blob_takes_two_requests_and_a_refused_end_becomes_an_empty_one() {
+    let (shared, result) = upload(500, Vec::new(), Fake::default()).await;
+    assert_eq!(result.unwrap(), UploadOutcome::Sent);
+    let sent = |shared: &Shared| {
+        let fake = shared.lock().unwrap();
+        let methods = fake.seen.iter().map(|seen| seen.method.to_string());
+        methods.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(sent(&shared), "HEAD POST PUT");
+    for status in [405, 411, 413] {
+        let faults = vec![Fault::Answer(Method::PUT, status, Vec::new())];
+        let (shared, result) = upload(500, faults, Fake::default()).await;
+        assert_eq!(result.unwrap(), UploadOutcome::Sent, "{status}");
+        assert_eq!(sent(&shared), "HEAD POST PUT GET PATCH PUT", "{status}");
+    }
 }
 
 #[tokio::test]

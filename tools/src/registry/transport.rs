@@ -23,6 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::mpsc;
 use wharf_client::outbound;
 use wharf_client::outbound::OutboundPath;
 use wharf_client::outbound::proxies::OutboundProxies;
@@ -38,6 +39,9 @@ const ANSWERED_MAX: usize = 64;
 
 /// How much of a body is handed over at once; progress is seen in these steps.
 const PIECE_BYTES: usize = 128 * 1024;
+
+/// How much of an answer one connection holds; many are open at once.
+const READ_BYTES: usize = 128 * 1024;
 
 /// Limits on silence.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +92,7 @@ impl Transport {
         };
         let mut pool = Client::builder(TokioExecutor::new());
         pool.pool_timer(TokioTimer::new()).pool_idle_timeout(Duration::from_secs(30));
+        pool.http1_max_buf_size(READ_BYTES);
         let client = path.client(&pool);
         Ok(Self { client, timeouts, answered: Mutex::default(), hung_up: AtomicU64::new(0) })
     }
@@ -98,16 +103,16 @@ impl Transport {
         method: &Method,
         uri: &Uri,
         headers: HeaderMap,
-        body: Bytes,
+        body: impl Into<Pieces> + Send,
     ) -> Result<Response<Incoming>, RegistryError> {
         let failed = |reason: String| RegistryError::Network {
             method: method.clone(),
             url: shown(uri),
             reason,
         };
-        let sent = Arc::new(AtomicU64::new(0));
-        let size_bytes = body.len() as u64;
-        let mut request = Request::new(Pieces { left: body, sent: Arc::clone(&sent) });
+        let body: Pieces = body.into();
+        let (sent, size_bytes) = (Arc::clone(&body.sent), body.due_bytes);
+        let mut request = Request::new(body);
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers;
@@ -229,35 +234,65 @@ impl Transport {
     }
 }
 
-/// A body at hand, given out in pieces for visible progress.
+/// A body at hand, or on its way from elsewhere, given out in pieces for visible progress.
 pub(super) struct Pieces {
     left: Bytes,
+    more: Option<mpsc::Receiver<Bytes>>,
+    /// How many bytes are still to be given out.
+    due_bytes: u64,
     sent: Arc<AtomicU64>,
+}
+
+impl From<Bytes> for Pieces {
+    fn from(left: Bytes) -> Self {
+        let due_bytes = left.len() as u64;
+        Self { left, more: None, due_bytes, sent: Arc::default() }
+    }
+}
+
+impl Pieces {
+    /// A body of this many bytes, which come in pieces. The request breaks off when the sender goes
+    /// before all of them came.
+    pub(super) fn streamed(due_bytes: u64, more: mpsc::Receiver<Bytes>) -> Self {
+        Self { left: Bytes::new(), more: Some(more), due_bytes, sent: Arc::default() }
+    }
 }
 
 impl Body for Pieces {
     type Data = Bytes;
-    type Error = std::convert::Infallible;
+    type Error = std::io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        if self.left.is_empty() {
+        if self.due_bytes == 0 {
             return Poll::Ready(None);
+        }
+        if self.left.is_empty() {
+            let more = self.more.as_mut().map(|more| more.poll_recv(context));
+            match more {
+                Some(Poll::Pending) => return Poll::Pending,
+                Some(Poll::Ready(Some(piece))) => self.left = piece,
+                Some(Poll::Ready(None)) | None => {
+                    let error = std::io::Error::other("the source of the body ended early");
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
         }
         let length = self.left.len().min(PIECE_BYTES);
         let piece = self.left.split_to(length);
+        self.due_bytes = self.due_bytes.saturating_sub(length as u64);
         self.sent.fetch_add(length as u64, Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left.is_empty()
+        self.due_bytes == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left.len() as u64)
+        SizeHint::with_exact(self.due_bytes)
     }
 }
 

@@ -1,17 +1,22 @@
 //! One blob onto a registry: look, mount, or upload in chunks. The upload survives throttling,
-//! broken connections, expired tokens and lost sessions.
+//! broken connections, expired tokens and lost sessions, and goes on in a session of an earlier run.
 //!
-//! The form is POST, PATCH with `Content-Length` and `Content-Range: start-end`, and an empty PUT:
-//! the only one no registry is known to refuse. Invariant: the registry's offset decides where an
-//! upload stands; no chunk is sent a second time without a request for the end of the first.
+//! The form is POST, PATCH with `Content-Length` and `Content-Range: start-end`, and a PUT with the
+//! last chunk, so that a small blob takes two requests. After a failure of such a PUT the blob goes
+//! on with an empty one: the only form no registry is known to refuse. Invariant: the registry's
+//! offset decides where an upload stands; no chunk is sent a second time without a request for the
+//! end of the first.
+
+mod parts;
 
 use bytes::Bytes;
-use http::header::{CONTENT_RANGE, CONTENT_TYPE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::header::RANGE;
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use serde::{Deserialize, Serialize};
 use wharf_oci::{ChunkRange, Descriptor, Digest, Endpoint, RepoName};
 
+use self::parts::Progress;
 use super::auth::TokenScope;
 use super::error::RegistryError;
 use super::retry::Budget;
@@ -47,6 +52,8 @@ struct Session {
     location: Uri,
     offset: u64,
     chunk_bytes: u64,
+    /// Whether the last chunk goes with the PUT that ends the session.
+    ends_with_chunk: bool,
 }
 
 /// The result of one try of a session.
@@ -54,6 +61,38 @@ enum Ended {
     Done,
     /// The registry has lost the session; with its error.
     Lost(RegistryError),
+}
+
+/// An open session in a form to be kept, for another run to go on with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptSession {
+    /// Its address; the query belongs to it.
+    pub location: String,
+    /// How many bytes the registry had.
+    pub offset_bytes: u64,
+}
+
+/// Told about an upload on its way.
+pub trait UploadWatch: Sync {
+    /// Where the session goes on from now.
+    fn session(&self, _session: &KeptSession) {}
+    /// So many bytes were sent; those of a lost chunk count too.
+    fn sent(&self, _bytes: u64) {}
+}
+
+/// Nobody watches.
+impl UploadWatch for () {}
+
+/// What is known before an upload.
+pub struct UploadHints<'a> {
+    /// Repositories of this registry with a possible copy.
+    pub mount_from: &'a [RepoName],
+    /// Whether the repository may have the blob already; otherwise it is not asked.
+    pub may_exist: bool,
+    /// The session of an earlier run.
+    pub kept: Option<&'a KeptSession>,
+    pub watch: &'a dyn UploadWatch,
 }
 
 impl Registry {
@@ -65,17 +104,35 @@ impl Registry {
         source: &mut BlobSource,
         mount_from: &[RepoName],
     ) -> Result<UploadOutcome, RegistryError> {
-        let scope = TokenScope::push(repo, mount_from);
+        let hints = UploadHints { mount_from, may_exist: true, kept: None, watch: &() };
+        self.upload_with(repo, source, &hints).await
+    }
+
+    /// The same with more knowledge.
+    pub async fn upload_with(
+        &self,
+        repo: &RepoName,
+        source: &mut BlobSource,
+        hints: &UploadHints<'_>,
+    ) -> Result<UploadOutcome, RegistryError> {
+        let scope = TokenScope::push(repo, hints.mount_from);
         let descriptor = source.descriptor().clone();
-        match self.blob_size(repo, &descriptor.digest, &scope).await? {
-            Some(size) if size == descriptor.size => return Ok(UploadOutcome::Existed),
-            _ => {}
+        if hints.may_exist
+            && self.blob_size(repo, &descriptor.digest, &scope).await? == Some(descriptor.size)
+        {
+            return Ok(UploadOutcome::Existed);
         }
+        let mut kept = self.reopened(hints, &descriptor, &scope).await?;
         let mut starts = 0;
         loop {
-            let session = self.begin(repo, &descriptor.digest, mount_from, &scope).await?;
+            let session = match kept.take() {
+                Some(session) => Some(session),
+                None => self.begin(repo, &descriptor.digest, hints.mount_from, &scope).await?,
+            };
             let Some(mut session) = session else { return Ok(UploadOutcome::Mounted) };
-            let ended = self.run(&mut session, repo, source, &scope).await;
+            session.ends_with_chunk &= starts == 0;
+            session.tell(&descriptor, hints.watch);
+            let ended = self.run(&mut session, repo, source, &scope, hints.watch).await;
             match ended {
                 Ok(Ended::Done) => return Ok(UploadOutcome::Sent),
                 Ok(Ended::Lost(_)) if starts < STARTS_MAX => starts += 1,
@@ -88,6 +145,24 @@ impl Registry {
                 }
             }
         }
+    }
+
+    /// The session of an earlier run, if the registry still has it.
+    async fn reopened(
+        &self,
+        hints: &UploadHints<'_>,
+        descriptor: &Descriptor,
+        scope: &TokenScope,
+    ) -> Result<Option<Session>, RegistryError> {
+        let location = hints.kept.and_then(|kept| kept.location.parse::<Uri>().ok());
+        // A session elsewhere would get our credentials.
+        let Some(location) = location.filter(|location| self.is_ours(location)) else {
+            return Ok(None);
+        };
+        let chunk_bytes = self.options.chunk_bytes;
+        let mut session = Session { location, offset: 0, chunk_bytes, ends_with_chunk: true };
+        let lost = self.realign(&mut session, descriptor, scope).await?;
+        Ok(lost.is_none().then_some(session))
     }
 
     /// Opens a session; `None` when the registry mounted the blob instead.
@@ -138,6 +213,7 @@ impl Registry {
             location: self.location(asked, headers)?,
             offset: 0,
             chunk_bytes: self.options.chunk_bytes.max(least).min(CHUNK_BYTES_MAX),
+            ends_with_chunk: true,
         })
     }
 
@@ -148,32 +224,38 @@ impl Registry {
         repo: &RepoName,
         source: &mut BlobSource,
         scope: &TokenScope,
+        watch: &dyn UploadWatch,
     ) -> Result<Ended, RegistryError> {
         let descriptor = source.descriptor().clone();
         let mut budget = Budget::new(self.options.policy);
         while session.offset < descriptor.size {
-            let chunk = source.chunk(session.offset, session.chunk_bytes).await?;
             let before = session.offset;
-            let call = patch(session, scope, chunk);
-            let size_bytes = call.body.len() as u64;
-            let (error, asked) = match self.call_once(&call).await {
-                Ok(response) if response.status() == StatusCode::ACCEPTED => {
-                    self.advance(session, &call.uri, &response, before + size_bytes)?;
-                    if session.offset > before {
-                        budget.progressed();
-                        continue;
-                    }
-                    (protocol_as_network(&call, "the upload did not move"), None)
+            let progress = self.send_part(session, source, scope, watch).await?;
+            let (call, error, asked) = match progress {
+                Progress::Moved if session.offset > before => {
+                    session.tell(&descriptor, watch);
+                    budget.progressed();
+                    continue;
                 }
-                Ok(response) => match self.judge(session, &call, response).await? {
-                    Judged::Lost(error) => return Ok(Ended::Lost(error)),
-                    Judged::Again(error, asked) => (error, asked),
-                },
-                Err(error) => (error, None),
+                Progress::Moved => {
+                    let call = session_call(Method::PATCH, &session.location, scope);
+                    let error = protocol_as_network(&call, "the upload did not move");
+                    (call, error, None)
+                }
+                Progress::Done => return Ok(Ended::Done),
+                Progress::Again(call, error, asked) => (call, error, asked),
+                Progress::Lost(error) => {
+                    // The answer to the end may be lost, not the blob.
+                    let size = self.blob_size(repo, &descriptor.digest, scope).await?;
+                    let is_there = size == Some(descriptor.size);
+                    return Ok(if is_there { Ended::Done } else { Ended::Lost(error) });
+                }
             };
             self.pause(&mut budget, &call, error, asked).await?;
             if let Some(error) = self.realign(session, &descriptor, scope).await? {
-                return Ok(Ended::Lost(error));
+                let size = self.blob_size(repo, &descriptor.digest, scope).await?;
+                let is_there = size == Some(descriptor.size);
+                return Ok(if is_there { Ended::Done } else { Ended::Lost(error) });
             }
         }
         self.commit(session, repo, &descriptor, scope).await
@@ -213,30 +295,6 @@ impl Registry {
         Ok(())
     }
 
-    /// Judges an answer to a chunk other than 202.
-    async fn judge(
-        &self,
-        session: &mut Session,
-        call: &Call<'_>,
-        response: Response<Incoming>,
-    ) -> Result<Judged, RegistryError> {
-        let status = response.status();
-        let asked = wharf_client::retry::retry_after(response.headers());
-        let error = self.refusal(call, response).await;
-        match status {
-            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Judged::Lost(error)),
-            StatusCode::RANGE_NOT_SATISFIABLE => {
-                Ok(Judged::Again(protocol_as_network(call, &error.to_string()), asked))
-            }
-            StatusCode::PAYLOAD_TOO_LARGE if session.chunk_bytes > CHUNK_BYTES_MIN => {
-                session.chunk_bytes = (session.chunk_bytes / 2).max(CHUNK_BYTES_MIN);
-                Ok(Judged::Again(protocol_as_network(call, &error.to_string()), asked))
-            }
-            _ if error.is_transient() => Ok(Judged::Again(error, asked)),
-            _ => Err(error),
-        }
-    }
-
     /// Asks the registry how far the session is; an error when it does not know it any more.
     async fn realign(
         &self,
@@ -268,10 +326,7 @@ impl Registry {
         descriptor: &Descriptor,
         scope: &TokenScope,
     ) -> Result<Ended, RegistryError> {
-        let separator = if session.location.query().is_some() { '&' } else { '?' };
-        let ended = format!("{}{separator}digest={}", session.location, descriptor.digest);
-        let mut call = session_call(Method::PUT, &session.location, scope);
-        call.uri = ended.parse().map_err(|_| protocol(&session.location, "has a bad Location"))?;
+        let call = session_call(Method::PUT, &session.end(&descriptor.digest)?, scope);
         let mut budget = Budget::new(self.options.policy);
         loop {
             let (error, asked) = match self.call_once(&call).await {
@@ -303,24 +358,25 @@ impl Registry {
     }
 }
 
-fn session_call<'a>(method: Method, location: &Uri, scope: &'a TokenScope) -> Call<'a> {
+pub(super) fn session_call<'a>(method: Method, location: &Uri, scope: &'a TokenScope) -> Call<'a> {
     Call { method, uri: location.clone(), scope, headers: HeaderMap::new(), body: Bytes::new() }
 }
 
-/// The next step after a refused chunk.
-enum Judged {
-    Again(RegistryError, Option<std::time::Duration>),
-    Lost(RegistryError),
-}
+impl Session {
+    /// Says where it goes on. A blob of one chunk has nothing to go on with.
+    fn tell(&self, descriptor: &Descriptor, watch: &dyn UploadWatch) {
+        if descriptor.size > self.chunk_bytes {
+            let location = self.location.to_string();
+            watch.session(&KeptSession { location, offset_bytes: self.offset });
+        }
+    }
 
-fn patch<'a>(session: &Session, scope: &'a TokenScope, chunk: Bytes) -> Call<'a> {
-    let last = session.offset + (chunk.len() as u64).saturating_sub(1);
-    let range = ChunkRange { first: session.offset, last }.to_string();
-    let mut headers = HeaderMap::new();
-    let range = HeaderValue::from_str(&range).expect("digits and a dash are a header value");
-    headers.insert(CONTENT_RANGE, range);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    Call { method: Method::PATCH, uri: session.location.clone(), scope, headers, body: chunk }
+    /// The address that ends the session with this digest.
+    fn end(&self, digest: &Digest) -> Result<Uri, RegistryError> {
+        let separator = if self.location.query().is_some() { '&' } else { '?' };
+        let ended = format!("{}{separator}digest={digest}", self.location);
+        ended.parse().map_err(|_| protocol(&self.location, "has a bad Location"))
+    }
 }
 
 /// How many bytes the registry has: `Range: 0-LAST`. Registries write `0-0` for none; of our chunks
