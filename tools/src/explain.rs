@@ -308,15 +308,15 @@ impl Registry {
     fn blob(&self, repository: &str, blob: &ImagePart, cost: &mut Cost) {
         let mounted = self.known.get(&blob.digest).is_some_and(|from| from != repository);
         let (counter, requests) = if self.blobs.contains(&(repository.to_owned(), blob.digest)) {
-            (&mut cost.there_bytes, 0)
+            (&mut cost.there_bytes, 1)
         } else if mounted {
             (&mut cost.mounted_bytes, 1)
         } else {
-            // Opened, filled and closed.
-            (&mut cost.sent_bytes, 1 + blob.bytes.div_ceil(CHUNK_BYTES).max(1))
+            // Looked for and opened; the last chunk ends it.
+            (&mut cost.sent_bytes, 2 + blob.bytes.div_ceil(CHUNK_BYTES).max(1))
         };
         *counter = counter.saturating_add(blob.bytes);
-        cost.requests += 1 + requests;
+        cost.requests += requests;
     }
 }
 

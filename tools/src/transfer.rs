@@ -7,6 +7,7 @@
 mod known;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::StatusCode;
@@ -236,19 +237,27 @@ impl TransferDestination<'_> {
         for blob in skipped {
             before.count(UploadOutcome::Existed, blob.size);
         }
+        // After an error no blob is begun any more. Those on their way come to their end: others may
+        // wait for them, and an upload that is left stays open for days.
+        let is_stopped = &AtomicBool::new(false);
         let uploads = stream::iter(wanted).map(|blob| async move {
-            let how = self.put_blob(blob, open, terms).await?;
+            if is_stopped.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let how = self.put_blob(blob, open, terms).await;
+            let how = how.inspect_err(|_| is_stopped.store(true, Ordering::Relaxed))?;
             (terms.tell)(TransferStep::Blob(blob, how))?;
-            Ok::<_, E>((how, blob.size))
+            Ok::<_, E>(Some((how, blob.size)))
         });
-        let counted = uploads.buffer_unordered(BLOBS_AT_ONCE).try_fold(
-            before,
-            |mut moved, (how, size_bytes)| async move {
+        let ended: Vec<Result<Option<(UploadOutcome, u64)>, E>> =
+            uploads.buffer_unordered(BLOBS_AT_ONCE).collect().await;
+        let mut moved = before;
+        for ended in ended {
+            if let Some((how, size_bytes)) = ended? {
                 moved.count(how, size_bytes);
-                Ok(moved)
-            },
-        );
-        counted.await
+            }
+        }
+        Ok(moved)
     }
 
     /// Puts one blob. Of all who need a blob that the registry has nowhere, one brings it, and the

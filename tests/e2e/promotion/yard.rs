@@ -292,6 +292,18 @@ impl Yard {
         command.spawn().unwrap()
     }
 
+    /// Whether the upload that the ledger names last has so many bytes.
+    pub(crate) async fn has_session_of(&self, bytes: u64) -> bool {
+        let ledger = fs::read_to_string(self.ledger()).unwrap_or_default();
+        let lines = ledger.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let Some(session) = lines.filter(|line| line["event"] == "session").last() else {
+            return false;
+        };
+        let location = session["location"].as_str().unwrap();
+        let asked = self.client.get(location).basic(USER, PASSWORD).send().await.unwrap();
+        asked.header("range") == format!("0-{}", bytes - 1)
+    }
+
     /// Plans and applies everything.
     pub(crate) async fn promote(&self) {
         let planned = self.plan(&[]).await;

@@ -42,10 +42,10 @@ fn a_layer_of_two_plans_is_sent_once_and_mounted_once() {
     ];
     let explained = explain(&plans);
     let [one, two] = explained.plans.as_slice() else { panic!() };
-    // HEAD, POST, three PATCHes and PUT; HEAD, POST, PATCH, PUT twice; a manifest; four for the tag.
-    assert_eq!(one.first_push.requests, 6 + 4 + 4 + 1 + 4);
+    // HEAD, POST, PATCH and PUT; HEAD, POST, PUT twice; a manifest; four for the tag.
+    assert_eq!(one.first_push.requests, 4 + 3 + 3 + 1 + 4);
     assert_eq!(one.first_push.sent_bytes, 21 * MIB + 1500);
-    assert_eq!(two.first_push.requests, 2 + 4 + 4 + 1 + 4);
+    assert_eq!(two.first_push.requests, 1 + 3 + 3 + 1 + 4);
     assert_eq!(two.first_push.mounted_bytes, 20 * MIB);
     assert_eq!((two.shared_layers, two.shared_bytes), (1, 20 * MIB));
     assert_eq!(explained.shared_layers[0].plans, ["one", "two"]);
@@ -61,7 +61,7 @@ fn an_update_sends_what_is_new_and_nothing_sends_nothing() {
     let changed = explain(&[plan("one", after, Some(before.clone()))]);
     let cost = changed.plans[0].update.unwrap().cost;
     assert_eq!((cost.sent_bytes, cost.there_bytes), (2 * MIB + 1500, 20 * MIB));
-    assert_eq!(cost.requests, 1 + 4 + 4 + 1 + 4);
+    assert_eq!(cost.requests, 1 + 3 + 3 + 1 + 4);
     let same = explain(&[plan("one", before.clone(), Some(before))]);
     let cost = same.plans[0].update.unwrap().cost;
     assert_eq!((cost.sent_bytes, cost.requests), (0, 1));
