@@ -30,7 +30,7 @@ const ON_THE_WAY: usize = 4;
 const MANIFESTS_AT_ONCE: usize = 8;
 
 /// A larger blob is looked for before it is sent, even where it is not expected.
-const SENT_UNASKED_BYTES: u64 = 4 * 1024 * 1024;
+const SENT_UNASKED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// The content below some manifests.
 #[derive(Debug, Default)]

@@ -129,7 +129,7 @@ impl ImagesFile {
             let key = format!("images[{place}]");
             let help = "write `tags`, or `digest` and `as`";
             match (image.tags.is_empty(), &image.digest, image.names.is_empty()) {
-                (false, None, true) | (true, Some(_), false) | (true, None, true) => {}
+                (false | true, None, true) | (true, Some(_), false) => {}
                 (true, Some(_), true) => {
                     return Err(fault(&key, "an image by digest has no tag to write".into(), help));
                 }

@@ -55,7 +55,9 @@ impl Manifests {
         tag: &Tag,
     ) -> Result<Option<Manifest>, RegistryError> {
         let found = self.registry.manifest(repo, &Reference::Tag(tag.clone())).await?;
-        found.iter().for_each(|manifest| self.add(manifest.clone()));
+        if let Some(manifest) = &found {
+            self.add(manifest.clone());
+        }
         Ok(found)
     }
 

@@ -111,7 +111,9 @@ impl Planner {
         let mut texts = ManifestTexts::default();
         for (item, manifests) in &items {
             if item.action == PlanAction::Copy {
-                manifests.iter().for_each(|manifest| texts.add(manifest));
+                for manifest in manifests {
+                    texts.add(manifest);
+                }
             }
         }
         let mut items = items.into_iter().map(|(item, _)| item).collect::<Vec<_>>();

@@ -240,7 +240,7 @@ impl Registry {
                 Progress::Moved => {
                     let call = session_call(Method::PATCH, &session.location, scope);
                     let error = protocol_as_network(&call, "the upload did not move");
-                    (call, error, None)
+                    (Box::new(call), error, None)
                 }
                 Progress::Done => return Ok(Ended::Done),
                 Progress::Again(call, error, asked) => (call, error, asked),

@@ -73,9 +73,9 @@ pub(super) async fn run(args: &PromotePlanArgs, context: &Context) -> anyhow::Re
     match &args.output {
         Some(path) => {
             write_file(path, &plan.to_json(), &wanted.inputs())?;
-            let planned = Planned { plan: &plan, forecast };
-            context.output.result("promote plan", &planned, |paint| {
-                plan_text(&planned, path, args.late_companions, paint)
+            let result = Planned { plan: &plan, forecast };
+            context.output.result("promote plan", &result, |paint| {
+                plan_text(&result, path, args.late_companions, paint)
             })?;
         }
         None => context.output.raw(&plan.to_json())?,

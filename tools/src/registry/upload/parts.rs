@@ -23,7 +23,7 @@ pub(super) enum Progress<'a> {
     /// The session has ended with the blob.
     Done,
     /// To be tried again, after a look at the session.
-    Again(Call<'a>, RegistryError, Option<Duration>),
+    Again(Box<Call<'a>>, RegistryError, Option<Duration>),
     /// The registry knows no such session any more.
     Lost(RegistryError),
 }
@@ -59,7 +59,7 @@ impl Registry {
             Ok(response) => self.judge(session, call, response, ends).await,
             Err(error) => {
                 session.ends_with_chunk &= !ends;
-                Ok(Progress::Again(call, error, None))
+                Ok(Progress::Again(Box::new(call), error, None))
             }
         }
     }
@@ -131,18 +131,18 @@ impl Registry {
             StatusCode::BAD_REQUEST if ends => Ok(Progress::Lost(error)),
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 let error = again(&error);
-                Ok(Progress::Again(call, error, asked))
+                Ok(Progress::Again(Box::new(call), error, asked))
             }
             StatusCode::PAYLOAD_TOO_LARGE if ends || session.chunk_bytes > CHUNK_BYTES_MIN => {
                 session.chunk_bytes = (session.chunk_bytes / 2).max(CHUNK_BYTES_MIN);
                 let error = again(&error);
-                Ok(Progress::Again(call, error, asked))
+                Ok(Progress::Again(Box::new(call), error, asked))
             }
             StatusCode::METHOD_NOT_ALLOWED | StatusCode::LENGTH_REQUIRED if ends => {
                 let error = again(&error);
-                Ok(Progress::Again(call, error, asked))
+                Ok(Progress::Again(Box::new(call), error, asked))
             }
-            _ if error.is_transient() => Ok(Progress::Again(call, error, asked)),
+            _ if error.is_transient() => Ok(Progress::Again(Box::new(call), error, asked)),
             _ => Err(error),
         }
     }
