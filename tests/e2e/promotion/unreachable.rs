@@ -1,5 +1,6 @@
 //! A registry that no answer comes from ends a command at once, however many images are asked for.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 
@@ -17,7 +18,7 @@ async fn plan(from: &str, to: &str, plain_http: bool) -> Said {
          loginServer: \"{to}\", plainHttp: {plain_http} }}\nimages:\n"
     );
     for number in 0..IMAGES {
-        text.push_str(&format!("  - {{ repository: team/image-{number}, tags: ['1.0'] }}\n"));
+        let _ = writeln!(text, "  - {{ repository: team/image-{number}, tags: ['1.0'] }}");
     }
     let images = folder.path().join("images.yaml");
     fs::write(&images, text).unwrap();
