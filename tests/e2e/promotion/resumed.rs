@@ -21,7 +21,10 @@ async fn after_a_kill_an_upload_goes_on_inside_its_blob() {
     let late = Fault::Late { by_ms: 600_000, done: true };
     yard.destination().set_fault(FaultRule::next(Kind::UploadPatch, late).after(1));
     let mut child = yard.start_apply(&[]);
-    eventually("two chunks", async || yard.has_session_of(2 * CHUNK_BYTES).await.then_some(()))
+    // A look at the session gives it another address, so it waits until the chunk is on its way.
+    let has_come = || yard.destination().counts().upload_bytes() >= 2 * CHUNK_BYTES;
+    eventually("two chunks", async || has_come().then_some(())).await;
+    eventually("their end", async || yard.has_session_of(2 * CHUNK_BYTES).await.then_some(()))
         .await;
     child.kill().await.unwrap();
     yard.reset_counts();
