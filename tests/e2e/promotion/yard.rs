@@ -295,8 +295,8 @@ impl Yard {
     /// Whether the upload that the ledger names last has so many bytes.
     pub(crate) async fn has_session_of(&self, bytes: u64) -> bool {
         let ledger = fs::read_to_string(self.ledger()).unwrap_or_default();
-        let lines = ledger.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let Some(session) = lines.filter(|line| line["event"] == "session").next_back() else {
+        let mut lines = ledger.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let Some(session) = lines.rfind(|line| line["event"] == "session") else {
             return false;
         };
         let location = session["location"].as_str().unwrap();
