@@ -128,8 +128,7 @@ async fn every_form_can_be_pushed_and_is_pulled_by_others() {
     assert_eq!(said.code, 0, "{}", said.stderr);
     let remote = format!("docker://{to}");
     let said = wharf(&["push", &remote, &format!("{to}-2"), "--plain-http"]).await;
-    assert_eq!(said.code, 2);
-    assert!(said.stderr.contains("promote"), "{}", said.stderr);
+    assert_eq!(said.code, 0, "{}", said.stderr);
 }
 
 /// The double, with its redirects to the storage, before a registry with an image.

@@ -6,6 +6,7 @@
 mod offer;
 mod package;
 mod promote;
+mod push;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -22,8 +23,9 @@ pub use self::package::{ExplainArgs, PackageArgs};
 pub use self::promote::{
     LedgerArgs, ProgressForm, PromoteApplyArgs, PromoteCommand, PromotePlanArgs, Tier,
 };
+pub use self::push::{LoginArgs, PasswordPlace, PushArgs};
 
-use crate::offer::values::{LoginServer, PlanId, RegistryName};
+use crate::offer::values::{LoginServer, PlanId};
 use crate::rules::{Profile, Severity};
 
 /// From a publisher's build to a submitted marketplace offer.
@@ -67,6 +69,9 @@ pub struct GlobalArgs {
     /// Look for registry credentials in this file before Docker's config.json
     #[arg(long, global = true, env = "WHARF_AUTHFILE", value_name = "FILE")]
     pub authfile: Option<PathBuf>,
+    /// Log in to this registry of Azure with Entra ID, as `az` is logged in (repeat for more)
+    #[arg(long, global = true, env = "WHARF_ENTRA", value_name = "HOST", value_delimiter = ',')]
+    pub entra: Vec<LoginServer>,
 }
 
 /// How results are written.
@@ -283,6 +288,19 @@ impl FromStr for ReportTarget {
     }
 }
 
+/// A report of a release; it has one format.
+fn release_report(text: &str) -> Result<ReportTarget, String> {
+    let target: ReportTarget = text.parse()?;
+    if target.is_stdout() {
+        return Err("stdout has the result; name a file".to_owned());
+    }
+    match target.format {
+        ReportFormat::Markdown => Ok(target),
+        _ => Err("a release is reported as markdown=FILE; --output-format json gives the rest"
+            .to_owned()),
+    }
+}
+
 /// `wharf diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
@@ -316,33 +334,6 @@ pub enum DiffFormat {
     Markdown,
     /// The JSON envelope
     Json,
-}
-
-/// `wharf push`.
-#[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("target").required(true).args(["reference", "to"])))]
-pub struct PushArgs {
-    /// The offer file (with --to), or an image on this disk or stdin in any form that `verify` reads
-    /// (with a reference)
-    #[arg(value_name = "OFFER|IMAGE")]
-    pub source: PathBuf,
-    /// Where one image goes: REGISTRY/REPOSITORY:TAG
-    pub reference: Option<String>,
-    /// The registry of the offer that all its plans go to
-    #[arg(long, value_name = "NAME")]
-    pub to: Option<RegistryName>,
-    /// Only this plan (repeat for more)
-    #[arg(long = "plan", value_name = "ID", requires = "to")]
-    pub plans: Vec<PlanId>,
-    /// Where the layouts of the offer are [default: `out` beside the offer]
-    #[arg(long, env = "WHARF_LAYOUTS", value_name = "DIR", requires = "to")]
-    pub layouts: Option<PathBuf>,
-    /// Send everything to this proxy instead of the registry's login server
-    #[arg(long, value_name = "HOST:PORT", requires = "to")]
-    pub through: Option<LoginServer>,
-    /// Move tags that point elsewhere; without this only `latest` moves
-    #[arg(long)]
-    pub allow_tag_move: bool,
 }
 
 /// `wharf tags`.

@@ -3,6 +3,8 @@
 //!
 //! Invariant: a login is looked up by the exact host, and never shows in `Debug` or in an error.
 
+mod entra;
+
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -65,6 +67,14 @@ pub enum CredentialsError {
     /// A helper failed.
     #[error("the credential helper docker-credential-{helper} failed: {reason}")]
     Helper { helper: String, reason: String },
+    /// Azure's command line gave no token.
+    #[error("`{program} account get-access-token` gave no token of Entra ID: {reason}")]
+    Entra {
+        /// Azure's command line.
+        program: String,
+        /// Why not; never a part of its output.
+        reason: String,
+    },
     /// The secrets of the offer cannot be read.
     #[error("cannot read the credentials of registry {registry}")]
     Offer {
@@ -72,6 +82,19 @@ pub enum CredentialsError {
         registry: String,
         source: SecretError,
     },
+}
+
+/// Longest password, and a line break.
+const PASSWORD_BYTES_MAX: u64 = 64 * 1024;
+
+/// The password in the first line of a file or of stdin.
+pub fn password_of(reader: &mut dyn io::Read) -> io::Result<SecretValue> {
+    let mut text = String::new();
+    reader.take(PASSWORD_BYTES_MAX).read_to_string(&mut text)?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(SecretValue::new(line.to_owned())),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "its first line has no password")),
+    }
 }
 
 /// Where to look.
@@ -142,6 +165,11 @@ impl Keyring<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// A token of Entra ID, to be exchanged by the registry.
+    pub async fn of_entra(&self) -> Result<SecretValue, CredentialsError> {
+        entra::token(self.variable).await
     }
 
     /// The usual files, in the order of other tools.

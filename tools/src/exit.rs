@@ -95,12 +95,13 @@ fn known(error: &(dyn Error + 'static)) -> Option<Exit> {
     }
     match error.downcast_ref::<PushError>() {
         Some(PushError::Faults { .. }) => return Some(Exit::Findings),
-        Some(PushError::TagMoves { .. }) => return Some(Exit::Partial),
+        Some(PushError::TagMoves { .. } | PushError::Lock(_)) => return Some(Exit::Partial),
         Some(PushError::Registry(error)) => return known(error),
         _ => {}
     }
     match error.downcast_ref::<RegistryError>()? {
         RegistryError::Unauthorized { .. } => Some(Exit::Credentials),
+        RegistryError::Locked { .. } => Some(Exit::Partial),
         RegistryError::Source { .. } | RegistryError::Tls { .. } => Some(Exit::Usage),
         _ => Some(Exit::Network),
     }

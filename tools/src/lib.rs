@@ -16,6 +16,7 @@ pub mod diff;
 pub mod exit;
 pub mod explain;
 pub mod image;
+pub mod image_lock;
 pub mod input;
 pub mod logins;
 pub mod marketplace;

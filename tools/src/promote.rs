@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod manifests;
 pub mod plan;
 pub mod planner;
+pub mod record;
 pub mod undo;
 pub mod watch;
 

@@ -1,10 +1,11 @@
-//! An image of any form on this disk onto a registry: proven before the first byte leaves, tags
-//! last, `latest` after all.
+//! An image of any form onto a registry: proven before the first byte leaves, tags last, `latest`
+//! after all. One of another registry is proven by its digests on its way.
 //!
 //! Invariant: nothing of a damaged image is sent, a tag is written only after its whole content was
 //! accepted, and no tag with another digest is moved without permission.
 
 mod attached;
+mod origin;
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -13,11 +14,12 @@ use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, ManifestKind, Reference, RepoName, Tag};
 
 pub use self::attached::Referrers;
+pub use self::origin::{PushOrigin, find};
 use crate::image::facts::{Fault, Weight};
 use crate::image::layout::REF_NAME;
 use crate::moves::Write;
-use crate::registry::{BlobSource, Registry, RegistryError};
-use crate::source::{Blob, BlobError, Source, SourceError};
+use crate::registry::{Registry, RegistryError};
+use crate::source::{BlobError, Source, SourceError};
 use crate::transfer::{KnownBlobs, ManifestTree, TransferBytes, TransferDestination, TransferStep};
 use crate::verify::{self, Limits};
 
@@ -33,6 +35,9 @@ pub enum PushError {
     /// It lacks the image to push.
     #[error("{location} has no {missing}; run `wharf package` again")]
     Absent { location: String, missing: String },
+    /// The registry lacks the image to push, or a part of it.
+    #[error("{location} has no {missing}")]
+    NotThere { location: String, missing: String },
     /// It has several images, and none is named.
     #[error(
         "{location} holds {count} images ({names}); push with the tag of one of these names, or \
@@ -58,6 +63,9 @@ pub enum PushError {
     /// An earlier blob has been lost.
     #[error(transparent)]
     Blob(#[from] BlobError),
+    /// It is there, and not locked.
+    #[error("it was pushed and is not locked")]
+    Lock(#[source] RegistryError),
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -73,7 +81,7 @@ fn first(faults: &[Fault]) -> String {
 
 /// The image of a push, and its destination.
 pub struct Push<'a> {
-    pub source: &'a Source,
+    pub origin: PushOrigin<'a>,
     pub registry: &'a Registry,
     pub repo: &'a RepoName,
     /// The tags in the order of writing, each with its descriptor.
@@ -99,6 +107,9 @@ pub struct PushReport {
     /// Bytes of blobs.
     #[serde(flatten)]
     pub moved: TransferBytes,
+    /// Every manifest of the image, each after those it lists.
+    #[serde(skip)]
+    pub manifests: Vec<Digest>,
 }
 
 /// A tag after a push.
@@ -208,7 +219,7 @@ impl Push<'_> {
         let are_there =
             tags.iter().all(|(_, target, before)| before.as_ref() == Some(&target.digest));
         let roots: Vec<&Descriptor> = self.tags.iter().map(|(_, target)| target).collect();
-        let tree = tree_of(self.source, &roots)?;
+        let tree = self.origin.tree(&roots).await?;
         let destination =
             TransferDestination { registry: self.registry, repo: self.repo, known: self.known };
         let mut moved =
@@ -218,7 +229,8 @@ impl Push<'_> {
                 tell(step);
                 Ok::<(), RegistryError>(())
             };
-            let open = |blob: &Descriptor| self.open_blob(blob);
+            let open = |blob: &Descriptor| self.origin.open(blob);
+            self.origin.know_blobs(&tree, &destination);
             moved = destination.put(&tree, &open, &|_| false, &told).await?;
         }
         let (referrers, sent) = self.attach(&tree, &destination, tell).await?;
@@ -227,16 +239,11 @@ impl Push<'_> {
         let mut pushed = Vec::new();
         for (tag, target, before) in tags {
             let manifest = tree.manifest(&target.digest).ok_or_else(|| PushError::Absent {
-                location: self.source.location().to_owned(),
+                location: self.origin.location(),
                 missing: format!("manifest for the tag {tag}"),
             })?;
             if before != Some(target.digest) {
-                // Layers may have taken long: another client may have written the tag meanwhile.
-                let now = self.points_at(tag).await?;
-                if now != before {
-                    self.refuse_moves([Write { tag, before: now, after: target.digest }])?;
-                }
-                destination.tag(tag, manifest).await?;
+                self.write_tag(&destination, (tag, manifest), before).await?;
             }
             let moved_from = before.filter(|before| *before != target.digest);
             pushed.push(PushedTag { tag: tag.clone(), digest: target.digest, moved_from });
@@ -245,24 +252,26 @@ impl Push<'_> {
             self.known.add(blob.digest, self.repo);
         }
         let digest = pushed.last().map(|tag| tag.digest).ok_or_else(|| PushError::Absent {
-            location: self.source.location().to_owned(),
+            location: self.origin.location(),
             missing: "tag".to_owned(),
         })?;
-        Ok(PushReport { digest, unchanged, referrers, tags: pushed, moved })
+        let manifests = tree.manifests.iter().map(wharf_oci::Manifest::digest).collect();
+        Ok(PushReport { digest, unchanged, referrers, tags: pushed, moved, manifests })
     }
 
-    fn open_blob(&self, blob: &Descriptor) -> Result<BlobSource, RegistryError> {
-        let failed = |reason: String| RegistryError::Source {
-            digest: blob.digest,
-            source: std::io::Error::other(reason),
-        };
-        match self.source.open_blob(blob).map_err(|error| failed(error.to_string()))? {
-            Blob::File(file) => {
-                let (file, start) = file.into_parts();
-                Ok(BlobSource::file(file, start, blob.clone()))
-            }
-            Blob::Remote(_) => Err(failed("it is on a registry".to_owned())),
+    /// Writes a tag, if it is still where it was at the start.
+    async fn write_tag(
+        &self,
+        destination: &TransferDestination<'_>,
+        (tag, manifest): (&Tag, &wharf_oci::Manifest),
+        before: Option<Digest>,
+    ) -> Result<(), PushError> {
+        // Layers may have taken long: another client may have written the tag meanwhile.
+        let now = self.points_at(tag).await?;
+        if now != before {
+            self.refuse_moves([Write { tag, before: now, after: manifest.digest() }])?;
         }
+        Ok(destination.tag(tag, manifest).await?)
     }
 
     async fn points_at(&self, tag: &Tag) -> Result<Option<Digest>, RegistryError> {

@@ -7,9 +7,11 @@ mod auth;
 mod content;
 mod download;
 mod error;
+mod exchange;
 #[cfg(test)]
 pub(crate) mod fake;
 mod image_ref;
+mod locks;
 mod referrers;
 mod retry;
 mod source;
@@ -35,6 +37,7 @@ use self::auth::{Authenticator, TokenScope};
 pub use self::download::BlobDownload;
 pub use self::error::RegistryError;
 pub use self::image_ref::{ImageRef, ImageRefError};
+pub use self::locks::LockAnswer;
 use self::retry::Budget;
 pub use self::retry::Policy;
 pub use self::source::BlobSource;
@@ -358,12 +361,11 @@ impl Registry {
 
     async fn refusal(&self, call: &Call<'_>, mut response: Response<Incoming>) -> RegistryError {
         let message = error_message(&self.transport, &call.uri, response.body_mut()).await;
-        RegistryError::Refused {
-            method: call.method.clone(),
-            url: shown(&call.uri),
-            status: response.status(),
-            message,
+        let (method, url, status) = (call.method.clone(), shown(&call.uri), response.status());
+        if status == StatusCode::METHOD_NOT_ALLOWED && message.contains(locks::DISALLOWED) {
+            return RegistryError::Locked { method, url, message };
         }
+        RegistryError::Refused { method, url, status, message }
     }
 }
 

@@ -13,6 +13,7 @@ mod junit;
 mod links;
 pub mod markdown;
 mod place;
+pub mod release;
 mod sarif;
 mod text;
 

@@ -170,6 +170,21 @@ pub struct TransferTerms<'a, E> {
     pub tell: &'a Tell<'a, E>,
 }
 
+impl<'a, E> TransferTerms<'a, E> {
+    /// The terms of a first run onto a registry that may have everything already.
+    #[must_use]
+    pub const fn usual(slots: &'a Semaphore, tell: &'a Tell<'a, E>) -> Self {
+        let (skip, kept, later) = (&|_: &Digest| false, &|_: &Digest| None, &[]);
+        Self { skip, kept, may_have_parts: true, trusts: true, later, slots, tell }
+    }
+}
+
+/// As many blobs on their way at once as usual.
+#[must_use]
+pub const fn transfer_slots() -> Semaphore {
+    Semaphore::const_new(ON_THE_WAY)
+}
+
 /// Passes on what an upload says.
 struct Watch<'a, E> {
     blob: &'a Descriptor,
@@ -196,10 +211,8 @@ impl TransferDestination<'_> {
         skip: &(dyn Fn(&Digest) -> bool + Sync),
         tell: &Tell<'_, E>,
     ) -> Result<TransferBytes, E> {
-        let slots = Semaphore::new(ON_THE_WAY);
-        let (kept, later) = (&|_: &Digest| None, &[][..]);
-        let (may_have_parts, trusts, slots) = (true, true, &slots);
-        let terms = TransferTerms { skip, kept, may_have_parts, trusts, later, slots, tell };
+        let slots = transfer_slots();
+        let terms = TransferTerms { skip, ..TransferTerms::usual(&slots, tell) };
         self.put_on(tree, open, &terms).await
     }
 
@@ -305,7 +318,16 @@ impl TransferDestination<'_> {
             let puts = stream::iter(wanted).map(|manifest| async move {
                 let digest = manifest.digest();
                 let reference = Reference::Digest(digest);
-                match self.registry.put_manifest(self.repo, &reference, manifest).await {
+                let put = self.registry.put_manifest(self.repo, &reference, manifest).await;
+                // What is locked cannot be put again, and need not be when it is there.
+                let put = match put {
+                    Err(error @ RegistryError::Locked { .. }) => {
+                        let found = self.registry.head_manifest(self.repo, &reference).await?;
+                        if found.is_some() { Ok(()) } else { Err(error) }
+                    }
+                    put => put,
+                };
+                match put {
                     Ok(()) => (terms.tell)(TransferStep::Manifest(&digest)).map(Ok),
                     Err(error) => Ok(Err(error)),
                 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::{ReportTarget, release_report};
 use crate::offer::values::{PlanId, RegistryName};
 
 /// `wharf promote`.
@@ -49,10 +50,14 @@ pub struct PromotePlanArgs {
     /// The tier of the registries: its limits bound the requests, and tell how long an apply takes
     #[arg(long, env = "WHARF_REGISTRY_TIER", value_name = "TIER")]
     pub tier: Option<Tier>,
+    /// Also write the plan as a page for a pull request or a ticket (repeat for more): `markdown=FILE`
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = release_report)]
+    pub reports: Vec<ReportTarget>,
 }
 
 /// `wharf promote apply`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct PromoteApplyArgs {
     /// The plan
     pub plan: PathBuf,
@@ -71,6 +76,21 @@ pub struct PromoteApplyArgs {
     /// How progress is written to stderr: `auto` draws on a terminal, `json` writes a line a second
     #[arg(long, value_name = "FORM", default_value = "auto")]
     pub progress: ProgressForm,
+    /// Leave a record of the promotion (an in-toto statement) beside each promoted image, once per plan
+    #[arg(long, env = "WHARF_RECORD")]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub record: bool,
+    /// Who the record says promotes [default: the user that CI names, or this machine's]
+    #[arg(long, env = "WHARF_RECORD_BY", value_name = "NAME")]
+    pub record_by: Option<String>,
+    /// Lock every tag but `latest`, and the manifests, as Azure Container Registry can
+    #[arg(long, env = "WHARF_LOCK")]
+    #[arg(value_parser = clap::builder::FalseyValueParser::new())]
+    pub lock: bool,
+    /// Also write the release as a page for a pull request or a ticket (repeat for more):
+    /// `markdown=FILE`
+    #[arg(long = "report", value_name = "FORMAT=FILE", value_parser = release_report)]
+    pub reports: Vec<ReportTarget>,
 }
 
 /// The forms of progress.

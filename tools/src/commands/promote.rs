@@ -4,12 +4,14 @@ mod apply;
 mod ledgers;
 mod plan;
 mod progress;
+mod release;
+mod seal;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::Context;
-use super::remote::{Endpoint, open_with};
+use super::remote::{Endpoint, open_within};
 use crate::cli::{PromoteCommand, Tier};
 use crate::exit::Exit;
 use crate::output::Style;
@@ -69,7 +71,7 @@ async fn open_side(
         credentials: credentials.as_ref(),
         folder: &side.offer_folder,
     };
-    open_with(&endpoint, quota, context).await
+    open_within(&endpoint, quota, context).await
 }
 
 /// Signatures and the like, one line each.

@@ -12,7 +12,7 @@ use super::{Context, variable, write_file};
 use crate::cli::{JudgeArgs, OutputFormat, ReportFormat, ReportTarget};
 use crate::exit::Exit;
 use crate::output_file;
-use crate::report::markdown::STEP_SUMMARY_BYTES_MAX;
+use crate::report::markdown::{self, STEP_SUMMARY_BYTES_MAX};
 use crate::report::{Frame, formats};
 use crate::report::{Report, ReportRoot};
 
@@ -66,6 +66,37 @@ pub(super) fn publish(
     Ok(exit)
 }
 
+/// Refuses pages in place of what is read, before any work is done.
+pub(super) fn check_pages(targets: &[ReportTarget], inputs: &Inputs) -> anyhow::Result<()> {
+    targets.iter().try_for_each(|target| inputs.keep(&target.file))
+}
+
+/// Writes pages of Markdown made by `page` for so many bytes at most. A failed page loses neither the
+/// others nor the result; it makes the exit code 2.
+pub(super) fn pages(
+    targets: &[ReportTarget],
+    page: &dyn Fn(usize) -> String,
+    (inputs, exit): (&Inputs, Exit),
+    context: &Context,
+) -> Exit {
+    let mut exit = exit;
+    for ReportTarget { file, .. } in targets {
+        let written = if is_step_summary(file) {
+            append(file, page)
+        } else {
+            write_file(file, &page(STEP_SUMMARY_BYTES_MAX), inputs)
+        };
+        match written {
+            Ok(()) => context.output.detail(&format!("wrote {}", file.display())),
+            Err(error) => {
+                context.output.failure(&format!("{error:#}"), None);
+                exit = Exit::Usage;
+            }
+        }
+    }
+    exit
+}
+
 fn write(
     frame: &Frame<'_>,
     target: &ReportTarget,
@@ -77,7 +108,8 @@ fn write(
         return Ok(context.output.raw(&formats::write(frame, *format)?)?);
     }
     if *format == ReportFormat::Markdown && is_step_summary(file) {
-        return append(frame, file);
+        let page = |bytes_max| markdown::write(&Frame { bytes_max, ..*frame });
+        return append(file, &page);
     }
     write_file(file, &formats::write(frame, *format)?, inputs)
 }
@@ -87,10 +119,9 @@ fn is_step_summary(file: &Path) -> bool {
 }
 
 /// Adds to the reports of other commands in the step, within GitHub's limit for a step.
-fn append(frame: &Frame<'_>, file: &Path) -> anyhow::Result<()> {
+fn append(file: &Path, page: &dyn Fn(usize) -> String) -> anyhow::Result<()> {
     let there = std::fs::metadata(file).map_or(0, |there| there.len());
     let there = usize::try_from(there).unwrap_or(usize::MAX);
-    let frame = Frame { bytes_max: STEP_SUMMARY_BYTES_MAX.saturating_sub(there), ..*frame };
-    let text = formats::write(&frame, ReportFormat::Markdown)?;
+    let text = page(STEP_SUMMARY_BYTES_MAX.saturating_sub(there));
     output_file::append(file, &text).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -1,25 +1,31 @@
 //! `wharf push`: the layouts of an offer, or one image in any form, onto a registry.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, RepoName, Tag};
 
-use super::remote::{Endpoint, exit_of, jobs, one_line, open};
+use super::remote::{Endpoint, exit_of, jobs, one_line, open, open_with};
 use super::targets::Opener;
 use super::{Context, variable};
-use crate::cli::PushArgs;
+use crate::cli::{LoginArgs, PasswordPlace, PushArgs};
+use crate::credentials::{self, Login};
 use crate::exit::Exit;
 use crate::image::facts::Fault;
 use crate::image::inputs;
+use crate::image_lock::{self, LockState};
+use crate::input;
 use crate::moves::FLOATING_TAG;
 use crate::offer::OfferFile;
 use crate::offer::model::PlanImage;
 use crate::offer::registries::target;
+use crate::offer::secrets::Secret;
 use crate::output::{Paint, Style, Table, visible};
-use crate::push::{Push, PushError, PushReport, image_for, open_proven, prove};
-use crate::registry::{ImageRef, Registry};
+use crate::promote::manifests::Manifests;
+use crate::push::{self, Push, PushError, PushOrigin, PushReport, image_for, open_proven, prove};
+use crate::registry::{ImageRef, Quota, Registry};
 use crate::rules::image::size;
 use crate::source::{Source, Target};
 use crate::transfer::{KnownBlobs, TransferStep};
@@ -41,6 +47,8 @@ struct Item {
     state: State,
     #[serde(flatten)]
     pushed: Option<PushReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<LockState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip)]
@@ -68,38 +76,95 @@ pub async fn run(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
 
 async fn one_image(args: &PushArgs, reference: &str, context: &Context) -> anyhow::Result<Exit> {
     let target = Target::parse(args.source.as_os_str())?;
-    let location = target.to_string();
-    anyhow::ensure!(
-        !matches!(target, Target::Image(_)),
-        "{location} is on a registry; `wharf promote` copies the images of an offer between \
-         registries, with their signatures, and `skopeo copy --all` copies any other"
-    );
     let image: ImageRef = reference.parse()?;
     let tag = image.tag.clone().filter(|_| image.digest.is_none());
     let tag = tag.with_context(|| format!("`{reference}` has no tag to push to; append :TAG"))?;
+    let endpoint = endpoint_of(&image);
+    let login = given_login(&args.login, Some(&target))?;
+    if let Target::Image(from) = &target {
+        let registry = destination(&endpoint, login, context).await?;
+        let item = from_registry(args, from, (&registry, &image.repository, tag), context).await?;
+        return finish(vec![item], &registry, context);
+    }
+    let location = target.to_string();
     let (opened, remarks) = Opener::new(context)
         .open(&target)
         .and_then(|source| Ok(prove(source, jobs())?))
         .with_context(|| format!("cannot push {location}"))?;
     say_all(&remarks, &location, context);
-    let target = image_for(&opened, Some(&tag))?;
-    let endpoint = Endpoint {
+    let found = image_for(&opened, Some(&tag))?;
+    let registry = destination(&endpoint, login, context).await?;
+    let run = Run::new(args, &registry, context);
+    let origin = PushOrigin::Disk(&opened);
+    let item = push(&run, None, origin, (&image.repository, vec![(tag, found)])).await;
+    finish(vec![item], &registry, context)
+}
+
+/// A registry that no offer names.
+fn endpoint_of(image: &ImageRef) -> Endpoint<'_> {
+    Endpoint {
         name: image.registry.as_str(),
         host: &image.registry,
         plain_http: false,
         credentials: None,
         folder: Path::new("."),
+    }
+}
+
+/// Opens the destination with the login of the command line, or the usual one.
+async fn destination(
+    endpoint: &Endpoint<'_>,
+    login: Option<Login>,
+    context: &Context,
+) -> anyhow::Result<Arc<Registry>> {
+    match login {
+        Some(login) => open_with(endpoint, (Some(login), Quota::default()), context),
+        None => open(endpoint, context).await,
+    }
+}
+
+/// The login that the command line gives.
+fn given_login(args: &LoginArgs, source: Option<&Target>) -> anyhow::Result<Option<Login>> {
+    let Some(username) = args.username.clone() else { return Ok(None) };
+    if args.password_stdin {
+        anyhow::ensure!(
+            source != Some(&Target::Stdin),
+            "stdin cannot be both the image and the password; take the password from \
+             --password-from, or the image from a file"
+        );
+        let password = credentials::password_of(&mut std::io::stdin().lock())?;
+        return Ok(Some(Login::Basic { username, password }));
+    }
+    let Some(place) = &args.password_from else { return Ok(None) };
+    let password = match place {
+        PasswordPlace::Env(name) => Secret::Env(name.clone()).resolve(Path::new("."), &variable)?,
+        PasswordPlace::KeyVault(name) => {
+            Secret::KeyVault(name.clone()).resolve(Path::new("."), &variable)?
+        }
+        PasswordPlace::File(path) => {
+            let cannot = || format!("cannot read the password in {}", path.display());
+            let mut file = input::open(path).with_context(cannot)?;
+            credentials::password_of(&mut file).with_context(cannot)?
+        }
     };
-    let registry = open(&endpoint, context).await?;
-    let run = Run {
-        registry: &registry,
-        known: KnownBlobs::default(),
-        context,
-        allow_tag_move: args.allow_tag_move,
-    };
-    let tags = vec![(tag, target)];
-    let item = push(&run, None, &opened, &image.repository, tags).await;
-    finish(vec![item], &registry, context)
+    Ok(Some(Login::Basic { username, password }))
+}
+
+/// Pushes an image of another registry, or of the same one.
+async fn from_registry(
+    args: &PushArgs,
+    from: &ImageRef,
+    (registry, repo, tag): (&Arc<Registry>, &RepoName, Tag),
+    context: &Context,
+) -> anyhow::Result<Item> {
+    let is_same = from.registry == *registry.host();
+    let source =
+        if is_same { Arc::clone(registry) } else { open(&endpoint_of(from), context).await? };
+    let found = push::find(&source, &from.repository, &from.reference()?).await?;
+    let run = Run::new(args, registry, context);
+    let origin =
+        PushOrigin::Registry { manifests: Manifests::new(source), repo: from.repository.clone() };
+    Ok(push(&run, None, origin, (repo, vec![(tag, found)])).await)
 }
 
 async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -118,29 +183,34 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
         credentials: to.credentials.as_ref(),
         folder: file.folder(),
     };
-    let registry = open(&endpoint, context).await?;
-    let run = Run {
-        registry: &registry,
-        known: KnownBlobs::default(),
-        context,
-        allow_tag_move: args.allow_tag_move,
-    };
+    let login = given_login(&args.login, None)?;
+    let registry = destination(&endpoint, login, context).await?;
+    let run = Run::new(args, &registry, context);
     let mut items = Vec::new();
     for plan in plans {
         let repo = to.repository(&plan.image.repository);
         let path = layouts.join(plan.id.as_str());
-        let opened = open_proven(&path, jobs()).and_then(|(opened, remarks)| {
-            check_inputs(plan, &opened, context)?;
-            let tags = plan_tags(plan, &opened)?;
-            say_all(&remarks, &path.to_string_lossy(), context);
-            Ok((opened, tags))
-        });
-        items.push(match opened {
-            Ok((opened, tags)) => push(&run, Some(plan), &opened, &repo, tags).await,
+        items.push(match open_layout(plan, &path, context) {
+            Ok((opened, tags)) => {
+                push(&run, Some(plan), PushOrigin::Disk(&opened), (&repo, tags)).await
+            }
             Err(error) => failed(Some(plan), &repo, error, context),
         });
     }
     finish(items, &registry, context)
+}
+
+/// The proven layout of a plan, with the descriptors of its tags.
+fn open_layout(
+    plan: &PlanImage,
+    path: &Path,
+    context: &Context,
+) -> Result<(Source, Vec<(Tag, Descriptor)>), PushError> {
+    let (opened, remarks) = open_proven(path, jobs())?;
+    check_inputs(plan, &opened, context)?;
+    let tags = plan_tags(plan, &opened)?;
+    say_all(&remarks, &path.to_string_lossy(), context);
+    Ok((opened, tags))
 }
 
 /// A fault that does not keep a layout from being pushed is reported all the same.
@@ -177,29 +247,61 @@ fn plan_tags(plan: &PlanImage, source: &Source) -> Result<Vec<(Tag, Descriptor)>
 
 /// The constant part for all items of one run.
 struct Run<'a> {
+    args: &'a PushArgs,
     registry: &'a Registry,
     known: KnownBlobs,
     context: &'a Context,
-    allow_tag_move: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(args: &'a PushArgs, registry: &'a Registry, context: &'a Context) -> Self {
+        Self { args, registry, known: KnownBlobs::default(), context }
+    }
+
+    /// Locks what was pushed, where it is asked for.
+    async fn lock(&self, item: &mut Item) {
+        let Some(pushed) = item.pushed.as_ref().filter(|_| self.args.lock) else { return };
+        let tags = pushed.tags.iter().map(|tag| &tag.tag);
+        let manifests = pushed.manifests.iter().copied();
+        let what = item.plan.clone().unwrap_or_else(|| item.repository.to_string());
+        match image_lock::lock(self.registry, &item.repository, tags, manifests).await {
+            Ok(lock) => {
+                if lock == LockState::Unsupported {
+                    let host = self.registry.host().as_str();
+                    let message = format!("{what}: {}", image_lock::unsupported(host));
+                    self.context.output.warning(&message);
+                }
+                item.lock = Some(lock);
+            }
+            Err(error) => {
+                let error = PushError::Lock(error);
+                let message = one_line(&error);
+                self.context.output.failure(&format!("{what}: {message}"), None);
+                item.error = Some(message);
+                item.failure = Some(error);
+            }
+        }
+    }
 }
 
 async fn push(
     run: &Run<'_>,
     plan: Option<&PlanImage>,
-    source: &Source,
-    repo: &RepoName,
-    tags: Vec<(Tag, Descriptor)>,
+    origin: PushOrigin<'_>,
+    (repo, tags): (&RepoName, Vec<(Tag, Descriptor)>),
 ) -> Item {
-    let Run { registry, known, context, allow_tag_move } = run;
-    let allow_tag_move = *allow_tag_move;
-    context.output.note(&format!("pushing {} to {}/{repo}", source.location(), registry.host()));
+    let Run { registry, known, context, args } = run;
+    let from = origin.location();
+    context.output.note(&format!("pushing {from} to {}/{repo}", registry.host()));
     let tell = |step: TransferStep<'_>| {
         if let TransferStep::Blob(blob, how) = step {
             let short = blob.digest.short();
             context.output.detail(&format!("{repo} {short} {} {how:?}", size(blob.size)));
         }
     };
-    match (Push { source, registry, repo, tags, known, allow_tag_move }).run(&tell).await {
+    let allow_tag_move = args.allow_tag_move;
+    let pushed = Push { origin, registry, repo, tags, known, allow_tag_move }.run(&tell).await;
+    match pushed {
         Ok(pushed) => {
             for tag in pushed.tags.iter().filter(|tag| tag.tag.as_str() != FLOATING_TAG) {
                 if let Some(from) = &tag.moved_from {
@@ -207,14 +309,17 @@ async fn push(
                     context.output.warning(&message);
                 }
             }
-            Item {
+            let mut item = Item {
                 plan: plan.map(|plan| plan.id.to_string()),
                 repository: repo.clone(),
                 state: if pushed.unchanged { State::Unchanged } else { State::Pushed },
                 pushed: Some(pushed),
+                lock: None,
                 error: None,
                 failure: None,
-            }
+            };
+            run.lock(&mut item).await;
+            item
         }
         Err(error) => failed(plan, repo, error, context),
     }
@@ -233,6 +338,7 @@ fn failed(plan: Option<&PlanImage>, repo: &RepoName, error: PushError, context: 
             _ => State::Failed,
         },
         pushed: None,
+        lock: None,
         error: Some(message),
         failure: Some(error),
     }
@@ -240,7 +346,12 @@ fn failed(plan: Option<&PlanImage>, repo: &RepoName, error: PushError, context: 
 
 fn finish(items: Vec<Item>, registry: &Registry, context: &Context) -> anyhow::Result<Exit> {
     let failures = items.iter().filter_map(|item| item.failure.as_ref());
-    let exit = exit_of(items.len(), failures.map(|error| error as _));
+    let exit = match exit_of(items.len(), failures.map(|error| error as _)) {
+        Exit::Ok if items.iter().any(|item| item.lock == Some(LockState::Unsupported)) => {
+            Exit::Partial
+        }
+        exit => exit,
+    };
     let report =
         Report { registry: registry.host().to_string(), items, requests: registry.requests() };
     context.output.result("push", &report, |paint| text(&report, paint))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use wharf_client::outbound::proxies::OutboundProxies;
 
 use super::{Context, variable};
-use crate::credentials::{Keyring, LoginLookup};
+use crate::credentials::{Keyring, Login, LoginLookup};
 use crate::exit::Exit;
 use crate::offer::model::Credentials;
 use crate::offer::values::LoginServer;
@@ -30,25 +30,54 @@ pub(super) async fn open(
     endpoint: &Endpoint<'_>,
     context: &Context,
 ) -> anyhow::Result<Arc<Registry>> {
-    open_with(endpoint, Quota::default(), context).await
+    open_within(endpoint, Quota::default(), context).await
 }
 
 /// Opens a registry of a known quota.
-pub(super) async fn open_with(
+pub(super) async fn open_within(
     endpoint: &Endpoint<'_>,
     quota: Quota,
     context: &Context,
 ) -> anyhow::Result<Arc<Registry>> {
-    let authfile = context.global.authfile.as_deref();
-    let keyring = Keyring { authfile, variable: &variable };
+    let login = if context.global.entra.contains(endpoint.host) {
+        Some(entra(endpoint, context).await?)
+    } else {
+        look_up(endpoint, context).await?
+    };
+    open_with(endpoint, (login, quota), context)
+}
+
+/// The login of an offer's registry, or of the files of other programs.
+async fn look_up(endpoint: &Endpoint<'_>, context: &Context) -> anyhow::Result<Option<Login>> {
     let host = endpoint.host.as_str();
-    let LoginLookup { login, unset } =
-        keyring.of_offer(endpoint.name, endpoint.credentials, endpoint.folder, host).await?;
+    let LoginLookup { login, unset } = keyring(context)
+        .of_offer(endpoint.name, endpoint.credentials, endpoint.folder, host)
+        .await?;
     if !unset.is_empty() {
         let unset = unset.join(" and ");
         let without = if login.is_some() { "another login is used" } else { "no login is used" };
         context.output.warning(&format!("{unset} not set: {without} for {host}"));
     }
+    Ok(login)
+}
+
+fn keyring(context: &Context) -> Keyring<'_> {
+    Keyring { authfile: context.global.authfile.as_deref(), variable: &variable }
+}
+
+/// The login of `az` as one of the registry.
+async fn entra(endpoint: &Endpoint<'_>, context: &Context) -> anyhow::Result<Login> {
+    let token = keyring(context).of_entra().await?;
+    let stranger = open_with(endpoint, (None, Quota::default()), context)?;
+    Ok(Login::IdentityToken(stranger.exchange(&token).await?))
+}
+
+/// Opens a registry with this login, within a quota.
+pub(super) fn open_with(
+    endpoint: &Endpoint<'_>,
+    (login, quota): (Option<Login>, Quota),
+    context: &Context,
+) -> anyhow::Result<Arc<Registry>> {
     let plain_http = endpoint.plain_http || context.global.plain_http;
     let output = context.output.clone();
     let options = Options {

@@ -15,6 +15,8 @@ pub mod referrer;
 pub mod spdx;
 mod uuid;
 
+use std::collections::BTreeMap;
+
 /// The name and the version of this program, as statements give them.
 const TOOL: (&str, &str) = ("wharf", env!("CARGO_PKG_VERSION"));
 
@@ -27,6 +29,8 @@ pub struct Statement {
     pub predicate_type: Option<&'static str>,
     /// The name a client gives the file.
     pub title: &'static str,
+    /// More annotations of its manifest.
+    pub annotations: BTreeMap<&'static str, String>,
     pub bytes: Vec<u8>,
 }
 

@@ -216,18 +216,18 @@ fn list_tag(subject: &Digest) -> String {
 }
 
 /// Copies companions of one image.
-pub(super) struct Copying<'a, E> {
-    pub(super) from: &'a Manifests,
+pub(crate) struct Copying<'a, E> {
+    pub(crate) from: &'a Manifests,
     /// The repository there.
-    pub(super) source: &'a RepoName,
-    pub(super) to: TransferDestination<'a>,
-    pub(super) terms: TransferTerms<'a, E>,
+    pub(crate) source: &'a RepoName,
+    pub(crate) to: TransferDestination<'a>,
+    pub(crate) terms: TransferTerms<'a, E>,
 }
 
 impl<E: From<RegistryError>> Copying<'_, E> {
     /// Puts the content of a companion, and lists it among its subject's referrers. A tag is still
     /// to be written. `None` if the source has lost it.
-    pub(super) async fn put(
+    pub(crate) async fn put(
         &self,
         companion: &Companion,
     ) -> Result<Option<(Manifest, TransferBytes)>, E> {

@@ -20,7 +20,7 @@ pub struct Manifests {
 }
 
 /// A tree, or the address of its missing part.
-pub(super) enum Fetched {
+pub(crate) enum Fetched {
     Tree(ManifestTree),
     Missing(String),
 }
@@ -38,7 +38,7 @@ impl Manifests {
         Self { registry, known: Mutex::default() }
     }
 
-    pub(super) const fn registry(&self) -> &Arc<Registry> {
+    pub(crate) const fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 
@@ -79,7 +79,7 @@ impl Manifests {
     }
 
     /// The manifests below some digests, each after those it lists.
-    pub(super) async fn tree(
+    pub(crate) async fn tree(
         &self,
         repo: &RepoName,
         roots: &[Digest],

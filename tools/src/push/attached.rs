@@ -1,15 +1,18 @@
 //! The referrers beside a pushed image: SBOM, provenance, signatures. They go along, so that a
-//! client with the tag finds them.
+//! client with the tag finds them. From a registry the tags of cosign's signatures come too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use wharf_oci::{Descriptor, Digest, Manifest};
 
-use super::{Push, PushError, tree_of};
+use super::{Push, PushError, PushOrigin, tree_of};
+use crate::promote::companions::{Companion, CompanionAction, Copying, RegistryPair, TagLists};
 use crate::registry::RegistryError;
 use crate::source::Source;
-use crate::transfer::{ManifestTree, TransferBytes, TransferDestination, TransferStep};
+use crate::transfer::{
+    ManifestTree, TransferBytes, TransferDestination, TransferStep, TransferTerms, transfer_slots,
+};
 
 /// How many are pushed with one image.
 const REFERRERS_MAX: usize = 1000;
@@ -25,6 +28,8 @@ pub struct Referrers {
     pub pushed: usize,
     /// They were there.
     pub already: usize,
+    /// They stand under a tag with other content at the destination, or are listed and gone.
+    pub left: usize,
 }
 
 /// A manifest with a subject.
@@ -41,21 +46,50 @@ impl Push<'_> {
         destination: &TransferDestination<'_>,
         tell: &(dyn Fn(TransferStep<'_>) + Sync),
     ) -> Result<(Referrers, TransferBytes), PushError> {
+        match &self.origin {
+            PushOrigin::Disk(source) => {
+                self.attach_from_disk((source, tree), destination, tell).await
+            }
+            PushOrigin::Registry { manifests: from, repo: source } => {
+                let manifests: Vec<Descriptor> =
+                    tree.manifests.iter().map(Manifest::descriptor).collect();
+                let tags = &TagLists::new(from.registry().clone());
+                let (to, destination_repo) = (self.registry, self.repo);
+                let pair = RegistryPair { from, tags, source, to, destination: destination_repo };
+                let companions = pair.find(&manifests).await?;
+                let told = |step: TransferStep<'_>| {
+                    tell(step);
+                    Ok::<(), RegistryError>(())
+                };
+                let slots = transfer_slots();
+                let (to, terms) =
+                    (TransferDestination { ..*destination }, TransferTerms::usual(&slots, &told));
+                attach_companions(&Copying { from, source, to, terms }, companions).await
+            }
+        }
+    }
+
+    async fn attach_from_disk(
+        &self,
+        (source, tree): (&Source, &ManifestTree),
+        destination: &TransferDestination<'_>,
+        tell: &(dyn Fn(TransferStep<'_>) + Sync),
+    ) -> Result<(Referrers, TransferBytes), PushError> {
         let (mut count, mut moved) = (Referrers::default(), TransferBytes::default());
         let told = |step: TransferStep<'_>| {
             tell(step);
             Ok::<(), RegistryError>(())
         };
-        for (subject, referrers) in of_tree(self.source, tree)? {
+        for (subject, referrers) in of_tree(source, tree)? {
             let there = self.registry.referrers(self.repo, &subject).await?;
             for referrer in referrers {
-                let part = tree_of(self.source, &[&referrer.descriptor])?;
+                let part = tree_of(source, &[&referrer.descriptor])?;
                 if there.contains(&referrer.descriptor.digest) {
                     count.already += 1;
                     moved.skipped_bytes = moved.skipped_bytes.saturating_add(part.size_bytes());
                     continue;
                 }
-                let open = |blob: &Descriptor| self.open_blob(blob);
+                let open = |blob: &Descriptor| self.origin.open(blob);
                 moved.add(destination.put(&part, &open, &|_| false, &told).await?);
                 self.registry.list_referrer(self.repo, &subject, &referrer.manifest).await?;
                 count.pushed += 1;
@@ -63,6 +97,34 @@ impl Push<'_> {
         }
         Ok((count, moved))
     }
+}
+
+/// Copies companions from a registry. A tag under which the destination has other signatures is left,
+/// and counted.
+async fn attach_companions(
+    copying: &Copying<'_, RegistryError>,
+    companions: Vec<Companion>,
+) -> Result<(Referrers, TransferBytes), PushError> {
+    let (mut count, mut moved) = (Referrers::default(), TransferBytes::default());
+    for companion in companions {
+        match companion.action {
+            CompanionAction::UpToDate | CompanionAction::Copied => count.already += 1,
+            CompanionAction::Left => count.left += 1,
+            CompanionAction::Copy => {
+                // A client that deletes a referrer may leave it in the list under the tag.
+                let Some((manifest, sent)) = copying.put(&companion).await? else {
+                    count.left += 1;
+                    continue;
+                };
+                if let Some(tag) = &companion.tag {
+                    copying.to.tag(tag, &manifest).await?;
+                }
+                moved.add(sent);
+                count.pushed += 1;
+            }
+        }
+    }
+    Ok((count, moved))
 }
 
 /// A source's referrers of a tree's manifests, by subject; each after its subject.

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use wharf_oci::{Algorithm, Digester, MediaType};
+use wharf_oci::{Algorithm, Digester, MediaType, Reference};
 
 use super::*;
 use crate::explain;
 use crate::image::layout::REF_NAME;
 use crate::image::layout_write::{LayoutFolder, LayoutWriter};
+use crate::promote::manifests::Manifests;
 use crate::registry::fake::{Fake, Fault, start};
 use crate::registry::{Options, Policy};
 
@@ -73,7 +75,9 @@ async fn push_with(
 ) -> Result<PushReport, PushError> {
     let repo: RepoName = repo.parse().unwrap();
     let tags = source.tags().map(|(tag, root)| (tag, root.clone())).collect();
-    Push { source, registry, repo: &repo, tags, known, allow_tag_move }.run(&|_| {}).await
+    Push { origin: PushOrigin::Disk(source), registry, repo: &repo, tags, known, allow_tag_move }
+        .run(&|_| {})
+        .await
 }
 
 #[tokio::test]
@@ -206,7 +210,8 @@ async fn a_version_that_appears_while_layers_are_sent_is_not_moved_either() {
     let repo: RepoName = "x/a".parse().unwrap();
     let tags = layout.tags().map(|(tag, root)| (tag, root.clone())).collect();
     let (registry, known) = (&registry, &KnownBlobs::default());
-    let push = Push { source: &layout, registry, repo: &repo, tags, known, allow_tag_move: false };
+    let origin = PushOrigin::Disk(&layout);
+    let push = Push { origin, registry, repo: &repo, tags, known, allow_tag_move: false };
     let others = bytes::Bytes::from_static(br#"{"schemaVersion":2,"manifests":[]}"#);
     let appear = |step: TransferStep<'_>| {
         if matches!(step, TransferStep::Manifest(_)) {
@@ -234,6 +239,51 @@ fn a_broken_layout_is_refused_before_anything_is_sent() {
     assert_eq!(message.matches(digest).count(), 1, "{message}");
     let missing = open_proven(&folder.path().join("gone"), NonZeroUsize::MIN).unwrap_err();
     assert!(matches!(missing, PushError::Source(_)));
+}
+
+#[tokio::test]
+async fn an_image_goes_from_one_repository_to_another_with_what_refers_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = LayoutFolder::open(folder.path()).unwrap();
+    let mut writer = LayoutWriter::begin(&out, "one").unwrap();
+    let root = image(&mut writer, "one");
+    let list = referrer(&mut writer, &root, "list");
+    writer.finish(&[named(&root, "1.0")], std::slice::from_ref(&list)).unwrap();
+    let (shared, address) = start(Fake::default()).await;
+    let (from, known) = (Arc::new(registry(&address)), KnownBlobs::default());
+    let source_layout = open_proven(&out.place("one"), NonZeroUsize::MIN).unwrap().0;
+    push(&source_layout, &from, "x/a", &known).await.unwrap();
+    let signature = format!("sha256-{}.sig", root.digest.hex());
+    {
+        let mut fake = shared.lock().unwrap();
+        let key = ("x/a".to_owned(), list.digest.to_string());
+        let value = fake.manifests[&key].clone();
+        fake.manifests.insert(("x/a".to_owned(), signature.clone()), value);
+    }
+    let (other, address) = start(Fake::default()).await;
+    let to = registry(&address);
+    let (source, repo): (RepoName, RepoName) = ("x/a".parse().unwrap(), "y/b".parse().unwrap());
+    for expected in [
+        Referrers { pushed: 2, ..Referrers::default() },
+        Referrers { already: 2, ..Referrers::default() },
+    ] {
+        let found = find(&from, &source, &Reference::Tag("1.0".parse().unwrap())).await.unwrap();
+        assert_eq!(found.digest, root.digest);
+        let tags = vec![("2.0".parse().unwrap(), found)];
+        let origin = PushOrigin::Registry {
+            manifests: Manifests::new(Arc::clone(&from)),
+            repo: source.clone(),
+        };
+        let known = KnownBlobs::default();
+        let push =
+            Push { origin, registry: &to, repo: &repo, tags, known: &known, allow_tag_move: false };
+        let pushed = push.run(&|_| {}).await.unwrap();
+        assert_eq!((pushed.digest, pushed.referrers), (root.digest, expected));
+    }
+    assert_eq!(to.referrers(&repo, &root.digest).await.unwrap(), [list.digest]);
+    assert!(other.lock().unwrap().manifests.contains_key(&("y/b".to_owned(), signature)));
+    let gone = find(&from, &source, &Reference::Tag("9".parse().unwrap())).await.unwrap_err();
+    assert!(gone.to_string().ends_with("/x/a has no 9"), "{gone}");
 }
 
 #[test]
@@ -299,7 +349,7 @@ async fn what_refers_to_an_image_goes_along_before_its_tags_and_once() {
         let registry = registry(&address);
         let known = KnownBlobs::default();
         let pushed = push(&layout, &registry, "x/a", &known).await.unwrap();
-        assert_eq!(pushed.referrers, Referrers { pushed: 3, already: 0 });
+        assert_eq!(pushed.referrers, Referrers { pushed: 3, ..Referrers::default() });
         let repo: RepoName = "x/a".parse().unwrap();
         let listed = registry.referrers(&repo, &root.digest).await.unwrap();
         assert_eq!(listed, [first.digest, foreign.digest]);
@@ -316,7 +366,7 @@ async fn what_refers_to_an_image_goes_along_before_its_tags_and_once() {
         assert!(place(&first.digest.to_string()) < place("/1.0"), "{seen:?}");
         let again = push(&layout, &registry, "x/a", &KnownBlobs::default()).await.unwrap();
         assert!(again.unchanged);
-        assert_eq!(again.referrers, Referrers { pushed: 0, already: 3 });
+        assert_eq!(again.referrers, Referrers { already: 3, ..Referrers::default() });
         assert_eq!(again.moved.sent_bytes, 0);
         // A list a registry lost is made again although no tag moves.
         shared.lock().unwrap().manifests.retain(|(_, name), _| !name.starts_with("sha256-"));

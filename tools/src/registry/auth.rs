@@ -44,6 +44,16 @@ impl TokenScope {
         Self(vec![format!("repository:{repo}:pull")])
     }
 
+    /// For a request that needs no token.
+    pub(super) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// To lock what is in a repository; ACR's own action.
+    pub(super) fn lock(repo: &RepoName) -> Self {
+        Self(vec![format!("repository:{repo}:metadata_write")])
+    }
+
     /// To write to a repository, and to mount from others.
     pub(super) fn push(repo: &RepoName, mount_from: &[RepoName]) -> Self {
         let mut scopes = vec![format!("repository:{repo}:pull,push")];

@@ -20,6 +20,15 @@ pub enum RegistryError {
         /// The text of the body, shortened; may be empty.
         message: String,
     },
+    /// A lock of ACR, or its quarantine, keeps the content as it is.
+    #[error("{method} {url} is not allowed, as what is there is locked{}", said(.message))]
+    Locked {
+        method: Method,
+        /// Its address, without a query.
+        url: String,
+        /// The text of the body, shortened.
+        message: String,
+    },
     /// No credentials, or wrong ones, or not enough rights.
     #[error("{registry} did not accept the credentials for {scope}{}", said(.message))]
     Unauthorized {
@@ -100,6 +109,7 @@ impl RegistryError {
             Self::Network { .. } | Self::Stalled { .. } => true,
             Self::Refused { status, .. } => wharf_client::retry::is_temporary(*status),
             Self::Unauthorized { .. }
+            | Self::Locked { .. }
             | Self::Unreachable { .. }
             | Self::Exhausted { .. }
             | Self::Protocol { .. }

@@ -73,6 +73,8 @@ pub(crate) struct Fake {
     pub(crate) next_session: u32,
     pub(crate) valid_token: u32,
     pub(crate) address: String,
+    /// The answer to everything below `/acr/`.
+    pub(crate) acr: Option<(u16, Bytes)>,
 }
 
 pub(crate) type Shared = Arc<Mutex<Fake>>;
@@ -113,6 +115,10 @@ async fn serve(state: Shared, request: Request<Incoming>) -> Result<Answer, std:
     fake.seen.push(asked.clone());
     if head.uri.path() == "/token" {
         return Ok(fake.token());
+    }
+    if let Some((status, body)) = fake.acr.clone().filter(|_| head.uri.path().starts_with("/acr/"))
+    {
+        return Ok(reply(status, &[], body));
     }
     if head.uri.path().starts_with("/elsewhere/") {
         let bytes = fake.blobs.values().next().cloned().unwrap_or_default();

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc::Sender;
 use tokio::task::spawn_blocking;
-use wharf_oci::{Descriptor, Digester, RepoName};
+use wharf_oci::{Algorithm, Descriptor, Digester, MediaType, RepoName};
 
 use super::Registry;
 use super::download::BlobDownload;
@@ -26,6 +26,8 @@ const PIECE_BYTES: usize = 128 * 1024;
 pub enum BlobSource {
     /// In a file, proven before the upload started.
     File(Box<FileSource>),
+    /// Made here, in memory.
+    Memory { bytes: Bytes, descriptor: Box<Descriptor> },
     /// On another registry.
     Remote(Box<RemoteSource>),
 }
@@ -51,6 +53,14 @@ impl BlobSource {
         Self::File(Box::new(FileSource { file, start, descriptor }))
     }
 
+    /// A small blob made here, with its descriptor.
+    #[must_use]
+    pub fn memory(bytes: Bytes, media_type: MediaType) -> Self {
+        let digest = Digester::digest(Algorithm::Sha256, &bytes);
+        let descriptor = Box::new(Descriptor::new(media_type, digest, bytes.len() as u64));
+        Self::Memory { bytes, descriptor }
+    }
+
     /// A blob of another registry.
     #[must_use]
     pub fn remote(registry: Arc<Registry>, repo: RepoName, descriptor: Descriptor) -> Self {
@@ -60,8 +70,10 @@ impl BlobSource {
     }
 
     /// The descriptor of the blob.
-    pub(super) fn descriptor(&self) -> &Descriptor {
+    #[must_use]
+    pub fn descriptor(&self) -> &Descriptor {
         match self {
+            Self::Memory { descriptor, .. } => descriptor,
             Self::File(source) => &source.descriptor,
             Self::Remote(source) => source.download.descriptor(),
         }
@@ -81,6 +93,7 @@ impl BlobSource {
             let piece = match self {
                 Self::File(source) => source.piece(at, end).await?,
                 Self::Remote(source) => source.piece(at, end).await?,
+                Self::Memory { bytes, .. } => memory_piece(bytes, at, end),
             };
             at += piece.len() as u64;
             if taker.send(piece).await.is_err() {
@@ -94,6 +107,13 @@ impl BlobSource {
 /// How many bytes the next piece has at most.
 fn piece_len(offset: u64, end: u64) -> usize {
     usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX).min(PIECE_BYTES)
+}
+
+/// A piece of bytes at hand.
+fn memory_piece(bytes: &Bytes, offset: u64, end: u64) -> Bytes {
+    let from = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let to = from.saturating_add(piece_len(offset, end)).min(bytes.len());
+    bytes.slice(from..to)
 }
 
 impl FileSource {

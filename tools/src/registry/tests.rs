@@ -120,6 +120,30 @@ async fn a_small_blob_takes_two_requests_and_a_refused_end_becomes_an_empty_one(
 }
 
 #[tokio::test]
+async fn a_registry_without_locks_is_told_from_one_without_the_tag() {
+    let errors = |code: &str, message: &str| {
+        Bytes::from(format!(r#"{{"errors":[{{"code":"{code}","message":"{message}"}}]}}"#))
+    };
+    for (status, body, expected) in [
+        (200, Bytes::from_static(b"{}"), Some(LockAnswer::Locked)),
+        (404, Bytes::from_static(b"404 page not found"), Some(LockAnswer::Unsupported)),
+        (405, Bytes::new(), Some(LockAnswer::Unsupported)),
+        (404, errors("TAG_UNKNOWN", "the tag is not there"), None),
+        (405, errors("UNSUPPORTED", "The operation is disallowed."), None),
+    ] {
+        let (shared, address) = start(Fake { acr: Some((status, body)), ..Fake::default() }).await;
+        let reference = Reference::Tag("1.0".parse().unwrap());
+        let answer = registry(&address).lock(&repo(), &reference).await;
+        assert_eq!(answer.as_ref().ok().copied(), expected, "{status}: {answer:?}");
+        if status == 405 && expected.is_none() {
+            assert!(matches!(answer, Err(RegistryError::Locked { .. })));
+        }
+        let seen = shared.lock().unwrap().seen.clone();
+        assert_eq!(seen[0].path, "/acr/v1/prod/app/_tags/1.0");
+    }
+}
+
+#[tokio::test]
 async fn throttling_is_waited_out_on_every_verb() {
     let retry = || vec![("retry-after", "0".to_owned())];
     let faults = [Method::HEAD, Method::POST, Method::PATCH, Method::PUT]

@@ -23,7 +23,7 @@ const ENDING_BYTES: usize = 16 * 1024;
 /// Longest text in a cell, in characters.
 const CELL_CHARS_MAX: usize = 1000;
 
-pub(super) fn write(frame: &Frame<'_>) -> String {
+pub fn write(frame: &Frame<'_>) -> String {
     let report = frame.report;
     let mut text = heading(frame);
     if !report.images.is_empty() {
@@ -162,7 +162,7 @@ fn unlooked(report: &Report) -> String {
 }
 
 /// The text as inert Markdown, in one line.
-fn inert(text: &str) -> String {
+pub(super) fn inert(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let cut = visible(text);
     for c in cut.chars().take(CELL_CHARS_MAX) {

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::super::Context;
+use super::super::inputs::Inputs;
 use super::super::remote::exit_of;
+use super::super::{Context, publish};
 use super::progress::{ApplyProgress, Asked};
+use super::release;
+use super::seal::{self, Sealed, seal};
 use super::{companions_text, explained, open_sides, quota_of, state_style};
 use crate::cli::PromoteApplyArgs;
 use crate::exit::Exit;
@@ -30,6 +34,8 @@ struct Applied<'a> {
     ledger: &'a Path,
     requests: u64,
     items: Vec<ImageOutcome>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sealed: Vec<Sealed>,
 }
 
 /// Applies a plan.
@@ -40,6 +46,8 @@ pub(super) async fn run(args: &PromoteApplyArgs, context: &Context) -> anyhow::R
         path.push(".ledger");
         PathBuf::from(path)
     });
+    let inputs = Inputs::none().and([args.plan.as_path(), path.as_path()]);
+    publish::check_pages(&args.reports, &inputs)?;
     let promotion = plan.content();
     let quota = quota_of(args.tier);
     let (from, to) = open_sides(&promotion.from, &promotion.to, quota, context).await?;
@@ -49,6 +57,7 @@ pub(super) async fn run(args: &PromoteApplyArgs, context: &Context) -> anyhow::R
     context.going_on.set(resume.clone());
     let read_back = args.read_back;
     let asked = Asked::new(&from, &to);
+    let destination = Arc::clone(&to);
     let apply = Apply { content: promotion, from, to, ledger: &ledger, history, read_back };
     let progress = ApplyProgress::new(&context.output, args.progress, &apply);
     let items = apply.run(&progress).await.context(resume.clone())?;
@@ -56,14 +65,21 @@ pub(super) async fn run(args: &PromoteApplyArgs, context: &Context) -> anyhow::R
     if items.iter().any(|item| item.state == ImageState::Failed) {
         context.output.note(&resume);
     }
+    let sealed = seal(args, &plan, (&destination, &items), context).await;
     let failures = items.iter().filter_map(|item| item.failure.as_ref());
+    let is_done = |item: &ImageOutcome| item.state.is_done();
     let exit = match exit_of(items.len(), failures.map(|error| error as _)) {
-        Exit::Ok if items.iter().any(|item| !item.state.is_done()) => Exit::Partial,
+        Exit::Ok if !items.iter().all(is_done) || !sealed.iter().all(Sealed::is_whole) => {
+            Exit::Partial
+        }
         exit => exit,
     };
+    let page = release::applied(&plan, (&items, &sealed), (&path, &resume));
+    let markdown = |bytes_max| page.markdown(bytes_max);
+    let exit = publish::pages(&args.reports, &markdown, (&inputs, exit), context);
     let requests = asked.count();
     let plan_digest = plan.digest().to_string();
-    let applied = Applied { plan_digest, ledger: &path, requests, items };
+    let applied = Applied { plan_digest, ledger: &path, requests, items, sealed };
     context.output.result("promote apply", &applied, |paint| applied_text(&applied, paint))?;
     Ok(exit)
 }
@@ -134,6 +150,7 @@ fn applied_text(applied: &Applied<'_>, paint: Paint) -> String {
     for item in &applied.items {
         text.push_str(&companions_text(&item.plan, &item.companions));
     }
+    text.push_str(&seal::text(&applied.sealed));
     text.push_str(&totals_text(applied));
     let _ = writeln!(text, "ledger {}", applied.ledger.display());
     text

@@ -9,8 +9,8 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::super::inputs::Inputs;
-use super::super::{Context, variable, write_file};
-use super::{companions_text, open_sides, quota_of};
+use super::super::{Context, publish, variable, write_file};
+use super::{companions_text, open_sides, quota_of, release};
 use crate::cli::PromotePlanArgs;
 use crate::exit::Exit;
 use crate::input;
@@ -80,7 +80,11 @@ pub(super) async fn run(args: &PromotePlanArgs, context: &Context) -> anyhow::Re
         }
         None => context.output.raw(&plan.to_json())?,
     }
-    Ok(planned_exit(&plan.content().items))
+    let page = release::planned(&plan, args.output.as_deref().unwrap_or(Path::new("PLAN")));
+    let inputs = wanted.inputs().and(args.output.as_deref());
+    let markdown = |bytes_max| page.markdown(bytes_max);
+    let exit = planned_exit(&plan.content().items);
+    Ok(publish::pages(&args.reports, &markdown, (&inputs, exit), context))
 }
 
 impl Wanted {

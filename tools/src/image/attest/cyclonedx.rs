@@ -2,6 +2,8 @@
 //!
 //! Invariant: every `bom-ref` is unique, and every dependency names an existing one.
 
+use std::collections::BTreeMap;
+
 use serde::ser::SerializeSeq as _;
 use serde::{Serialize, Serializer};
 
@@ -20,6 +22,7 @@ pub fn statement(description: &Description) -> Statement {
         media_type: "application/vnd.cyclonedx+json",
         predicate_type: None,
         title: "sbom.cdx.json",
+        annotations: BTreeMap::new(),
         bytes: json(&document(description)),
     }
 }

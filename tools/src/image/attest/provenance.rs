@@ -77,6 +77,7 @@ impl Provenance {
             media_type: "application/vnd.in-toto+json",
             predicate_type: Some(PREDICATE_TYPE),
             title: "provenance.json",
+            annotations: BTreeMap::new(),
             bytes: json(&statement),
         }
     }

@@ -12,7 +12,7 @@ use super::{Statement, json};
 pub const EMPTY: &[u8] = b"{}";
 
 /// The annotation for the type of an in-toto statement's content.
-const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
+pub const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 
 /// The annotation for the file name under which clients save a layer.
 const TITLE: &str = "org.opencontainers.image.title";
@@ -52,6 +52,7 @@ pub fn annotations(statement: &Statement, created: Timestamp) -> BTreeMap<String
     if let Some(kind) = statement.predicate_type {
         all.insert(PREDICATE_TYPE.to_owned(), kind.to_owned());
     }
+    all.extend(statement.annotations.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
     all
 }
 

@@ -30,6 +30,7 @@ pub fn statement(description: &Description) -> Statement {
         media_type: "application/spdx+json",
         predicate_type: None,
         title: "sbom.spdx.json",
+        annotations: BTreeMap::new(),
         bytes: json(&document(description)),
     }
 }
