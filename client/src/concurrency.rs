@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use crate::ClientError;
 use crate::error::ClientBound;
 use crate::limits::{
-    BUSY_PATIENCE, CHANGE_LOCK_WAIT_MAX, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD,
-    QUOTA_WAIT_MAX, SHARED_WINDOW_MIN, SHARES, TURN_WAIT_BRIEF, UPSTREAM_WAITING_MAX, WINDOW_MIN,
+    BUSY_PATIENCE, PARTY_UPSTREAM_WAITING_MAX, QUOTA_CUT_PERIOD, QUOTA_WAIT_MAX, SHARED_WINDOW_MIN,
+    SHARES, TURN_WAIT_BRIEF, UPSTREAM_WAITING_MAX, WINDOW_MIN, WINDOW_WAIT_MAX,
 };
 use crate::runtime::mutex::Mutex;
 use crate::runtime::party::Party;
@@ -212,7 +212,7 @@ impl ConcurrencyLimit {
     /// Windows shared by all requests.
     pub(crate) fn new(reads_max: u32, writes_max: u32) -> Self {
         Self {
-            reads: Arc::new(Window::new(reads_max, CHANGE_LOCK_WAIT_MAX, true)),
+            reads: Arc::new(Window::new(reads_max, WINDOW_WAIT_MAX, true)),
             writes: Arc::new(Window::new(writes_max, BUSY_PATIENCE, true)),
         }
     }
@@ -220,13 +220,13 @@ impl ConcurrencyLimit {
     /// Windows for one login, which are not shared between parties.
     pub(crate) fn of_one(reads_max: u32, writes_max: u32) -> Self {
         Self {
-            reads: Arc::new(Window::new(reads_max, CHANGE_LOCK_WAIT_MAX, false)),
+            reads: Arc::new(Window::new(reads_max, WINDOW_WAIT_MAX, false)),
             writes: Arc::new(Window::new(writes_max, BUSY_PATIENCE, false)),
         }
     }
 
     /// Waits for a permit. A pause longer than `patience` fails at once; several short pauses and
-    /// the requests of others are waited for, within `CHANGE_LOCK_WAIT_MAX`; writes wait longer.
+    /// the requests of others are waited for, within `WINDOW_WAIT_MAX`; writes wait longer.
     pub(crate) async fn enter(
         &self,
         class: RequestClass,

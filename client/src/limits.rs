@@ -71,7 +71,7 @@ pub const UPSTREAM_WAITING_MAX: usize = 2_048;
 pub const PARTY_UPSTREAM_WAITING_MAX: usize = UPSTREAM_WAITING_MAX / SHARES;
 /// How long a request queues for a window: for other requests, and for pauses that each are short
 /// enough.
-pub const CHANGE_LOCK_WAIT_MAX: Duration = Duration::from_mins(1);
+pub const WINDOW_WAIT_MAX: Duration = Duration::from_mins(1);
 /// The same when a stale answer is at hand.
 pub const TURN_WAIT_BRIEF: Duration = Duration::from_millis(500);
 /// The smallest window.

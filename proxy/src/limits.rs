@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 pub use wharf_client::limits::{
-    BLOB_BYTES_MAX, CHANGE_LOCK_WAIT_MAX, CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN,
-    CONNECT_TIMEOUT, FLIGHTS_MAX, LIST_PAGES_MAX, PERMIT_TIME, QUOTA_WAIT_MAX, RETRY_AFTER_MAX,
-    RETRY_AFTER_SECONDS, RETRY_PAUSE, RETRY_PAUSE_MAX, SHARES,
+    BLOB_BYTES_MAX, CHUNK_BYTES, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, CONNECT_TIMEOUT, FLIGHTS_MAX,
+    LIST_PAGES_MAX, PERMIT_TIME, QUOTA_WAIT_MAX, RETRY_AFTER_MAX, RETRY_AFTER_SECONDS, RETRY_PAUSE,
+    RETRY_PAUSE_MAX, SHARES,
 };
 
 /// Connections of clients open at once. The next connection displaces an idle one of the party with
@@ -287,6 +287,8 @@ pub const GENERATIONS: usize = 256;
 pub const CHANGE_LOCKS_MAX: usize = 4_096;
 /// Of these locks, those of one party.
 pub const PARTY_CHANGE_LOCKS_MAX: usize = CHANGE_LOCKS_MAX / SHARES;
+/// How long a change waits for its locks.
+pub const CHANGE_LOCK_WAIT_MAX: Duration = Duration::from_mins(1);
 /// How long an exclusive request for the lock of a manifest or a blob keeps out later shared ones;
 /// after that time they go before it.
 pub const CHANGE_LOCK_QUEUE_MAX: Duration = Duration::from_secs(2);
