@@ -243,7 +243,7 @@ impl Push<'_> {
                 missing: format!("manifest for the tag {tag}"),
             })?;
             if before != Some(target.digest) {
-                self.write_tag(&destination, (tag, manifest), before).await?;
+                self.write_tag(&destination, tag, manifest, before).await?;
             }
             let moved_from = before.filter(|before| *before != target.digest);
             pushed.push(PushedTag { tag: tag.clone(), digest: target.digest, moved_from });
@@ -263,7 +263,8 @@ impl Push<'_> {
     async fn write_tag(
         &self,
         destination: &TransferDestination<'_>,
-        (tag, manifest): (&Tag, &wharf_oci::Manifest),
+        tag: &Tag,
+        manifest: &wharf_oci::Manifest,
         before: Option<Digest>,
     ) -> Result<(), PushError> {
         // Layers may have taken long: another client may have written the tag meanwhile.

@@ -76,7 +76,8 @@ pub(super) fn check_pages(targets: &[ReportTarget], inputs: &Inputs) -> anyhow::
 pub(super) fn pages(
     targets: &[ReportTarget],
     page: &dyn Fn(usize) -> String,
-    (inputs, exit): (&Inputs, Exit),
+    inputs: &Inputs,
+    exit: Exit,
     context: &Context,
 ) -> Exit {
     let mut exit = exit;

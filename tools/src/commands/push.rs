@@ -83,7 +83,7 @@ async fn one_image(args: &PushArgs, reference: &str, context: &Context) -> anyho
     let login = given_login(&args.login, Some(&target))?;
     if let Target::Image(from) = &target {
         let registry = destination(&endpoint, login, context).await?;
-        let item = from_registry(args, from, (&registry, &image.repository, tag), context).await?;
+        let item = from_registry(args, from, &registry, &image.repository, tag, context).await?;
         return finish(vec![item], &registry, context);
     }
     let location = target.to_string();
@@ -96,7 +96,7 @@ async fn one_image(args: &PushArgs, reference: &str, context: &Context) -> anyho
     let registry = destination(&endpoint, login, context).await?;
     let run = Run::new(args, &registry, context);
     let origin = PushOrigin::Disk(&opened);
-    let item = push(&run, None, origin, (&image.repository, vec![(tag, found)])).await;
+    let item = push(&run, None, origin, &image.repository, vec![(tag, found)]).await;
     finish(vec![item], &registry, context)
 }
 
@@ -118,7 +118,7 @@ async fn destination(
     context: &Context,
 ) -> anyhow::Result<Arc<Registry>> {
     match login {
-        Some(login) => open_with(endpoint, (Some(login), Quota::default()), context),
+        Some(login) => open_with(endpoint, Some(login), Quota::default(), context),
         None => open(endpoint, context).await,
     }
 }
@@ -154,7 +154,9 @@ fn given_login(args: &LoginArgs, source: Option<&Target>) -> anyhow::Result<Opti
 async fn from_registry(
     args: &PushArgs,
     from: &ImageRef,
-    (registry, repo, tag): (&Arc<Registry>, &RepoName, Tag),
+    registry: &Arc<Registry>,
+    repo: &RepoName,
+    tag: Tag,
     context: &Context,
 ) -> anyhow::Result<Item> {
     let is_same = from.registry == *registry.host();
@@ -164,7 +166,7 @@ async fn from_registry(
     let run = Run::new(args, registry, context);
     let origin =
         PushOrigin::Registry { manifests: Manifests::new(source), repo: from.repository.clone() };
-    Ok(push(&run, None, origin, (repo, vec![(tag, found)])).await)
+    Ok(push(&run, None, origin, repo, vec![(tag, found)]).await)
 }
 
 async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit> {
@@ -192,7 +194,7 @@ async fn whole_offer(args: &PushArgs, context: &Context) -> anyhow::Result<Exit>
         let path = layouts.join(plan.id.as_str());
         items.push(match open_layout(plan, &path, context) {
             Ok((opened, tags)) => {
-                push(&run, Some(plan), PushOrigin::Disk(&opened), (&repo, tags)).await
+                push(&run, Some(plan), PushOrigin::Disk(&opened), &repo, tags).await
             }
             Err(error) => failed(Some(plan), &repo, error, context),
         });
@@ -288,7 +290,8 @@ async fn push(
     run: &Run<'_>,
     plan: Option<&PlanImage>,
     origin: PushOrigin<'_>,
-    (repo, tags): (&RepoName, Vec<(Tag, Descriptor)>),
+    repo: &RepoName,
+    tags: Vec<(Tag, Descriptor)>,
 ) -> Item {
     let Run { registry, known, context, args } = run;
     let from = origin.location();

@@ -44,7 +44,7 @@ pub(super) async fn open_within(
     } else {
         look_up(endpoint, context).await?
     };
-    open_with(endpoint, (login, quota), context)
+    open_with(endpoint, login, quota, context)
 }
 
 /// The login of an offer's registry, or of the files of other programs.
@@ -68,14 +68,15 @@ fn keyring(context: &Context) -> Keyring<'_> {
 /// The login of `az` as one of the registry.
 async fn entra(endpoint: &Endpoint<'_>, context: &Context) -> anyhow::Result<Login> {
     let token = keyring(context).of_entra().await?;
-    let stranger = open_with(endpoint, (None, Quota::default()), context)?;
+    let stranger = open_with(endpoint, None, Quota::default(), context)?;
     Ok(Login::IdentityToken(stranger.exchange(&token).await?))
 }
 
 /// Opens a registry with this login, within a quota.
 pub(super) fn open_with(
     endpoint: &Endpoint<'_>,
-    (login, quota): (Option<Login>, Quota),
+    login: Option<Login>,
+    quota: Quota,
     context: &Context,
 ) -> anyhow::Result<Arc<Registry>> {
     let plain_http = endpoint.plain_http || context.global.plain_http;

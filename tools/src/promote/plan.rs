@@ -21,7 +21,7 @@ const SCHEMA_VERSION: u32 = 2;
 /// How much text of manifests a plan holds; an apply asks the source for the others.
 const TEXTS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Largest plan file.
+/// Largest plan file, in bytes: neither written nor read past it.
 pub const PLAN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A plan as it stands in its file.
@@ -178,6 +178,12 @@ pub enum PlanError {
     /// Not of the format.
     #[error("this is not a promotion plan: {0}")]
     Malformed(String),
+    /// Larger than an apply reads.
+    #[error(
+        "a plan of {bytes} bytes is larger than {PLAN_BYTES_MAX}: plan fewer images at once \
+         (`--plan`, or a shorter file of images)"
+    )]
+    TooLarge { bytes: u64 },
     /// Of another version.
     #[error("the plan has format {found}, this wharf reads {SCHEMA_VERSION}")]
     Version { found: u32 },
@@ -195,6 +201,7 @@ impl Plan {
 
     /// Reads a plan and checks it against its digest.
     pub fn parse(bytes: &[u8]) -> Result<Self, PlanError> {
+        bounded(bytes)?;
         let plan: Self = serde_json::from_slice(bytes)
             .map_err(|error| PlanError::Malformed(error.to_string()))?;
         if plan.schema_version != SCHEMA_VERSION {
@@ -208,12 +215,12 @@ impl Plan {
     }
 
     /// The plan as it stands in a file.
-    #[must_use]
-    pub fn to_json(&self) -> String {
+    pub fn to_json(&self) -> Result<String, PlanError> {
         let text = serde_json::to_string_pretty(self);
         let mut text = text.expect("plans have only text keys");
         text.push('\n');
-        text
+        bounded(text.as_bytes())?;
+        Ok(text)
     }
 
     /// The digest of its content.
@@ -227,6 +234,11 @@ impl Plan {
     pub const fn content(&self) -> &Content {
         &self.content
     }
+}
+
+fn bounded(text: &[u8]) -> Result<(), PlanError> {
+    let bytes = text.len() as u64;
+    if bytes > PLAN_BYTES_MAX { Err(PlanError::TooLarge { bytes }) } else { Ok(()) }
 }
 
 fn digest_of(content: &Content) -> Digest {

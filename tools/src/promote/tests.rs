@@ -13,7 +13,8 @@ use super::apply::{Apply, ImageOutcome};
 use super::companions::CompanionAction;
 use super::ledger::{BeginItem, Event, Ledger, LedgerHistory};
 use super::plan::{
-    Content, ManifestTexts, Plan, PlanAction, PlanError, RegistryRef, TagStep, decide,
+    Content, ManifestTexts, PLAN_BYTES_MAX, Plan, PlanAction, PlanError, RegistryRef, TagStep,
+    decide,
 };
 use super::planner::{PlanRequest, Planner, WantedTag};
 use super::undo::{UndoState, undo};
@@ -462,13 +463,15 @@ fn a_plan_that_was_changed_is_refused() {
         items: Vec::new(),
         manifests: ManifestTexts::default(),
     };
-    let text = Plan::new(content).to_json();
+    let text = Plan::new(content).to_json().unwrap();
     assert!(Plan::parse(text.as_bytes()).is_ok());
     let changed = text.replace("\"allowTagMove\": false", "\"allowTagMove\": true");
     assert!(matches!(Plan::parse(changed.as_bytes()), Err(PlanError::Changed { .. })));
     let newer = text.replace("\"schemaVersion\": 2", "\"schemaVersion\": 3");
     assert!(matches!(Plan::parse(newer.as_bytes()), Err(PlanError::Version { found: 3 })));
     assert!(matches!(Plan::parse(b"{}"), Err(PlanError::Malformed(_))));
+    let large = vec![b' '; usize::try_from(PLAN_BYTES_MAX).unwrap() + 1];
+    assert!(matches!(Plan::parse(&large), Err(PlanError::TooLarge { .. })));
 }
 
 #[test]

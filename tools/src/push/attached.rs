@@ -48,7 +48,7 @@ impl Push<'_> {
     ) -> Result<(Referrers, TransferBytes), PushError> {
         match &self.origin {
             PushOrigin::Disk(source) => {
-                self.attach_from_disk((source, tree), destination, tell).await
+                self.attach_from_disk(source, tree, destination, tell).await
             }
             PushOrigin::Registry { manifests: from, repo: source } => {
                 let manifests: Vec<Descriptor> =
@@ -71,7 +71,8 @@ impl Push<'_> {
 
     async fn attach_from_disk(
         &self,
-        (source, tree): (&Source, &ManifestTree),
+        source: &Source,
+        tree: &ManifestTree,
         destination: &TransferDestination<'_>,
         tell: &(dyn Fn(TransferStep<'_>) + Sync),
     ) -> Result<(Referrers, TransferBytes), PushError> {

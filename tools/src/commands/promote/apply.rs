@@ -65,7 +65,7 @@ pub(super) async fn run(args: &PromoteApplyArgs, context: &Context) -> anyhow::R
     if items.iter().any(|item| item.state == ImageState::Failed) {
         context.output.note(&resume);
     }
-    let sealed = seal(args, &plan, (&destination, &items), context).await;
+    let sealed = seal(args, &plan, &destination, &items, context).await;
     let failures = items.iter().filter_map(|item| item.failure.as_ref());
     let is_done = |item: &ImageOutcome| item.state.is_done();
     let exit = match exit_of(items.len(), failures.map(|error| error as _)) {
@@ -74,9 +74,9 @@ pub(super) async fn run(args: &PromoteApplyArgs, context: &Context) -> anyhow::R
         }
         exit => exit,
     };
-    let page = release::applied(&plan, (&items, &sealed), (&path, &resume));
+    let page = release::applied(&plan, &items, &sealed, &path, &resume);
     let markdown = |bytes_max| page.markdown(bytes_max);
-    let exit = publish::pages(&args.reports, &markdown, (&inputs, exit), context);
+    let exit = publish::pages(&args.reports, &markdown, &inputs, exit, context);
     let requests = asked.count();
     let plan_digest = plan.digest().to_string();
     let applied = Applied { plan_digest, ledger: &path, requests, items, sealed };
@@ -95,7 +95,7 @@ fn read_plan(path: &Path) -> anyhow::Result<Plan> {
     let cannot = || format!("cannot use the plan {}", path.display());
     let file = input::open(path).with_context(cannot)?;
     let mut bytes = Vec::new();
-    file.take(PLAN_BYTES_MAX).read_to_end(&mut bytes).with_context(cannot)?;
+    file.take(PLAN_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(cannot)?;
     Plan::parse(&bytes).with_context(cannot)
 }
 

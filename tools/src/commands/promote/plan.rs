@@ -72,19 +72,19 @@ pub(super) async fn run(args: &PromotePlanArgs, context: &Context) -> anyhow::Re
     context.output.detail(&format!("{asked} requests"));
     match &args.output {
         Some(path) => {
-            write_file(path, &plan.to_json(), &wanted.inputs())?;
+            write_file(path, &plan.to_json()?, &wanted.inputs())?;
             let result = Planned { plan: &plan, forecast };
             context.output.result("promote plan", &result, |paint| {
                 plan_text(&result, path, args.late_companions, paint)
             })?;
         }
-        None => context.output.raw(&plan.to_json())?,
+        None => context.output.raw(&plan.to_json()?)?,
     }
     let page = release::planned(&plan, args.output.as_deref().unwrap_or(Path::new("PLAN")));
     let inputs = wanted.inputs().and(args.output.as_deref());
     let markdown = |bytes_max| page.markdown(bytes_max);
     let exit = planned_exit(&plan.content().items);
-    Ok(publish::pages(&args.reports, &markdown, (&inputs, exit), context))
+    Ok(publish::pages(&args.reports, &markdown, &inputs, exit, context))
 }
 
 impl Wanted {

@@ -24,8 +24,10 @@ pub(super) fn planned(plan: &Plan, file: &Path) -> Release {
 /// The page of an apply.
 pub(super) fn applied(
     plan: &Plan,
-    (outcomes, sealed): (&[ImageOutcome], &[Sealed]),
-    (ledger, going_on): (&Path, &str),
+    outcomes: &[ImageOutcome],
+    sealed: &[Sealed],
+    ledger: &Path,
+    going_on: &str,
 ) -> Release {
     let content = plan.content();
     let images = content.items.iter().zip(outcomes).map(|(item, outcome)| {

@@ -37,7 +37,8 @@ pub(super) struct Sealed {
 pub(super) async fn seal(
     args: &PromoteApplyArgs,
     plan: &Plan,
-    (to, outcomes): (&Arc<Registry>, &[ImageOutcome]),
+    to: &Arc<Registry>,
+    outcomes: &[ImageOutcome],
     context: &Context,
 ) -> Vec<Sealed> {
     if !args.record && !args.lock {
@@ -55,7 +56,7 @@ pub(super) async fn seal(
     let mut all = Vec::new();
     for (item, _) in release.items.iter().zip(outcomes).filter(|(_, at)| at.state.is_done()) {
         let mut sealed = Sealed { plan: item.plan.clone(), ..Sealed::default() };
-        let done = seal_image(args, (&promotion, release), (to, item), &mut sealed).await;
+        let done = seal_image(args, &promotion, release, to, item, &mut sealed).await;
         if let Err(error) = done {
             let message = one_line(&error);
             context.output.failure(&format!("{}: {message}", item.plan), None);
@@ -72,13 +73,15 @@ pub(super) async fn seal(
 
 async fn seal_image(
     args: &PromoteApplyArgs,
-    (promotion, content): (&Promotion, &Content),
-    (to, item): (&Arc<Registry>, &Item),
+    promotion: &Promotion,
+    release: &Content,
+    to: &Arc<Registry>,
+    item: &Item,
     sealed: &mut Sealed,
 ) -> Result<(), RegistryError> {
     // An image that was in place before the plan was not promoted by it.
     if args.record && item.action == PlanAction::Copy {
-        let from = format!("{}/{}", content.from.login_server, item.source);
+        let from = format!("{}/{}", release.from.login_server, item.source);
         for subject in &item.manifests {
             let steps = item.tags.iter().filter(|step| step.digest == subject.digest);
             let tags: Vec<&Tag> = steps.map(|step| &step.tag).collect();
