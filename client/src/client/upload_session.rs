@@ -1,5 +1,5 @@
 //! One upload session at the registry: its start, chunks with explicit lengths, its end. It follows
-//! the registry's Locations and offsets, never its own idea of them. `push/transfer.rs` decides on
+//! the registry's Locations and offsets, never its own idea of them. The caller decides on
 //! repeated sending, `chunks.rs` on the chunk size.
 //!
 //! Invariant: an offset named by the registry is accepted only within the bytes sent so far.
