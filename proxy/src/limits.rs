@@ -190,6 +190,10 @@ pub const UPLOADS_MAX: usize = 1_024;
 pub const UPLOAD_IDLE_MAX: Duration = Duration::from_hours(1);
 /// The same for a session without a byte: opening one again costs nothing.
 pub const UPLOAD_EMPTY_IDLE_MAX: Duration = Duration::from_mins(5);
+/// Idle sessions have at most this part of the store's limit: their bytes are not evicted for others.
+pub const IDLE_UPLOAD_BYTES_SHARE: u64 = 4;
+/// A session left for less than this is not idle yet: its client may be between two pieces.
+pub const UPLOAD_RECENT: Duration = Duration::from_mins(1);
 /// How long a stopping server waits, after its transfers, for work that others depend on: the end
 /// of an upload, a manifest and its lock, a deletion.
 pub const FINISHING_DEADLINE: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use wharf_store::{RocksStore, StoreError, StoreOptions};
 use super::drain;
 use super::reload::Reloader;
 use crate::config::active::{ActiveConfig, RuntimeConfig};
-use crate::http::admission::Admission;
+use crate::http::admission::{Admission, Limit};
 use crate::http::handlers::{App, ManifestPuts};
 use crate::http::server::{Listeners, Purpose};
 use crate::http::tls::Tls;
@@ -144,7 +144,7 @@ impl Server {
                 let transfers = Arc::new(Transfers::new(blocking, Arc::clone(&store)));
                 let senders = Arc::clone(&transfers);
                 let outbox = Outbox::load(Arc::clone(&store), active, senders, limit)?;
-                let uploads = Uploads::load(store, transfers, outbox.clone(), detached)?;
+                let uploads = Uploads::load(store, transfers, outbox.clone(), detached, limit)?;
                 Ok((uploads, outbox))
             };
             jobs.run(load).await
@@ -214,7 +214,7 @@ impl Server {
         let reloader = Reloader { app: Arc::clone(&app), blocking, source, keys, scrub_rate };
         behind.spawn(reloader.serve(reload, stop.clone()));
         app.outbox.start();
-        let expiry = tokio::spawn(expire(app.uploads.clone()));
+        let expiry = tokio::spawn(expire(Arc::clone(&app)));
         let accepting = server::accept(registry, Purpose::Registry, Arc::clone(&app), stop);
         let (listener, connections) = accepting.await;
         drain::drain(&app, listener, &connections, deadline, &expiry.abort_handle()).await;
@@ -269,9 +269,18 @@ async fn listen(listen: &Listen, option: &'static str) -> Result<Listeners, Serv
     bound.map_err(|(address, source)| ServeError::Listen { address, option, source })
 }
 
-async fn expire(uploads: Uploads) {
+async fn expire(app: Arc<App>) {
     loop {
         tokio::time::sleep(EXPIRY_PERIOD).await;
-        uploads.expire(tokio::time::Instant::now(), now_ms()).await;
+        let displaced = app.uploads.expire(tokio::time::Instant::now(), now_ms()).await;
+        for _ in 0..displaced {
+            app.admission.counts.refuse(Limit::DisplacedUploads);
+        }
+        if displaced > 0 {
+            tracing::warn!(
+                displaced,
+                "idle uploads were given up: they had more than their part of the store"
+            );
+        }
     }
 }

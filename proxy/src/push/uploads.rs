@@ -1,12 +1,13 @@
 //! Open upload sessions: the next writer of each, and its end. Knows no HTTP. Sessions from before
 //! a restart are in `push/uploads/suspended.rs`, their side at the upstream in
-//! `push/uploads/upstream_side.rs`, bounds and displacement in `push/uploads/session_permit.rs`, a
-//! session's content in `push/uploads/session.rs`.
+//! `push/uploads/upstream_side.rs`, bounds and displacement in `push/uploads/session_permit.rs`, of
+//! idle bytes in `push/uploads/idle_bytes.rs`, a session's content in `push/uploads/session.rs`.
 //!
 //! Invariant: a session is written by one request at a time, and after a broken request it holds
 //! exactly the bytes of its reported offset.
 
 mod commits;
+mod idle_bytes;
 mod session;
 mod session_permit;
 mod suspended;
@@ -52,6 +53,8 @@ pub(crate) struct Uploads {
     outbox: Outbox,
     detached: DetachedTasks,
     sessions: Arc<Sessions>,
+    /// The most bytes of idle sessions.
+    idle_bytes_max: u64,
 }
 
 #[derive(Default)]
@@ -105,18 +108,20 @@ pub(crate) struct NewSession<'a> {
 }
 
 impl Uploads {
-    /// Loads the sessions that the store kept. Blocks.
+    /// Loads the sessions that the store kept; idle ones have a share of the store's limit. Blocks.
     pub(crate) fn load(
         store: Arc<dyn Store>,
         transfers: Arc<Transfers>,
         outbox: Outbox,
         detached: DetachedTasks,
+        store_limit: Option<u64>,
     ) -> Result<Self, StoreError> {
         let (shares, blocking) = (Shares::default(), transfers.blocking().clone());
         let suspended = suspended::load(&*store, &shares)?;
         let table = Mutex::new(Table { suspended, ..Table::default() });
         let sessions = Arc::new(Sessions { shares, table, ..Sessions::default() });
-        Ok(Self { blocking, store, transfers, outbox, detached, sessions })
+        let idle_bytes_max = idle_bytes::bound(store_limit);
+        Ok(Self { blocking, store, transfers, outbox, detached, sessions, idle_bytes_max })
     }
 
     /// A session at the upstream, before there is one here: when the upstream refuses, the client

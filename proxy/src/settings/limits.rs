@@ -121,7 +121,8 @@ pub(crate) struct LimitsFile {
     /// Upload sessions, open or at rest, and blobs in one request. Past it the longest idle session of the
     /// party with most sessions is given up for a party with fewer, a session at rest without an owner
     /// first (`displaced_uploads`); with no idle session 429 (`uploads`). A session expires an hour after
-    /// its last byte, one without a byte after 5 minutes.
+    /// its last byte, one without a byte after 5 minutes. Sessions idle for a minute hold a quarter of
+    /// `store_limit` at most; past it the longest idle of the party with most bytes is given up.
     uploads: Option<usize>,
     /// Upload sessions of one caller, or of one address for callers without a login; a quarter of `uploads`
     /// when not given. Past it: 429 (`user_uploads`).

@@ -119,6 +119,7 @@ pub(super) const PROXY: &[&str] = &[
     "push/uploads/upstream_side",
     "push/uploads/session",
     "push/uploads/suspended",
+    "push/uploads/idle_bytes",
     "push/uploads/session_permit",
     "push/uploads",
     "maintenance/control",

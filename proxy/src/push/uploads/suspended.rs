@@ -59,6 +59,13 @@ pub(super) struct ExpiredSessions {
     suspended: Vec<UploadId>,
 }
 
+impl ExpiredSessions {
+    pub(super) fn extend(&mut self, more: Self) {
+        self.open.extend(more.open);
+        self.suspended.extend(more.suspended);
+    }
+}
+
 /// The longest idle time of a session with this offset.
 const fn idle_max(offset: u64) -> Duration {
     if offset == 0 { UPLOAD_EMPTY_IDLE_MAX } else { UPLOAD_IDLE_MAX }
@@ -191,10 +198,18 @@ impl Uploads {
         Ok(true)
     }
 
-    /// Gives up sessions idle for too long: open ones by `now`, suspended ones by `now_ms`.
-    pub(crate) async fn expire(&self, now: Instant, now_ms: u64) {
-        let old = self.sessions.lock().take_expired(now, now_ms);
+    /// Gives up sessions idle for too long, and idle ones past their bytes on disk: open ones by `now`,
+    /// suspended ones by `now_ms`. Returns the number of those given up for their bytes.
+    pub(crate) async fn expire(&self, now: Instant, now_ms: u64) -> usize {
+        let (old, displaced) = {
+            let mut table = self.sessions.lock();
+            let mut old = table.take_expired(now, now_ms);
+            let (surplus, displaced) = table.take_past(self.idle_bytes_max, now, now_ms);
+            old.extend(surplus);
+            (old, displaced)
+        };
         self.give_up(old).await;
+        displaced
     }
 
     /// Forgets sessions taken out of the table, with their sessions at the upstream.

@@ -4,7 +4,7 @@ use wharf_client::runtime::party::Party;
 
 use super::*;
 use crate::config::active::ActiveConfig;
-use crate::limits::{UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX, UPLOADS_MAX};
+use crate::limits::{UPLOAD_EMPTY_IDLE_MAX, UPLOAD_IDLE_MAX, UPLOAD_RECENT, UPLOADS_MAX};
 use crate::runtime::clock::now_ms;
 use crate::runtime::shares::SharesUsage;
 use bytes::Bytes;
@@ -12,11 +12,15 @@ use wharf_oci::Digester;
 use wharf_store::{BlobStore, MemoryStore, UploadStore, contract::noise};
 
 fn over(store: &MemoryStore) -> Uploads {
+    limited(store, None)
+}
+
+fn limited(store: &MemoryStore, store_limit: Option<u64>) -> Uploads {
     let (blocking, store) = (BlockingPool::default(), Arc::new(store.clone()));
     let (transfers, of) = (Arc::new(Transfers::new(blocking, store.clone())), Arc::clone(&store));
     let active = ActiveConfig::standalone(&[]);
     let outbox = Outbox::load(of, active, Arc::clone(&transfers), None).unwrap();
-    Uploads::load(store, transfers, outbox, DetachedTasks::default()).unwrap()
+    Uploads::load(store, transfers, outbox, DetachedTasks::default(), store_limit).unwrap()
 }
 
 /// A request of an address.
@@ -320,4 +324,63 @@ async fn open_sessions_and_those_at_rest_count_towards_one_bound() {
     );
     uploads.expire(Instant::now(), u64::MAX).await;
     open(&uploads, alice.clone(), owner, bounds(4, 5)).await.unwrap();
+}
+
+/// Opens a session with so many bytes.
+async fn half_sent(uploads: &Uploads, of: Party, owner: Option<&str>, size: usize) -> UploadId {
+    let (id, _) = open(uploads, of, owner, bounds(64, 64)).await.unwrap();
+    let repo: RepoName = "a/b".parse().unwrap();
+    let mut guard = uploads.lock_session(&context(1), &repo, id).await.unwrap();
+    guard.session().append(noise(size, 3)).await.unwrap();
+    drop(guard);
+    // So that one of them is the longest idle.
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    id
+}
+
+#[tokio::test]
+async fn idle_bytes_have_a_quarter_of_the_store_and_the_party_with_most_gives_first() {
+    let store = MemoryStore::default();
+    let (uploads, repo) = (limited(&store, Some(40_000)), "a/b".parse().unwrap());
+    let greedy = [
+        half_sent(&uploads, party(2), None, 4_000).await,
+        half_sent(&uploads, party(2), None, 4_000).await,
+    ];
+    let modest = half_sent(&uploads, party(3), None, 3_000).await;
+    let empty = open(&uploads, party(2), None, bounds(64, 64)).await.unwrap().0;
+    // A client between two pieces is not idle.
+    assert_eq!(uploads.expire(Instant::now() + UPLOAD_RECENT / 2, now_ms()).await, 0);
+    let later = Instant::now() + UPLOAD_RECENT;
+    let in_use = uploads.lock_session(&context(1), &repo, greedy[0]).await.unwrap();
+    assert_eq!(uploads.expire(later, now_ms()).await, 0, "what a request has is not idle");
+    drop(in_use);
+    assert_eq!(uploads.expire(Instant::now() + UPLOAD_RECENT, now_ms()).await, 1);
+    // The first was used again meanwhile, so the second is the longest idle one.
+    assert!(matches!(uploads.offset(&repo, greedy[1]), Err(Error::UploadUnknown)));
+    for kept in [greedy[0], modest, empty] {
+        assert!(uploads.offset(&repo, kept).is_ok());
+    }
+    assert_eq!(uploads.expire(Instant::now() + UPLOAD_RECENT, now_ms()).await, 0, "the rest fits");
+}
+
+#[tokio::test]
+async fn idle_bytes_at_rest_count_after_a_restart_too() {
+    let store = MemoryStore::default();
+    let first = limited(&store, Some(40_000));
+    let alice = Party::Caller("alice".into());
+    for _ in 0..2 {
+        half_sent(&first, alice.clone(), Some("alice"), 4_000).await;
+    }
+    let bob = half_sent(&first, Party::Caller("bob".into()), Some("bob"), 3_000).await;
+    first.suspend().await;
+    let (uploads, repo) = (limited(&store, Some(40_000)), "a/b".parse().unwrap());
+    let saved_ms = store.saved_uploads().unwrap().iter().map(|saved| saved.saved_ms).max().unwrap();
+    let idle_ms = saved_ms + u64::try_from(UPLOAD_RECENT.as_millis()).unwrap();
+    assert_eq!(uploads.expire(Instant::now(), idle_ms - 1_000).await, 0);
+    assert_eq!(uploads.expire(Instant::now(), idle_ms).await, 1);
+    assert_eq!((uploads.count(), store.saved_uploads().unwrap().len()), ((0, 2), 2));
+    assert!(uploads.offset(&repo, bob).is_ok());
+    // Without a limit of the store there is nothing to share.
+    let unlimited = over(&store);
+    assert_eq!(unlimited.expire(Instant::now(), idle_ms).await, 0);
 }
